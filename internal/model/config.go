@@ -1,0 +1,98 @@
+// Package model is the shape of a BERT encoder with its pretraining heads:
+// the configuration, the names and places of its tensors in one flat buffer,
+// the initial weights, and Hugging Face's config.json.
+//
+// It guarantees that two processes with the same Config lay out the same flat
+// buffer and, with the same seed, start from the same bits. It computes
+// nothing: that is worker/bert.
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Activations that the encoder knows, by their Hugging Face names.
+const (
+	ActivationGELU    = "gelu"     // x·Φ(x) by erf
+	ActivationGELUNew = "gelu_new" // the tanh approximation that Google's BERT used
+)
+
+// Config holds what determines the architecture. Sizes are in elements.
+type Config struct {
+	VocabSize        int     `json:"vocab_size" yaml:"vocab_size"`
+	HiddenSize       int     `json:"hidden_size" yaml:"hidden_size"`
+	Layers           int     `json:"num_hidden_layers" yaml:"layers"`
+	Heads            int     `json:"num_attention_heads" yaml:"heads"`
+	IntermediateSize int     `json:"intermediate_size" yaml:"intermediate_size"`
+	MaxPositions     int     `json:"max_position_embeddings" yaml:"max_positions"`
+	TypeVocabSize    int     `json:"type_vocab_size" yaml:"type_vocab_size"`
+	HiddenDropout    float64 `json:"hidden_dropout_prob" yaml:"hidden_dropout"`
+	AttentionDropout float64 `json:"attention_probs_dropout_prob" yaml:"attention_dropout"`
+	InitStd          float64 `json:"initializer_range" yaml:"init_std"`
+	LayerNormEps     float64 `json:"layer_norm_eps" yaml:"layer_norm_eps"`
+	Activation       string  `json:"hidden_act" yaml:"activation"`
+	PadID            int     `json:"pad_token_id" yaml:"pad_id"`
+}
+
+// Presets lists the names that Preset knows, smallest first. The sizes are
+// those of google-research/bert's compact models and of the two first BERTs.
+var Presets = []string{"tiny", "mini", "small", "base", "large"}
+
+// Preset returns a named architecture. VocabSize is 0: it is known once there
+// is a vocabulary.
+func Preset(name string) (Config, error) {
+	sizes := map[string][3]int{ // hidden, layers, heads
+		"tiny": {128, 2, 2}, "mini": {256, 4, 4}, "small": {512, 4, 8}, "base": {768, 12, 12}, "large": {1024, 24, 16},
+	}
+	s, ok := sizes[name]
+	if !ok {
+		return Config{}, fmt.Errorf("model %q: not one of %v", name, Presets)
+	}
+	return Config{
+		HiddenSize: s[0], Layers: s[1], Heads: s[2], IntermediateSize: 4 * s[0],
+		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: 0.1, AttentionDropout: 0.1,
+		InitStd: 0.02, LayerNormEps: 1e-12, Activation: ActivationGELU,
+	}, nil
+}
+
+// Validate reports everything that makes c unusable.
+func (c Config) Validate() error {
+	var errs []error
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"vocab_size", c.VocabSize}, {"hidden_size", c.HiddenSize}, {"layers", c.Layers}, {"heads", c.Heads},
+		{"intermediate_size", c.IntermediateSize}, {"max_positions", c.MaxPositions}, {"type_vocab_size", c.TypeVocabSize},
+	} {
+		if f.value <= 0 {
+			errs = append(errs, fmt.Errorf("model %s: %d is not positive", f.name, f.value))
+		}
+	}
+	if c.Heads > 0 && c.HiddenSize%c.Heads != 0 {
+		errs = append(errs, fmt.Errorf("model hidden_size %d: not a multiple of heads %d", c.HiddenSize, c.Heads))
+	}
+	for _, f := range []struct {
+		name  string
+		value float64
+	}{{"hidden_dropout", c.HiddenDropout}, {"attention_dropout", c.AttentionDropout}} {
+		if !(f.value >= 0 && f.value < 1) {
+			errs = append(errs, fmt.Errorf("model %s: %g is not in [0, 1)", f.name, f.value))
+		}
+	}
+	if !(c.LayerNormEps > 0) {
+		errs = append(errs, fmt.Errorf("model layer_norm_eps: %g is not positive", c.LayerNormEps))
+	}
+	if !(c.InitStd > 0) {
+		errs = append(errs, fmt.Errorf("model init_std: %g is not positive", c.InitStd))
+	}
+	if !slices.Contains([]string{ActivationGELU, ActivationGELUNew}, c.Activation) {
+		errs = append(errs, fmt.Errorf("model activation %q: not gelu or gelu_new", c.Activation))
+	}
+	if c.PadID < 0 || (c.VocabSize > 0 && c.PadID >= c.VocabSize) {
+		errs = append(errs, fmt.Errorf("model pad_id %d: not in the vocabulary", c.PadID))
+	}
+	return errors.Join(errs...)
+}
