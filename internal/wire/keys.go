@@ -1,0 +1,39 @@
+package wire
+
+// Keys are the places of one run in etcd.
+type Keys struct{ prefix string }
+
+// KeysOf returns the keys of a run.
+func KeysOf(run string) Keys { return Keys{"/gramme/" + run + "/"} }
+
+func (k Keys) Prefix() string          { return k.prefix }
+func (k Keys) Spec() string            { return k.prefix + "spec" }   // runspec.Spec as JSON, written once
+func (k Keys) Plan() string            { return k.prefix + "plan" }   // Plan, written by the elected coordinator only
+func (k Keys) Intent() string          { return k.prefix + "intent" } // Intent
+func (k Keys) Workers() string         { return k.prefix + "workers/" }
+func (k Keys) Worker(id string) string { return k.Workers() + id } // Registration, under the worker's lease
+func (k Keys) Election() string        { return k.prefix + "election" }
+
+// Subjects are the places of one run in NATS.
+type Subjects struct{ prefix string }
+
+// SubjectsOf returns the subjects of a run.
+func SubjectsOf(run string) Subjects { return Subjects{"gramme." + run + "."} }
+
+// Published, nobody answers.
+func (s Subjects) Beat(worker string) string { return s.prefix + "beat." + worker } // Beat
+func (s Subjects) Beats() string             { return s.prefix + "beat.*" }
+func (s Subjects) Hello() string             { return s.prefix + "hello" }     // Hello, between members of a new generation
+func (s Subjects) Suspect() string           { return s.prefix + "suspect" }   // Suspicion, to the coordinator
+func (s Subjects) Committed() string         { return s.prefix + "committed" } // Committed, by the checkpoint service
+
+// Requests, answered with a Reply unless stated otherwise.
+func (s Subjects) Control() string              { return s.prefix + "control" }           // Control → coordinator
+func (s Subjects) Status() string               { return s.prefix + "status" }            // empty → coordinator, Result is Status
+func (s Subjects) Shard() string                { return s.prefix + "shard" }             // Range → coordinator, answered with RangeHeader + bytes
+func (s Subjects) Entry(worker string) string   { return s.prefix + "entry." + worker }   // Range → worker: words of its newest entry
+func (s Subjects) Snapshot(donor string) string { return s.prefix + "snapshot." + donor } // Range → worker or "checkpoint"
+func (s Subjects) SnapshotInfo(d string) string { return s.prefix + "snapshotinfo." + d } // empty → SnapshotInfo
+func (s Subjects) Slice() string                { return s.prefix + "slice" }             // SliceHeader in the headers, bytes → checkpoint service
+func (s Subjects) Readings() string             { return s.prefix + "readings" }          // Readings → checkpoint service; acknowledged once persistent
+func (s Subjects) Events() string               { return s.prefix + "events" }            // Events → checkpoint service; acknowledged once persistent

@@ -1,0 +1,112 @@
+package wire
+
+import "time"
+
+// Registration is what a worker writes under its lease.
+type Registration struct {
+	ID          string    `json:"id"`          // stable name, chosen by whoever started it
+	Incarnation string    `json:"incarnation"` // new at every start of the process
+	Host        string    `json:"host"`
+	BootID      string    `json:"boot_id"`
+	PID         int       `json:"pid"`
+	Device      string    `json:"device"`
+	Mailbox     string    `json:"mailbox"` // URL of its own NATS server
+	Threads     int       `json:"threads"`
+	Build       string    `json:"build"`
+	SpecHash    string    `json:"spec_hash"`
+	CorpusHash  string    `json:"corpus_hash"`
+	Fingerprint string    `json:"fingerprint"` // numerics: hash of the gradient of one fixed micro-batch
+	Speed       float64   `json:"speed"`       // micro-batches a second, measured
+	Step        uint64    `json:"step"`        // newest applied step at registration
+	Draining    bool      `json:"draining"`    // asked to leave at the next step boundary (SIGTERM)
+	Started     time.Time `json:"started"`
+}
+
+// Member is a place in the ring.
+type Member struct {
+	ID          string `json:"id"`
+	Incarnation string `json:"incarnation"`
+	Mailbox     string `json:"mailbox"`
+	Share       int    `json:"share"` // micro-batches of a step
+}
+
+// Plan says who trains what. It is a value: the same inputs give the same plan.
+type Plan struct {
+	Generation   uint64   `json:"generation"`
+	Members      []Member `json:"members"` // ring order; the rank is the index
+	MicroBatches int      `json:"micro_batches"`
+	Reason       string   `json:"reason"` // why this generation began
+	Mixed        bool     `json:"mixed,omitempty"`
+}
+
+// Rank returns the place of one incarnation in the ring, or -1.
+func (p Plan) Rank(id, incarnation string) int {
+	for r, m := range p.Members {
+		if m.ID == id && m.Incarnation == incarnation {
+			return r
+		}
+	}
+	return -1
+}
+
+// Intent is what the run is asked to do, apart from who takes part.
+type Intent struct {
+	Stop   bool   `json:"stop"`   // stop after a step that all agree on, checkpoint, exit
+	Reason string `json:"reason"` // for log and ledger
+}
+
+// Hello begins a generation: each member says where it stands, to all others.
+type Hello struct {
+	Generation  uint64 `json:"generation"`
+	ID          string `json:"id"`
+	Incarnation string `json:"incarnation"`
+	Rank        int    `json:"rank"`
+	Applied     uint64 `json:"applied"`        // newest applied step
+	Digest      string `json:"digest"`         // of the state after it
+	Next        uint64 `json:"next"`           // the step that Done belongs to: Applied+1
+	Done        []int  `json:"done,omitempty"` // micro-batches whose sums it holds
+	Answer      bool   `json:"answer"`         // sent in answer to another's: no answer is due
+}
+
+// Suspicion is evidence that a member is gone.
+type Suspicion struct {
+	Generation  uint64 `json:"generation"`
+	From        string `json:"from"`
+	Subject     string `json:"subject"` // the worker that is suspected
+	Incarnation string `json:"incarnation"`
+	Evidence    string `json:"evidence"` // connection closed, process exited, …
+	Final       bool   `json:"final"`    // the process is known to have ended: its parent says so
+}
+
+// Beat is a worker's heartbeat, after an applied step or when time passes.
+type Beat struct {
+	ID           string  `json:"id"`
+	Incarnation  string  `json:"incarnation"`
+	Generation   uint64  `json:"generation"`
+	Rank         int     `json:"rank"`
+	State        string  `json:"state"` // joining, training, recovering, holding, draining
+	Step         uint64  `json:"step"`  // newest applied
+	Loss         float64 `json:"loss"`
+	MLMLoss      float64 `json:"mlm_loss"`
+	NSPLoss      float64 `json:"nsp_loss"`
+	MLMAccuracy  float64 `json:"mlm_accuracy"`
+	NSPAccuracy  float64 `json:"nsp_accuracy"`
+	LearningRate float64 `json:"learning_rate"`
+	Tokens       uint64  `json:"tokens"` // of the whole step, all workers together
+	StepSeconds  float64 `json:"step_seconds"`
+	Speed        float64 `json:"speed"`  // micro-batches a second
+	Joules       float64 `json:"joules"` // of this process since it started
+	Watts        float64 `json:"watts"`
+	Skipped      bool    `json:"skipped,omitempty"` // the entry held a NaN or an infinity
+	Clamped      int64   `json:"clamped,omitempty"`
+	Digest       string  `json:"digest,omitempty"`
+	Reducing     float64 `json:"reducing"` // seconds of the step spent in the ring
+}
+
+// Control is a request of a user.
+type Control struct {
+	Verb   string `json:"verb"` // stop, drain, scale
+	Worker string `json:"worker,omitempty"`
+	Count  int    `json:"count,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}

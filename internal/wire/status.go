@@ -1,0 +1,48 @@
+package wire
+
+// States of a run as status shows them.
+const (
+	StatePreparing = "preparing" // corpus, calibration
+	StateWaiting   = "waiting"   // fewer workers than the minimum
+	StateTraining  = "training"
+	StateStopping  = "stopping" // asked to stop; the last checkpoint is on its way
+	StateStopped   = "stopped"  // not running, steps are left
+	StateDone      = "done"     // all steps are done and stored
+	StateFailed    = "failed"
+)
+
+// Status is the answer to `gramme status`.
+type Status struct {
+	Run             string    `json:"run"`
+	State           string    `json:"state"`
+	Step            uint64    `json:"step"`
+	Steps           uint64    `json:"steps"`
+	Generation      uint64    `json:"generation"`
+	Reason          string    `json:"reason,omitempty"` // of the newest generation, or why the run waits
+	Loss            float64   `json:"loss"`
+	MLMLoss         float64   `json:"mlm_loss"`
+	NSPLoss         float64   `json:"nsp_loss"`
+	MLMAccuracy     float64   `json:"mlm_accuracy"`
+	NSPAccuracy     float64   `json:"nsp_accuracy"`
+	LearningRate    float64   `json:"learning_rate"`
+	TokensPerSecond float64   `json:"tokens_per_second"`
+	Tokens          uint64    `json:"tokens"` // since this coordinator watches
+	Watts           float64   `json:"watts"`
+	EtaSeconds      float64   `json:"eta_seconds"`
+	Checkpoint      uint64    `json:"checkpoint"` // newest durable step
+	Mixed           bool      `json:"mixed,omitempty"`
+	Processes       []Process `json:"processes"`
+}
+
+// Process is one process of the cluster.
+type Process struct {
+	Role         string  `json:"role"`
+	ID           string  `json:"id"`
+	PID          int     `json:"pid"`
+	Host         string  `json:"host"`
+	Rank         int     `json:"rank"` // -1 outside the ring
+	State        string  `json:"state"`
+	MicroBatches int     `json:"micro_batches"`
+	Step         uint64  `json:"step,omitempty"`
+	Speed        float64 `json:"speed,omitempty"`
+}

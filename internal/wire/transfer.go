@@ -1,0 +1,72 @@
+package wire
+
+import "time"
+
+// Range asks for bytes of something that is too large for one message. The
+// answer carries them as data, CRC32C and total size in the headers below.
+type Range struct {
+	Name   string `json:"name"` // shard: its SHA-256; snapshot: weights, moment1, moment2, meta; entry: the step in decimal
+	Offset int64  `json:"offset"`
+	Length int    `json:"length"`
+}
+
+// Headers of binary messages.
+const (
+	HeaderCRC   = "Gramme-CRC32C" // of the data, 8 hex digits
+	HeaderTotal = "Gramme-Total"  // bytes of the whole, decimal
+	HeaderError = "Gramme-Error"  // set instead of data
+	HeaderSlice = "Gramme-Slice"  // SliceHeader as JSON
+)
+
+// MaxChunk is the most bytes that one binary message carries.
+const MaxChunk = 1 << 20
+
+// SnapshotInfo names a state that a donor can give.
+type SnapshotInfo struct {
+	Found    bool   `json:"found"`
+	Step     uint64 `json:"step"`
+	Elements int    `json:"elements"` // of each of weights, moment1, moment2 (flat, padded)
+	Meta     []byte `json:"meta"`     // replica.Meta, encoded
+	Digest   string `json:"digest"`   // replica digest of the whole
+}
+
+// SliceHeader describes one chunk of one worker's part of a checkpoint.
+// Weights and moments are cut at the same elements. The service answers each
+// chunk with a Reply.
+type SliceHeader struct {
+	Step       uint64 `json:"step"`
+	Generation uint64 `json:"generation"`
+	Rank       int    `json:"rank"`
+	World      int    `json:"world"`
+	Worker     string `json:"worker"`
+	Part       string `json:"part"`             // weights, moment1, moment2
+	Offset     int    `json:"offset"`           // first element of this chunk in the flat buffer
+	Count      int    `json:"count"`            // elements (float32, little-endian)
+	First      int    `json:"first"`            // first element of the worker's slice
+	End        int    `json:"end"`              // one past its last element
+	Meta       []byte `json:"meta,omitempty"`   // replica.Meta, sent with every chunk of rank 0's weights at offset First
+	Digest     string `json:"digest,omitempty"` // replica digest of the whole state, likewise
+	Final      bool   `json:"final,omitempty"`  // the run ends with this step
+}
+
+// Committed announces a checkpoint that is visible and durable.
+type Committed struct {
+	Step     uint64    `json:"step"`
+	Path     string    `json:"path"`
+	Manifest string    `json:"manifest_sha256"`
+	Time     time.Time `json:"time"`
+}
+
+// Event is something that the coordinator wants in the ledger.
+type Event struct {
+	Key        string   `json:"key"`  // counted once per key
+	Kind       string   `json:"kind"` // membership, steps, note
+	Generation uint64   `json:"generation,omitempty"`
+	Members    []string `json:"members,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+	FirstStep  uint64   `json:"first_step,omitempty"`
+	LastStep   uint64   `json:"last_step,omitempty"`
+	Samples    uint64   `json:"samples,omitempty"`
+	Tokens     uint64   `json:"tokens,omitempty"`
+	Loss       float64  `json:"loss,omitempty"`
+}
