@@ -1,0 +1,211 @@
+package replica
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// Outcome tells what an entry did.
+type Outcome struct {
+	Step                     uint64
+	MLMLoss, NSPLoss         float64 // means over the step's micro-batches
+	MLMAccuracy, NSPAccuracy float64
+	Tokens                   uint64
+	LearningRate             float64
+	Norm                     float64 // of the gradient before clipping
+	Clamped                  int64
+	Skipped                  bool // a NaN or an infinity: weights and moments are as before
+	Stop, Save               bool // some worker voted so
+}
+
+// Applier applies entries to states of one rule. It keeps scratch memory and
+// is used by one goroutine at a time.
+type Applier struct {
+	rule   Rule
+	cores  int
+	chunks []chunk
+	norms  []float64
+}
+
+// NewApplier returns an Applier that uses up to `cores` goroutines. Their
+// number does not change the result.
+func NewApplier(r Rule, cores int) (*Applier, error) {
+	if err := r.Validate(); err != nil {
+		return nil, fmt.Errorf("apply rule: %w", err)
+	}
+	cs := chunksOf(r.Layout)
+	return &Applier{rule: r, cores: cores, chunks: cs, norms: make([]float64, len(cs))}, nil
+}
+
+// Apply changes s from step s.Step to s.Step+1 by the complete entry of that
+// step. On an error s is as before.
+func (a *Applier) Apply(s *State, entry []int32) (Outcome, error) {
+	r := a.rule
+	step := s.Step + 1
+	if len(entry) != r.EntryLen() {
+		return Outcome{}, fmt.Errorf("apply step %d: entry of %d words, not %d", step, len(entry), r.EntryLen())
+	}
+	if step > r.Steps {
+		return Outcome{}, fmt.Errorf("apply step %d: the run ends with step %d", step, r.Steps)
+	}
+	if err := r.complete(entry); err != nil {
+		return Outcome{}, fmt.Errorf("apply step %d: %w", step, err)
+	}
+	o := a.outcome(step, entry)
+	if !o.Skipped {
+		o.Norm = a.norm(s, entry)
+		// Finite gradients can still overflow the norm in float mode.
+		o.Skipped = math.IsNaN(o.Norm) || math.IsInf(o.Norm, 0)
+	}
+	if !o.Skipped {
+		s.Updates++
+		a.update(s, entry, o)
+		if r.Reduce == Exact {
+			a.adjust(s, entry)
+		}
+	}
+	s.Step = step
+	s.Clamped += uint64(o.Clamped)
+	s.Samples += uint64(r.counters(entry).get(wordNSPCount))
+	s.Tokens += o.Tokens
+	return o, nil
+}
+
+func (a *Applier) outcome(step uint64, entry []int32) Outcome {
+	c := a.rule.counters(entry)
+	m := float64(a.rule.MicroBatches)
+	share := func(part, whole int) float64 {
+		return float64(c.get(part)) / float64(max(c.get(whole), 1))
+	}
+	o := Outcome{
+		Step:         step,
+		MLMLoss:      float64(c.get(wordMLMLoss)) / lossScale / m,
+		NSPLoss:      float64(c.get(wordNSPLoss)) / lossScale / m,
+		MLMAccuracy:  share(wordMLMCorrect, wordMLMCount),
+		NSPAccuracy:  share(wordNSPCorrect, wordNSPCount),
+		Tokens:       uint64(c.get(wordTokens)),
+		LearningRate: a.rule.Optimizer.Rate(step, a.rule.Steps),
+		Skipped:      c.get(wordNonFinite) > 0,
+		Stop:         c.get(wordStop) > 0,
+		Save:         c.get(wordSave) > 0,
+	}
+	for k := range a.rule.Layout.Tensors {
+		o.Clamped += c.get(fixedWords + 2*k)
+	}
+	return o
+}
+
+// unit returns what one integer of a tensor's sum is worth in the mean
+// gradient of the step.
+func (a *Applier) unit(s *State, tensor int) float64 {
+	if a.rule.Reduce == Float {
+		return 1 / float64(a.rule.MicroBatches)
+	}
+	return math.Ldexp(1, -int(s.Exponents[tensor])) / float64(a.rule.MicroBatches)
+}
+
+// mean returns the mean gradient of one element.
+func mean(word int32, unit float64, float bool) float32 {
+	if float {
+		return float32(float64(math.Float32frombits(uint32(word))) * unit)
+	}
+	return float32(float64(word) * unit)
+}
+
+// norm returns the Euclidean norm of the mean gradient: squares summed in
+// float64 within each chunk, then over the chunks, in their order.
+func (a *Applier) norm(s *State, entry []int32) float64 {
+	float := a.rule.Reduce == Float
+	forEach(len(a.chunks), a.cores, func(i int) {
+		c := a.chunks[i]
+		unit := a.unit(s, c.tensor)
+		// Four sums break the chain of dependent additions; their number is
+		// part of the arithmetic.
+		var q [4]float64
+		w := entry[c.from:c.to]
+		for k := 0; k < len(w); k++ {
+			g := float64(mean(w[k], unit, float))
+			q[k&3] += float64(g * g)
+		}
+		a.norms[i] = float64(q[0]+q[1]) + float64(q[2]+q[3])
+	})
+	total := 0.0
+	for _, q := range a.norms {
+		total += q
+	}
+	return math.Sqrt(total)
+}
+
+// update is AdamW with bias correction on every element. Every product is
+// rounded on its own: the conversions forbid fused multiply-add.
+func (a *Applier) update(s *State, entry []int32, o Outcome) {
+	h := a.rule.Optimizer
+	clip := 1.0
+	if h.Clip > 0 && o.Norm > h.Clip {
+		clip = h.Clip / o.Norm
+	}
+	float := a.rule.Reduce == Float
+	b1, b2 := float32(h.Beta1), float32(h.Beta2)
+	r1, r2 := float32(1-h.Beta1), float32(1-h.Beta2)
+	c1 := float32(1 / (1 - power(h.Beta1, s.Updates)))
+	c2 := float32(1 / (1 - power(h.Beta2, s.Updates)))
+	eps, lr := float32(h.Epsilon), float32(o.LearningRate)
+	forEach(len(a.chunks), a.cores, func(i int) {
+		c := a.chunks[i]
+		unit := a.unit(s, c.tensor)
+		factor := float32(clip)
+		decay := float32(0)
+		if a.rule.Layout.Tensors[c.tensor].Decay {
+			decay = float32(h.WeightDecay)
+		}
+		e := entry[c.from:c.to]
+		w, m, v := s.Weights[c.from:c.to], s.Moment1[c.from:c.to], s.Moment2[c.from:c.to]
+		w, m, v = w[:len(e)], m[:len(e)], v[:len(e)]
+		for k := range e {
+			g := float32(mean(e[k], unit, float) * factor)
+			mk := float32(float32(b1*m[k]) + float32(r1*g))
+			vk := float32(float32(b2*v[k]) + float32(r2*float32(g*g)))
+			m[k], v[k] = mk, vk
+			root := float32(math.Sqrt(float64(float32(vk * c2))))
+			u := float32(float32(mk*c1) / float32(root+eps))
+			u = float32(u + float32(decay*w[k]))
+			w[k] = float32(w[k] - float32(lr*u))
+		}
+	})
+}
+
+// adjust chooses each tensor's exponent for the next step: the mean over
+// micro-batches of the largest absolute value shall lie `headroom` bits below
+// the bound. It makes room at once and gains precision one bit a step.
+func (a *Applier) adjust(s *State, entry []int32) {
+	c := a.rule.counters(entry)
+	target := bits.Len32(uint32(bound(a.rule.MicroBatches))) - headroom
+	for k := range s.Exponents {
+		clamped := c.get(fixedWords + 2*k)
+		largest := bits.Len64(uint64(c.get(fixedWords+2*k+1) / int64(a.rule.MicroBatches)))
+		change := int32(target - largest)
+		switch {
+		case clamped > 0:
+			change = min(change, 0) - 2
+		case c.get(fixedWords+2*k+1) == 0:
+			change = 0 // no gradient at all: nothing to learn from it
+		case s.Updates > 1:
+			change = min(change, 1)
+		}
+		s.Exponents[k] = min(max(s.Exponents[k]+change, minExponent), maxExponent)
+	}
+}
+
+// power is x^n by squaring, each product rounded: math.Pow is not the same on
+// every architecture.
+func power(x float64, n uint64) float64 {
+	p := 1.0
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			p = float64(p * x)
+		}
+		x = float64(x * x)
+	}
+	return p
+}

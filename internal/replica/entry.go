@@ -1,0 +1,91 @@
+package replica
+
+import (
+	"fmt"
+	"math"
+)
+
+// The words of an entry after the gradient. All are sums over micro-batches.
+const (
+	wordNonFinite  = iota // micro-batches with a NaN or an infinity
+	wordCount             // micro-batches
+	wordSquares           // sum of (index+1)²: with the count, each index exactly once
+	wordMLMLoss           // fixed point, lossScale
+	wordNSPLoss           // fixed point, lossScale
+	wordMLMCorrect        //
+	wordMLMCount          // masked positions
+	wordNSPCorrect        //
+	wordNSPCount          // pairs
+	wordTokens            // without padding
+	wordStop              // workers that ask the run to stop after this step
+	wordSave              // workers that ask for a checkpoint after this step
+	fixedWords            // then, for each tensor, clamped elements and the largest absolute value
+)
+
+// lossScale is the fixed point of a loss: 2^12 keeps three decimals, and a loss
+// of 100 in every one of MaxMicroBatches micro-batches still fits.
+const lossScale = 1 << 12
+
+const maxLoss = 100
+
+// EntryLen is the number of words of an entry.
+func (r Rule) EntryLen() int { return r.Layout.Total + fixedWords + 2*len(r.Layout.Tensors) }
+
+// Measured is what a micro-batch tells beside its gradient.
+type Measured struct {
+	MLMLoss, NSPLoss     float64 // means over its masked positions and its pairs
+	MLMCorrect, MLMCount int
+	NSPCorrect, NSPCount int
+	Tokens               int
+}
+
+// Votes are what a worker asks of the run, decided alike by all replicas
+// because they travel in the entry.
+type Votes struct{ Stop, Save bool }
+
+// words reads and writes the counters of an entry, which are integers in exact
+// mode and float32 in float mode, since one ring sums both parts.
+type words struct {
+	w     []int32
+	float bool
+}
+
+func (x words) get(i int) int64 {
+	if x.float {
+		return int64(math.Float32frombits(uint32(x.w[i])))
+	}
+	return int64(x.w[i])
+}
+
+func (x words) set(i int, v int64) {
+	if x.float {
+		x.w[i] = int32(math.Float32bits(float32(v)))
+		return
+	}
+	x.w[i] = int32(v)
+}
+
+func (x words) add(i int, v int64) { x.set(i, x.get(i)+v) }
+
+func (r Rule) counters(entry []int32) words {
+	return words{entry[r.Layout.Total:], r.Reduce == Float}
+}
+
+// complete reports an entry that does not hold every micro-batch exactly once.
+// That cannot happen unless the protocol is broken, and must then stop the run
+// rather than change the weights.
+func (r Rule) complete(entry []int32) error {
+	c := r.counters(entry)
+	m := int64(r.MicroBatches)
+	if n, q := c.get(wordCount), c.get(wordSquares); n != m || q != m*(m+1)*(2*m+1)/6 {
+		return fmt.Errorf("entry holds %d micro-batches (check sum %d), not each of %d once", n, q, m)
+	}
+	return nil
+}
+
+func fixedLoss(loss float64) int64 {
+	if math.IsNaN(loss) {
+		return 0 // its micro-batch is marked as not finite
+	}
+	return int64(math.Round(min(max(loss, 0), maxLoss) * lossScale))
+}

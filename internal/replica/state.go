@@ -1,0 +1,86 @@
+package replica
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Bounds of a tensor's exponent: 2^-exponent stays a normal float32.
+const (
+	minExponent = -30
+	maxExponent = 96
+)
+
+// headroom is how many bits lie between the largest element expected in a
+// micro-batch and the bound at which it would be clamped.
+const headroom = 3
+
+// State is one replica. Weights, Moment1 and Moment2 have Layout.Total
+// elements each; Weights may be memory that the caller shares with libtorch.
+type State struct {
+	Meta
+	Weights, Moment1, Moment2 []float32
+}
+
+// Meta is the part of a state that is small.
+type Meta struct {
+	Step      uint64  `json:"step"`      // newest applied entry; 0 before the first
+	Updates   uint64  `json:"updates"`   // entries that changed the weights: Step less the skipped
+	Clamped   uint64  `json:"clamped"`   // elements clamped so far
+	Samples   uint64  `json:"samples"`   // samples whose gradients are in the weights or were skipped
+	Tokens    uint64  `json:"tokens"`    // likewise, padding not counted
+	Exponents []int32 `json:"exponents"` // of each tensor in the layout's order: value = integer · 2^-exponent
+}
+
+// NewState returns the state before the first step. It keeps weights, does not
+// copy them.
+func NewState(r Rule, weights []float32) (*State, error) {
+	if len(weights) != r.Layout.Total {
+		return nil, fmt.Errorf("new state: %d weights, the layout has %d", len(weights), r.Layout.Total)
+	}
+	s := &State{
+		Weights: weights,
+		Moment1: make([]float32, r.Layout.Total),
+		Moment2: make([]float32, r.Layout.Total),
+		Meta:    Meta{Exponents: make([]int32, len(r.Layout.Tensors))},
+	}
+	// Nothing is known of the gradients yet: let 4 be the largest that fits.
+	// The first entry tells more.
+	for k := range s.Exponents {
+		s.Exponents[k] = int32(math.Ilogb(float64(bound(r.MicroBatches)))) - 2
+	}
+	return s, nil
+}
+
+// bound is the largest absolute value of one micro-batch's integer: the sum of
+// all micro-batches fits an int32.
+func bound(microBatches int) int32 { return int32(math.MaxInt32 / microBatches) }
+
+// EncodeMeta returns the small part of the state, the same bytes for equal states.
+func (s *State) EncodeMeta() ([]byte, error) {
+	b, err := json.Marshal(s.Meta)
+	if err != nil {
+		return nil, fmt.Errorf("encode replica state: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeMeta reads what EncodeMeta wrote and checks it against the rule.
+func DecodeMeta(r Rule, b []byte) (Meta, error) {
+	var m Meta
+	if err := json.Unmarshal(b, &m); err != nil {
+		return Meta{}, fmt.Errorf("decode replica state: %w", err)
+	}
+	if len(m.Exponents) != len(r.Layout.Tensors) {
+		return Meta{}, fmt.Errorf("decode replica state: %d exponents for %d tensors", len(m.Exponents), len(r.Layout.Tensors))
+	}
+	if m.Updates > m.Step || m.Step > r.Steps {
+		return Meta{}, fmt.Errorf("decode replica state: %d updates, step %d of %d", m.Updates, m.Step, r.Steps)
+	}
+	if i := slices.IndexFunc(m.Exponents, func(e int32) bool { return e < minExponent || e > maxExponent }); i >= 0 {
+		return Meta{}, fmt.Errorf("decode replica state: exponent %d of tensor %s out of range", m.Exponents[i], r.Layout.Tensors[i].Name)
+	}
+	return m, nil
+}
