@@ -65,6 +65,7 @@ type Hello struct {
 	Digest      string `json:"digest"`         // of the state after it
 	Next        uint64 `json:"next"`           // the step that Done belongs to: Applied+1
 	Done        []int  `json:"done,omitempty"` // micro-batches whose sums it holds
+	Stopped     bool   `json:"stopped"`        // the run ends with Applied: all steps done, or an agreed stop
 	Answer      bool   `json:"answer"`         // sent in answer to another's: no answer is due
 }
 
