@@ -1,0 +1,96 @@
+package runspec
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// NewRunID returns a random name for a run.
+func NewRunID() string { return strings.ToLower(rand.Text()[:12]) }
+
+// Hash returns the SHA-256 of the identity keys and their values, in hex. Two
+// specs with the same hash train the same weights on the same corpus.
+func (s Spec) Hash() string {
+	var lines []string
+	for _, k := range allKeys {
+		if k.Identity {
+			lines = append(lines, k.Name+"="+strconv.Quote(s.Text(k))+"\n")
+		}
+	}
+	sort.Strings(lines) // the order of the struct may change
+	h := sha256.Sum256([]byte("gramme spec 1\n" + strings.Join(lines, "")))
+	return hex.EncodeToString(h[:])
+}
+
+// Conflict is an identity key that was given another value than the run began
+// with.
+type Conflict struct {
+	Key           string
+	Stored, Given string
+	Origin        string
+}
+
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("%s: this run began with %s, and %s says %s", c.Key, c.Stored, c.Origin, c.Given)
+}
+
+// Resume returns the spec with which a stored run goes on: what is stored, with
+// the operational keys that were given now. An identity key that is given must
+// agree with what is stored; each one that does not is a *Conflict.
+func Resume(stored Spec, origin string, layers ...[]Setting) (Spec, Origins, error) {
+	spec, origins := stored, Origins{}
+	for _, k := range allKeys {
+		origins[k.Name] = origin
+	}
+	if err := apply(&spec, origins, layers); err != nil {
+		return Spec{}, nil, err
+	}
+	var errs []error
+	for _, k := range allKeys {
+		given, began := spec.Text(k), stored.Text(k)
+		switch {
+		case given == began:
+			continue
+		case k.Name == "model.name":
+			if same, err := sameArchitecture(stored, given); err != nil {
+				errs = append(errs, err)
+			} else if !same {
+				errs = append(errs, &Conflict{"model", began, given, origins[k.Name]})
+			}
+			spec.Model.Name, origins[k.Name] = stored.Model.Name, origin
+		case k.Name == "run_id":
+			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})
+		case !k.Identity:
+			continue
+		case slices.Contains([]string{"precision", "threads", "steps"}, k.Name) && slices.Contains([]string{PrecisionAuto, "0"}, given):
+			// Left to a measurement then, and measured since.
+			if err := k.set(&spec, k.texts(&stored)); err != nil {
+				errs = append(errs, err)
+			}
+			origins[k.Name] = origin
+		default:
+			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Spec{}, nil, err
+	}
+	return spec, origins, spec.Validate()
+}
+
+// sameArchitecture reports whether a name or file means the stored model.
+func sameArchitecture(stored Spec, name string) (bool, error) {
+	c, err := architecture(name)
+	if err != nil {
+		return false, err
+	}
+	other := defaults(stored.Model.Name, c)
+	return other.Model == stored.Model, nil
+}

@@ -1,0 +1,198 @@
+package runspec
+
+import (
+	"encoding"
+	"fmt"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Key is one configuration key.
+type Key struct {
+	Name     string // as in a file, nested keys joined by dots: batch.rows
+	Doc      string
+	Identity bool // determines the bits; fixed when the run begins
+	index    []int
+}
+
+// Flag is the key's name on the command line, without the dashes.
+func (k Key) Flag() string {
+	switch k.Name {
+	case "model.name":
+		return "model"
+	}
+	return strings.NewReplacer(".", "-", "_", "-").Replace(k.Name)
+}
+
+// Env is the key's name in the environment.
+func (k Key) Env() string {
+	return "GRAMME_" + strings.ToUpper(strings.ReplaceAll(k.Flag(), "-", "_"))
+}
+
+var (
+	allKeys    = keysOf(reflect.TypeFor[Spec](), "", nil)
+	keysByName = func() map[string]Key {
+		m := make(map[string]Key, len(allKeys))
+		for _, k := range allKeys {
+			m[k.Name] = k
+		}
+		return m
+	}()
+)
+
+// Keys lists every key in the order of the struct.
+func Keys() []Key { return append([]Key(nil), allKeys...) }
+
+func keysOf(t reflect.Type, prefix string, index []int) []Key {
+	var keys []Key
+	for f := range t.Fields() {
+		name := prefix + f.Tag.Get("yaml")
+		at := append(append([]int(nil), index...), f.Index...)
+		if kind := f.Tag.Get("key"); kind != "" {
+			keys = append(keys, Key{Name: name, Doc: f.Tag.Get("doc"), Identity: kind == "identity", index: at})
+			continue
+		}
+		keys = append(keys, keysOf(f.Type, name+".", at)...)
+	}
+	return keys
+}
+
+// LookUp returns a key by its name. The group "model" stands for model.name.
+func LookUp(name string) (Key, error) {
+	if name == "model" {
+		name = "model.name"
+	}
+	if k, ok := keysByName[name]; ok {
+		return k, nil
+	}
+	return Key{}, unknown(name)
+}
+
+func unknown(name string) error {
+	if near := nearest(name); near != "" {
+		return fmt.Errorf("unknown key %q: did you mean %q?", name, near)
+	}
+	return fmt.Errorf("unknown key %q: `gramme config` lists all keys", name)
+}
+
+// texts returns the value of a key as a file would hold it; only lists have
+// another number of texts than one.
+func (k Key) texts(s *Spec) []string {
+	v := reflect.ValueOf(s).Elem().FieldByIndex(k.index)
+	switch x := v.Interface().(type) {
+	case []string:
+		return x
+	case time.Duration:
+		return []string{x.String()}
+	case encoding.TextMarshaler:
+		b, err := x.MarshalText()
+		if err != nil {
+			return []string{err.Error()}
+		}
+		return []string{string(b)}
+	case float64:
+		return []string{strconv.FormatFloat(x, 'g', -1, 64)}
+	}
+	return []string{fmt.Sprint(v.Interface())}
+}
+
+// Text returns the value of a key in one line.
+func (s Spec) Text(k Key) string {
+	return strings.Join(k.texts(&s), string(os.PathListSeparator))
+}
+
+// set reads texts into the key's field.
+func (k Key) set(s *Spec, texts []string) error {
+	v := reflect.ValueOf(s).Elem().FieldByIndex(k.index)
+	if v.Kind() == reflect.Slice {
+		v.Set(reflect.ValueOf(append([]string(nil), texts...)))
+		return nil
+	}
+	if len(texts) != 1 {
+		return fmt.Errorf("holds %d values, not one", len(texts))
+	}
+	text := strings.TrimSpace(texts[0])
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a duration such as 30s or 5m", text)
+		}
+		v.SetInt(int64(d))
+		return nil
+	}
+	return setScalar(v, text)
+}
+
+func setScalar(v reflect.Value, text string) error {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		v.SetInt(int64(n))
+	case reflect.Uint64:
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number from 0 up", text)
+		}
+		v.SetUint(n)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		v.SetFloat(f)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is not true or false", text)
+		}
+		v.SetBool(b)
+	default:
+		return fmt.Errorf("a key of kind %s cannot be set", v.Kind())
+	}
+	return nil
+}
+
+// nearest returns the key that is fewest edits away, if that is few.
+func nearest(name string) string {
+	best, distance := "", 1+max(2, len(name)/3)
+	for _, k := range allKeys {
+		// A nested key is often given without its group.
+		for _, candidate := range []string{k.Name, k.Name[strings.LastIndexByte(k.Name, '.')+1:]} {
+			if d := edits(name, candidate); d < distance {
+				best, distance = k.Name, d
+			}
+		}
+	}
+	return best
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

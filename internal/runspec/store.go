@@ -1,0 +1,103 @@
+package runspec
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// FileName is the spec's place in the folder of a run.
+const FileName = "spec.yaml"
+
+// Read returns the spec in a file that Write made. An absent file is
+// fs.ErrNotExist.
+func Read(path string) (Spec, error) {
+	settings, err := File(path)
+	if err != nil {
+		return Spec{}, err
+	}
+	given := map[string]bool{}
+	for _, s := range settings {
+		given[s.Key.Name] = true
+	}
+	var errs []error
+	for _, k := range allKeys {
+		// A key that is absent would silently get today's default.
+		if k.Identity && !given[k.Name] {
+			errs = append(errs, fmt.Errorf("read spec %s: key %s is missing", path, k.Name))
+		}
+	}
+	var spec Spec
+	errs = append(errs, apply(&spec, Origins{}, [][]Setting{settings}))
+	if err := errors.Join(errs...); err != nil {
+		return Spec{}, err
+	}
+	if err := spec.Validate(); err != nil {
+		return Spec{}, fmt.Errorf("read spec %s: %w", path, err)
+	}
+	return spec, nil
+}
+
+// Encode returns the spec as YAML.
+func (s Spec) Encode() ([]byte, error) {
+	b, err := yaml.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode spec: %w", err)
+	}
+	return b, nil
+}
+
+// Write stores the spec so that path holds either what it held or all of it,
+// also after a loss of power.
+func (s Spec) Write(path string) error {
+	b, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	if err := writeAtomic(path, b); err != nil {
+		return fmt.Errorf("write spec: %w", err)
+	}
+	return nil
+}
+
+func writeAtomic(path string, b []byte) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreAbsent(os.Remove(f.Name())))
+		}
+	}()
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+package runspec
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Workers is how many workers a machine starts (Max) and with how few the run
+// goes on (Min). Its text is "N" or "min:max".
+type Workers struct{ Min, Max int }
+
+// ParseWorkers reads "N" or "min:max".
+func ParseWorkers(text string) (Workers, error) {
+	low, high, ranged := strings.Cut(strings.TrimSpace(text), ":")
+	if !ranged {
+		high = low
+	}
+	a, err := strconv.Atoi(low)
+	b, err2 := strconv.Atoi(high)
+	if err != nil || err2 != nil {
+		return Workers{}, fmt.Errorf("%q is not a number of workers, nor min:max", text)
+	}
+	w := Workers{Min: a, Max: b}
+	return w, w.validate()
+}
+
+func (w Workers) validate() error {
+	switch {
+	case w.Min < 0 || w.Max < 0:
+		return fmt.Errorf("%s is negative", w)
+	case w.Min == 0 || w.Max == 0:
+		return fmt.Errorf("%s: at least one worker is needed", w)
+	case w.Min > w.Max:
+		return fmt.Errorf("%s: the minimum is above the maximum", w)
+	}
+	return nil
+}
+
+func (w Workers) String() string {
+	if w.Min == w.Max {
+		return strconv.Itoa(w.Max)
+	}
+	return fmt.Sprintf("%d:%d", w.Min, w.Max)
+}
+
+// MarshalText and UnmarshalText make the text form that of files and messages.
+func (w Workers) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+func (w *Workers) UnmarshalText(b []byte) error {
+	v, err := ParseWorkers(string(b))
+	if err == nil {
+		*w = v
+	}
+	return err
+}
