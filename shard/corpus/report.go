@@ -17,7 +17,14 @@ type Document struct {
 
 // Report says what was read and what was not.
 type Report struct {
+	// Sources are the files that were read, at most 10000 of them; the next three
+	// fields cover all.
 	Sources []Source `json:"sources"`
+	Files   int64    `json:"files"`
+	// InputBytes is their size as they lie on the disk, InputsSHA256 the hash of
+	// their names and hashes.
+	InputBytes   int64  `json:"input_bytes"`
+	InputsSHA256 string `json:"inputs_sha256"`
 	// Documents and Bytes count what was emitted, before de-duplication.
 	Documents int64 `json:"documents"`
 	Bytes     int64 `json:"bytes"`
@@ -55,6 +62,8 @@ func (r *Report) reject(place, format string, args ...any) {
 	}
 }
 
+func (r *Report) rejectPlain(place, reason string) { r.reject(place, "%s", reason) }
+
 // InputError says that an input cannot be used as a corpus. It is the user's to
 // mend: the program maps it to the exit code for bad input data.
 type InputError struct {
@@ -77,12 +86,8 @@ func (e *InputError) Unwrap() error { return e.Err }
 func (r *Report) Empty(inputs []string) error {
 	e := &InputError{Input: strings.Join(inputs, ", "), Reason: "holds no text"}
 	var seen []string
-	if n := len(r.Sources); n > 0 {
-		var bytes int64
-		for _, s := range r.Sources {
-			bytes += s.Bytes
-		}
-		seen = append(seen, fmt.Sprintf("%s read, %s", count(int64(n), "file"), count(bytes, "byte")))
+	if r.Files > 0 {
+		seen = append(seen, fmt.Sprintf("%s read, %s", count(r.Files, "file"), count(r.InputBytes, "byte")))
 	} else {
 		seen = append(seen, "no file of text")
 	}

@@ -28,7 +28,7 @@ type Sampler struct {
 }
 
 // New makes a sampler over one split of a prepared corpus. load opens shard i of
-// that split; it is called as windows are entered, at most once for each shard of
+// that split, with errors that name it; it is called as windows are entered, at most once for each shard of
 // a window while the window is in memory.
 func New(cfg Config, m shard.Manifest, v *Vocabulary, load func(i int) (*shard.Shard, error)) (*Sampler, error) {
 	cfg = cfg.withDefaults()
@@ -207,7 +207,7 @@ func (s *Sampler) window(e *epochOrder, number int) (*window, error) {
 		}
 		sh, err := s.load(int(id))
 		if err != nil {
-			return nil, fmt.Errorf("load shard %s: %w", s.split.Shards[id].Name, err)
+			return nil, fmt.Errorf("sampler: %w", err)
 		}
 		if err := check(sh, s.split.Shards[id], s.seq, s.v); err != nil {
 			return nil, err
