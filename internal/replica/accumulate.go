@@ -57,6 +57,7 @@ func (a *Accumulator) Vote(v Votes) {
 		}
 	}
 	set(wordStop, v.Stop)
+	set(wordHold, v.Hold)
 	set(wordSave, v.Save)
 }
 

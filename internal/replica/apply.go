@@ -16,7 +16,7 @@ type Outcome struct {
 	Norm                     float64 // of the gradient before clipping
 	Clamped                  int64
 	Skipped                  bool // a NaN or an infinity: weights and moments are as before
-	Stop, Save               bool // some worker voted so
+	Stop, Hold, Save         bool // some worker voted so
 }
 
 // Applier applies entries to states of one rule. It keeps scratch memory and
@@ -88,6 +88,7 @@ func (a *Applier) outcome(step uint64, entry []int32) Outcome {
 		LearningRate: a.rule.Optimizer.Rate(step, a.rule.Steps),
 		Skipped:      c.get(wordNonFinite) > 0,
 		Stop:         c.get(wordStop) > 0,
+		Hold:         c.get(wordHold) > 0,
 		Save:         c.get(wordSave) > 0,
 	}
 	for k := range a.rule.Layout.Tensors {

@@ -18,6 +18,7 @@ const (
 	wordNSPCount          // pairs
 	wordTokens            // without padding
 	wordStop              // workers that ask the run to stop after this step
+	wordHold              // workers that ask all to wait for the next plan after this step
 	wordSave              // workers that ask for a checkpoint after this step
 	fixedWords            // then, for each tensor, clamped elements and the largest absolute value
 )
@@ -41,7 +42,7 @@ type Measured struct {
 
 // Votes are what a worker asks of the run, decided alike by all replicas
 // because they travel in the entry.
-type Votes struct{ Stop, Save bool }
+type Votes struct{ Stop, Hold, Save bool }
 
 // words reads and writes the counters of an entry, which are integers in exact
 // mode and float32 in float mode, since one ring sums both parts.

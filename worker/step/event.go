@@ -1,0 +1,75 @@
+package step
+
+import "github.com/gramme-project/gramme/internal/wire"
+
+// Event is an input of the machine.
+type Event interface{ event() }
+
+type (
+	// PlanChanged brings the newest plan.
+	PlanChanged struct{ Plan wire.Plan }
+	// HelloReceived brings what a member says at the beginning of a generation.
+	HelloReceived struct{ Hello wire.Hello }
+	// Computed says that the gradient of the micro-batch asked for is ready.
+	Computed struct {
+		Step  uint64
+		Index int
+	}
+	// Reduced says that the entry of a step is complete.
+	Reduced struct{ Generation, Step uint64 }
+	// RingBroken says that the ring of a generation cannot go on. Rank is the
+	// neighbour that is to blame, or -1.
+	RingBroken struct {
+		Generation uint64
+		Rank       int
+		Reason     string
+	}
+	// EntryFetched says that a peer's entry of a step is here.
+	EntryFetched struct{ Generation, Step uint64 }
+	// SnapshotFetched says that a peer's state is here.
+	SnapshotFetched struct {
+		Generation uint64
+		Step       uint64
+		Digest     string
+	}
+	// FetchFailed says that an entry or a snapshot could not be had.
+	FetchFailed struct {
+		Generation uint64
+		Reason     string
+	}
+	// Applied is the answer to Apply.
+	Applied struct {
+		Step       uint64
+		Digest     string // of the state after it
+		Stop, Hold bool   // some member voted so
+		Save       bool
+	}
+	// Loaded is the answer to Load.
+	Loaded struct {
+		Step   uint64
+		Digest string
+	}
+	// StopRequested asks that the run stop with the next step.
+	StopRequested struct{}
+	// DrainRequested asks that this worker leave after the next step.
+	DrainRequested struct{}
+	// Stored says that the checkpoint of a step is durable.
+	Stored struct{ Step uint64 }
+	// Tick says that time has passed.
+	Tick struct{}
+)
+
+func (PlanChanged) event()     {}
+func (HelloReceived) event()   {}
+func (Computed) event()        {}
+func (Reduced) event()         {}
+func (RingBroken) event()      {}
+func (EntryFetched) event()    {}
+func (SnapshotFetched) event() {}
+func (FetchFailed) event()     {}
+func (Applied) event()         {}
+func (Loaded) event()          {}
+func (StopRequested) event()   {}
+func (DrainRequested) event()  {}
+func (Stored) event()          {}
+func (Tick) event()            {}
