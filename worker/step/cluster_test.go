@@ -73,7 +73,7 @@ func (c *cluster) fail(format string, args ...any) {
 func (c *cluster) start(step uint64) *member {
 	c.next++
 	p := &member{id: fmt.Sprintf("w%d", c.next), alive: true, applied: step, digest: digestAfter(step)}
-	p.m = New(Config{ID: p.id, Incarnation: "1", Steps: c.steps, FailureTimeout: time.Second, SaveEvery: 3 * time.Second}, c.now, step, p.digest)
+	p.m = New(Config{ID: p.id, Incarnation: "1", Steps: c.steps, FailureTimeout: time.Second, SaveEvery: 3 * time.Second}, c.now, step)
 	c.members = append(c.members, p)
 	c.say("start %s at step %d", p.id, step)
 	return p
@@ -123,6 +123,8 @@ func (c *cluster) carry(p *member, f Effect) {
 				o.queue = append(o.queue, HelloReceived{f.Hello})
 			}
 		}
+	case Digest:
+		c.feed(p, Digested{p.applied, p.digest})
 	case CloseRing:
 		p.reduce = nil
 	case Compute:
@@ -198,7 +200,7 @@ func (c *cluster) apply(p *member, step uint64) {
 	}
 	p.applied, p.digest, p.entry = step, digestAfter(step), e
 	c.say("%s applies %d", p.id, step)
-	c.feed(p, Applied{Step: step, Digest: p.digest, Hold: e.hold, Save: step%7 == 0})
+	c.feed(p, Applied{Step: step, Hold: e.hold, Save: step%7 == 0})
 }
 
 // ring completes the reduction if all members of the plan wait in it.

@@ -11,6 +11,8 @@ type Effect interface{ effect() }
 type (
 	// SendHello publishes a hello to the members.
 	SendHello struct{ Hello wire.Hello }
+	// Digest asks for the digest of the state, and answers Digested, at once.
+	Digest struct{}
 	// OpenRing begins to connect the ring of a plan. It ends in nothing or in
 	// RingBroken.
 	OpenRing struct {
@@ -79,6 +81,7 @@ type (
 )
 
 func (SendHello) effect()     {}
+func (Digest) effect()        {}
 func (OpenRing) effect()      {}
 func (CloseRing) effect()     {}
 func (Compute) effect()       {}

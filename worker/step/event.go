@@ -37,11 +37,15 @@ type (
 		Generation uint64
 		Reason     string
 	}
+	// Digested is the answer to Digest.
+	Digested struct {
+		Step   uint64
+		Digest string
+	}
 	// Applied is the answer to Apply.
 	Applied struct {
 		Step       uint64
-		Digest     string // of the state after it
-		Stop, Hold bool   // some member voted so
+		Stop, Hold bool // some member voted so
 		Save       bool
 	}
 	// Loaded is the answer to Load.
@@ -67,6 +71,7 @@ func (RingBroken) event()      {}
 func (EntryFetched) event()    {}
 func (SnapshotFetched) event() {}
 func (FetchFailed) event()     {}
+func (Digested) event()        {}
 func (Applied) event()         {}
 func (Loaded) event()          {}
 func (StopRequested) event()   {}

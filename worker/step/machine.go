@@ -40,8 +40,8 @@ type Machine struct {
 	rank  int
 
 	applied uint64
-	digest  string
-	stopped bool // the run ends with applied
+	digest  string // of the state after it; empty: not taken yet
+	stopped bool   // the run ends with applied
 	stored  uint64
 
 	hellos  []*wire.Hello // of this generation, by rank
@@ -66,9 +66,9 @@ type Machine struct {
 }
 
 // New returns the machine of a worker that holds the state after a step.
-func New(cfg Config, now time.Time, applied uint64, digest string) *Machine {
+func New(cfg Config, now time.Time, applied uint64) *Machine {
 	return &Machine{
-		cfg: cfg, state: Joining, rank: -1, applied: applied, digest: digest, claim: -1,
+		cfg: cfg, state: Joining, rank: -1, applied: applied, claim: -1,
 		stopped: applied >= cfg.Steps, saved: now,
 	}
 }
@@ -112,6 +112,8 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		if e.Generation == m.plan.Generation && m.state == CatchingUp {
 			return m.catchUp()
 		}
+	case Digested:
+		return m.onDigested(now, e)
 	case Applied:
 		return m.onApplied(now, e)
 	case Loaded:
@@ -158,7 +160,28 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 	}
 	m.state, m.begun, m.suspected, m.dead = Greeting, now, now, false
 	m.hellos = make([]*wire.Hello, len(p.Members))
-	out = append(out, OpenRing{p, m.rank}, m.greet(now, false))
+	out = append(out, OpenRing{p, m.rank})
+	if m.digest == "" {
+		return append(out, Digest{})
+	}
+	return append(out, m.meet(now)...)
+}
+
+// onDigested goes on with what waited for the digest.
+func (m *Machine) onDigested(now time.Time, e Digested) []Effect {
+	m.digest = e.Digest
+	switch m.state {
+	case Greeting:
+		return m.meet(now)
+	case CatchingUp:
+		return m.catchUp()
+	}
+	return nil
+}
+
+// meet greets the members of a new generation.
+func (m *Machine) meet(now time.Time) []Effect {
+	out := []Effect{m.greet(now, false)}
 	early := m.early
 	m.early = nil
 	for _, h := range early {
@@ -239,6 +262,9 @@ func (m *Machine) agreement() agreement {
 // catchUp brings this worker to the newest state of the members, then begins
 // the step after it.
 func (m *Machine) catchUp() []Effect {
+	if m.digest == "" {
+		return []Effect{Digest{}}
+	}
 	a := m.agreement()
 	own := m.hellos[m.rank]
 	differs := own.Applied == a.newest && own.Digest != a.digest
@@ -334,7 +360,7 @@ func (m *Machine) perform(e Effect) []Effect {
 }
 
 func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
-	m.applied, m.digest = e.Step, e.Digest
+	m.applied, m.digest = e.Step, ""
 	m.forget()
 	m.stopped = e.Stop || m.applied >= m.cfg.Steps
 	out := []Effect{Reset{}}
