@@ -1,0 +1,32 @@
+package allreduce
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a peer or its frames, for errors.Is on a *PeerError.
+var (
+	// ErrLost: its connection is closed, most likely with its process.
+	ErrLost = errors.New("connection lost")
+	// ErrLeft: it said that it left this generation, and lives.
+	ErrLeft = errors.New("left the ring")
+	// ErrCorrupt: a frame is malformed or its checksum is wrong.
+	ErrCorrupt = errors.New("corrupt frame")
+	// ErrSequence: a frame was lost, repeated or reordered.
+	ErrSequence = errors.New("frame out of sequence")
+	// ErrForeign: a frame of another run, another ring or a future generation.
+	ErrForeign = errors.New("foreign frame")
+	// ErrMismatch: a frame of another step or place than the schedule's: the two
+	// ranks do not reduce the same thing.
+	ErrMismatch = errors.New("frame does not fit the schedule")
+)
+
+// PeerError is a failure of another rank, or of the way to it.
+type PeerError struct {
+	Rank int // in the ring of this generation
+	Err  error
+}
+
+func (e *PeerError) Error() string { return fmt.Sprintf("rank %d: %v", e.Rank, e.Err) }
+func (e *PeerError) Unwrap() error { return e.Err }
