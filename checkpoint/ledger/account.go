@@ -1,0 +1,95 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// Account is what a verified log says. Amounts of energy are microjoules.
+type Account struct {
+	Run       string    `json:"run"`
+	SpecHash  string    `json:"spec_hash"`
+	Software  string    `json:"software,omitempty"`
+	PublicKey string    `json:"public_key"`
+	Entries   int64     `json:"entries"` // that the head covers
+	Root      string    `json:"root"`    // base64
+	Behind    int64     `json:"behind"`  // entries behind the head: never acknowledged, not counted here
+	From      time.Time `json:"from"`    // of the first entry and of the last
+	To        time.Time `json:"to"`
+
+	Total    int64                   `json:"total_uj"`
+	ByPhase  map[energy.Phase]int64  `json:"by_phase_uj"`
+	ByHost   map[string]int64        `json:"by_host_uj"`
+	ByKind   map[string]int64        `json:"by_kind_uj"` // of device
+	ByMethod map[energy.Method]int64 `json:"by_method_uj"`
+	ByWorker map[string]int64        `json:"by_worker_uj"`
+	Devices  []Device                `json:"devices"`
+	Wasted   int64                   `json:"wasted_uj"`  // a run without failures would not have spent it
+	Guessed  int64                   `json:"guessed_uj"` // no sensor stands behind it
+
+	Readings   int64   `json:"readings"`
+	Gaps       []Gap   `json:"gaps"`
+	GapSeconds float64 `json:"gap_seconds"` // of all gaps, meter by meter
+	Lost       uint64  `json:"lost"`        // records that never arrived, as a gap after them states
+
+	Steps       uint64       `json:"steps"`          // different steps that were committed
+	Repeated    uint64       `json:"repeated_steps"` // committed again after a resume
+	Samples     uint64       `json:"samples"`        // of Steps; of a step that was repeated, once
+	Tokens      uint64       `json:"tokens"`
+	FirstLoss   float64      `json:"first_loss"` // of the first and the newest Steps entry
+	LastLoss    float64      `json:"last_loss"`
+	Generation  uint64       `json:"generation"` // the newest
+	Memberships int64        `json:"memberships"`
+	Resumes     []Resume     `json:"resumes"`
+	Checkpoints []Saved      `json:"checkpoints"`
+	Carbon      *Carbon      `json:"carbon,omitempty"` // nil: no factor is known
+	Notes       []NotedEntry `json:"notes"`
+}
+
+// Device is the energy of one meter's name on one host.
+type Device struct {
+	Host   string `json:"host"`
+	Meter  string `json:"meter"`
+	Kind   string `json:"kind"`
+	MicroJ int64  `json:"uj"`
+}
+
+// Gap is a gap that an entry states.
+type Gap struct {
+	Entry int64 `json:"entry"`
+	energy.Gap
+}
+
+// Resume is that the run went on.
+type Resume struct {
+	Entry int64  `json:"entry"`
+	Step  uint64 `json:"step"`
+	From  *Tree  `json:"from,omitempty"` // proven to be a prefix
+}
+
+// Saved is a checkpoint entry.
+type Saved struct {
+	Entry int64 `json:"entry"`
+	Checkpoint
+}
+
+// NotedEntry is a note and where it stands.
+type NotedEntry struct {
+	Entry int64 `json:"entry"`
+	Note
+}
+
+// Carbon is what the energy comes to with the newest factors.
+type Carbon struct {
+	Grams   float64         `json:"g_co2e"`
+	Factors []energy.Factor `json:"factors"` // that were used, by host
+}
+
+// GuessedShare returns which part of the energy no sensor stands behind, 0 to 1.
+func (a *Account) GuessedShare() float64 {
+	if a.Total == 0 {
+		return 0
+	}
+	return float64(a.Guessed) / float64(a.Total)
+}

@@ -1,0 +1,177 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// Version of the entry schema.
+const Version = 1
+
+// Type says which body an entry has.
+type Type string
+
+// The types of entries.
+const (
+	TypeStarted    Type = "started"
+	TypeResumed    Type = "resumed"
+	TypeReading    Type = "reading"
+	TypeGap        Type = "gap"
+	TypeMembership Type = "membership"
+	TypeSteps      Type = "steps"
+	TypeCheckpoint Type = "checkpoint"
+	TypeCarbon     Type = "carbon"
+	TypeNote       Type = "note"
+)
+
+// Entry is one line of the log. Exactly one body is set. Append fills in the
+// version, index, link, type and, where it is zero, the time.
+type Entry struct {
+	Version int       `json:"v"`
+	Index   int64     `json:"index"`
+	Prev    string    `json:"prev"` // first 8 bytes of the hash of the line before: names the place of a fault
+	Time    time.Time `json:"time"` // when it was appended, a label
+	Type    Type      `json:"type"`
+	Key     string    `json:"key,omitempty"` // counted once per key
+
+	Started    *Started        `json:"started,omitempty"`
+	Resumed    *Resumed        `json:"resumed,omitempty"`
+	Reading    *energy.Reading `json:"reading,omitempty"`
+	Gap        *energy.Gap     `json:"gap,omitempty"`
+	Membership *Membership     `json:"membership,omitempty"`
+	Steps      *Steps          `json:"steps,omitempty"`
+	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
+	Carbon     *energy.Factor  `json:"carbon,omitempty"`
+	Note       *Note           `json:"note,omitempty"`
+}
+
+// Started is the first entry of every log.
+type Started struct {
+	Run       string `json:"run"`
+	SpecHash  string `json:"spec_hash"`
+	PublicKey string `json:"public_key"` // filled in by Append
+	Software  string `json:"software,omitempty"`
+}
+
+// Resumed says from where a run went on, with the proof that the log which it
+// continues holds the log of the checkpoint that it continues.
+type Resumed struct {
+	Prior Tree     `json:"prior"`           // the log before this entry
+	Step  uint64   `json:"step"`            // of the checkpoint; 0: from the beginning
+	From  *Tree    `json:"from,omitempty"`  // the log when that checkpoint was made
+	Proof []string `json:"proof,omitempty"` // RFC 6962 consistency proof of From in Prior, base64 hashes
+}
+
+// Tree is a state of the log.
+type Tree struct {
+	Size int64  `json:"size"`
+	Root string `json:"root"` // base64
+}
+
+// Membership says who trains from a generation on.
+type Membership struct {
+	Generation uint64   `json:"generation"`
+	Members    []string `json:"members"`
+	Reason     string   `json:"reason"`
+}
+
+// Steps says that the steps FirstStep to LastStep were committed.
+type Steps struct {
+	FirstStep  uint64  `json:"first_step"`
+	LastStep   uint64  `json:"last_step"`
+	Generation uint64  `json:"generation"`
+	Samples    uint64  `json:"samples"`
+	Tokens     uint64  `json:"tokens"`
+	Loss       float64 `json:"loss"`
+}
+
+// Checkpoint says that a checkpoint was made, and what is in it.
+type Checkpoint struct {
+	Step     uint64 `json:"step"`
+	Folder   string `json:"folder"`          // its name under RUN/checkpoints
+	Manifest string `json:"manifest_sha256"` // hex
+}
+
+// Kinds of notes.
+const (
+	NoteQuarantine = "quarantine" // data or a checkpoint was set aside
+	NoteDivergence = "divergence" // replicas differed
+	NoteMixed      = "mixed"      // workers of different arithmetic: the result is not reproducible
+	NoteRemark     = "remark"
+)
+
+// Note is what else a reader of the account should know.
+type Note struct {
+	Kind       string `json:"kind"`
+	Text       string `json:"text"`
+	Worker     string `json:"worker,omitempty"`
+	Step       uint64 `json:"step,omitempty"`
+	Generation uint64 `json:"generation,omitempty"`
+}
+
+// FromRecord returns the entry of a worker's record.
+func FromRecord(r energy.Record) Entry { return Entry{Reading: r.Reading, Gap: r.Gap} }
+
+// body returns the type that the entry's body has, and checks the body.
+func (e *Entry) body() (Type, error) {
+	var found []Type
+	var err error
+	has := func(t Type, set bool, validate func() error) {
+		if set {
+			found = append(found, t)
+			if err == nil && validate != nil {
+				err = validate()
+			}
+		}
+	}
+	has(TypeStarted, e.Started != nil, func() error { return e.Started.validate() })
+	has(TypeResumed, e.Resumed != nil, func() error { return e.Resumed.validate() })
+	has(TypeReading, e.Reading != nil, func() error { return e.Reading.Validate() })
+	has(TypeGap, e.Gap != nil, func() error { return e.Gap.Validate() })
+	has(TypeMembership, e.Membership != nil, nil)
+	has(TypeSteps, e.Steps != nil, func() error { return e.Steps.validate() })
+	has(TypeCheckpoint, e.Checkpoint != nil, func() error { return e.Checkpoint.validate() })
+	has(TypeCarbon, e.Carbon != nil, func() error { return e.Carbon.Validate() })
+	has(TypeNote, e.Note != nil, nil)
+	if len(found) != 1 {
+		return "", fmt.Errorf("an entry has one body, this has %d", len(found))
+	}
+	return found[0], err
+}
+
+func (s *Started) validate() error {
+	if s.Run == "" {
+		return fmt.Errorf("started: no run")
+	}
+	return nil
+}
+
+func (s *Steps) validate() error {
+	if s.FirstStep > s.LastStep {
+		return fmt.Errorf("steps %d to %d run backwards", s.FirstStep, s.LastStep)
+	}
+	if s.LastStep >= 1<<62 || s.Samples >= 1<<62 || s.Tokens >= 1<<62 {
+		return fmt.Errorf("steps %d to %d: numbers that no run reaches", s.FirstStep, s.LastStep)
+	}
+	return nil
+}
+
+func (c *Checkpoint) validate() error {
+	if c.Folder == "" || len(c.Manifest) != 64 {
+		return fmt.Errorf("checkpoint of step %d: no folder or no SHA-256", c.Step)
+	}
+	return nil
+}
+
+// record returns the identity of the record that the entry holds, if any.
+func (e *Entry) record() (energy.Key, bool) {
+	switch {
+	case e.Reading != nil:
+		return e.Reading.Key(), true
+	case e.Gap != nil:
+		return e.Gap.Key(), true
+	}
+	return energy.Key{}, false
+}

@@ -1,0 +1,138 @@
+package ledger
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// replay is what a log says up to some entry. It takes entries one by one and
+// refuses one that cannot follow. Append and Verify use the same, so that what
+// the one accepts stands before the other.
+type replay struct {
+	public string // key that the first entry must name
+	run    string
+	tree   tree
+	bytes  int64 // of the lines so far
+	last   tlog.Hash
+	seen   seen
+	microJ int64 // of all readings
+}
+
+func newReplay(run, public string) replay {
+	return replay{run: run, public: public, seen: newSeen(nil)}
+}
+
+// fork returns a copy to try entries on; adopt takes over what it accepted.
+func (r *replay) fork() replay {
+	f := *r
+	f.tree = r.tree.clone()
+	f.seen = newSeen(&r.seen)
+	return f
+}
+
+// adopt makes r the fork, which accepted these entries.
+func (r *replay) adopt(f replay, entries []Entry) {
+	mine := r.seen
+	for i := range entries {
+		mine.add(&entries[i])
+	}
+	*r = f
+	r.seen = mine
+}
+
+// link returns what the next entry refers to, empty before the first.
+func (r *replay) link() string {
+	if r.tree.size == 0 {
+		return ""
+	}
+	return link(r.last)
+}
+
+// add takes the next line, without its newline. The error is a reason alone.
+func (r *replay) add(line []byte) (Entry, error) {
+	e, err := decode(line)
+	if err != nil {
+		return Entry{}, err
+	}
+	if e.Index != r.tree.size {
+		return Entry{}, fmt.Errorf("it says that it is entry %d: entries are missing, added or moved", e.Index)
+	}
+	if e.Prev != r.link() {
+		return Entry{}, fmt.Errorf("it does not follow entry %d: one of the two is not what was written", e.Index-1)
+	}
+	if r.seen.has(&e) {
+		return Entry{}, errors.New("it is here for the second time")
+	}
+	if err := r.check(&e); err != nil {
+		return Entry{}, err
+	}
+	if e.Reading != nil {
+		r.microJ += e.Reading.MicroJ
+	}
+	r.seen.add(&e)
+	r.last = tlog.RecordHash(line)
+	r.tree.push(r.last, nil)
+	r.bytes += int64(len(line)) + 1
+	return e, nil
+}
+
+// check says why the body does not belong here.
+func (r *replay) check(e *Entry) error {
+	if (e.Started != nil) != (e.Index == 0) {
+		return errors.New("a log begins with its one entry of type started")
+	}
+	if k, ok := e.record(); ok && k == (energy.Key{}) {
+		return errors.New("a record without a source")
+	}
+	switch {
+	case e.Started != nil:
+		if e.Started.Run != r.run || e.Started.PublicKey != r.public {
+			return fmt.Errorf("the log of run %q begins with run %q or another key", r.run, e.Started.Run)
+		}
+	case e.Resumed != nil:
+		return e.Resumed.check(r.tree)
+	case e.Reading != nil:
+		if e.Reading.Run != r.run {
+			return fmt.Errorf("reading of run %q in the log of run %q", e.Reading.Run, r.run)
+		}
+		if _, ok := energy.Add(r.microJ, e.Reading.MicroJ); !ok {
+			return errors.New("the energy of all readings overflows")
+		}
+	case e.Gap != nil && e.Gap.Run != r.run:
+		return fmt.Errorf("gap of run %q in the log of run %q", e.Gap.Run, r.run)
+	}
+	return nil
+}
+
+// lines reads a log line by line in bounded memory.
+type lines struct{ r *bufio.Reader }
+
+func newLines(r io.ReaderAt, from, to int64) lines {
+	return lines{bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), maxLine)}
+}
+
+var (
+	errTorn    = errors.New("it is cut short")
+	errTooLong = fmt.Errorf("longer than %d bytes", maxLine)
+)
+
+// next returns the next line without its newline, valid until the next call;
+// io.EOF at the end, errTorn where the newline is missing.
+func (l lines) next() ([]byte, error) {
+	line, err := l.r.ReadSlice('\n')
+	switch {
+	case err == nil:
+		return line[:len(line)-1], nil
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, errTooLong
+	case errors.Is(err, io.EOF) && len(line) > 0:
+		return nil, errTorn
+	}
+	return nil, err
+}

@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// tally makes an account of the entries of a log.
+type tally struct {
+	account Account
+	devices map[Device]int64 // MicroJ of the key is 0
+	steps   []stepRange      // that were committed, ascending, apart from each other
+	all     *energy.Factor   // the newest for hosts without their own
+	host    map[string]energy.Factor
+}
+
+type stepRange struct{ first, last uint64 }
+
+func newTally() *tally {
+	return &tally{
+		account: Account{
+			ByPhase: map[energy.Phase]int64{}, ByHost: map[string]int64{}, ByKind: map[string]int64{},
+			ByMethod: map[energy.Method]int64{}, ByWorker: map[string]int64{},
+			Devices: []Device{}, Gaps: []Gap{}, Resumes: []Resume{}, Checkpoints: []Saved{}, Notes: []NotedEntry{},
+		},
+		devices: map[Device]int64{},
+		host:    map[string]energy.Factor{},
+	}
+}
+
+// add counts an entry, which was checked.
+func (t *tally) add(e Entry) {
+	a := &t.account
+	if a.Entries == 0 {
+		a.From = e.Time
+	}
+	a.To = e.Time
+	a.Entries++
+	switch {
+	case e.Started != nil:
+		a.Run, a.SpecHash = e.Started.Run, e.Started.SpecHash
+		a.Software, a.PublicKey = e.Started.Software, e.Started.PublicKey
+	case e.Resumed != nil:
+		a.Resumes = append(a.Resumes, Resume{e.Index, e.Resumed.Step, e.Resumed.From})
+	case e.Reading != nil:
+		t.reading(e.Reading)
+	case e.Gap != nil:
+		a.Gaps = append(a.Gaps, Gap{e.Index, *e.Gap})
+		a.GapSeconds += e.Gap.Seconds()
+	case e.Membership != nil:
+		a.Memberships++
+		a.Generation = max(a.Generation, e.Membership.Generation)
+	case e.Steps != nil:
+		t.committed(e.Steps)
+	case e.Checkpoint != nil:
+		a.Checkpoints = append(a.Checkpoints, Saved{e.Index, *e.Checkpoint})
+	case e.Carbon != nil && e.Carbon.Host != "":
+		t.host[e.Carbon.Host] = *e.Carbon
+	case e.Carbon != nil:
+		t.all = e.Carbon
+	case e.Note != nil:
+		a.Notes = append(a.Notes, NotedEntry{e.Index, *e.Note})
+	}
+}
+
+// reading counts a reading once in every division of the total; phases from its
+// parts, the rest from itself.
+func (t *tally) reading(r *energy.Reading) {
+	a := &t.account
+	a.Readings++
+	a.Total += r.MicroJ
+	for _, p := range r.Parts {
+		a.ByPhase[p.Phase] += p.MicroJ
+		if p.Phase.Wasted() {
+			a.Wasted += p.MicroJ
+		}
+	}
+	a.ByHost[r.Host] += r.MicroJ
+	a.ByKind[r.Kind] += r.MicroJ
+	a.ByMethod[r.Method] += r.MicroJ
+	a.ByWorker[r.Worker] += r.MicroJ
+	if r.Method.Guess() {
+		a.Guessed += r.MicroJ
+	}
+	t.devices[Device{Host: r.Host, Meter: r.Meter, Kind: r.Kind}] += r.MicroJ
+}
+
+// committed counts the steps that are new in full, and of their samples and
+// tokens the share of the steps that are new: a step always has as many.
+func (t *tally) committed(s *Steps) {
+	a := &t.account
+	if len(t.steps) == 0 {
+		a.FirstLoss = s.Loss
+	}
+	a.LastLoss = s.Loss
+	all := s.LastStep - s.FirstStep + 1
+	fresh := all - t.cover(s.FirstStep, s.LastStep)
+	a.Steps += fresh
+	a.Repeated += all - fresh
+	a.Samples += share(s.Samples, fresh, all)
+	a.Tokens += share(s.Tokens, fresh, all)
+}
+
+// cover adds first to last to the steps that were committed and returns how many
+// of them had been.
+func (t *tally) cover(first, last uint64) (had uint64) {
+	merged := stepRange{first, last}
+	var rest []stepRange
+	for _, r := range t.steps {
+		if low, high := max(r.first, first), min(r.last, last); low <= high {
+			had += high - low + 1
+		}
+		if r.last+1 < first || last+1 < r.first {
+			rest = append(rest, r)
+			continue
+		}
+		merged.first, merged.last = min(merged.first, r.first), max(merged.last, r.last)
+	}
+	t.steps = append(rest, merged)
+	slices.SortFunc(t.steps, func(a, b stepRange) int { return cmp.Compare(a.first, b.first) })
+	return had
+}
+
+// finish completes the account and checks that its divisions add up.
+func (t *tally) finish() (*Account, error) {
+	a := &t.account
+	for d, uj := range t.devices {
+		d.MicroJ = uj
+		a.Devices = append(a.Devices, d)
+	}
+	slices.SortFunc(a.Devices, func(x, y Device) int {
+		return cmp.Or(cmp.Compare(x.Host, y.Host), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Meter, y.Meter))
+	})
+	a.Carbon = t.carbon()
+	return a, a.conserved()
+}
+
+// carbon applies the newest factor of each host, nil where one has none.
+func (t *tally) carbon() *Carbon {
+	c := &Carbon{}
+	for _, host := range slices.Sorted(maps.Keys(t.account.ByHost)) {
+		f, ok := t.host[host]
+		switch {
+		case ok:
+		case t.all != nil:
+			f = *t.all
+		default:
+			return nil
+		}
+		c.Grams += f.Grams(t.account.ByHost[host])
+		if !slices.Contains(c.Factors, f) {
+			c.Factors = append(c.Factors, f)
+		}
+	}
+	if len(c.Factors) == 0 && t.all != nil {
+		c.Factors = append(c.Factors, *t.all)
+	}
+	if len(c.Factors) == 0 {
+		return nil
+	}
+	return c
+}
+
+// conserved checks, in integers, that the energy of the devices of a host adds
+// up to that of the host, and that every division adds up to the total. (That
+// the parts of a reading add up to it was checked with the reading.)
+func (a *Account) conserved() error {
+	devices := map[string]int64{}
+	for _, d := range a.Devices {
+		devices[d.Host] += d.MicroJ
+	}
+	var errs []error
+	if !maps.Equal(devices, a.ByHost) {
+		errs = append(errs, errors.New("the energy of devices does not add up to that of their hosts"))
+	}
+	for what, sum := range map[string]int64{
+		"hosts": total(a.ByHost), "phases": total(a.ByPhase), "kinds of devices": total(a.ByKind),
+		"methods": total(a.ByMethod), "workers": total(a.ByWorker),
+	} {
+		if sum != a.Total {
+			errs = append(errs, fmt.Errorf("the energy of all %s is %d µJ, that of all readings %d", what, sum, a.Total))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func total[K comparable](m map[K]int64) (sum int64) {
+	for _, v := range m {
+		sum += v
+	}
+	return sum
+}

@@ -1,0 +1,172 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// NamedHead is a head that was kept apart from the log: in a checkpoint folder,
+// or elsewhere.
+type NamedHead struct {
+	Name string // for the message
+	Note []byte
+}
+
+// Verify checks the log in dir and returns its account. It needs nothing else,
+// and works while the log is written: it reads the head, then the entries that
+// the head covers. heads are to be of the same log, earlier or the same. What is
+// wrong with the log or with one of heads is a *Fault.
+func Verify(dir string, heads ...NamedHead) (*Account, error) {
+	return verify(system{}, dir, heads)
+}
+
+func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
+	b, err := readFile(d, filepath.Join(dir, keyFile))
+	if err != nil {
+		return nil, readFault(dir, keyFile, err)
+	}
+	verifier, public, err := parseVerifier(b)
+	if err != nil {
+		return nil, faultOf(dir, keyFile, -1, "%v", err)
+	}
+	run, ok := strings.CutPrefix(verifier.Name(), origin(""))
+	if !ok {
+		return nil, faultOf(dir, keyFile, -1, "%q is not the name of a ledger", verifier.Name())
+	}
+	note, err := readFile(d, filepath.Join(dir, headFile))
+	if err != nil {
+		return nil, readFault(dir, headFile, err)
+	}
+	head, err := parseHead(note, verifier)
+	if err != nil {
+		return nil, faultOf(dir, headFile, -1, "%v", err)
+	}
+	var prefixes []prefix
+	for _, h := range heads {
+		parsed, err := parseHead(h.Note, verifier)
+		if err != nil {
+			return nil, &Fault{h.Name, -1, err.Error()}
+		}
+		if parsed.Size > head.Size {
+			return nil, &Fault{h.Name, -1, fmt.Sprintf("it covers %d entries, the ledger has %d: entries are missing", parsed.Size, head.Size)}
+		}
+		prefixes = append(prefixes, prefix{h.Name, parsed})
+	}
+	slices.SortStableFunc(prefixes, func(a, b prefix) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
+
+	entries, err := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, readFault(dir, entriesFile, err)
+	}
+	defer func() { err = errors.Join(err, entries.Close()) }()
+
+	state, sum := newReplay(run, public), newTally()
+	if prefixes, err = match(prefixes, &state.tree); err != nil {
+		return nil, err
+	}
+	err = walk(dir, entries, head, &state, func(e Entry) error {
+		sum.add(e)
+		prefixes, err = match(prefixes, &state.tree)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	account, err := sum.finish()
+	if err != nil {
+		return nil, faultOf(dir, entriesFile, -1, "%v", err)
+	}
+	account.Root = head.Root.String()
+	if account.Lost, err = holes(dir, state.seen.meters); err != nil {
+		return nil, err
+	}
+	account.Behind, err = behind(d, dir, entries, note, &state)
+	return account, err
+}
+
+// prefix is an earlier head and who has it.
+type prefix struct {
+	name string
+	head Head
+}
+
+// match checks the first of the prefixes, which ascend, when the log is as long,
+// and returns the others.
+func match(prefixes []prefix, t *tree) ([]prefix, error) {
+	for len(prefixes) > 0 && prefixes[0].head.Size == t.size {
+		if p := prefixes[0]; p.head.Root != t.root() {
+			return nil, &Fault{p.name, -1, fmt.Sprintf(
+				"its %d entries are not the first %d of the ledger, which was written anew since", t.size, t.size)}
+		}
+		prefixes = prefixes[1:]
+	}
+	return prefixes, nil
+}
+
+// holes counts the sequence numbers that no record has. One after a hole has to
+// be a gap: a meter that lost records says so.
+func holes(dir string, meters map[meterKey]sequence) (lost uint64, err error) {
+	var worst *Fault
+	for m, q := range meters {
+		next := uint64(1)
+		for _, r := range q {
+			if r.first != next && !r.gap && (worst == nil || r.entry < worst.Entry) {
+				worst = faultOf(dir, entriesFile, r.entry, "records %d to %d of meter %s of worker %s are missing, and no gap says so",
+					next, r.first-1, m.meter, m.worker)
+			}
+			lost += r.first - next
+			next = r.last + 1
+		}
+	}
+	if worst != nil {
+		return 0, worst
+	}
+	return lost, nil
+}
+
+// behind counts the entries that stand behind the head. They are being appended
+// right now, or the writer died before it could acknowledge them; then they
+// follow the log, up to a last one that may be cut short. Anything else was put
+// there.
+func behind(d disk, dir string, entries file, note []byte, state *replay) (int64, error) {
+	rest, n := state.fork(), int64(0)
+	in := newLines(entries, state.bytes, math.MaxInt64)
+	for {
+		line, err := in.next()
+		if err == nil {
+			if _, err = rest.add(line); err == nil {
+				n++
+				continue
+			}
+			err = faultOf(dir, entriesFile, rest.tree.size, "it stands behind the head and does not follow: %v", err)
+		}
+		// A head that is newer by now makes entries of what was behind it.
+		now, readErr := readFile(d, filepath.Join(dir, headFile))
+		switch {
+		case readErr != nil:
+			return 0, readFault(dir, headFile, readErr)
+		case !bytes.Equal(now, note):
+			return 0, nil
+		case errors.Is(err, io.EOF) || errors.Is(err, errTorn) || errors.Is(err, errTooLong):
+			return n, nil
+		}
+		return 0, err
+	}
+}
+
+// share returns of·part/whole, rounded down.
+func share(of, part, whole uint64) uint64 {
+	if part == whole {
+		return of
+	}
+	return uint64(energy.Split(nil, int64(of), []uint64{part, whole - part})[0])
+}
