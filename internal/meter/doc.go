@@ -1,0 +1,53 @@
+// Package meter measures what a process, and through one process of a host the
+// host itself, draws, and hands it to the checkpoint service as numbered
+// records of package energy.
+//
+// # What is read
+//
+// A Source is a counter: of energy (RAPL; others are given to Open), or of what
+// energy is estimated from. Every process estimates its own processor time
+// (from its birth on) and its own memory (from Open on; shared pages count for
+// each process that maps them). A counter of the host has one owner: the first
+// process that locks it, by a file in the system's folder for temporary files,
+// named after boot and meter; the kernel drops the lock with its process, and
+// another one takes over.
+//
+// Nothing counts twice: while a process of the run holds a counter that covers
+// a kind of device, no process of that run on that host estimates that kind.
+// The estimates stop when the lock is seen and begin again when it is seen to be
+// free; an interval that falls in between is stated as a gap. A counter that
+// another run holds changes nothing here: the energy of two runs that share a
+// host must not be added up. A counter that cannot be read for five intervals
+// states a gap and gives up its lock.
+//
+// # How it is divided
+//
+// Phase says what the process does from now on. Processor time is read at every
+// change of phase, so that its estimate is divided by what each phase used. All
+// other meters are divided by the time spent in each phase within the interval
+// between two looks, and say so (energy.QualityApportioned). A counter of the
+// host is divided by the phases of its owner, whatever else runs there.
+//
+// # What is guaranteed
+//
+// Energy is neither lost nor doubled: the parts of a reading add up to it, the
+// remainder of each conversion is carried on, and the readings of a meter
+// continue each other, or a gap or energy.QualityBaseline says that they do not.
+// Sequence numbers run from 1 without a hole, whatever fails. The readings are
+// in a write-ahead log before they are sent, the open ones once an interval, and
+// the next incarnation of a process sends what the one before could not: a kill
+// costs at most what was drawn since the last look, and that is stated as a gap.
+// Records are sent again, with the same key, until they are acknowledged.
+//
+// A full disk or an absent service stop nothing. Records wait in memory, and
+// readings become longer the more of them wait, so that memory grows with the
+// logarithm of the time. They also become longer as the process grows older (to
+// thirty intervals), so that a run of weeks has a ledger that can be read.
+//
+// # What is not
+//
+// Children of the process are not metered: they have their own Meter. There is
+// one Meter a process; two would count its energy twice. What is drawn between
+// the last look and the end of a process that ends cleanly is not counted. A
+// sensor is believed within what its device can draw.
+package meter

@@ -1,0 +1,30 @@
+package meter
+
+import "github.com/gramme-project/gramme/internal/energy"
+
+// Source is a counter that can be read.
+type Source interface {
+	Describe() Description
+	// Read returns the counter. It is called by one goroutine at a time.
+	Read() (uint64, error)
+	Close() error
+}
+
+// Description says what a Source counts. It does not change.
+type Description struct {
+	Meter  string // name, unique on a host for a counter of the host: "rapl:package-0"
+	Kind   string // of device: cpu, memory, gpu, platform
+	Method energy.Method
+	Scope  energy.Scope
+	Unit   string // of the raw numbers
+	Range  uint64 // the counter falls to 0 after this; 0: it does not wrap
+	Num    uint64 // one raw unit is Num/Den µJ
+	Den    uint64
+	// MaxWatts is more than the device can draw; 0 is unknown. It bounds a
+	// difference that is believed and the time in which no wrap can be missed.
+	MaxWatts float64
+	Covers   []string // kinds of device whose estimates this counter replaces
+	// ProcessorTime: the raw numbers are the processor time of this process,
+	// which begins with 0 at its birth and by which a reading is divided.
+	ProcessorTime bool
+}
