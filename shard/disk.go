@@ -1,0 +1,81 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// disk is where a preparation writes: the one thing that tests let fail.
+type disk interface {
+	create(path string) (file, error)
+}
+
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+type realDisk struct{}
+
+func (realDisk) create(path string) (file, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+}
+
+// writeFile writes a file that has reached the disk when it returns.
+func writeFile(d disk, path string, content []byte) error {
+	f, err := d.create(path)
+	if err == nil {
+		_, err = f.Write(content)
+		if err == nil {
+			err = f.Sync()
+		}
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), withoutPath(err))
+	}
+	return nil
+}
+
+// withoutPath drops the path from an error whose message names it already.
+func withoutPath(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// syncDir makes the entries of a folder durable.
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// lockDir holds a folder against a second preparation, until the returned
+// function is called or the process ends.
+func lockDir(path string) (func(), error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.New("another process is preparing this folder")
+		}
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

@@ -1,0 +1,84 @@
+package shard
+
+import (
+	"fmt"
+	"io"
+)
+
+// Defaults of PrepareOptions.
+const (
+	DefaultVocabSize   = 8192
+	DefaultMaxSeq      = 128
+	DefaultShardTokens = 1 << 20
+)
+
+// vocabularyBytes bounds the text that a vocabulary is trained on; of a larger
+// corpus a sample of documents, drawn by their content, is used.
+const vocabularyBytes = 1 << 30
+
+// Stages of a preparation, as Progress names them.
+const (
+	StageRead       = "read"       // bytes of the inputs; total 0 when unknown
+	StageVocabulary = "vocabulary" // steps of the training
+	StageTokenize   = "tokenize"   // bytes of text
+)
+
+// PrepareOptions say what to prepare and how.
+type PrepareOptions struct {
+	// Inputs are files, folders and "-": see corpus.Read.
+	Inputs []string
+	// OutDir becomes the prepared folder. An older corpus in it is replaced at the
+	// end, and stays if the preparation fails.
+	OutDir string
+	// VocabSize is the most tokens the vocabulary may have; 0 means 8192. A small
+	// corpus gives fewer.
+	VocabSize int
+	Lowercase bool
+	// Tokenizer is a folder with a vocabulary to use instead of training one;
+	// VocabSize and Lowercase are then its own.
+	Tokenizer string
+	// MaxSeq is the sequence length that chunks are packed for; 0 means 128.
+	MaxSeq int
+	// ShardTokens is the size at which a shard is closed; 0 means 1048576.
+	ShardTokens int
+	// Seed draws the split into train, validation and test.
+	Seed uint64
+	// KeepDuplicates keeps paragraphs that occurred before.
+	KeepDuplicates bool
+	// Stdin is what the input "-" reads; nil means the process's own.
+	Stdin io.Reader
+	// Progress, if not nil, is called often, from one goroutine at a time.
+	Progress func(stage string, done, total int64)
+}
+
+func (o PrepareOptions) withDefaults() PrepareOptions {
+	if o.VocabSize == 0 {
+		o.VocabSize = DefaultVocabSize
+	}
+	if o.MaxSeq == 0 {
+		o.MaxSeq = DefaultMaxSeq
+	}
+	if o.ShardTokens == 0 {
+		o.ShardTokens = DefaultShardTokens
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int64, int64) {}
+	}
+	return o
+}
+
+// Validate checks the options, with defaults filled in.
+func (o PrepareOptions) Validate() error {
+	o = o.withDefaults()
+	switch {
+	case o.OutDir == "":
+		return fmt.Errorf("prepare: no output folder given")
+	case o.VocabSize < 64 || o.VocabSize > 1<<20:
+		return fmt.Errorf("prepare: vocabulary of %d tokens, want 64 to 1048576", o.VocabSize)
+	case o.MaxSeq < 8 || o.MaxSeq > 1<<15:
+		return fmt.Errorf("prepare: sequence length %d, want 8 to 32768", o.MaxSeq)
+	case o.ShardTokens < o.MaxSeq || o.ShardTokens > 1<<30:
+		return fmt.Errorf("prepare: shards of %d tokens, want %d to %d", o.ShardTokens, o.MaxSeq, 1<<30)
+	}
+	return nil
+}
