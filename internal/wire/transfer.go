@@ -8,7 +8,15 @@ type Range struct {
 	Name   string `json:"name"` // shard: its SHA-256; snapshot: weights, moment1, moment2, meta; entry: the step in decimal
 	Offset int64  `json:"offset"`
 	Length int    `json:"length"`
+	Step   uint64 `json:"step,omitempty"` // of a snapshot: a donor that has moved on refuses
 }
+
+// Parts of a snapshot and of a checkpoint.
+const (
+	PartWeights = "weights"
+	PartMoment1 = "moment1"
+	PartMoment2 = "moment2"
+)
 
 // Headers of binary messages.
 const (
