@@ -1,0 +1,180 @@
+// Package memlink carries the frames of a ring in memory, for tests and
+// simulations.
+//
+// It keeps the order of frames and loses none, unless a Fault says so. A killed
+// rank is seen by its neighbours at once. Nothing in it starts a goroutine.
+package memlink
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/internal/loss"
+)
+
+// buffered is how many frames a link holds before Send waits.
+const buffered = 64
+
+// Message is one frame on its way.
+type Message struct{ Header, Payload []byte }
+
+// Fault decides what arrives in place of a frame that a rank sends: the frame
+// itself, an altered one (the parts are its own copies), nothing, or several.
+// It may sleep, and keep a frame to return it later. It runs in Send.
+type Fault func(m Message) []Message
+
+// Link is one rank's link. It implements allreduce.Link.
+type Link struct {
+	rank           int
+	previous, next *Link
+	frames         chan Message
+	credits        chan int
+	lost           *loss.Tracker
+	closed         chan struct{}
+	closing        sync.Once
+	fault          atomic.Pointer[Fault]
+}
+
+var _ allreduce.Link = (*Link)(nil)
+
+// NewMesh returns the links of a ring, by rank.
+func NewMesh(world int) []*Link {
+	mesh := make([]*Link, world)
+	for r := range mesh {
+		mesh[r] = &Link{
+			rank: r, frames: make(chan Message, buffered), credits: make(chan int, buffered),
+			lost: loss.New(), closed: make(chan struct{}),
+		}
+	}
+	for r, l := range mesh {
+		l.next = mesh[(r+1)%world]
+		l.previous = mesh[(r+world-1)%world]
+	}
+	return mesh
+}
+
+// SetFault sets what happens to the frames that this rank sends; nil is none.
+func (l *Link) SetFault(f Fault) {
+	if f == nil {
+		l.fault.Store(nil)
+		return
+	}
+	l.fault.Store(&f)
+}
+
+// Send implements allreduce.Link.
+func (l *Link) Send(ctx context.Context, header, payload []byte) error {
+	list := []Message{{slices.Clone(header), slices.Clone(payload)}}
+	if f := l.fault.Load(); f != nil {
+		list = (*f)(list[0])
+	}
+	for _, m := range list {
+		if err := l.alive(); err != nil {
+			return err
+		}
+		select {
+		case l.next.frames <- m:
+		case <-l.lost.Gone(loss.Next):
+			return l.lost.Err(loss.Next)
+		case <-l.closed:
+			return l.alive()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// Receive implements allreduce.Link.
+func (l *Link) Receive(ctx context.Context) (header, payload []byte, err error) {
+	if err := l.alive(); err != nil {
+		return nil, nil, err
+	}
+	select {
+	case m := <-l.frames:
+		return m.Header, m.Payload, nil
+	default:
+	}
+	select {
+	case m := <-l.frames:
+		return m.Header, m.Payload, nil
+	case <-l.lost.Gone(loss.Previous):
+		select {
+		case m := <-l.frames:
+			return m.Header, m.Payload, nil
+		default:
+			return nil, nil, l.lost.Err(loss.Previous)
+		}
+	case <-l.closed:
+		return nil, nil, l.alive()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+}
+
+// Acknowledge implements allreduce.Link.
+func (l *Link) Acknowledge(n int) error {
+	select {
+	case l.previous.credits <- n:
+	case <-l.lost.Gone(loss.Previous): // nobody to tell; Receive says so
+	case <-l.closed:
+	}
+	return l.alive()
+}
+
+// Credits implements allreduce.Link.
+func (l *Link) Credits(ctx context.Context) (int, error) {
+	select {
+	case n := <-l.credits:
+		return n, nil
+	case <-l.lost.Gone(loss.Next):
+		return 0, l.lost.Err(loss.Next)
+	case <-l.closed:
+		return 0, l.alive()
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
+// Lost implements allreduce.Link.
+func (l *Link) Lost() <-chan struct{} { return l.lost.Any() }
+
+// Err implements allreduce.Link.
+func (l *Link) Err() error { return l.lost.First() }
+
+// Abort implements allreduce.Link.
+func (l *Link) Abort(reason error) {
+	l.end(loss.NoticeOf(l.rank, reason).Err())
+}
+
+// Close implements allreduce.Link.
+func (l *Link) Close() error {
+	l.Abort(nil)
+	return nil
+}
+
+// Kill ends the link as the death of its process would.
+func (l *Link) Kill() {
+	l.end(&allreduce.PeerError{Rank: l.rank, Err: allreduce.ErrLost})
+}
+
+func (l *Link) end(err error) {
+	l.closing.Do(func() {
+		close(l.closed)
+		l.next.lost.Lose(loss.Previous, err)
+		l.previous.lost.Lose(loss.Next, err)
+	})
+}
+
+func (l *Link) alive() error {
+	select {
+	case <-l.closed:
+		return fmt.Errorf("link of rank %d: closed", l.rank)
+	default:
+		return nil
+	}
+}
