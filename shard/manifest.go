@@ -141,14 +141,22 @@ func (m Manifest) Validate() error {
 	if m.VocabSize < 1 {
 		return fmt.Errorf("vocab_size %d out of range", m.VocabSize)
 	}
-	for _, name := range []string{"train", "validation", "test"} {
+	for name, sum := range m.Files {
+		if !plainName(name) || name == ManifestName {
+			return fmt.Errorf("bad file name %q", name)
+		}
+		if !isSHA256(sum) {
+			return fmt.Errorf("file %s: bad sha256 %q", name, sum)
+		}
+	}
+	for _, name := range partNames {
 		s, _ := m.Split(name)
 		var chunks, tokens int64
 		for _, i := range s.Shards {
-			if i.Name == "" || i.Name != filepath.Base(i.Name) || strings.HasPrefix(i.Name, ".") {
+			if !plainName(i.Name) {
 				return fmt.Errorf("split %s: bad shard name %q", name, i.Name)
 			}
-			if b, err := hex.DecodeString(i.SHA256); err != nil || len(b) != sha256.Size {
+			if !isSHA256(i.SHA256) {
 				return fmt.Errorf("shard %s: bad sha256 %q", i.Name, i.SHA256)
 			}
 			if i.Chunks < 1 || i.Tokens < int64(i.Chunks) || i.Bytes < headerSize {
@@ -162,6 +170,16 @@ func (m Manifest) Validate() error {
 		}
 	}
 	return nil
+}
+
+// plainName says whether a name is that of a visible file within a folder.
+func plainName(name string) bool {
+	return name != "" && name == filepath.Base(name) && !strings.HasPrefix(name, ".") && name != string(filepath.Separator)
+}
+
+func isSHA256(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size && s == strings.ToLower(s)
 }
 
 // Encode returns the bytes of manifest.json.

@@ -1,0 +1,210 @@
+package shard
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// maxBundle bounds the files of a bundle in memory.
+const maxBundle = 64 << 20
+
+// Bundle is what a worker needs of a prepared folder besides the shards: the
+// manifest and the tokenizer's files, each verified against the manifest.
+type Bundle struct {
+	Manifest Manifest
+	// Files are the tokenizer's files by name.
+	Files map[string][]byte
+	// manifest is manifest.json as it was read, so that a copy is exact.
+	manifest []byte
+}
+
+// EncodeBundle reads the small files of a prepared folder and packs them (tar,
+// gzip) for DecodeBundle. A file that is not the one of the manifest is an error.
+func EncodeBundle(dir string) ([]byte, error) {
+	manifest, err := OpenManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, ManifestName))
+	if err != nil {
+		return nil, fmt.Errorf("bundle corpus %s: %w", dir, withoutPath(err))
+	}
+	files := map[string][]byte{}
+	for name := range manifest.Files {
+		if files[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("bundle corpus %s: read %s: %w", dir, name, withoutPath(err))
+		}
+	}
+	// The folder may have been prepared anew since it was opened.
+	b, err := newBundle(raw, files)
+	if err != nil {
+		return nil, fmt.Errorf("bundle corpus %s: %w", dir, err)
+	}
+	return b.encode()
+}
+
+// newBundle verifies the files against the manifest.
+func newBundle(raw []byte, files map[string][]byte) (Bundle, error) {
+	m, err := DecodeManifest(raw)
+	if err != nil {
+		return Bundle{}, err
+	}
+	for name, want := range m.Files {
+		content, ok := files[name]
+		if !ok {
+			return Bundle{}, fmt.Errorf("%s is missing", name)
+		}
+		if sha256Hex(content) != want {
+			return Bundle{}, fmt.Errorf("%s: %w", name, corrupt("checksum mismatch"))
+		}
+	}
+	for name := range files {
+		if _, ok := m.Files[name]; !ok {
+			return Bundle{}, fmt.Errorf("%q is not in the manifest", name)
+		}
+	}
+	return Bundle{Manifest: m, Files: files, manifest: raw}, nil
+}
+
+func (b Bundle) encode() ([]byte, error) {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	t := tar.NewWriter(z)
+	add := func(name string, content []byte) error {
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+			return err
+		}
+		_, err := t.Write(content)
+		return err
+	}
+	err := add(ManifestName, b.manifest)
+	for _, name := range slices.Sorted(maps.Keys(b.Files)) {
+		if err == nil {
+			err = add(name, b.Files[name])
+		}
+	}
+	if err == nil {
+		err = t.Close()
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// DecodeBundle unpacks and verifies what EncodeBundle packed. That it is the
+// corpus of the run, Manifest.Digest tells.
+func DecodeBundle(packed []byte) (Bundle, error) {
+	fail := func(err error) (Bundle, error) { return Bundle{}, fmt.Errorf("decode bundle: %w", err) }
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return fail(err)
+	}
+	limited := &io.LimitedReader{R: z, N: maxBundle}
+	t := tar.NewReader(limited)
+	files := map[string][]byte{}
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil && h.Typeflag != tar.TypeReg {
+			err = fmt.Errorf("%q is not a file", h.Name)
+		}
+		if err == nil && files[h.Name] != nil {
+			err = fmt.Errorf("%q comes twice", h.Name)
+		}
+		if err == nil {
+			files[h.Name], err = io.ReadAll(t)
+		}
+		if err != nil {
+			if limited.N == 0 {
+				err = fmt.Errorf("more than %d MB", maxBundle>>20)
+			}
+			return fail(err)
+		}
+	}
+	// The rest holds the checksum of gzip.
+	if _, err := io.Copy(io.Discard, limited); err != nil {
+		return fail(err)
+	}
+	raw, ok := files[ManifestName]
+	if !ok {
+		return fail(errors.New("no manifest in it"))
+	}
+	delete(files, ManifestName)
+	b, err := newBundle(raw, files)
+	if err != nil {
+		return fail(err)
+	}
+	return b, nil
+}
+
+// Write makes dir a prepared folder that lacks nothing but the shards. The
+// manifest comes last. A folder of the same corpus stays as good as it was; one
+// of another corpus is refused.
+func (b Bundle) Write(dir string) error {
+	fail := func(err error) error { return fmt.Errorf("write bundle %s: %w", dir, err) }
+	switch old, err := OpenManifest(dir); {
+	case err == nil && old.Digest() != b.Manifest.Digest():
+		return fail(errors.New("the folder holds another corpus"))
+	case err != nil && !errors.Is(err, ErrNotPrepared):
+		return fail(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail(withoutPath(err))
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Files)) {
+		if err := replaceFile(filepath.Join(dir, name), b.Files[name]); err != nil {
+			return fail(err)
+		}
+	}
+	if err := syncDir(dir); err != nil {
+		return fail(err)
+	}
+	if err := replaceFile(filepath.Join(dir, ManifestName), b.manifest); err != nil {
+		return fail(err)
+	}
+	if err := syncDir(dir); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// replaceFile writes a file that is seen whole or not at all, also where several
+// processes write the same.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), withoutPath(err))
+	}
+	defer os.Remove(f.Name()) // fails once it has been renamed
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), withoutPath(err))
+	}
+	return nil
+}

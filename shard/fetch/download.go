@@ -1,0 +1,200 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/gramme-project/gramme/shard"
+)
+
+const (
+	suffix     = ".shard"
+	partSuffix = ".part" // after suffix: a download under way
+
+	attempts = 3
+	// pause is the time before the second attempt after an error of the Source;
+	// it doubles.
+	pause = 200 * time.Millisecond
+	// lockPause is the time between looks at a download of another process.
+	lockPause = 50 * time.Millisecond
+)
+
+// download fills the part file and gives it its name.
+func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string) error {
+	f, err := lockPart(ctx, path)
+	if f == nil || err != nil {
+		return err
+	}
+	defer f.Close()
+	for attempt := 1; ; attempt++ {
+		var failed sourceError
+		err := c.fill(ctx, f, info)
+		if err == nil {
+			err = verify(f.Name(), info)
+		}
+		switch {
+		case err == nil:
+			return finish(f, path)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrContent):
+			if e := f.Truncate(0); e != nil {
+				return plain(e)
+			}
+		case !errors.As(err, &failed):
+			return err
+		}
+		if attempt == attempts {
+			return fmt.Errorf("given up after %d attempts: %w", attempts, err)
+		}
+		if errors.As(err, &failed) {
+			if err := sleep(ctx, pause<<(attempt-1)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// sourceError is a failure of the Source, which may pass.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
+// fill downloads what the part file lacks.
+func (c *Cache) fill(ctx context.Context, f *os.File, info shard.ShardInfo) error {
+	stat, err := f.Stat()
+	if err != nil {
+		return plain(err)
+	}
+	at := stat.Size()
+	if at > info.Bytes {
+		return fmt.Errorf("%w: %d bytes of %d", ErrContent, at, info.Bytes)
+	}
+	for at < info.Bytes {
+		data, err := c.next(ctx, info, at)
+		if err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(data, at); err != nil {
+			return plain(err)
+		}
+		at += int64(len(data))
+	}
+	return nil
+}
+
+// next asks the Source for the bytes at an offset.
+func (c *Cache) next(ctx context.Context, info shard.ShardInfo, at int64) ([]byte, error) {
+	length := int(min(MaxRange, info.Bytes-at))
+	data, total, err := c.cfg.Source(ctx, info.Name, info.SHA256, at, length)
+	if err != nil {
+		return nil, sourceError{err}
+	}
+	return data, checkRange(len(data), length, total, info.Bytes)
+}
+
+// checkRange refuses an answer that is no range of a file of want bytes.
+func checkRange(got, length int, total, want int64) error {
+	switch {
+	case total != want:
+		return fmt.Errorf("%w: the source has %d bytes, the manifest says %d", ErrContent, total, want)
+	case got == 0 || got > length:
+		return fmt.Errorf("%w: the source sent %d bytes of the %d asked for", ErrContent, got, length)
+	}
+	return nil
+}
+
+// verify compares a file with what the manifest says.
+func verify(path string, info shard.ShardInfo) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return plain(err)
+	}
+	if n != info.Bytes {
+		return fmt.Errorf("%w: %d bytes, the manifest says %d", ErrContent, n, info.Bytes)
+	}
+	if sum := hex.EncodeToString(h.Sum(nil)); sum != info.SHA256 {
+		return fmt.Errorf("%w: SHA-256 %s, the manifest says %s", ErrContent, sum, info.SHA256)
+	}
+	return nil
+}
+
+// finish makes the download durable and gives it its name.
+func finish(f *os.File, path string) error {
+	if err := f.Sync(); err != nil {
+		return plain(err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// lockPart opens the part file of a path for this process alone. It waits for
+// another process that downloads the same shard, and returns nil when that one
+// has finished it.
+func lockPart(ctx context.Context, path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path+partSuffix, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, plain(err)
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil && sameFile(f) {
+			if _, err := os.Stat(path); err == nil {
+				// It was finished before our part file was made.
+				os.Remove(f.Name())
+				f.Close()
+				return nil, nil
+			}
+			return f, nil
+		}
+		f.Close()
+		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock download: %w", err)
+		}
+		if err := sleep(ctx, lockPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sameFile says whether an open file still has its name.
+func sameFile(f *os.File) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(mine, named)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
