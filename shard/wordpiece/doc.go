@@ -1,0 +1,16 @@
+// Package wordpiece cuts text into the pieces of a WordPiece vocabulary, and
+// trains such vocabularies.
+//
+// It guarantees:
+//   - Encode gives the ids that Hugging Face's fast BertTokenizer gives without
+//     special tokens, for any bytes: where Google's tokenizer differs from
+//     theirs, theirs is followed. Bytes that are not UTF-8 count as U+FFFD;
+//   - a Tokenizer never changes and may be used from many goroutines; Encode
+//     allocates nothing but room in its result, unless a stretch of text beyond
+//     ASCII without white space is very long;
+//   - Train gives the same vocabulary for the same text in the same order;
+//   - what Files writes, Load reads, and transformers' AutoTokenizer with it.
+//
+// It does not read other kinds of tokenizers (byte-level BPE, SentencePiece), nor
+// a BERT tokenizer whose normalizer or limits are not BERT's own: Load says so.
+package wordpiece

@@ -1,0 +1,86 @@
+package wordpiece
+
+import "unicode/utf8"
+
+// Encode appends the ids of text to dst, without special tokens. It takes text
+// for text: a "[MASK]" in it is a bracket, a word and a bracket, so that a corpus
+// cannot inject special tokens. EncodeWithSpecial is for text that may name them.
+func (t *Tokenizer) Encode(dst []int32, text string) []int32 {
+	var word [maxWordChars]byte
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			i, dst = t.encodeRest(dst, text, i)
+			continue
+		}
+		switch k := t.norm.ascii[c]; k.kind() {
+		case space, drop:
+			i++
+		case single:
+			dst = append(dst, t.single[byte(k)])
+			i++
+		default:
+			begin, n := i, 0
+			for n < len(word) {
+				word[n] = byte(k)
+				n++
+				if i++; i == len(text) || text[i] >= utf8.RuneSelf {
+					break
+				}
+				if k = t.norm.ascii[text[i]]; k.kind() != letter {
+					break
+				}
+			}
+			if i == len(text) || text[i] < utf8.RuneSelf && (k.kind() == space || k.kind() == single) {
+				dst = t.encodeWord(dst, word[:n])
+			} else {
+				i, dst = t.encodeRest(dst, text, begin)
+			}
+		}
+	}
+	return dst
+}
+
+// encodeRest encodes the words from text[begin] on to the next character that is
+// ASCII and ends a word, and returns its place.
+func (t *Tokenizer) encodeRest(dst []int32, text string, begin int) (int, []int32) {
+	end := begin
+	for end < len(text) {
+		if c := text[end]; c < utf8.RuneSelf {
+			if k := t.norm.ascii[c].kind(); k == space || k == single {
+				break
+			}
+		}
+		end++
+	}
+	var buffer [512]byte
+	words := t.norm.appendWords(buffer[:0], text[begin:end])
+	for i := 0; i < len(words); {
+		n := 0
+		for words[i+n] != ' ' {
+			n++
+		}
+		dst = t.encodeWord(dst, words[i:i+n])
+		i += n + 1
+	}
+	return end, dst
+}
+
+// encodeWord appends the pieces of a normalized word: the longest that it begins
+// with, then the longest that continues it, and so on; [UNK] for the whole if
+// that leads nowhere, or if the word is too long.
+func (t *Tokenizer) encodeWord(dst []int32, word []byte) []int32 {
+	if len(word) > maxWordChars && utf8.RuneCount(word) > maxWordChars {
+		return append(dst, t.unk)
+	}
+	before := len(dst)
+	for root := uint32(wordRoot); len(word) > 0; root = pieceRoot {
+		id, n := t.trie.longest(root, word)
+		if n == 0 {
+			return append(dst[:before], t.unk)
+		}
+		dst = append(dst, id)
+		word = word[n:]
+	}
+	return dst
+}

@@ -1,0 +1,307 @@
+package wordpiece
+
+import (
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// normalization says what is done to text before it is cut: the three settings
+// of a BERT tokenizer.
+type normalization struct {
+	lowercase    bool
+	stripAccents bool
+	spaceCJK     bool // an ideograph is a word by itself
+}
+
+// normalizer cleans text and finds its words, as Hugging Face's BertNormalizer
+// and BertPreTokenizer do one after the other: controls go, white space becomes
+// spaces, ideographs are set apart; accents are stripped (normalization form D
+// without its nonspacing marks); case is lowered; punctuation is set apart.
+type normalizer struct {
+	how                                         normalization
+	dropped, punctuation, nonspacing, canonical *unicode.RangeTable
+	lower                                       []lowerRun
+	// ascii and plane hold the class of the characters that are common, so that
+	// no table is searched for them.
+	ascii [utf8.RuneSelf]class
+	plane []class
+}
+
+// lowerRun is a run of characters with the same distance to their lower case.
+type lowerRun struct {
+	first, last, stride, delta rune
+}
+
+// class is what becomes of a character: its kind, and what replaces it.
+type class uint32
+
+const (
+	letter  class = iota << 24 // part of a word
+	space                      // between words
+	single                     // a word by itself
+	drop                       // nothing
+	several                    // several characters, or a mark that moves: see appendWhole
+	kinds   class = 0xff << 24
+)
+
+func (c class) kind() class { return c & kinds }
+func (c class) char() rune  { return rune(c &^ kinds) }
+
+// planeSize covers the basic multilingual plane.
+const planeSize = 1 << 16
+
+func newNormalizer(how normalization) *normalizer {
+	n := &normalizer{
+		how:     how,
+		dropped: droppedTable(), punctuation: punctuationTable(),
+		nonspacing: nonspacingTable(), canonical: canonicalTable(),
+		lower: lowerRuns(),
+	}
+	n.plane = make([]class, planeSize)
+	for c := range n.plane {
+		n.plane[c] = n.classify(rune(c))
+	}
+	copy(n.ascii[:], n.plane)
+	return n
+}
+
+// class returns what becomes of a character; U+FFFD stands for bytes that are
+// not UTF-8.
+func (n *normalizer) class(c rune) class {
+	if c < planeSize {
+		return n.plane[c]
+	}
+	return n.classify(c)
+}
+
+func (n *normalizer) classify(c rune) class {
+	if c == '\t' || c == '\n' || c == '\r' {
+		return space
+	}
+	if unicode.Is(n.dropped, c) {
+		return drop
+	}
+	if unicode.IsSpace(c) {
+		return space
+	}
+	out := c
+	if n.how.stripAccents {
+		// A mark that goes may move others or keep them from moving, but that
+		// shows only where one stays; and that one is several.
+		rest := 0
+		var buffer [4]decomposed
+		for _, d := range n.decompose(buffer[:0], c) {
+			if unicode.Is(n.nonspacing, d.char) {
+				continue
+			}
+			if d.combining != 0 {
+				return several
+			}
+			out = d.char
+			rest++
+		}
+		if rest == 0 {
+			return drop
+		}
+		if rest > 1 {
+			return several
+		}
+	}
+	if n.how.lowercase {
+		if out == dottedI {
+			return several
+		}
+		out = n.toLower(out)
+	}
+	if n.how.spaceCJK && isIdeograph(c) || unicode.Is(n.punctuation, out) {
+		return single | class(out)
+	}
+	return letter | class(out)
+}
+
+// dottedI is the one character whose lower case is two.
+const dottedI = 'İ'
+
+func (n *normalizer) toLower(c rune) rune {
+	i, found := slices.BinarySearchFunc(n.lower, c, func(r lowerRun, c rune) int {
+		switch {
+		case r.last < c:
+			return -1
+		case r.first > c:
+			return 1
+		}
+		return 0
+	})
+	if found && (c-n.lower[i].first)%n.lower[i].stride == 0 {
+		return c + n.lower[i].delta
+	}
+	return c
+}
+
+// isIdeograph holds the blocks that Hugging Face's library calls Chinese; it is
+// Google's list but for where its sixth begins.
+func isIdeograph(c rune) bool {
+	return c >= 0x4E00 && c <= 0x9FFF || c >= 0x3400 && c <= 0x4DBF ||
+		c >= 0x20000 && c <= 0x2A6DF || c >= 0x2A700 && c <= 0x2B73F ||
+		c >= 0x2B740 && c <= 0x2B81F || c >= 0x2B920 && c <= 0x2CEAF ||
+		c >= 0xF900 && c <= 0xFAFF || c >= 0x2F800 && c <= 0x2FA1F
+}
+
+// appendWords appends the words of s, each followed by one space; words hold no
+// spaces. It reports words of s as if nothing stood around it: s is cut from a
+// text beside ASCII white space or punctuation.
+func (n *normalizer) appendWords(dst []byte, s string) []byte {
+	begin := len(dst)
+	open := false
+	for _, c := range s {
+		k := n.class(c)
+		switch k.kind() {
+		case letter:
+			dst = utf8.AppendRune(dst, k.char())
+			open = true
+		case space, single:
+			if open {
+				dst = append(dst, ' ')
+				open = false
+			}
+			if k.kind() == single {
+				dst = append(utf8.AppendRune(dst, k.char()), ' ')
+			}
+		case several:
+			return n.appendWhole(dst[:begin], s)
+		}
+	}
+	if open {
+		dst = append(dst, ' ')
+	}
+	return dst
+}
+
+// appendWhole does what appendWords does, by the letter.
+func (n *normalizer) appendWhole(dst []byte, s string) []byte {
+	w := wordWriter{n: n, dst: dst}
+	var run []decomposed // a character of class 0 and the marks that follow
+	flush := func() {
+		slices.SortStableFunc(run, func(a, b decomposed) int { return int(a.combining) - int(b.combining) })
+		for _, d := range run {
+			if !unicode.Is(n.nonspacing, d.char) {
+				w.lower(d.char)
+			}
+		}
+		run = run[:0]
+	}
+	var buffer [4]decomposed
+	for _, c := range s {
+		switch {
+		case c == '\t' || c == '\n' || c == '\r' || unicode.IsSpace(c) && !unicode.Is(n.dropped, c):
+			flush()
+			w.end()
+			continue
+		case unicode.Is(n.dropped, c):
+			continue
+		}
+		ideograph := n.how.spaceCJK && isIdeograph(c)
+		if ideograph {
+			flush()
+			w.end()
+		}
+		if n.how.stripAccents {
+			for _, d := range n.decompose(buffer[:0], c) {
+				if d.combining == 0 {
+					flush()
+				}
+				run = append(run, d)
+			}
+		} else {
+			w.lower(c)
+		}
+		if ideograph {
+			flush()
+			w.end()
+		}
+	}
+	flush()
+	w.end()
+	return w.dst
+}
+
+// wordWriter appends words.
+type wordWriter struct {
+	n    *normalizer
+	dst  []byte
+	open bool
+}
+
+func (w *wordWriter) end() {
+	if w.open {
+		w.dst = append(w.dst, ' ')
+		w.open = false
+	}
+}
+
+func (w *wordWriter) lower(c rune) {
+	if !w.n.how.lowercase {
+		w.put(c)
+		return
+	}
+	if c == dottedI {
+		w.put('i')
+		w.put('\u0307')
+		return
+	}
+	w.put(w.n.toLower(c))
+}
+
+func (w *wordWriter) put(c rune) {
+	if unicode.Is(w.n.punctuation, c) {
+		w.end()
+		w.dst = append(utf8.AppendRune(w.dst, c), ' ')
+		return
+	}
+	w.dst = utf8.AppendRune(w.dst, c)
+	w.open = true
+}
+
+// decomposed is a character of a decomposition and its canonical combining class.
+type decomposed struct {
+	char      rune
+	combining uint8
+}
+
+// The Hangul syllables decompose by arithmetic (Unicode, section 3.12).
+const (
+	hangulBase, hangulCount             = 0xAC00, 11172
+	leadBase, vowelBase, trailBase      = 0x1100, 0x1161, 0x11A7
+	trailCount, vowelTrailCount    rune = 28, 21 * 28
+)
+
+// decompose appends the full canonical decomposition of c, as the edition of
+// Unicode in Hugging Face's library has it.
+func (n *normalizer) decompose(dst []decomposed, c rune) []decomposed {
+	if !unicode.Is(n.canonical, c) {
+		return append(dst, decomposed{char: c})
+	}
+	if s := c - hangulBase; s >= 0 && s < hangulCount {
+		dst = append(dst, decomposed{char: leadBase + s/vowelTrailCount},
+			decomposed{char: vowelBase + s%vowelTrailCount/trailCount})
+		if t := s % trailCount; t != 0 {
+			dst = append(dst, decomposed{char: trailBase + t})
+		}
+		return dst
+	}
+	var utf [utf8.UTFMax]byte
+	p := norm.NFD.Properties(utf8.AppendRune(utf[:0], c))
+	d := p.Decomposition()
+	if d == nil {
+		return append(dst, decomposed{c, p.CCC()})
+	}
+	for len(d) > 0 {
+		r, size := utf8.DecodeRune(d)
+		dst = append(dst, decomposed{r, norm.NFD.Properties(d).CCC()})
+		d = d[size:]
+	}
+	return dst
+}
