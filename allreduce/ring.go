@@ -13,6 +13,9 @@ const (
 	DefaultWindow     = 16
 )
 
+// MaxWindow is the largest window: what a link must be able to hold.
+const MaxWindow = 1024
+
 // MaxWorld is the largest ring that frames can name.
 const MaxWorld = 1<<16 - 1
 
@@ -63,8 +66,8 @@ func New(cfg Config, link Link) (*Ring, error) {
 		err = fmt.Errorf("rank %d is not in 0..%d", cfg.Rank, cfg.World-1)
 	case cfg.Sum != Int32 && cfg.Sum != Float32:
 		err = fmt.Errorf("sum %d is not int32 or float32", cfg.Sum)
-	case cfg.ChunkWords < 1 || cfg.Window < 1:
-		err = fmt.Errorf("chunks of %d words, window %d: not positive", cfg.ChunkWords, cfg.Window)
+	case cfg.ChunkWords < 1 || cfg.Window < 1 || cfg.Window > MaxWindow:
+		err = fmt.Errorf("chunks of %d words, window %d: not in 1.. and 1..%d", cfg.ChunkWords, cfg.Window, MaxWindow)
 	case link == nil && cfg.World > 1:
 		err = errors.New("no link")
 	}

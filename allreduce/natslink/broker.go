@@ -1,0 +1,89 @@
+package natslink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/internal/loss"
+)
+
+// probeInterval is how often a link over a broker asks whether its neighbours
+// are there: the broker answers for one whose connection is gone.
+const probeInterval = 50 * time.Millisecond
+
+// Broker joins the ring of one generation through the NATS server of conn and
+// returns once both neighbours are there, or with an error when ctx ends. The
+// link uses conn, best one of its own beside the control plane's, and does not
+// close it. A conn that is interrupted ends the link even if it reconnects:
+// frames may have been lost.
+func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, error) {
+	if err := s.validate(); err != nil {
+		return nil, fmt.Errorf("connect ring: %w", err)
+	}
+	l := newLink(s)
+	l.own = conn
+	for _, s := range l.sides {
+		s.conn = conn
+	}
+	status := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	l.running.Go(func() { l.watch(status) })
+	l.release = func() {
+		conn.RemoveStatusListener(status)
+		for _, sub := range l.subs {
+			_ = sub.Unsubscribe() // fails only where the connection is closed
+		}
+	}
+	err := l.subscribe()
+	if err == nil {
+		err = l.greet(ctx)
+	}
+	if err != nil {
+		l.Abort(err)
+		return nil, fmt.Errorf("connect ring of generation %d over %s: %w", s.Generation, conn.ConnectedUrlRedacted(), err)
+	}
+	for _, s := range l.sides {
+		l.running.Go(func() { l.probe(s) })
+	}
+	return l, nil
+}
+
+// watch ends the link when its connection is interrupted: the rank at fault is
+// this one.
+func (l *link) watch(status <-chan nats.Status) {
+	select {
+	case st, open := <-status:
+		if open {
+			err := &allreduce.PeerError{Rank: l.session.Rank, Err: fmt.Errorf("%w: to the broker: %v", allreduce.ErrLost, st)}
+			l.lost.Lose(loss.Previous, err)
+			l.lost.Lose(loss.Next, err)
+		}
+	case <-l.closed:
+	}
+}
+
+// probe asks one neighbour now and then whether it is there. No answer means
+// nothing: it may be busy, or frozen. That nobody could answer means that its
+// connection is gone.
+func (l *link) probe(s *side) {
+	tick := time.NewTicker(probeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-l.lost.Gone(s.side):
+			return
+		case <-l.closed:
+			return
+		}
+		_, err := s.conn.Request(l.session.subject(s.rank, kindHello), nil, probeInterval)
+		if errors.Is(err, nats.ErrNoResponders) {
+			l.lose(s.side, errors.New("it left the broker"))
+			return
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package natslink
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/internal/loss"
+)
+
+// buffered is how many messages a link holds: the largest window, and room.
+const buffered = allreduce.MaxWindow + 64
+
+// headerKey carries the frame header in hex. Its length makes the whole of the
+// NATS header a multiple of 8 bytes, so that the words behind it are aligned.
+const headerKey = "Transfer"
+
+// How long leaving may take when a neighbour does not read: after a reduction
+// that was broken off, and in peace, when the last frames shall still arrive.
+const (
+	abortTimeout = 100 * time.Millisecond
+	closeTimeout = time.Second
+)
+
+// link implements allreduce.Link. All that is meant for this rank comes over
+// own; what it sends to a neighbour goes over that side's connection.
+type link struct {
+	session Session
+	own     *nats.Conn
+	sides   [2]*side // by loss.Side
+	subs    []*nats.Subscription
+	frames  chan *nats.Msg
+	credits chan *nats.Msg
+	lost    *loss.Tracker
+
+	closed  chan struct{}
+	closing sync.Once
+	release func()         // ends what own holds for this link
+	running sync.WaitGroup // goroutines of the link
+
+	nextFrame, previousCredit string // subjects
+}
+
+var _ allreduce.Link = (*link)(nil)
+
+func newLink(s Session) *link {
+	l := &link{
+		session: s, lost: loss.New(), closed: make(chan struct{}), release: func() {},
+		frames: make(chan *nats.Msg, buffered), credits: make(chan *nats.Msg, buffered),
+		nextFrame:      s.subject(s.neighbour(loss.Next), kindFrame),
+		previousCredit: s.subject(s.neighbour(loss.Previous), kindCredit),
+	}
+	l.sides[loss.Previous] = &side{side: loss.Previous, rank: s.neighbour(loss.Previous), url: s.Previous}
+	l.sides[loss.Next] = &side{side: loss.Next, rank: s.neighbour(loss.Next), url: s.Next}
+	return l
+}
+
+// subscribe makes this rank present: hello comes last, so that a neighbour that
+// gets an answer can send.
+func (l *link) subscribe() error {
+	leave := func(s loss.Side) nats.MsgHandler {
+		return func(m *nats.Msg) {
+			var n loss.Notice
+			if err := json.Unmarshal(m.Data, &n); err != nil {
+				n = loss.Notice{Rank: l.sides[s].rank, Text: "and did not say why"}
+			}
+			l.lost.Lose(s, n.Err())
+		}
+	}
+	here := func(kind string) string { return l.session.subject(l.session.Rank, kind) }
+	var errs error
+	add := func(sub *nats.Subscription, err error) {
+		if err != nil {
+			errs = errors.Join(errs, err)
+			return
+		}
+		l.subs = append(l.subs, sub)
+	}
+	add(l.own.ChanSubscribe(here(kindFrame), l.frames))
+	add(l.own.ChanSubscribe(here(kindCredit), l.credits))
+	add(l.own.Subscribe(here(kindLeavePrevious), leave(loss.Previous)))
+	add(l.own.Subscribe(here(kindLeaveNext), leave(loss.Next)))
+	add(l.own.Subscribe(here(kindHello), func(m *nats.Msg) {
+		_ = m.Respond(nil) // who does not get it asks again
+	}))
+	if errs == nil {
+		errs = l.own.Flush()
+	}
+	if errs != nil {
+		return fmt.Errorf("subscribe: %w", errs)
+	}
+	return nil
+}
+
+// Send implements allreduce.Link.
+func (l *link) Send(ctx context.Context, header, payload []byte) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	m := nats.Msg{
+		Subject: l.nextFrame, Data: payload,
+		Header: nats.Header{headerKey: {hex.EncodeToString(header)}},
+	}
+	return l.fate(loss.Next, l.sides[loss.Next].conn.PublishMsg(&m))
+}
+
+// Receive implements allreduce.Link.
+func (l *link) Receive(ctx context.Context) (header, payload []byte, err error) {
+	m, err := l.take(ctx, l.frames, loss.Previous)
+	if err != nil {
+		return nil, nil, err
+	}
+	if h := m.Header[headerKey]; len(h) == 1 {
+		// A header that is not hex is short, and so a corrupt frame.
+		header, _ = hex.DecodeString(h[0])
+	}
+	return header, m.Data, nil
+}
+
+// Acknowledge implements allreduce.Link. To a lost rank it does nothing.
+func (l *link) Acknowledge(n int) error {
+	if l.lost.Err(loss.Previous) != nil {
+		return nil
+	}
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], uint32(n))
+	err := l.sides[loss.Previous].conn.Publish(l.previousCredit, b[:])
+	if err = l.fate(loss.Previous, err); l.lost.Err(loss.Previous) != nil {
+		return nil
+	}
+	return err
+}
+
+// Credits implements allreduce.Link.
+func (l *link) Credits(ctx context.Context) (int, error) {
+	m, err := l.take(ctx, l.credits, loss.Next)
+	if err != nil {
+		return 0, err
+	}
+	if len(m.Data) != 4 {
+		return 0, &allreduce.PeerError{Rank: l.sides[loss.Next].rank, Err: fmt.Errorf("%w: acknowledgement of %d bytes", allreduce.ErrCorrupt, len(m.Data))}
+	}
+	return int(binary.LittleEndian.Uint32(m.Data)), nil
+}
+
+// take returns the next message; those that came before the neighbour was lost
+// come first.
+func (l *link) take(ctx context.Context, from <-chan *nats.Msg, s loss.Side) (*nats.Msg, error) {
+	select {
+	case m := <-from:
+		return m, nil
+	default:
+	}
+	select {
+	case m := <-from:
+		return m, nil
+	case <-l.lost.Gone(s):
+		select {
+		case m := <-from:
+			return m, nil
+		default:
+			return nil, l.lost.Err(s)
+		}
+	case <-l.closed:
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// fate turns an error of a publish into what it means.
+func (l *link) fate(s loss.Side, err error) error {
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-l.closed:
+		return errClosed
+	default:
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("send to rank %d: %w", l.sides[s].rank, err)
+	}
+	l.lose(s, err)
+	return l.lost.Err(s)
+}
+
+// lose records that the connection to a neighbour broke.
+func (l *link) lose(s loss.Side, err error) {
+	lost := allreduce.ErrLost
+	if err != nil {
+		lost = fmt.Errorf("%w: %w", lost, err)
+	}
+	l.lost.Lose(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: lost})
+}
+
+// Lost implements allreduce.Link.
+func (l *link) Lost() <-chan struct{} { return l.lost.Any() }
+
+// Err implements allreduce.Link.
+func (l *link) Err() error { return l.lost.First() }
+
+// Close implements allreduce.Link.
+func (l *link) Close() error {
+	l.leave(nil, closeTimeout)
+	return nil
+}
+
+// Abort implements allreduce.Link.
+func (l *link) Abort(reason error) { l.leave(reason, abortTimeout) }
+
+func (l *link) leave(reason error, within time.Duration) {
+	l.closing.Do(func() {
+		close(l.closed)
+		notice, err := json.Marshal(loss.NoticeOf(l.session.Rank, reason))
+		if err != nil {
+			notice = nil // they are told that it left, not why
+		}
+		var wg sync.WaitGroup
+		for _, s := range l.sides {
+			wg.Go(func() { s.leave(l.session, notice, within) })
+		}
+		wg.Wait()
+		l.release()
+		l.running.Wait()
+	})
+}

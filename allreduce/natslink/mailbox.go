@@ -1,0 +1,123 @@
+package natslink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/gramme-project/gramme/allreduce"
+)
+
+const (
+	// maxPayload is the most that NATS advises, far above a frame.
+	maxPayload = 8 << 20
+	// maxPending is what the server holds for a client before it cuts it off:
+	// far above any window.
+	maxPending = 512 << 20
+	// writeDeadline is long: a worker whose cores are busy is slow, not gone.
+	writeDeadline = time.Minute
+	startTimeout  = 10 * time.Second
+)
+
+// Options of a mailbox.
+type Options struct {
+	Host   string // address to listen on, as the other workers reach it; "" is 127.0.0.1
+	Secret string // asked of everyone who connects; the same in the whole run
+}
+
+// Mailbox is this worker's own NATS server: whatever its neighbours send to it,
+// in any generation, comes here.
+type Mailbox struct {
+	secret string
+	url    string
+	server *server.Server
+}
+
+// Open starts a mailbox on a free port. It writes nothing to disk and nothing
+// to the standard streams.
+func Open(o Options) (*Mailbox, error) {
+	if o.Host == "" {
+		o.Host = "127.0.0.1"
+	}
+	if o.Secret == "" {
+		return nil, errors.New("open mailbox: no secret")
+	}
+	// The server would only log why it cannot listen: try it first.
+	probe, err := net.Listen("tcp", net.JoinHostPort(o.Host, "0"))
+	if err != nil {
+		return nil, fmt.Errorf("open mailbox: %w", err)
+	}
+	probe.Close()
+	s, err := server.NewServer(&server.Options{
+		Host: o.Host, Port: server.RANDOM_PORT, Authorization: o.Secret,
+		NoLog: true, NoSigs: true, NoSystemAccount: true,
+		MaxPayload: maxPayload, MaxPending: maxPending, WriteDeadline: writeDeadline,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open mailbox: %w", err)
+	}
+	go s.Start() // returns once it listens; Close joins what it started
+	if !s.ReadyForConnections(startTimeout) {
+		s.Shutdown()
+		return nil, fmt.Errorf("open mailbox on %s: not ready after %v", o.Host, startTimeout)
+	}
+	port := s.Addr().(*net.TCPAddr).Port
+	return &Mailbox{
+		secret: o.Secret, server: s,
+		url: "nats://" + net.JoinHostPort(o.Host, strconv.Itoa(port)),
+	}, nil
+}
+
+// URL is where neighbours find the mailbox. It does not hold the secret.
+func (m *Mailbox) URL() string { return m.url }
+
+// Close ends the mailbox; neighbours see this worker as lost. Links of it
+// should be closed before.
+func (m *Mailbox) Close() {
+	m.server.Shutdown()
+	m.server.WaitForShutdown()
+}
+
+// Connect joins the ring of one generation and returns once both neighbours
+// are there, or with an error when ctx ends or a neighbour is gone: then a
+// *allreduce.PeerError names it.
+func (m *Mailbox) Connect(ctx context.Context, s Session) (allreduce.Link, error) {
+	if err := s.validate(); err != nil {
+		return nil, fmt.Errorf("connect ring: %w", err)
+	}
+	l := newLink(s)
+	if err := l.join(ctx, m); err != nil {
+		l.Abort(err)
+		return nil, fmt.Errorf("connect ring of generation %d: %w", s.Generation, err)
+	}
+	return l, nil
+}
+
+func (l *link) join(ctx context.Context, m *Mailbox) error {
+	own, err := nats.Connect("", nats.InProcessServer(m.server), nats.Token(m.secret),
+		nats.Name(l.session.name("own")), nats.NoReconnect(), nats.NoCallbacksAfterClientClose())
+	if err != nil {
+		return fmt.Errorf("own mailbox: %w", err)
+	}
+	l.own, l.release = own, own.Close
+	if err := l.subscribe(); err != nil {
+		return err
+	}
+	errs := make(chan error, len(l.sides))
+	for i := range l.sides {
+		go func() { errs <- l.sides[i].dial(ctx, l, m.secret) }()
+	}
+	for range l.sides {
+		err = errors.Join(err, <-errs)
+	}
+	if err != nil {
+		return err
+	}
+	return l.greet(ctx)
+}

@@ -1,0 +1,62 @@
+package natslink
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/internal/loss"
+)
+
+// Session is one rank's place in the ring of one generation.
+type Session struct {
+	Run        string // a token of NATS subjects
+	Generation uint64
+	Rank       int
+	World      int // at least 2: a single worker needs no link
+	// URLs of the neighbours' mailboxes, in a world of 2 twice the same. Broker
+	// does not use them.
+	Previous, Next string
+}
+
+func (s Session) validate() error {
+	switch {
+	case s.Run == "" || strings.ContainsAny(s.Run, ".*> \t\r\n"):
+		return fmt.Errorf("run %q: not a token of a subject", s.Run)
+	case s.World < 2 || s.World > allreduce.MaxWorld:
+		return fmt.Errorf("world size %d: a link needs 2 to %d ranks", s.World, allreduce.MaxWorld)
+	case s.Rank < 0 || s.Rank >= s.World:
+		return fmt.Errorf("rank %d is not in 0..%d", s.Rank, s.World-1)
+	}
+	return nil
+}
+
+// neighbour returns the rank on one side.
+func (s Session) neighbour(side loss.Side) int {
+	if side == loss.Next {
+		return (s.Rank + 1) % s.World
+	}
+	return (s.Rank + s.World - 1) % s.World
+}
+
+// What is sent to a rank. Leave has one subject for each side that it can come
+// from.
+const (
+	kindFrame         = "frame"          // by the previous rank
+	kindCredit        = "credit"         // by the next rank
+	kindHello         = "hello"          // a question whether it is there
+	kindLeavePrevious = "leave.previous" // by the previous rank
+	kindLeaveNext     = "leave.next"     // by the next rank
+)
+
+// subject is where a rank gets one kind of message of this generation.
+func (s Session) subject(rank int, kind string) string {
+	return fmt.Sprintf("gramme.%s.ring.%d.%d.%s", s.Run, s.Generation, rank, kind)
+}
+
+func (s Session) name(what string) string {
+	return fmt.Sprintf("gramme ring %s generation %d rank %d %s", s.Run, s.Generation, s.Rank, what)
+}
+
+var errClosed = errors.New("ring link closed")

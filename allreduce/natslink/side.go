@@ -1,0 +1,166 @@
+package natslink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/internal/loss"
+)
+
+// greetPause lies between two questions whether a neighbour is there.
+const greetPause = 5 * time.Millisecond
+
+// side is the way to one neighbour.
+type side struct {
+	side loss.Side
+	rank int
+	url  string
+	conn *nats.Conn
+	raw  *rawConn // nil where the connection is not the link's own
+}
+
+// rawConn dials for a nats.Conn and can close the socket under it. nats.Conn
+// holds its lock while it writes: only closing the socket frees a write that a
+// frozen neighbour holds up.
+type rawConn struct {
+	ctx context.Context
+
+	mu     sync.Mutex
+	conn   net.Conn
+	closed bool
+}
+
+// Dial implements nats.CustomDialer.
+func (r *rawConn) Dial(network, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(r.ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	r.conn = c
+	return c, nil
+}
+
+func (r *rawConn) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.conn != nil {
+		r.conn.Close()
+	}
+}
+
+// dial connects to the neighbour's mailbox.
+func (s *side) dial(ctx context.Context, l *link, secret string) error {
+	timeout := startTimeout
+	if t, ok := ctx.Deadline(); ok {
+		timeout = max(time.Until(t), time.Millisecond)
+	}
+	raw := &rawConn{ctx: ctx}
+	stop := context.AfterFunc(ctx, raw.close)
+	conn, err := nats.Connect(s.url, nats.Token(secret), nats.Name(l.session.name("to a neighbour")),
+		nats.NoReconnect(), nats.Timeout(timeout), nats.SetCustomDialer(raw), nats.IgnoreDiscoveredServers(),
+		nats.NoCallbacksAfterClientClose(),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			// Frames that reached the own mailbox before shall be read first.
+			if s.side == loss.Previous {
+				_ = l.own.FlushTimeout(abortTimeout)
+			}
+			l.lose(s.side, err)
+		}))
+	if !stop() && err == nil {
+		conn.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("rank %d: %w", s.rank, context.Cause(ctx))
+		}
+		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", allreduce.ErrLost, s.url, err)}
+	}
+	s.conn, s.raw = conn, raw
+	return nil
+}
+
+// greet waits until both neighbours are in this generation.
+func (l *link) greet(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	errs := make(chan error, len(l.sides))
+	for _, s := range l.sides {
+		go func() { errs <- s.greet(ctx, l) }()
+	}
+	var first error
+	for range l.sides {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+			cancel(err)
+		}
+	}
+	return first
+}
+
+func (s *side) greet(ctx context.Context, l *link) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := make(chan struct{})
+	defer close(watch)
+	go func() {
+		select {
+		case <-l.lost.Any():
+			cancel(l.lost.First())
+		case <-watch:
+		}
+	}()
+	for {
+		_, err := s.conn.RequestWithContext(ctx, l.session.subject(s.rank, kindHello), nil)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			if err := l.lost.First(); err != nil {
+				return err
+			}
+			return fmt.Errorf("rank %d is not there: %w", s.rank, context.Cause(ctx))
+		case !errors.Is(err, nats.ErrNoResponders):
+			return l.fate(s.side, err)
+		}
+		select {
+		case <-time.After(greetPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// leave tells the neighbour and closes the connection if it is the link's own.
+func (s *side) leave(session Session, notice []byte, within time.Duration) {
+	if s.conn == nil {
+		return
+	}
+	kind := kindLeaveNext // this rank is the previous one's next
+	if s.side == loss.Next {
+		kind = kindLeavePrevious
+	}
+	if s.raw != nil {
+		timer := time.AfterFunc(within, s.raw.close)
+		defer timer.Stop()
+		defer s.conn.Close()
+	}
+	// A neighbour that cannot be told is gone or frozen, and finds out itself.
+	if s.conn.Publish(session.subject(s.rank, kind), notice) == nil {
+		_ = s.conn.FlushTimeout(within)
+	}
+}
