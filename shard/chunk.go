@@ -8,52 +8,44 @@ type span struct {
 }
 
 // chunks packs the sentences of a document to chunks of at most budget tokens.
-// ends are the ends of the sentences in tokens, ascending; a token that piece
-// marks continues a word.
+// ends are the ends of the sentences in tokens, ascending, the last being
+// len(tokens); a token that piece marks continues a word.
 //
 // A chunk is filled with whole sentences. Where the next one does not fit and
 // the chunk is less than half full, or the sentence is longer than any chunk, it
-// is cut at a word boundary, in a word only if it has none within that room. Every
-// token is in one chunk, and every chunk has at least two tokens if the document
-// has. The budget is at least 5.
+// is cut at a word boundary, in a word only if it has none within that room that
+// leaves two tokens. Every token is in one chunk, and every chunk has at least two
+// tokens if the document has. The budget is at least 5.
 func chunks(tokens []int32, ends []int, budget int, piece []bool) []span {
 	var out []span
-	cur := span{}
+	from, start := 0, 0 // of the chunk, and of what is not yet in it
 	closeAt := func(at int) {
-		cur.to = at
-		out = append(out, cur)
-		cur = span{from: at}
+		out = append(out, span{from: from, to: at})
+		from = at
 	}
-	start := 0
 	for _, end := range ends {
 		for start < end {
-			room := budget - (start - cur.from)
+			room := budget - (start - from)
 			if end-start <= room {
-				if start > cur.from {
-					cur.bounds = append(cur.bounds, start-cur.from)
-				}
 				start = end
 				continue
 			}
-			if start > cur.from && room < budget/2 {
+			if start > from && room < budget/2 {
 				closeAt(start)
 				continue
 			}
-			cut := wordBoundary(tokens, start, start+room, piece)
-			if cut == start {
+			cut := wordBoundary(tokens, max(start, from+1), start+room, piece)
+			if cut < from+2 {
 				cut = start + room
-			}
-			if start > cur.from {
-				cur.bounds = append(cur.bounds, start-cur.from)
 			}
 			closeAt(cut)
 			start = cut
 		}
 	}
-	if start > cur.from {
+	if start > from {
 		closeAt(start)
 	}
-	return mendShort(out, tokens, piece)
+	return addBounds(mendLast(out, tokens, budget, piece), ends)
 }
 
 // wordBoundary is the last word boundary in (from, limit], or from if there is
@@ -67,26 +59,35 @@ func wordBoundary(tokens []int32, from, limit int, piece []bool) int {
 	return from
 }
 
-// mendShort gives a chunk of a single token the last words of the one before.
-func mendShort(out []span, tokens []int32, piece []bool) []span {
-	for i := 1; i < len(out); i++ {
-		before := &out[i-1]
-		if out[i].to-out[i].from > 1 || before.to-before.from < 4 {
-			continue
-		}
-		at := wordBoundary(tokens, before.from+1, before.to-1, piece)
-		if at < before.from+2 {
-			at = before.to - 1
-		}
-		moved := before.to - at
-		for j := range out[i].bounds {
-			out[i].bounds[j] += moved
-		}
-		out[i].bounds = append([]int{moved}, out[i].bounds...)
-		out[i].from = at
-		before.to = at
-		for n := len(before.bounds); n > 0 && before.bounds[n-1] >= before.to-before.from; n-- {
-			before.bounds = before.bounds[:n-1]
+// mendLast joins a last chunk of a single token to the one before or, if that is
+// full, gives it the last word of it. No other chunk can be so short.
+func mendLast(out []span, tokens []int32, budget int, piece []bool) []span {
+	n := len(out)
+	if n < 2 || out[n-1].to-out[n-1].from > 1 {
+		return out
+	}
+	before, last := &out[n-2], &out[n-1]
+	if before.to-before.from < budget {
+		before.to = last.to
+		return out[:n-1]
+	}
+	at := wordBoundary(tokens, before.from+1, before.to-1, piece)
+	if at == before.from+1 {
+		at = before.to - 1
+	}
+	last.from, before.to = at, at
+	return out
+}
+
+// addBounds fills in where sentences begin.
+func addBounds(out []span, ends []int) []span {
+	next := 0
+	for i := range out {
+		s := &out[i]
+		for ; next < len(ends) && ends[next] < s.to; next++ {
+			if ends[next] > s.from {
+				s.bounds = append(s.bounds, ends[next]-s.from)
+			}
 		}
 	}
 	return out

@@ -41,6 +41,12 @@ func (p *preparation) prepare(ctx context.Context) (Manifest, error) {
 	}
 	p.opts = p.opts.withDefaults()
 	out := p.opts.OutDir
+	if p.opts.Tokenizer != "" {
+		// Found out before the corpus is read, which may take long.
+		if _, err := os.Stat(filepath.Join(p.opts.Tokenizer, "vocab.txt")); err != nil {
+			return Manifest{}, fmt.Errorf("prepare %s: open tokenizer %s: vocab.txt: %w", out, p.opts.Tokenizer, withoutPath(err))
+		}
+	}
 	fail := func(err error) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("prepare %s: %w", out, err)
 	}

@@ -57,7 +57,7 @@ func (s *spool) add(content uint64, paragraphs []string) error {
 		s.buf = append(s.buf, p...)
 	}
 	if _, err := s.w.Write(s.buf); err != nil {
-		return fmt.Errorf("write spool: %w", err)
+		return fmt.Errorf("write spool: %w", withoutPath(err))
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func (s *spool) close() error {
 		err = e
 	}
 	if err != nil {
-		return fmt.Errorf("write spool: %w", err)
+		return fmt.Errorf("write spool: %w", withoutPath(err))
 	}
 	return nil
 }
