@@ -22,14 +22,14 @@ type Sampler struct {
 
 	mu      sync.Mutex
 	order   *order
-	windows []*window // the most recently used last
+	windows []*window // at most keptWindows, the most recently used last
 	masker  masker
 	a, b    []int32
 }
 
 // New makes a sampler over one split of a prepared corpus. load opens shard i of
-// that split, with errors that name it; it is called as windows are entered, at most once for each shard of
-// a window while the window is in memory.
+// that split, with errors that name it; it is called as windows are entered, at
+// most once for each shard of a window while the window is in memory.
 func New(cfg Config, m shard.Manifest, v *Vocabulary, load func(i int) (*shard.Shard, error)) (*Sampler, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -202,7 +202,14 @@ func (s *Sampler) window(e *epochOrder, number int) (*window, error) {
 	ids := s.order.members(e, number)
 	shards := make([]*shard.Shard, len(ids))
 	for i, id := range ids {
-		if shards[i] = s.held(id); shards[i] != nil {
+		shards[i] = s.held(id)
+	}
+	// The window that must go goes first, so that no third is in memory meanwhile.
+	if len(s.windows) == keptWindows {
+		s.windows = slices.Delete(s.windows, 0, 1)
+	}
+	for i, id := range ids {
+		if shards[i] != nil {
 			continue
 		}
 		sh, err := s.load(int(id))
@@ -215,9 +222,6 @@ func (s *Sampler) window(e *epochOrder, number int) (*window, error) {
 		shards[i] = sh
 	}
 	w := buildWindow(s.cfg.Seed, e, number, ids, shards, s.v)
-	if len(s.windows) == keptWindows {
-		s.windows = append(s.windows[:0], s.windows[1:]...)
-	}
 	s.windows = append(s.windows, w)
 	return w, nil
 }
