@@ -105,6 +105,9 @@ func (r *reader) measure(ctx context.Context, inputs []string) error {
 			r.total += info.Size()
 			continue
 		}
+		if r.exclude != nil && os.SameFile(info, r.exclude) {
+			return &InputError{Input: input, Reason: "is the folder that the result is written to"}
+		}
 		if r.opts.Progress == nil {
 			continue
 		}
