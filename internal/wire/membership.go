@@ -35,8 +35,9 @@ type Plan struct {
 	Generation   uint64   `json:"generation"`
 	Members      []Member `json:"members"` // ring order; the rank is the index
 	MicroBatches int      `json:"micro_batches"`
-	Reason       string   `json:"reason"` // why this generation began
-	Mixed        bool     `json:"mixed,omitempty"`
+	Reason       string   `json:"reason"`                // why this generation began
+	Fingerprint  string   `json:"fingerprint,omitempty"` // numerics of the run: that of the first worker admitted
+	Mixed        bool     `json:"mixed,omitempty"`       // members of other numerics take part, or took part
 }
 
 // Rank returns the place of one incarnation in the ring, or -1.
@@ -51,8 +52,10 @@ func (p Plan) Rank(id, incarnation string) int {
 
 // Intent is what the run is asked to do, apart from who takes part.
 type Intent struct {
-	Stop   bool   `json:"stop"`   // stop after a step that all agree on, checkpoint, exit
-	Reason string `json:"reason"` // for log and ledger
+	Stop    bool     `json:"stop"`              // stop after a step that all agree on, checkpoint, exit
+	Reason  string   `json:"reason"`            // for log and ledger
+	Drain   []string `json:"drain,omitempty"`   // incarnations asked to leave after the next step
+	Workers int      `json:"workers,omitempty"` // wanted size, by a scale; 0: the most of the spec
 }
 
 // Hello begins a generation: each member says where it stands, to all others.
@@ -75,8 +78,9 @@ type Suspicion struct {
 	From        string `json:"from"`
 	Subject     string `json:"subject"` // the worker that is suspected
 	Incarnation string `json:"incarnation"`
-	Evidence    string `json:"evidence"` // connection closed, process exited, …
-	Final       bool   `json:"final"`    // the process is known to have ended: its parent says so
+	PID         int    `json:"pid,omitempty"` // instead of the incarnation, where that is not known
+	Evidence    string `json:"evidence"`      // connection closed, process exited, …
+	Final       bool   `json:"final"`         // the process is known to have ended: its parent says so
 }
 
 // Beat is a worker's heartbeat, after an applied step or when time passes.
@@ -102,6 +106,17 @@ type Beat struct {
 	Clamped      int64   `json:"clamped,omitempty"`
 	Digest       string  `json:"digest,omitempty"`
 	Reducing     float64 `json:"reducing"` // seconds of the step spent in the ring
+}
+
+// ProcessBeat is the heartbeat of a process that is no worker, once a second.
+type ProcessBeat struct {
+	Role   string  `json:"role"`
+	ID     string  `json:"id"`
+	PID    int     `json:"pid"`
+	Host   string  `json:"host"`
+	State  string  `json:"state"`
+	Joules float64 `json:"joules"` // of this process since it started
+	Watts  float64 `json:"watts"`
 }
 
 // Control is a request of a user.
