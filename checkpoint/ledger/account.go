@@ -25,8 +25,9 @@ type Account struct {
 	ByMethod map[energy.Method]int64 `json:"by_method_uj"`
 	ByWorker map[string]int64        `json:"by_worker_uj"`
 	Devices  []Device                `json:"devices"`
-	Wasted   int64                   `json:"wasted_uj"`  // a run without failures would not have spent it
-	Guessed  int64                   `json:"guessed_uj"` // no sensor stands behind it
+	Wasted   int64                   `json:"wasted_uj"`     // a run without failures would not have spent it
+	Guessed  int64                   `json:"guessed_uj"`    // no sensor stands behind it
+	Share    float64                 `json:"guessed_share"` // Guessed of Total, 0 to 1
 
 	Readings   int64   `json:"readings"`
 	Gaps       []Gap   `json:"gaps"`
@@ -49,10 +50,11 @@ type Account struct {
 
 // Device is the energy of one meter's name on one host.
 type Device struct {
-	Host   string `json:"host"`
-	Meter  string `json:"meter"`
-	Kind   string `json:"kind"`
-	MicroJ int64  `json:"uj"`
+	Host    string `json:"host"`
+	Meter   string `json:"meter"`
+	Kind    string `json:"kind"`
+	MicroJ  int64  `json:"uj"`
+	Guessed int64  `json:"guessed_uj"`
 }
 
 // Gap is a gap that an entry states.
@@ -84,12 +86,4 @@ type NotedEntry struct {
 type Carbon struct {
 	Grams   float64         `json:"g_co2e"`
 	Factors []energy.Factor `json:"factors"` // that were used, by host
-}
-
-// GuessedShare returns which part of the energy no sensor stands behind, 0 to 1.
-func (a *Account) GuessedShare() float64 {
-	if a.Total == 0 {
-		return 0
-	}
-	return float64(a.Guessed) / float64(a.Total)
 }

@@ -139,14 +139,11 @@ func (l *Log) load(o Options, head []byte) error {
 		return faultOf(l.dir, headFile, -1, "%v", err)
 	}
 	l.state = newReplay(o.Run, public)
-	err = walk(l.dir, l.entries, l.head, &l.state, func(e Entry) error {
-		if s := e.Started; s != nil && o.SpecHash != "" && s.SpecHash != o.SpecHash {
-			return fmt.Errorf("the ledger in %s is of a run with spec %.12s, not %.12s", l.dir, s.SpecHash, o.SpecHash)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := skim(l.dir, l.entries, l.head, &l.state); err != nil {
 		return err
+	}
+	if first := l.state.started; o.SpecHash != "" && first.SpecHash != o.SpecHash {
+		return fmt.Errorf("it is of a run with spec %.12s, not %.12s", first.SpecHash, o.SpecHash)
 	}
 	if err := l.disk.Remove(l.path(headFile) + temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -191,13 +188,8 @@ func (l *Log) Append(entries ...Entry) (Head, error) {
 }
 
 func (l *Log) append(entries []Entry) (Head, error) {
-	if l.entries == nil {
-		return Head{}, errClosed
-	}
-	if l.doubt != nil {
-		if err := l.publish(l.doubt); err != nil {
-			return Head{}, fmt.Errorf("append to ledger: %w", err)
-		}
+	if err := l.settle(); err != nil {
+		return Head{}, err
 	}
 	b, text, err := l.prepare(entries)
 	if err != nil {
@@ -213,6 +205,19 @@ func (l *Log) append(entries []Entry) (Head, error) {
 		return Head{}, fmt.Errorf("append to ledger: %w", err)
 	}
 	return l.head, nil
+}
+
+// settle ends a doubt about the newest head.
+func (l *Log) settle() error {
+	if l.entries == nil {
+		return errClosed
+	}
+	if l.doubt != nil {
+		if err := l.publish(l.doubt); err != nil {
+			return fmt.Errorf("append to ledger: %w", err)
+		}
+	}
+	return nil
 }
 
 // prepare makes lines of the entries that are new.
@@ -295,8 +300,8 @@ func (l *Log) publish(b *batch) error {
 func (l *Log) Resume(step uint64, from *Tree) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.entries == nil {
-		return errClosed
+	if err := l.settle(); err != nil {
+		return err
 	}
 	r := &Resumed{Prior: l.state.tree.state(), Step: step, From: from}
 	if from != nil {

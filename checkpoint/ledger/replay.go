@@ -1,10 +1,8 @@
 package ledger
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -15,13 +13,13 @@ import (
 // refuses one that cannot follow. Append and Verify use the same, so that what
 // the one accepts stands before the other.
 type replay struct {
-	public string // key that the first entry must name
-	run    string
-	tree   tree
-	bytes  int64 // of the lines so far
-	last   tlog.Hash
-	seen   seen
-	microJ int64 // of all readings
+	run, public string   // that the first entry must name
+	started     *Started // the first entry
+	tree        tree
+	bytes       int64 // of the lines so far
+	last        tlog.Hash
+	seen        seen
+	microJ      int64 // of all readings
 }
 
 func newReplay(run, public string) replay {
@@ -72,14 +70,22 @@ func (r *replay) add(line []byte) (Entry, error) {
 	if err := r.check(&e); err != nil {
 		return Entry{}, err
 	}
+	if e.Started != nil {
+		r.started = e.Started
+	}
+	r.take(&e, line)
+	return e, nil
+}
+
+// take goes on by an entry that is known to be in order.
+func (r *replay) take(e *Entry, line []byte) {
 	if e.Reading != nil {
 		r.microJ += e.Reading.MicroJ
 	}
-	r.seen.add(&e)
+	r.seen.add(e)
 	r.last = tlog.RecordHash(line)
 	r.tree.push(r.last, nil)
 	r.bytes += int64(len(line)) + 1
-	return e, nil
 }
 
 // check says why the body does not belong here.
@@ -108,31 +114,4 @@ func (r *replay) check(e *Entry) error {
 		return fmt.Errorf("gap of run %q in the log of run %q", e.Gap.Run, r.run)
 	}
 	return nil
-}
-
-// lines reads a log line by line in bounded memory.
-type lines struct{ r *bufio.Reader }
-
-func newLines(r io.ReaderAt, from, to int64) lines {
-	return lines{bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), maxLine)}
-}
-
-var (
-	errTorn    = errors.New("it is cut short")
-	errTooLong = fmt.Errorf("longer than %d bytes", maxLine)
-)
-
-// next returns the next line without its newline, valid until the next call;
-// io.EOF at the end, errTorn where the newline is missing.
-func (l lines) next() ([]byte, error) {
-	line, err := l.r.ReadSlice('\n')
-	switch {
-	case err == nil:
-		return line[:len(line)-1], nil
-	case errors.Is(err, bufio.ErrBufferFull):
-		return nil, errTooLong
-	case errors.Is(err, io.EOF) && len(line) > 0:
-		return nil, errTorn
-	}
-	return nil, err
 }

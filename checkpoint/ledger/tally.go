@@ -13,9 +13,9 @@ import (
 // tally makes an account of the entries of a log.
 type tally struct {
 	account Account
-	devices map[Device]int64 // MicroJ of the key is 0
-	steps   []stepRange      // that were committed, ascending, apart from each other
-	all     *energy.Factor   // the newest for hosts without their own
+	devices map[Device]*Device // by themselves without amounts
+	steps   []stepRange        // that were committed, ascending, apart from each other
+	all     *energy.Factor     // the newest for hosts without their own
 	host    map[string]energy.Factor
 }
 
@@ -28,7 +28,7 @@ func newTally() *tally {
 			ByMethod: map[energy.Method]int64{}, ByWorker: map[string]int64{},
 			Devices: []Device{}, Gaps: []Gap{}, Resumes: []Resume{}, Checkpoints: []Saved{}, Notes: []NotedEntry{},
 		},
-		devices: map[Device]int64{},
+		devices: map[Device]*Device{},
 		host:    map[string]energy.Factor{},
 	}
 }
@@ -84,10 +84,17 @@ func (t *tally) reading(r *energy.Reading) {
 	a.ByKind[r.Kind] += r.MicroJ
 	a.ByMethod[r.Method] += r.MicroJ
 	a.ByWorker[r.Worker] += r.MicroJ
+	name := Device{Host: r.Host, Meter: r.Meter, Kind: r.Kind}
+	d := t.devices[name]
+	if d == nil {
+		d = &name
+		t.devices[name] = d
+	}
+	d.MicroJ += r.MicroJ
 	if r.Method.Guess() {
 		a.Guessed += r.MicroJ
+		d.Guessed += r.MicroJ
 	}
-	t.devices[Device{Host: r.Host, Meter: r.Meter, Kind: r.Kind}] += r.MicroJ
 }
 
 // committed counts the steps that are new in full, and of their samples and
@@ -129,9 +136,11 @@ func (t *tally) cover(first, last uint64) (had uint64) {
 // finish completes the account and checks that its divisions add up.
 func (t *tally) finish() (*Account, error) {
 	a := &t.account
-	for d, uj := range t.devices {
-		d.MicroJ = uj
-		a.Devices = append(a.Devices, d)
+	if a.Total > 0 {
+		a.Share = float64(a.Guessed) / float64(a.Total)
+	}
+	for _, d := range t.devices {
+		a.Devices = append(a.Devices, *d)
 	}
 	slices.SortFunc(a.Devices, func(x, y Device) int {
 		return cmp.Or(cmp.Compare(x.Host, y.Host), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Meter, y.Meter))

@@ -1,0 +1,171 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// String returns the account as a person reads it: energy in watt-hours, carbon
+// in grams of CO2e, and "estimated" wherever no sensor stands behind a number.
+func (a *Account) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s: %d entries, %s to %s\n\n", a.Run, a.Entries,
+		a.From.Format("2006-01-02 15:04:05"), a.To.Format("2006-01-02 15:04:05 MST"))
+	a.writeEnergy(&b)
+	a.writeCarbon(&b)
+	a.writeGaps(&b)
+	a.writeTraining(&b)
+	if len(a.Checkpoints) > 0 {
+		b.WriteString("\ncheckpoints\n")
+		for _, c := range a.Checkpoints {
+			fmt.Fprintf(&b, "  step %d in %s, manifest %.12s, entry %d\n", c.Step, c.Folder, c.Manifest, c.Entry)
+		}
+	}
+	if len(a.Notes) > 0 {
+		b.WriteString("\nnotes\n")
+		for _, n := range a.Notes {
+			fmt.Fprintf(&b, "  %s: %s (entry %d)\n", n.Kind, n.Text, n.Entry)
+		}
+	}
+	if a.Behind > 0 {
+		fmt.Fprintf(&b, "\n%s behind the head, never acknowledged and not counted\n", count(a.Behind, "entry", "entries"))
+	}
+	return b.String()
+}
+
+// writeEnergy writes a table in which every division adds up to the total.
+func (a *Account) writeEnergy(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	row := func(name string, uj, guessed int64) {
+		percent := ""
+		if a.Total > 0 {
+			percent = fmt.Sprintf("%5.1f %%", 100*float64(uj)/float64(a.Total))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, wattHours(uj), percent, estimated(uj, guessed))
+	}
+	row("energy", a.Total, a.Guessed)
+	for _, p := range energy.Phases() {
+		if uj, ok := a.ByPhase[p]; ok {
+			row("  "+string(p), uj, 0)
+		}
+	}
+	row("of it without use", a.Wasted, 0)
+	for _, m := range energy.Methods() {
+		if uj, ok := a.ByMethod[m]; ok {
+			row("by method: "+string(m), uj, 0)
+		}
+	}
+	for _, d := range a.Devices {
+		row(fmt.Sprintf("host %s, %s", d.Host, d.Meter), d.MicroJ, d.Guessed)
+	}
+	for _, kind := range byAmount(a.ByKind) {
+		row("devices: "+kind, a.ByKind[kind], 0)
+	}
+	for _, worker := range byAmount(a.ByWorker) {
+		row("by process: "+worker, a.ByWorker[worker], 0)
+	}
+	_ = w.Flush() // into memory
+}
+
+func (a *Account) writeCarbon(b *strings.Builder) {
+	if a.Carbon == nil {
+		b.WriteString("\ncarbon: unknown, the ledger holds no factor\n")
+		return
+	}
+	fmt.Fprintf(b, "\ncarbon: %.3g gCO2e%s\n", a.Carbon.Grams, suffix(estimated(a.Total, a.Guessed)))
+	for _, f := range a.Carbon.Factors {
+		place := cmp.Or(f.Country, "the world's mean")
+		if f.Host != "" {
+			place += ", host " + f.Host
+		}
+		year := ""
+		if f.Year != 0 {
+			year = fmt.Sprintf(" %d", f.Year)
+		}
+		fmt.Fprintf(b, "  %g g/kWh (%s), PUE %g: %s%s\n", f.GramsPerKWh, place, f.PUE, f.Origin, year)
+	}
+}
+
+func (a *Account) writeGaps(b *strings.Builder) {
+	if len(a.Gaps) == 0 {
+		b.WriteString("\ngaps: none\n")
+		return
+	}
+	fmt.Fprintf(b, "\ngaps: %d, in which meters gave nothing for %.1f s\n", len(a.Gaps), a.GapSeconds)
+	for _, g := range a.Gaps {
+		filled := ""
+		if g.Imputed {
+			filled = ", filled in by an estimate"
+		}
+		fmt.Fprintf(b, "  %s of %s, %.1f s: %s%s (entry %d)\n", g.Meter, g.Worker, g.Seconds(), g.Reason, filled, g.Entry)
+	}
+	if a.Lost > 0 {
+		fmt.Fprintf(b, "  %s that never arrived\n", count(int64(a.Lost), "record", "records"))
+	}
+}
+
+func (a *Account) writeTraining(b *strings.Builder) {
+	fmt.Fprintf(b, "\ntraining: %d steps, %d samples, %d tokens", a.Steps, a.Samples, a.Tokens)
+	if a.Steps > 0 {
+		fmt.Fprintf(b, ", loss %.4f to %.4f", a.FirstLoss, a.LastLoss)
+	}
+	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", count(a.Memberships, "change", "changes"), a.Generation)
+	for _, r := range a.Resumes {
+		fmt.Fprintf(b, "resumed at step %d (entry %d)", r.Step, r.Entry)
+		if r.From != nil {
+			fmt.Fprintf(b, ": proven to continue the ledger of %d entries that the checkpoint knew", r.From.Size)
+		}
+		b.WriteString("\n")
+	}
+	if a.Repeated > 0 {
+		fmt.Fprintf(b, "%d steps were computed again after a resume\n", a.Repeated)
+	}
+}
+
+// wattHours shows energy with digits enough for the smallest of runs.
+func wattHours(uj int64) string {
+	wh := energy.WattHours(uj)
+	digits := 4
+	if wh >= 100 {
+		digits = 1
+	}
+	return fmt.Sprintf("%12.*f Wh", digits, wh)
+}
+
+// estimated says how much of an amount is a guess, nothing where none is.
+func estimated(uj, guessed int64) string {
+	switch {
+	case guessed == 0:
+		return ""
+	case guessed == uj:
+		return "estimated"
+	}
+	return fmt.Sprintf("%.1f %% estimated", 100*float64(guessed)/float64(uj))
+}
+
+func suffix(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ", " + s
+}
+
+func count(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// byAmount returns the names with the largest amounts first.
+func byAmount(m map[string]int64) []string {
+	return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
+	})
+}
