@@ -28,6 +28,8 @@ type Status struct {
 	TokensPerSecond float64   `json:"tokens_per_second"`
 	Tokens          uint64    `json:"tokens"` // since this coordinator watches
 	Watts           float64   `json:"watts"`
+	Joules          float64   `json:"joules"` // of all processes since the cluster is up
+	StepSeconds     float64   `json:"step_seconds"`
 	EtaSeconds      float64   `json:"eta_seconds"`
 	Checkpoint      uint64    `json:"checkpoint"` // newest durable step
 	Mixed           bool      `json:"mixed,omitempty"`
