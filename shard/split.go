@@ -34,9 +34,9 @@ func draw(seed, content uint64) float64 {
 type splitter struct {
 	documents int64
 	counts    [parts]int64
-	// lowest are the train documents with the lowest draws, in their order: they
-	// fill a split that got none.
-	lowest [minDocuments]candidate
+	// lowest are the documents of each split with the lowest draws, in their
+	// order: they fill a split that got none.
+	lowest [parts][minDocuments]candidate
 	moved  map[int64]part
 }
 
@@ -58,36 +58,43 @@ func byDraw(u float64) part {
 // add counts the next document.
 func (s *splitter) add(u float64) {
 	p := byDraw(u)
-	if p == train {
-		c := candidate{s.documents, u}
-		n := min(s.counts[train], int64(len(s.lowest)))
-		for i := range s.lowest {
-			if int64(i) >= n {
-				s.lowest[i] = c
-				break
-			}
-			if c.draw < s.lowest[i].draw {
-				c, s.lowest[i] = s.lowest[i], c
-			}
+	lowest := &s.lowest[p]
+	c := candidate{s.documents, u}
+	for i := range lowest {
+		if int64(i) >= s.counts[p] {
+			lowest[i] = c
+			break
+		}
+		if c.draw < lowest[i].draw {
+			c, lowest[i] = lowest[i], c
 		}
 	}
 	s.counts[p]++
 	s.documents++
 }
 
-// finish makes sure that, of three documents and more, each split has one; the
-// validation split comes first.
+// finish makes sure that, of three documents and more, each split has one: an
+// empty one takes it from the largest.
 func (s *splitter) finish() {
 	s.moved = map[int64]part{}
-	next := 0
-	for _, p := range []part{validation, test} {
-		if s.counts[p] > 0 || s.documents < minDocuments || s.counts[train] < 2 {
+	if s.documents < minDocuments {
+		return
+	}
+	var taken [parts]int
+	for p := range parts {
+		if s.counts[p] > 0 {
 			continue
 		}
-		s.moved[s.lowest[next].document] = p
-		next++
+		from := train
+		for q := range parts {
+			if s.counts[q] > s.counts[from] {
+				from = q
+			}
+		}
+		s.moved[s.lowest[from][taken[from]].document] = p
+		taken[from]++
 		s.counts[p]++
-		s.counts[train]--
+		s.counts[from]--
 	}
 }
 
