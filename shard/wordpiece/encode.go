@@ -56,14 +56,20 @@ func (t *Tokenizer) encodeRest(dst []int32, text string, begin int) (int, []int3
 	var buffer [512]byte
 	words := t.norm.appendWords(buffer[:0], text[begin:end])
 	for i := 0; i < len(words); {
-		n := 0
-		for words[i+n] != ' ' {
-			n++
-		}
+		n := wordLen(words[i:])
 		dst = t.encodeWord(dst, words[i:i+n])
 		i += n + 1
 	}
 	return end, dst
+}
+
+// wordLen returns the length of the word that words begins with; a space follows.
+func wordLen(words []byte) int {
+	n := 0
+	for words[n] != ' ' {
+		n++
+	}
+	return n
 }
 
 // encodeWord appends the pieces of a normalized word: the longest that it begins

@@ -42,19 +42,28 @@ func findSpecial(text string) (int, string) {
 }
 
 // EncodePair returns the ids and the segments (0 or 1) of [CLS] a [SEP] b [SEP],
-// as a BERT model takes two texts; special tokens in the texts count. If that is
-// longer than maxLength, the longer text loses its end first, then both in turn,
-// as Hugging Face's truncation does. A maxLength of 0 is no limit; one below 3
-// gives the three special tokens.
+// as a BERT model takes two texts, or of [CLS] a [SEP] if b is empty; special
+// tokens in the texts count. If that is longer than maxLength, the longer text
+// loses its end first, then both in turn, as Hugging Face's truncation does. A
+// maxLength of 0 is no limit; one that has no room for text leaves the special
+// tokens alone.
 func (t *Tokenizer) EncodePair(a, b string, maxLength int) (ids []int32, segments []uint8) {
 	x, y := t.EncodeWithSpecial(nil, a), t.EncodeWithSpecial(nil, b)
+	special := 3
+	if b == "" {
+		special = 2
+	}
 	if maxLength > 0 {
-		n, m := truncated(len(x), len(y), max(0, maxLength-3))
+		n, m := truncated(len(x), len(y), max(0, maxLength-special))
 		x, y = x[:n], y[:m]
 	}
-	ids = append(append(append(append(append(ids, t.cls), x...), t.sep), y...), t.sep)
+	ids = append(append(append(ids, t.cls), x...), t.sep)
+	first := len(ids)
+	if b != "" {
+		ids = append(append(ids, y...), t.sep)
+	}
 	segments = make([]uint8, len(ids))
-	for i := len(x) + 2; i < len(segments); i++ {
+	for i := first; i < len(segments); i++ {
 		segments[i] = 1
 	}
 	return ids, segments

@@ -35,7 +35,7 @@ func countWords(ctx context.Context, text iter.Seq2[string, error], lowercase bo
 		}
 		buffer = norm.appendWords(buffer[:0], s)
 		for rest := buffer; len(rest) > 0; {
-			n := slices.Index(rest, ' ')
+			n := wordLen(rest)
 			word := rest[:n]
 			rest = rest[n+1:]
 			if i, ok := index[string(word)]; ok {
