@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/loss"
 )
 
 // probeInterval is how often a link over a broker asks whether its neighbours
@@ -52,16 +51,11 @@ func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, er
 	return l, nil
 }
 
-// watch ends the link when its connection is interrupted: the rank at fault is
-// this one.
+// watch ends the link when its connection is interrupted.
 func (l *link) watch(status <-chan nats.Status) {
 	select {
-	case st, open := <-status:
-		if open {
-			err := &allreduce.PeerError{Rank: l.session.Rank, Err: fmt.Errorf("%w: to the broker: %v", allreduce.ErrLost, st)}
-			l.lost.Lose(loss.Previous, err)
-			l.lost.Lose(loss.Next, err)
-		}
+	case <-status:
+		l.loseSelf("to the broker")
 	case <-l.closed:
 	}
 }

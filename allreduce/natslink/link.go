@@ -102,8 +102,14 @@ func (l *link) subscribe() error {
 
 // Send implements allreduce.Link.
 func (l *link) Send(ctx context.Context, header, payload []byte) error {
-	if err := ctx.Err(); err != nil {
+	select {
+	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-l.closed:
+		return errClosed
+	case <-l.lost.Gone(loss.Next):
+		return l.lost.Err(loss.Next)
+	default:
 	}
 	m := nats.Msg{
 		Subject: l.nextFrame, Data: payload,
@@ -200,6 +206,13 @@ func (l *link) lose(s loss.Side, err error) {
 		lost = fmt.Errorf("%w: %w", lost, err)
 	}
 	l.lost.Lose(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: lost})
+}
+
+// loseSelf records that this rank cannot be reached: it is at fault itself.
+func (l *link) loseSelf(where string) {
+	err := &allreduce.PeerError{Rank: l.session.Rank, Err: fmt.Errorf("%w %s", allreduce.ErrLost, where)}
+	l.lost.Lose(loss.Previous, err)
+	l.lost.Lose(loss.Next, err)
 }
 
 // Lost implements allreduce.Link.

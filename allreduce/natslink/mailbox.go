@@ -101,7 +101,8 @@ func (m *Mailbox) Connect(ctx context.Context, s Session) (allreduce.Link, error
 
 func (l *link) join(ctx context.Context, m *Mailbox) error {
 	own, err := nats.Connect("", nats.InProcessServer(m.server), nats.Token(m.secret),
-		nats.Name(l.session.name("own")), nats.NoReconnect(), nats.NoCallbacksAfterClientClose())
+		nats.Name(l.session.name("own")), nats.NoReconnect(), nats.NoCallbacksAfterClientClose(),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.loseSelf("to the own mailbox") }))
 	if err != nil {
 		return fmt.Errorf("own mailbox: %w", err)
 	}
