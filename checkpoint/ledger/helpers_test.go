@@ -125,13 +125,13 @@ func readLines(t testing.TB, dir string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.SplitAfter(strings.TrimSuffix(string(b), "\n"), "\n")
+	lines := strings.SplitAfter(string(b), "\n")
+	return lines[:len(lines)-1]
 }
 
 func writeLines(t testing.TB, dir string, lines ...string) {
 	t.Helper()
-	text := strings.TrimSuffix(strings.Join(lines, ""), "\n") + "\n"
-	if err := os.WriteFile(filepath.Join(dir, entriesFile), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, entriesFile), []byte(strings.Join(lines, "")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
