@@ -170,13 +170,13 @@ func (b Bundle) Write(dir string) error {
 			return fail(err)
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := (realDisk{}).syncDir(dir); err != nil {
 		return fail(err)
 	}
 	if err := replaceFile(filepath.Join(dir, ManifestName), b.manifest); err != nil {
 		return fail(err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := (realDisk{}).syncDir(dir); err != nil {
 		return fail(err)
 	}
 	return nil

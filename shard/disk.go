@@ -12,6 +12,10 @@ import (
 // disk is where a preparation writes: the one thing that tests let fail.
 type disk interface {
 	create(path string) (file, error)
+	rename(from, to string) error
+	remove(path string) error
+	// syncDir makes the entries of a folder durable.
+	syncDir(path string) error
 }
 
 type file interface {
@@ -24,6 +28,19 @@ type realDisk struct{}
 
 func (realDisk) create(path string) (file, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+}
+
+func (realDisk) rename(from, to string) error { return os.Rename(from, to) }
+
+func (realDisk) remove(path string) error { return os.Remove(path) }
+
+func (realDisk) syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // writeFile writes a file that has reached the disk when it returns.
@@ -51,16 +68,6 @@ func withoutPath(err error) error {
 		return p.Err
 	}
 	return err
-}
-
-// syncDir makes the entries of a folder durable.
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // lockDir holds a folder against a second preparation, until the returned

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -326,33 +327,43 @@ func (p *preparation) publish(tok textTokenizer) error {
 // reveal moves the files of the staging folder to their place.
 func (p *preparation) reveal(names []string) error {
 	out := p.opts.OutDir
-	if err := os.Remove(filepath.Join(out, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	move := func(name string) error {
+		return p.disk.rename(filepath.Join(p.staging, name), filepath.Join(out, name))
+	}
+	if err := p.disk.remove(filepath.Join(out, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := syncDir(out); err != nil {
+	if err := p.disk.syncDir(out); err != nil {
 		return err
 	}
-	old, err := filepath.Glob(filepath.Join(escapeGlob(out), "*-[0-9][0-9][0-9][0-9][0-9]*.shard"))
+	old, err := os.ReadDir(out)
 	if err != nil {
 		return err
 	}
-	for _, path := range old {
-		if err := os.Remove(path); err != nil {
+	for _, f := range old {
+		if !shardName.MatchString(f.Name()) {
+			continue
+		}
+		if err := p.disk.remove(filepath.Join(out, f.Name())); err != nil {
 			return err
 		}
 	}
-	for _, name := range append(names, ManifestName) {
-		if name == ManifestName {
-			if err := syncDir(out); err != nil {
-				return err
-			}
-		}
-		if err := os.Rename(filepath.Join(p.staging, name), filepath.Join(out, name)); err != nil {
+	for _, name := range names {
+		if err := move(name); err != nil {
 			return err
 		}
 	}
-	return syncDir(out)
+	if err := p.disk.syncDir(out); err != nil {
+		return err
+	}
+	if err := move(ManifestName); err != nil {
+		return err
+	}
+	return p.disk.syncDir(out)
 }
+
+// shardName matches the shards that a preparation writes.
+var shardName = regexp.MustCompile(`^(train|validation|test)-\d{5,}\.shard$`)
 
 func (p *preparation) write(name string, content []byte) error {
 	return writeFile(p.disk, filepath.Join(p.staging, name), content)
@@ -361,9 +372,4 @@ func (p *preparation) write(name string, content []byte) error {
 func sha256Hex(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// escapeGlob keeps a path from being read as a pattern.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
