@@ -43,11 +43,14 @@ func (a *Account) String() string {
 func (a *Account) writeEnergy(b *strings.Builder) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(name string, uj, guessed int64) {
-		percent := ""
+		fmt.Fprintf(w, "%s\t%s", name, wattHours(uj))
 		if a.Total > 0 {
-			percent = fmt.Sprintf("%5.1f %%", 100*float64(uj)/float64(a.Total))
+			fmt.Fprintf(w, "  %5.1f %%", 100*float64(uj)/float64(a.Total))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, wattHours(uj), percent, estimated(uj, guessed))
+		if note := estimated(uj, guessed); note != "" {
+			fmt.Fprintf(w, "  %s", note)
+		}
+		fmt.Fprintln(w)
 	}
 	row("energy", a.Total, a.Guessed)
 	for _, p := range energy.Phases() {
@@ -55,7 +58,7 @@ func (a *Account) writeEnergy(b *strings.Builder) {
 			row("  "+string(p), uj, 0)
 		}
 	}
-	row("of it without use", a.Wasted, 0)
+	row("of it wasted", a.Wasted, 0)
 	for _, m := range energy.Methods() {
 		if uj, ok := a.ByMethod[m]; ok {
 			row("by method: "+string(m), uj, 0)
@@ -129,14 +132,7 @@ func (a *Account) writeTraining(b *strings.Builder) {
 }
 
 // wattHours shows energy with digits enough for the smallest of runs.
-func wattHours(uj int64) string {
-	wh := energy.WattHours(uj)
-	digits := 4
-	if wh >= 100 {
-		digits = 1
-	}
-	return fmt.Sprintf("%12.*f Wh", digits, wh)
-}
+func wattHours(uj int64) string { return fmt.Sprintf("%12.4f Wh", energy.WattHours(uj)) }
 
 // estimated says how much of an amount is a guess, nothing where none is.
 func estimated(uj, guessed int64) string {
@@ -146,7 +142,7 @@ func estimated(uj, guessed int64) string {
 	case guessed == uj:
 		return "estimated"
 	}
-	return fmt.Sprintf("%.1f %% estimated", 100*float64(guessed)/float64(uj))
+	return fmt.Sprintf("%.2g %% estimated", 100*float64(guessed)/float64(uj))
 }
 
 func suffix(s string) string {
