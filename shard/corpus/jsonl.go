@@ -38,7 +38,7 @@ func (s *source) readJSONL(ctx context.Context) error {
 			Text *string `json:"text"`
 		}
 		if err := json.Unmarshal(line, &record); err != nil {
-			s.reject(in.number, "no JSON object: "+err.Error())
+			s.reject(in.number, jsonReason(err))
 			continue
 		}
 		if record.Text == nil {
@@ -54,4 +54,16 @@ func (s *source) readJSONL(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// jsonReason says what is wrong with a record, in words of JSON.
+func jsonReason(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field == "text":
+		return `"text" is no string but: ` + kind.Value
+	case errors.As(err, &kind):
+		return "no JSON object but: " + kind.Value
+	}
+	return "no JSON: " + err.Error()
 }
