@@ -16,7 +16,16 @@ const FileName = "spec.yaml"
 // Read returns the spec in a file that Write made. An absent file is
 // fs.ErrNotExist.
 func Read(path string) (Spec, error) {
-	settings, err := File(path)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Spec{}, fmt.Errorf("read spec: %w", err)
+	}
+	return Decode(path, b)
+}
+
+// Decode reads what Encode wrote; name is for errors.
+func Decode(path string, b []byte) (Spec, error) {
+	settings, err := ParseYAML(path, b)
 	if err != nil {
 		return Spec{}, err
 	}

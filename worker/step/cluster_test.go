@@ -161,7 +161,7 @@ func (c *cluster) carry(p *member, f Effect) {
 		for _, id := range f.From {
 			if from := c.find(id); from != nil && from.applied == f.Step {
 				p.loaded = f.Step
-				p.queue = append(p.queue, SnapshotFetched{f.Generation, f.Step, from.digest})
+				p.queue = append(p.queue, SnapshotFetched{f.Generation, f.Step})
 				return
 			}
 		}
@@ -228,7 +228,7 @@ func (c *cluster) ring() bool {
 			continue
 		}
 		p.fetched = e
-		p.queue = append(p.queue, Reduced{r.Generation, r.Step})
+		p.queue = append(p.queue, Reduced{Generation: r.Generation, Step: r.Step})
 	}
 	return true
 }

@@ -1,6 +1,10 @@
 package step
 
-import "github.com/gramme-project/gramme/internal/wire"
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
 
 // Event is an input of the machine.
 type Event interface{ event() }
@@ -16,7 +20,10 @@ type (
 		Index int
 	}
 	// Reduced says that the entry of a step is complete.
-	Reduced struct{ Generation, Step uint64 }
+	Reduced struct {
+		Generation, Step uint64
+		Took             time.Duration
+	}
 	// RingBroken says that the ring of a generation cannot go on. Rank is the
 	// neighbour that is to blame, or -1.
 	RingBroken struct {
@@ -27,11 +34,7 @@ type (
 	// EntryFetched says that a peer's entry of a step is here.
 	EntryFetched struct{ Generation, Step uint64 }
 	// SnapshotFetched says that a peer's state is here.
-	SnapshotFetched struct {
-		Generation uint64
-		Step       uint64
-		Digest     string
-	}
+	SnapshotFetched struct{ Generation, Step uint64 }
 	// FetchFailed says that an entry or a snapshot could not be had.
 	FetchFailed struct {
 		Generation uint64

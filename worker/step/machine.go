@@ -84,6 +84,9 @@ func (m *Machine) Generation() uint64 { return m.plan.Generation }
 func (m *Machine) Rank() int          { return m.rank }
 func (m *Machine) World() int         { return len(m.plan.Members) }
 
+// Again tells whether the step under way began in an earlier generation.
+func (m *Machine) Again() bool { return m.again }
+
 // Applied is the newest applied step.
 func (m *Machine) Applied() uint64 { return m.applied }
 

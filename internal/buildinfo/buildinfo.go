@@ -1,0 +1,9 @@
+// Package buildinfo names this build. Workers of another build are not admitted
+// to a run: their arithmetic may differ.
+package buildinfo
+
+// Version is set by the linker (scripts/setup).
+var Version = "devel"
+
+// Software is what ledgers and model cards say of who made them.
+func Software() string { return "gramme " + Version }

@@ -1,0 +1,332 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
+	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/role"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// Options say what to run.
+type Options struct {
+	Dir    rundir.Dir
+	Spec   runspec.Spec // complete
+	Gramme string       // executable of coordinator and checkpoint service
+	Worker string       // executable of the workers
+	Log    *zap.Logger
+	// Stop asks the run to end after the step that it is at; Kill, at once.
+	Stop, Kill <-chan struct{}
+	// Watch is told the status about twice a second.
+	Watch func(wire.Status)
+	// Last is called after the last step, while the services still run.
+	Last func(ctx context.Context, env []string) error
+}
+
+// cluster is one call of Run.
+type cluster struct {
+	Options
+	services *services
+	environ  []string // how a child finds the services
+	role     *role.Role
+	starter  *process.Starter
+	children []*child
+	ends     chan *child
+	starts   chan *child
+	stopping time.Time // when the stop was asked for
+	told     bool      // the coordinator knows
+	termed   bool      // the workers were told to leave
+	status   wire.Status
+	moved    time.Time // when the status last showed a new step
+}
+
+// Run trains until the steps are done, or until Stop, and returns when nothing
+// of the cluster is left.
+func Run(ctx context.Context, o Options) (err error) {
+	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), moved: time.Now()}
+	if c.services, err = startServices(ctx, o.Dir, o.Spec.Run, o.Log); err != nil {
+		return err
+	}
+	defer func() { err = gather(err, c.services.close()) }()
+	if c.environ, err = c.services.endpoint.Environ(); err != nil {
+		return err
+	}
+	if err := c.publishSpec(ctx); err != nil {
+		return err
+	}
+	c.role, err = role.Start(ctx, role.Options{
+		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: o.Dir.Energy(), Phase: energy.Idle, Log: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = gather(err, c.role.Close()) }()
+	c.starter = process.NewStarter()
+	defer c.starter.Close() // kills what still lives
+	return c.run(ctx)
+}
+
+func gather(err, other error) error {
+	if other == nil {
+		return err
+	}
+	if err == nil {
+		return other
+	}
+	return multierror.Append(err, other)
+}
+
+// publishSpec puts the spec where every process of the run reads it.
+func (c *cluster) publishSpec(ctx context.Context) error {
+	client, err := c.services.endpoint.DialEtcd(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	b, err := c.Spec.Encode()
+	if err != nil {
+		return err
+	}
+	return etcdstore.New(client, c.Spec.Run).PutSpec(ctx, b)
+}
+
+func (c *cluster) run(ctx context.Context) error {
+	service := func(name string) *child {
+		return c.child(name, name, c.Gramme, name, "--run", string(c.Dir), "--id", name)
+	}
+	store, coordinator := service(wire.RoleCheckpoint), service(wire.RoleCoordinator)
+	c.children = []*child{store, coordinator}
+	for i := range c.Spec.Workers.Max {
+		id := fmt.Sprintf("w%d", i+1)
+		c.children = append(c.children, c.child(wire.RoleWorker, id, c.Worker, "run", "--run", string(c.Dir), "--id", id))
+	}
+	defer c.killAll()
+	var last error
+	err := c.role.Run(ctx, func(ctx context.Context) error {
+		for _, ch := range c.children {
+			if err := c.start(ch); err != nil {
+				return err
+			}
+		}
+		if err := c.supervise(ctx); err != nil {
+			return err
+		}
+		if c.Last != nil && c.status.State == wire.StateDone {
+			last = c.Last(ctx, c.environ)
+		}
+		return c.finish(coordinator)
+	})
+	if err != nil {
+		return err
+	}
+	// The last to go: it holds the ledger.
+	return gather(last, c.finish(store))
+}
+
+func (c *cluster) child(roleName, id, path string, args ...string) *child {
+	return &child{role: roleName, id: id, command: process.Command{
+		Name: roleName + " " + id, Path: path, Args: args, Env: c.environ, Log: c.Dir.Log(id),
+	}}
+}
+
+func (c *cluster) start(ch *child) error {
+	p, err := c.starter.Start(ch.command)
+	if err != nil {
+		return err
+	}
+	ch.proc, ch.started = p, time.Now()
+	c.Log.Info("started", zap.String("process", ch.command.Name), zap.Int("pid", p.PID))
+	go func() { // ends with the process, or with the cluster
+		<-p.Ended()
+		select {
+		case c.ends <- ch:
+		case <-c.role.Done():
+		}
+	}()
+	return nil
+}
+
+// supervise returns when all workers have finished.
+func (c *cluster) supervise(ctx context.Context) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	stop := c.Stop
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.Kill:
+			return ErrKilled
+		case <-stop:
+			stop = nil
+			c.stopping = time.Now()
+		case ch := <-c.ends:
+			if err := c.ended(ctx, ch); err != nil {
+				return err
+			}
+			if c.finished() {
+				c.ask(ctx)
+				return nil
+			}
+		case ch := <-c.starts:
+			if err := c.start(ch); err != nil {
+				return err
+			}
+		case <-tick.C:
+			c.ask(ctx)
+			if err := c.insist(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ended decides what follows on the end of a process.
+func (c *cluster) ended(ctx context.Context, ch *child) error {
+	c.Log.Info("ended", zap.String("process", ch.command.Name), zap.Int("pid", ch.proc.PID), zap.Int("code", ch.proc.ExitCode()))
+	if ch.role == wire.RoleWorker {
+		if ch.proc.ExitCode() == 0 {
+			ch.finished = true
+			return nil
+		}
+		c.accuse(ch)
+	}
+	if !c.stopping.IsZero() && c.termed {
+		ch.finished = true
+		return nil
+	}
+	wait, err := ch.pause(time.Now())
+	if err != nil {
+		return err
+	}
+	time.AfterFunc(wait, func() {
+		select {
+		case c.starts <- ch:
+		case <-c.role.Done():
+		}
+	})
+	return nil
+}
+
+// accuse tells the coordinator at once that a worker's process is gone.
+func (c *cluster) accuse(ch *child) {
+	b, err := wire.Encode(wire.Suspicion{
+		From: "up", Subject: ch.id, PID: ch.proc.PID, Evidence: "process ended: " + ch.proc.Err().Error(), Final: true,
+	})
+	if err == nil {
+		err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Suspect(), b)
+	}
+	if err != nil {
+		c.Log.Warn("tell of a dead worker", zap.Error(err))
+	}
+}
+
+func (c *cluster) finished() bool {
+	for _, ch := range c.children {
+		if ch.role == wire.RoleWorker && !ch.finished {
+			return false
+		}
+	}
+	return true
+}
+
+// ask fetches the status and shows it.
+func (c *cluster) ask(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	m, err := c.role.NATS.RequestWithContext(within, wire.SubjectsOf(c.Spec.Run).Status(), nil)
+	if err != nil {
+		return // no coordinator leads just now
+	}
+	var reply wire.Reply
+	var s wire.Status
+	if err := errors.Join(json.Unmarshal(m.Data, &reply), json.Unmarshal(reply.Result, &s)); err != nil {
+		c.Log.Warn("status", zap.Error(err))
+		return
+	}
+	if s.Step != c.status.Step {
+		c.moved = time.Now()
+	}
+	c.status = s
+	if c.Watch != nil {
+		c.Watch(s)
+	}
+}
+
+// insist brings a stop about: by the vote of the workers in their next step, or,
+// where no step comes, by telling them to leave.
+func (c *cluster) insist(ctx context.Context) error {
+	if c.stopping.IsZero() {
+		return nil
+	}
+	if !c.told {
+		b, err := wire.Encode(wire.Control{Verb: "stop", Reason: "asked for by the user"})
+		if err != nil {
+			return err
+		}
+		within, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+		defer cancel()
+		if _, err := c.role.NATS.RequestWithContext(within, wire.SubjectsOf(c.Spec.Run).Control(), b); err == nil {
+			c.told = true
+		}
+	}
+	since := time.Since(c.stopping)
+	stuck := time.Since(c.moved) > 10*time.Second && c.status.StepSeconds < 5
+	idle := c.status.State == wire.StateWaiting || c.status.State == wire.StatePreparing || c.status.State == ""
+	if !c.termed && since > time.Second && (idle || since > 10*time.Second && stuck) {
+		c.termed = true
+		for _, ch := range c.children {
+			if ch.role == wire.RoleWorker && !ch.finished && ch.proc != nil {
+				if err := ch.proc.Signal(syscall.SIGTERM); err != nil {
+					c.Log.Warn("stop", zap.Error(err))
+				}
+			}
+		}
+	}
+	if c.termed && since > 40*time.Second {
+		return ErrKilled
+	}
+	return nil
+}
+
+// finish asks a service to end and waits until it has.
+func (c *cluster) finish(ch *child) error {
+	if err := ch.proc.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-ch.proc.Ended():
+	case <-time.After(20 * time.Second):
+		if err := ch.proc.Kill(); err != nil {
+			return err
+		}
+		<-ch.proc.Ended()
+		return fmt.Errorf("%s did not end by itself", ch.command.Name)
+	}
+	return ch.proc.Err()
+}
+
+// killAll leaves no child behind.
+func (c *cluster) killAll() {
+	for _, ch := range c.children {
+		if ch.proc == nil {
+			continue
+		}
+		if err := ch.proc.Kill(); err != nil {
+			c.Log.Warn("kill", zap.Error(err))
+		}
+		<-ch.proc.Ended()
+	}
+}

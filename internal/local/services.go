@@ -1,0 +1,76 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/go-multierror"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/rundir"
+)
+
+// services are etcd and NATS of a run, inside this process.
+type services struct {
+	dir      rundir.Dir
+	etcd     *embedded.Etcd
+	nats     *embedded.NATS
+	endpoint endpoint.Endpoint
+}
+
+// startServices starts both with empty stores and writes the endpoint file. What
+// an earlier start left behind is removed: the state of a run is in its
+// checkpoints.
+func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Logger) (s *services, err error) {
+	s = &services{dir: dir}
+	defer func() {
+		if err != nil {
+			err = multierror.Append(err, s.close()).ErrorOrNil()
+		}
+	}()
+	if err := s.clear(); err != nil {
+		return s, err
+	}
+	for _, path := range []string{dir.Cluster(), dir.Sockets()} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return s, fmt.Errorf("start cluster: %w", err)
+		}
+	}
+	secret := rand.Text()
+	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: secret}); err != nil {
+		return s, err
+	}
+	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: dir.Cluster() + "/etcd", SocketDir: dir.Sockets(), Log: log})
+	if err != nil {
+		return s, err
+	}
+	s.endpoint = endpoint.Endpoint{Run: run, Etcd: s.etcd.Endpoints(), NATS: s.nats.URL(), Secret: secret}
+	return s, s.endpoint.WriteFile(dir.Endpoint())
+}
+
+func (s *services) clear() error {
+	for _, path := range []string{s.dir.Cluster(), s.dir.Sockets()} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("clear cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *services) close() error {
+	result := &multierror.Error{}
+	if s.nats != nil {
+		s.nats.Close()
+	}
+	if s.etcd != nil {
+		s.etcd.Close()
+	}
+	if err := s.clear(); err != nil {
+		result = multierror.Append(result, err)
+	}
+	return result.ErrorOrNil()
+}

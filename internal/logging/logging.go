@@ -1,0 +1,40 @@
+// Package logging makes the zap loggers of the processes.
+package logging
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// New returns a logger to standard error, which the parent of a process keeps in
+// the run's logs folder.
+func New(l runspec.Log, role, id string) (*zap.Logger, error) { return To("stderr", l, role, id) }
+
+// To returns a logger to a file.
+func To(path string, l runspec.Log, role, id string) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(l.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log level: %w", err)
+	}
+	cfg := zap.NewProductionConfig()
+	if l.Format == "console" {
+		cfg = zap.NewDevelopmentConfig()
+		cfg.Development = false
+		cfg.EncoderConfig.EncodeLevel = zapcore.LowercaseLevelEncoder
+		cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	} else {
+		cfg.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	}
+	cfg.Level = zap.NewAtomicLevelAt(level)
+	cfg.DisableCaller, cfg.DisableStacktrace = true, true
+	cfg.OutputPaths = []string{path}
+	log, err := cfg.Build()
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return log.With(zap.String("role", role), zap.String("id", id)), nil
+}

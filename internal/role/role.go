@@ -1,0 +1,216 @@
+// Package role is what the processes of a run have in common: their connections
+// to etcd and NATS, the run's spec, a log, and a meter whose readings go to the
+// checkpoint service.
+//
+// It guarantees that Run returns only after the meter's last reading is durable
+// at the checkpoint service or, where that cannot be reached, in the process's
+// own write-ahead log.
+package role
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/nats-io/nats.go"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/logging"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
+	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// Options say which process this is.
+type Options struct {
+	Role     string // wire.RoleWorker, …; part of the log and of the meter's name
+	ID       string
+	Endpoint endpoint.Endpoint
+	Energy   string // folder under which write-ahead logs of readings lie
+	Phase    energy.Phase
+	// HostCounters lets this process own the energy counters of its host.
+	HostCounters bool
+	// Append, if not nil, takes the readings instead of the checkpoint service.
+	Append func(ctx context.Context, records []energy.Record) error
+	Log    *zap.Logger // nil: to standard error, as the spec says
+}
+
+// Role is a process of a run.
+type Role struct {
+	Options
+	Host, BootID, Incarnation string
+	Spec                      runspec.Spec
+	NATS                      *nats.Conn
+	Etcd                      *clientv3.Client
+	Store                     membership.Store
+	Meter                     *meter.Meter
+	done                      chan struct{}
+}
+
+// Start connects the process. Close ends what it began.
+func Start(ctx context.Context, o Options) (r *Role, err error) {
+	r = &Role{Options: o, Host: meter.Host(), BootID: meter.BootID(), Incarnation: strings.ToLower(rand.Text()[:10]), done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = multierror.Append(err, r.Close()).ErrorOrNil()
+			r = nil
+		}
+	}()
+	if r.NATS, err = o.Endpoint.DialNATS(ctx, o.Role+" "+o.ID); err != nil {
+		return r, err
+	}
+	if r.Etcd, err = o.Endpoint.DialEtcd(ctx); err != nil {
+		return r, err
+	}
+	r.Store = etcdstore.New(r.Etcd, o.Endpoint.Run)
+	if r.Spec, err = readSpec(ctx, r.Store); err != nil {
+		return r, fmt.Errorf("read the run's spec: %w", err)
+	}
+	if r.Log == nil {
+		if r.Log, err = logging.New(r.Spec.Log, o.Role, o.ID); err != nil {
+			return r, err
+		}
+	}
+	send := o.Append
+	if send == nil {
+		send = r.send
+	}
+	if r.Phase == "" {
+		r.Phase = energy.Idle
+	}
+	r.Meter, err = meter.Open(meter.Options{
+		Run: o.Endpoint.Run, Process: o.ID, Incarnation: r.Incarnation, Host: r.Host, BootID: r.BootID,
+		Dir: filepath.Join(o.Energy, o.ID), Energy: r.Spec.Energy, HostCounters: o.HostCounters,
+		Send: send, Log: r.Log.Sugar().Infof,
+	})
+	if err != nil {
+		return r, err
+	}
+	r.Meter.Phase(r.Phase, 0, 0)
+	return r, nil
+}
+
+func readSpec(ctx context.Context, s membership.Store) (runspec.Spec, error) {
+	b, found, err := s.Spec(ctx)
+	if err != nil {
+		return runspec.Spec{}, err
+	}
+	if !found {
+		return runspec.Spec{}, errors.New("there is none: is this the right cluster?")
+	}
+	return runspec.Decode("of the cluster", b)
+}
+
+// Beat tells the coordinator once a second, until ctx ends, that a process lives
+// which is no worker.
+func (r *Role) Beat(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: "running"}
+		b.Joules, b.Watts = r.Meter.Totals()
+		body, err := wire.Encode(b)
+		if err == nil {
+			err = r.NATS.Publish(wire.SubjectsOf(r.Endpoint.Run).Process(), body)
+		}
+		if err != nil {
+			r.Log.Debug("heartbeat", zap.Error(err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// flushWithin bounds how long the end of a process waits for the checkpoint
+// service. What it could not send stays in the write-ahead log.
+const flushWithin = 5 * time.Second
+
+// Run calls f with the meter running, and then sends what is left to send.
+func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error {
+	metering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	metered := make(chan error, 1)
+	go func() { metered <- r.Meter.Run(metering) }()
+	result := &multierror.Error{}
+	keep := func(err error) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			result = multierror.Append(result, err)
+		}
+	}
+	keep(f(ctx))
+	r.Meter.Phase(energy.Idle, 0, 0)
+	flushing, cancel := context.WithTimeout(metering, flushWithin)
+	defer cancel()
+	if err := r.Meter.Flush(flushing); err != nil {
+		r.Log.Warn("the last energy readings stay in the write-ahead log", zap.Error(err))
+	}
+	stop()
+	keep(<-metered)
+	if len(result.Errors) == 1 {
+		return result.Errors[0]
+	}
+	return result.ErrorOrNil()
+}
+
+// send gives readings to the checkpoint service.
+func (r *Role) send(ctx context.Context, records []energy.Record) error {
+	body, err := wire.Encode(records)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	m, err := r.NATS.RequestWithContext(ctx, wire.SubjectsOf(r.Endpoint.Run).Readings(), body)
+	if err != nil {
+		return fmt.Errorf("send readings: %w", err)
+	}
+	var reply wire.Reply
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return fmt.Errorf("send readings: %w", err)
+	}
+	if reply.Error != "" {
+		return fmt.Errorf("send readings: %s", reply.Error)
+	}
+	return nil
+}
+
+// Done is closed when the process ends its part.
+func (r *Role) Done() <-chan struct{} { return r.done }
+
+// Close ends the connections.
+func (r *Role) Close() error {
+	close(r.done)
+	result := &multierror.Error{}
+	keep := func(err error) {
+		if err != nil {
+			result = multierror.Append(result, err)
+		}
+	}
+	if r.Meter != nil {
+		keep(r.Meter.Close())
+	}
+	if r.Etcd != nil {
+		if err := r.Etcd.Close(); !errors.Is(err, context.Canceled) {
+			keep(err)
+		}
+	}
+	if r.NATS != nil {
+		r.NATS.Close()
+	}
+	return result.ErrorOrNil()
+}

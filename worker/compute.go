@@ -1,0 +1,51 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// compute answers the jobs with gradients. While the answer is on its way it
+// draws the batch that comes next in a run of neighbours.
+func (w *worker) compute(ctx context.Context) error {
+	var ahead struct {
+		job   step.Compute
+		batch sampler.Batch
+		ok    bool
+	}
+	for {
+		var job step.Compute
+		select {
+		case job = <-w.jobs:
+		case <-ctx.Done():
+			return nil
+		}
+		begun := time.Now()
+		batch := ahead.batch
+		if !ahead.ok || ahead.job.Step != job.Step || ahead.job.Index != job.Index {
+			var err error
+			if batch, err = w.cfg.Batch(job.Step-1, job.Index); err != nil {
+				return fmt.Errorf("micro-batch %d of step %d: %w", job.Index, job.Step, err)
+			}
+		}
+		seed := rng.Mix(rng.DomainDropout, w.cfg.Spec.Seed, job.Step, uint64(job.Index))
+		measured, err := w.cfg.Trainer.Compute(batch, seed)
+		if err != nil {
+			return fmt.Errorf("gradient of micro-batch %d of step %d: %w", job.Index, job.Step, err)
+		}
+		w.result = computed{job, measured, time.Since(begun)}
+		w.post(ctx, step.Computed{Step: job.Step, Index: job.Index})
+		ahead.ok = false
+		if job.Index+1 < w.cfg.Spec.Batch.MicroBatches {
+			ahead.job = step.Compute{Step: job.Step, Index: job.Index + 1}
+			if b, err := w.cfg.Batch(job.Step-1, job.Index+1); err == nil { // else the job itself will say so
+				ahead.batch, ahead.ok = b, true
+			}
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard/sampler"
+)
+
+// Trainer computes gradients. All calls but Weights and Gradient come from one
+// goroutine; Weights is changed only while no Compute is under way.
+type Trainer interface {
+	// Weights is the flat buffer of the layout that gradients are computed from.
+	Weights() []float32
+	// WeightsChanged is called after Weights was written.
+	WeightsChanged() error
+	// Gradient is the flat buffer that Compute fills.
+	Gradient() []float32
+	// Compute fills Gradient with that of one micro-batch. The seed determines
+	// its dropout.
+	Compute(b sampler.Batch, dropoutSeed uint64) (replica.Measured, error)
+}
+
+// Links connects a member of a generation with its neighbours in the ring.
+type Links interface {
+	Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error)
+	// URL is where the member before this one reaches it.
+	URL() string
+}
+
+// Meter is told what the energy of this process is spent on.
+type Meter interface {
+	Phase(p energy.Phase, generation, step uint64)
+	Totals() (joules, watts float64)
+}
+
+// Config is what a worker needs. All fields are required unless stated.
+type Config struct {
+	Registration wire.Registration // complete but for Mailbox, Incarnation, Step, Speed, Draining
+	Spec         runspec.Spec
+	Layout       model.Layout
+	Trainer      Trainer
+	Batch        func(step uint64, index int) (sampler.Batch, error) // the sampler's; steps from 0
+	Store        membership.Store
+	NATS         *nats.Conn
+	Links        Links
+	Meter        Meter
+	Cores        int // goroutines for sums and updates
+	Log          *zap.Logger
+	Drain        <-chan struct{} // closed: leave after the next step
+}
+
+// lease is how long a worker that vanished without a trace stays registered.
+func (c Config) lease() time.Duration {
+	return max(5*time.Second, 3*c.Spec.FailureTimeout).Round(time.Second)
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Trainer == nil, c.Batch == nil, c.Store == nil, c.NATS == nil, c.Links == nil, c.Meter == nil, c.Log == nil:
+		return errors.New("worker: incomplete configuration")
+	case len(c.Trainer.Weights()) != c.Layout.Total, len(c.Trainer.Gradient()) != c.Layout.Total:
+		return fmt.Errorf("worker: the model has %d weights and %d gradients, the layout %d",
+			len(c.Trainer.Weights()), len(c.Trainer.Gradient()), c.Layout.Total)
+	}
+	return c.Spec.Complete()
+}

@@ -1,0 +1,201 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// handle feeds an event and carries out what follows, effects that are answered
+// at once included. done says that the worker has nothing left to do.
+func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error) {
+	if r, ok := e.(step.Reduced); ok {
+		w.beat.Reducing = r.Took.Seconds()
+	}
+	queue := []step.Event{e}
+	for len(queue) > 0 {
+		e, queue = queue[0], queue[1:]
+		for _, f := range w.machine.Handle(w.now(), e) {
+			answer, err := w.carry(ctx, f)
+			if errors.Is(err, finished) {
+				return true, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			if answer != nil {
+				queue = append(queue, answer)
+			}
+		}
+	}
+	w.meterPhase()
+	return false, nil
+}
+
+func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
+	switch f := f.(type) {
+	case step.Digest:
+		d, err := replica.Digest(w.replica.state, w.cfg.Cores)
+		return step.Digested{Step: w.replica.state.Step, Digest: d}, err
+	case step.SendHello:
+		return nil, w.publish(w.subjects.Hello(), f.Hello)
+	case step.OpenRing:
+		w.openRing(ctx, f.Plan, f.Rank)
+	case step.CloseRing:
+		w.endFetch()
+		w.endRing()
+	case step.Compute:
+		w.jobs <- f // holds one, and only one is under way
+	case step.Add:
+		return nil, w.add(f.Index)
+	case step.Reset:
+		w.sum.Reset(w.replica.state)
+	case step.Reduce:
+		w.sum.Vote(f.Votes)
+		w.ring.reduce(f.Step)
+	case step.Apply:
+		return w.apply(f.Step)
+	case step.Load:
+		return w.load(f.Step)
+	case step.FetchEntry:
+		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f) })
+	case step.FetchSnapshot:
+		w.begin(ctx, func(ctx context.Context) step.Event { return w.getSnapshot(ctx, f) })
+	case step.Save:
+		return nil, w.queueSave(ctx, f)
+	case step.Suspect:
+		w.log.Warn("suspect", zap.String("member", f.Suspicion.Subject), zap.String("evidence", f.Suspicion.Evidence))
+		return nil, w.publish(w.subjects.Suspect(), f.Suspicion)
+	case step.Diverged:
+		w.log.Error("this replica differs from the others: taking their state",
+			zap.Uint64("step", f.Step), zap.String("mine", f.Mine), zap.String("theirs", f.Theirs))
+	case step.Outside:
+		return nil, w.outside(ctx, f.Reason)
+	case step.Finish:
+		w.log.Info("done", zap.Uint64("step", f.Step))
+		return nil, finished
+	}
+	return nil, nil
+}
+
+// add adds the newest gradient to the sum.
+func (w *worker) add(index int) error {
+	if w.result.job.Index != index {
+		return fmt.Errorf("add micro-batch %d: the gradient at hand is of %d", index, w.result.job.Index)
+	}
+	if rate := 1 / max(w.result.took.Seconds(), 1e-6); w.speed == 0 {
+		w.speed = rate
+	} else {
+		w.speed += (rate - w.speed) / 8
+	}
+	return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
+}
+
+// apply makes the entry at hand part of the state.
+func (w *worker) apply(number uint64) (step.Event, error) {
+	o, err := w.replica.apply(w.applier)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
+		return nil, err
+	}
+	if o.Skipped {
+		w.log.Warn("step skipped: a gradient was not finite", zap.Uint64("step", number))
+	}
+	now := time.Now()
+	if !w.stepAt.IsZero() {
+		w.beat.StepSeconds = now.Sub(w.stepAt).Seconds()
+	}
+	w.stepAt = now
+	w.beat.Loss, w.beat.MLMLoss, w.beat.NSPLoss = o.MLMLoss+o.NSPLoss, o.MLMLoss, o.NSPLoss
+	w.beat.MLMAccuracy, w.beat.NSPAccuracy, w.beat.LearningRate = o.MLMAccuracy, o.NSPAccuracy, o.LearningRate
+	w.beat.Tokens, w.beat.Clamped, w.beat.Skipped = o.Tokens, o.Clamped, o.Skipped
+	w.publishBeat()
+	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save}, nil
+}
+
+// load replaces the state by the snapshot that was fetched.
+func (w *worker) load(number uint64) (step.Event, error) {
+	f := w.fetched.Swap(nil)
+	if f == nil || f.state.Step != number {
+		return nil, fmt.Errorf("load snapshot of step %d: it is not at hand", number)
+	}
+	w.replica.load(f)
+	w.log.Info("took the state of a member", zap.Uint64("step", number))
+	return step.Loaded{Step: number, Digest: f.digest}, w.cfg.Trainer.WeightsChanged()
+}
+
+// outside registers anew after a plan left this worker out, unless it was asked
+// to leave.
+func (w *worker) outside(ctx context.Context, reason string) error {
+	if w.reg.Draining {
+		return ErrDrained
+	}
+	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
+	closing, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := w.lease.Close(closing); err != nil {
+		w.log.Warn("unregister", zap.Error(err))
+	}
+	if err := w.register(ctx); err != nil {
+		return err
+	}
+	w.machine.Renew(w.reg.Incarnation)
+	return nil
+}
+
+func (w *worker) publish(subject string, v any) error {
+	b, err := wire.Encode(v)
+	if err != nil {
+		return err
+	}
+	if err := w.cfg.NATS.Publish(subject, b); err != nil {
+		return fmt.Errorf("publish %s: %w", subject, err)
+	}
+	return nil
+}
+
+// publishBeat says how this worker is.
+func (w *worker) publishBeat() {
+	m := w.machine
+	b := w.beat
+	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.speed
+	b.Joules, b.Watts = w.cfg.Meter.Totals()
+	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
+		w.log.Warn("heartbeat", zap.Error(err))
+	}
+}
+
+// meterPhase tells the meter what the worker is at.
+func (w *worker) meterPhase() {
+	m := w.machine
+	phase := energy.Idle
+	switch m.State() {
+	case step.Joining, step.Holding:
+		phase = energy.Waiting
+	case step.Greeting, step.Broken:
+		phase = energy.Recovery
+	case step.CatchingUp:
+		phase = energy.Joining
+	case step.Computing:
+		phase = energy.Compute
+		if m.Again() {
+			phase = energy.Recompute
+		}
+	case step.Reducing:
+		phase = energy.Communication
+	case step.Stopped:
+		phase = energy.Checkpoint
+	}
+	w.cfg.Meter.Phase(phase, m.Generation(), w.replica.state.Step+1)
+}

@@ -1,0 +1,240 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// fetchedState is a verified snapshot that waits to be loaded.
+type fetchedState struct {
+	state  replica.State
+	digest string
+}
+
+// answerWithin bounds one request for a piece. A donor that is slower is passed
+// over.
+const answerWithin = 5 * time.Second
+
+// begin runs a fetch in the background; its event ends it. There is one at a
+// time.
+func (w *worker) begin(ctx context.Context, fetch func(context.Context) step.Event) {
+	w.endFetch()
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	w.fetch = func() { cancel(); <-ended }
+	go func() { // joined by endFetch
+		defer close(ended)
+		if e := fetch(ctx); ctx.Err() == nil {
+			w.post(ctx, e)
+		}
+	}()
+}
+
+func (w *worker) endFetch() {
+	if w.fetch != nil {
+		w.fetch()
+		w.fetch = nil
+	}
+}
+
+// failed is the event of a fetch that did not succeed, after a short rest: the
+// state machine tries again at once.
+func (w *worker) failed(ctx context.Context, generation uint64, err error) step.Event {
+	if ctx.Err() == nil {
+		w.log.Warn("catch up", zap.Error(err))
+	}
+	select {
+	case <-time.After(w.cfg.Spec.FailureTimeout / 10):
+	case <-ctx.Done():
+	}
+	return step.FetchFailed{Generation: generation, Reason: err.Error()}
+}
+
+// getEntry fetches a peer's entry into the spare buffer.
+func (w *worker) getEntry(ctx context.Context, f step.FetchEntry) step.Event {
+	dst := replica.WordBytes(w.replica.spare)
+	err := w.fetchAll(ctx, []string{w.subjects.Entry(f.From)}, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, dst}})
+	if err != nil {
+		return w.failed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d from %s: %w", f.Step, f.From, err))
+	}
+	return step.EntryFetched{Generation: f.Generation, Step: f.Step}
+}
+
+// getSnapshot fetches the members' state of a step.
+func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Event {
+	fetch := func() (*fetchedState, error) {
+		info, err := w.snapshotInfo(ctx, f.From[0])
+		if err != nil {
+			return nil, err
+		}
+		if !info.Found || info.Step != f.Step || info.Digest != f.Digest {
+			return nil, fmt.Errorf("%s holds step %d with digest %s", f.From[0], info.Step, info.Digest)
+		}
+		return w.fetchSnapshot(ctx, f.From, info)
+	}
+	got, err := fetch()
+	if err != nil {
+		return w.failed(ctx, f.Generation, fmt.Errorf("fetch state of step %d: %w", f.Step, err))
+	}
+	w.fetched.Store(got)
+	return step.SnapshotFetched{Generation: f.Generation, Step: f.Step}
+}
+
+// snapshotInfo asks a donor what state it can give. It waits while the donor is
+// not there.
+func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotInfo, error) {
+	for {
+		within, cancel := context.WithTimeout(ctx, answerWithin)
+		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(donor), nil)
+		cancel()
+		if err == nil {
+			return decodeInfo(m.Data)
+		}
+		if ctx.Err() != nil || donor != wire.RoleCheckpoint {
+			return wire.SnapshotInfo{}, fmt.Errorf("ask %s for its state: %w", donor, err)
+		}
+		w.log.Info("waiting for the checkpoint service", zap.Error(err))
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return wire.SnapshotInfo{}, context.Cause(ctx)
+		}
+	}
+}
+
+func decodeInfo(b []byte) (wire.SnapshotInfo, error) {
+	var reply wire.Reply
+	if err := wire.Decode(b, &reply); err != nil {
+		return wire.SnapshotInfo{}, err
+	}
+	if reply.Error != "" {
+		return wire.SnapshotInfo{}, errors.New(reply.Error)
+	}
+	var info wire.SnapshotInfo
+	if err := json.Unmarshal(reply.Result, &info); err != nil {
+		return wire.SnapshotInfo{}, fmt.Errorf("decode snapshot info: %w", err)
+	}
+	return info, nil
+}
+
+// fetchSnapshot brings a state from donors that all hold it, and verifies it.
+func (w *worker) fetchSnapshot(ctx context.Context, donors []string, info wire.SnapshotInfo) (*fetchedState, error) {
+	if info.Elements != w.rule.Layout.Total {
+		return nil, fmt.Errorf("a state of %d elements, this model has %d", info.Elements, w.rule.Layout.Total)
+	}
+	meta, err := replica.DecodeMeta(w.rule, info.Meta)
+	if err != nil {
+		return nil, err
+	}
+	got := &fetchedState{state: replica.State{Meta: meta}, digest: info.Digest}
+	var parts []part
+	for name, to := range map[string]*[]float32{
+		wire.PartWeights: &got.state.Weights, wire.PartMoment1: &got.state.Moment1, wire.PartMoment2: &got.state.Moment2,
+	} {
+		*to = make([]float32, info.Elements)
+		parts = append(parts, part{wire.Range{Name: name, Step: info.Step}, replica.Bytes(*to)})
+	}
+	subjects := make([]string, len(donors))
+	for i, d := range donors {
+		subjects[i] = w.subjects.Snapshot(d)
+	}
+	if err := w.fetchAll(ctx, subjects, parts); err != nil {
+		return nil, err
+	}
+	digest, err := replica.Digest(&got.state, w.cfg.Cores)
+	if err != nil {
+		return nil, err
+	}
+	if digest != info.Digest {
+		return nil, fmt.Errorf("digest %s of what came, not %s", digest, info.Digest)
+	}
+	return got, nil
+}
+
+// part is something to fetch and where it goes.
+type part struct {
+	what wire.Range
+	to   []byte
+}
+
+// fetchAll fetches parts in pieces from several sources at once. A source that
+// fails is left; what it owed comes from the others.
+func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) error {
+	type piece struct {
+		what wire.Range
+		to   []byte
+	}
+	var pieces []piece
+	for _, p := range parts {
+		for at := 0; at < len(p.to); at += wire.MaxChunk {
+			n := min(wire.MaxChunk, len(p.to)-at)
+			what := p.what
+			what.Offset, what.Length = int64(at), n
+			pieces = append(pieces, piece{what, p.to[at : at+n]})
+		}
+	}
+	var mu sync.Mutex
+	var failures error
+	take := func() (piece, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(pieces) == 0 {
+			return piece{}, false
+		}
+		p := pieces[len(pieces)-1]
+		pieces = pieces[:len(pieces)-1]
+		return p, true
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, source := range sources {
+		group.Go(func() error {
+			for {
+				p, ok := take()
+				if !ok {
+					return nil
+				}
+				if err := w.fetchPiece(ctx, source, p.what, p.to); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					pieces = append(pieces, p)
+					failures = errors.Join(failures, err)
+					return nil
+				}
+			}
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if len(pieces) > 0 {
+		return fmt.Errorf("%d pieces are missing: %w", len(pieces), failures)
+	}
+	return ctx.Err()
+}
+
+func (w *worker) fetchPiece(ctx context.Context, subject string, what wire.Range, to []byte) error {
+	within, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	data, _, err := transfer.Fetch(within, w.cfg.NATS, subject, what)
+	if err != nil {
+		return err
+	}
+	if len(data) != len(to) {
+		return fmt.Errorf("%s: %d bytes, asked for %d", subject, len(data), len(to))
+	}
+	copy(to, data)
+	return nil
+}

@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// session is the ring of one generation: a goroutine that connects it, reduces
+// when told to, and says when it breaks.
+type session struct {
+	steps  chan uint64
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// reduce asks for the entry of a step. One at a time.
+func (s *session) reduce(number uint64) { s.steps <- number }
+
+func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &session{steps: make(chan uint64, 1), cancel: cancel, ended: make(chan struct{})}
+	w.ring = s
+	go func() { // joined by endRing
+		defer close(s.ended)
+		if err := w.runRing(ctx, s, p, rank); err != nil && ctx.Err() == nil {
+			broken := step.RingBroken{Generation: p.Generation, Rank: -1, Reason: err.Error()}
+			if peer := (*allreduce.PeerError)(nil); errors.As(err, &peer) {
+				broken.Rank = peer.Rank
+			}
+			w.post(ctx, broken)
+		}
+	}()
+}
+
+// endRing stops the ring and waits until nothing reads the sum any more.
+func (w *worker) endRing() {
+	if w.ring == nil {
+		return
+	}
+	w.ring.cancel()
+	<-w.ring.ended
+	w.ring = nil
+}
+
+func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int) error {
+	cfg := allreduce.Config{
+		Run: w.cfg.Spec.Run, Generation: p.Generation, Rank: rank, World: len(p.Members), Sum: allreduce.Int32,
+	}
+	if w.rule.Reduce == replica.Float {
+		cfg.Sum = allreduce.Float32
+	}
+	var link allreduce.Link
+	var lost <-chan struct{}
+	if cfg.World > 1 { // a ring of one has no links
+		var err error
+		if link, err = w.cfg.Links.Connect(ctx, p, rank); err != nil {
+			return err
+		}
+		defer link.Close()
+		lost = link.Lost()
+	}
+	ring, err := allreduce.New(cfg, link)
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-lost:
+			return fmt.Errorf("ring of generation %d: %w", p.Generation, link.Err())
+		case number := <-s.steps:
+			begun := time.Now()
+			if err := ring.AllReduce(ctx, number, w.sum.Entry(), w.replica.spare); err != nil {
+				return err
+			}
+			w.post(ctx, step.Reduced{Generation: p.Generation, Step: number, Took: time.Since(begun)})
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// saveJob is a copy of this rank's slice of the state, on its way to the
+// checkpoint service.
+type saveJob struct {
+	header wire.SliceHeader // but for Part, Offset and Count
+	parts  map[string][]float32
+}
+
+// queueSave copies the slice [First, End) of the state for the saver. A
+// checkpoint that the saver has no time for is left out, unless it is the last.
+func (w *worker) queueSave(ctx context.Context, f step.Save) error {
+	s := w.replica.state
+	total := len(s.Weights)
+	// Slices are cut at multiples of 16 elements, as the layout's tensors are.
+	cut := func(rank int) int { return total / 16 * rank / f.World * 16 }
+	job := saveJob{header: wire.SliceHeader{
+		Step: f.Step, Generation: f.Generation, Rank: f.Rank, World: f.World, Worker: w.reg.ID,
+		First: cut(f.Rank), End: cut(f.Rank + 1), Final: f.Final,
+	}}
+	if f.Rank == f.World-1 {
+		job.header.End = total
+	}
+	if f.Rank == 0 {
+		meta, err := s.EncodeMeta()
+		if err != nil {
+			return err
+		}
+		if job.header.Digest, err = replica.Digest(s, w.cfg.Cores); err != nil {
+			return err
+		}
+		job.header.Meta = meta
+	}
+	clone := func(all []float32) []float32 {
+		return append([]float32(nil), all[job.header.First:job.header.End]...)
+	}
+	job.parts = map[string][]float32{
+		wire.PartWeights: clone(s.Weights), wire.PartMoment1: clone(s.Moment1), wire.PartMoment2: clone(s.Moment2),
+	}
+	if f.Final {
+		select {
+		case w.saves <- job:
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	select {
+	case w.saves <- job:
+	default:
+		w.log.Warn("checkpoint left out: the one before is still on its way", zap.Uint64("step", f.Step))
+	}
+	return nil
+}
+
+// save sends slices, and after the last one asks until the checkpoint stands.
+func (w *worker) save(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case job := <-w.saves:
+			for ctx.Err() == nil {
+				err := w.sendSlice(ctx, job)
+				if err == nil && job.header.Final {
+					err = w.awaitStored(ctx, job.header.Step)
+				}
+				if err == nil || ctx.Err() != nil {
+					break
+				}
+				w.log.Warn("save", zap.Uint64("step", job.header.Step), zap.Error(err))
+				if refused := (*refusal)(nil); errors.As(err, &refused) && !job.header.Final {
+					break // the next checkpoint comes
+				}
+				rest(ctx, 200*time.Millisecond)
+			}
+		}
+	}
+}
+
+// refusal is the checkpoint service's answer that it does not want a chunk.
+type refusal struct{ reason string }
+
+func (r *refusal) Error() string { return r.reason }
+
+func (w *worker) sendSlice(ctx context.Context, job saveJob) error {
+	for _, part := range []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2} {
+		all := job.parts[part]
+		for at := 0; at < len(all) || at == 0; at += wire.MaxChunk / 4 {
+			chunk := all[at:min(at+wire.MaxChunk/4, len(all))]
+			h := job.header
+			h.Part, h.Offset, h.Count = part, h.First+at, len(chunk)
+			if part != wire.PartWeights || at > 0 {
+				h.Meta, h.Digest = nil, ""
+			}
+			if err := w.sendChunk(ctx, h, replica.Bytes(chunk)); err != nil {
+				return fmt.Errorf("send %s at %d: %w", part, h.Offset, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte) error {
+	header, err := wire.Encode(h)
+	if err != nil {
+		return err
+	}
+	m := nats.NewMsg(w.subjects.Slice())
+	m.Data = data
+	m.Header.Set(wire.HeaderSlice, string(header))
+	m.Header.Set(wire.HeaderCRC, transfer.Checksum(data))
+	within, cancel := context.WithTimeout(ctx, 2*answerWithin)
+	defer cancel()
+	answer, err := w.cfg.NATS.RequestMsgWithContext(within, m)
+	if err != nil {
+		return err
+	}
+	var reply wire.Reply
+	if err := wire.Decode(answer.Data, &reply); err != nil {
+		return err
+	}
+	if reply.Error != "" {
+		return &refusal{reply.Error}
+	}
+	return nil
+}
+
+// awaitStored waits for the checkpoint of a step. It gives up after a while, so
+// that a service that was restarted gets the slices again.
+func (w *worker) awaitStored(ctx context.Context, number uint64) error {
+	for range 20 {
+		rest(ctx, 250*time.Millisecond)
+		within, cancel := context.WithTimeout(ctx, answerWithin)
+		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(wire.RoleCheckpoint), nil)
+		cancel()
+		if err != nil {
+			return err
+		}
+		info, err := decodeInfo(m.Data)
+		if err != nil {
+			return err
+		}
+		if info.Found && info.Step >= number {
+			w.post(ctx, step.Stored{Step: info.Step})
+			return nil
+		}
+	}
+	return fmt.Errorf("the checkpoint of step %d does not stand yet", number)
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}

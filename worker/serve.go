@@ -1,0 +1,144 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// serve answers peers and hears their hellos until the returned function is
+// called.
+func (w *worker) serve() (stop func(), err error) {
+	var subs []*nats.Subscription
+	stop = func() {
+		for _, s := range subs {
+			if err := s.Unsubscribe(); err != nil {
+				w.log.Debug("unsubscribe", zap.String("subject", s.Subject), zap.Error(err))
+			}
+		}
+	}
+	for subject, answer := range map[string]nats.MsgHandler{
+		w.subjects.Hello():                w.hearHello,
+		w.subjects.Committed():            w.hearCommitted,
+		w.subjects.Entry(w.reg.ID):        w.giveEntry,
+		w.subjects.Snapshot(w.reg.ID):     w.giveSnapshot,
+		w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
+	} {
+		s, err := w.cfg.NATS.Subscribe(subject, answer)
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+		}
+		subs = append(subs, s)
+	}
+	// Nothing may be missed after the worker is known.
+	if err := w.cfg.NATS.Flush(); err != nil {
+		stop()
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	return stop, nil
+}
+
+func (w *worker) hearHello(m *nats.Msg) {
+	var h wire.Hello
+	if err := wire.Decode(m.Data, &h); err != nil {
+		w.log.Warn("hello", zap.Error(err))
+		return
+	}
+	select {
+	case w.events <- step.HelloReceived{Hello: h}:
+	case <-w.closed:
+	}
+}
+
+func (w *worker) hearCommitted(m *nats.Msg) {
+	var c wire.Committed
+	if err := wire.Decode(m.Data, &c); err != nil {
+		w.log.Warn("committed", zap.Error(err))
+		return
+	}
+	select {
+	case w.events <- step.Stored{Step: c.Step}:
+	case <-w.closed:
+	}
+}
+
+// answered logs an answer that could not be given; who asked will ask again.
+func (w *worker) answered(m *nats.Msg, err error) {
+	if err != nil {
+		w.log.Debug("answer", zap.String("subject", m.Subject), zap.Error(err))
+	}
+}
+
+func (w *worker) giveEntry(m *nats.Msg) {
+	var r wire.Range
+	if err := wire.Decode(m.Data, &r); err != nil {
+		w.answered(m, transfer.Refuse(m, err))
+		return
+	}
+	s := w.replica
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.entry == nil || r.Name != strconv.FormatUint(s.state.Step, 10) {
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %s is not held: step %d is", r.Name, s.state.Step)))
+		return
+	}
+	w.answered(m, transfer.Answer(m, r, replica.WordBytes(s.entry)))
+}
+
+func (w *worker) giveSnapshot(m *nats.Msg) {
+	var r wire.Range
+	if err := wire.Decode(m.Data, &r); err != nil {
+		w.answered(m, transfer.Refuse(m, err))
+		return
+	}
+	s := w.replica
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if r.Step != s.state.Step {
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.state.Step)))
+		return
+	}
+	switch r.Name {
+	case wire.PartWeights:
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(s.state.Weights)))
+	case wire.PartMoment1:
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(s.state.Moment1)))
+	case wire.PartMoment2:
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(s.state.Moment2)))
+	default:
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("a snapshot has no part %q", r.Name)))
+	}
+}
+
+func (w *worker) giveInfo(m *nats.Msg) {
+	s := w.replica
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	info := wire.SnapshotInfo{Found: true, Step: s.state.Step, Elements: len(s.state.Weights)}
+	reply := wire.Reply{}
+	meta, err := s.state.EncodeMeta()
+	if err == nil {
+		info.Meta = meta
+		info.Digest, err = replica.Digest(s.state, w.cfg.Cores)
+	}
+	if err == nil {
+		reply.Result, err = json.Marshal(info)
+	}
+	if err != nil {
+		reply = wire.Reply{Error: err.Error()}
+	}
+	b, err := wire.Encode(reply)
+	if err == nil {
+		err = m.Respond(b)
+	}
+	w.answered(m, err)
+}
