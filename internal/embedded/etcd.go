@@ -96,7 +96,8 @@ func (e *Etcd) Endpoints() []string { return []string{e.url} }
 // Err delivers what ended etcd before Close.
 func (e *Etcd) Err() <-chan error { return e.etcd.Err() }
 
-// Close stops etcd and returns when it has ended.
+// Close stops etcd and returns when it has ended. Clients that are still
+// connected have five seconds to end their streams, so close them before.
 func (e *Etcd) Close() {
 	e.quit.close()
 	e.etcd.Close()

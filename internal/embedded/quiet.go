@@ -1,18 +1,30 @@
 package embedded
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// quieter passes warnings and errors of etcd on until it is closed. Etcd warns
-// of every listener, stream and context that ends while it shuts down; nothing
-// of that is news to whoever shut it down.
+// quieter passes warnings and errors of etcd on, but for those that say nothing:
+// what etcd says of any single member on a unix socket, and, once it is closed,
+// of every listener, stream and context that ends with it.
 type quieter struct {
 	zapcore.Core
 	closed *atomic.Bool
+}
+
+// usual are the warnings that come with every start.
+var usual = []string{
+	"Running http and grpc server on single port",
+	"simple token is not cryptographically signed",
+	"check file permission",
+	// The storage version is written with the first election, looked for before.
+	"Failed to detect schema version",
+	"failed to update storage version",
 }
 
 func newQuieter(log *zap.Logger) *quieter {
@@ -31,7 +43,7 @@ func (q *quieter) With(f []zapcore.Field) zapcore.Core {
 }
 
 func (q *quieter) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if !q.Enabled(e.Level) {
+	if !q.Enabled(e.Level) || slices.ContainsFunc(usual, func(s string) bool { return strings.HasPrefix(e.Message, s) }) {
 		return c
 	}
 	return c.AddCore(e, q)

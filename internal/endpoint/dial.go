@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // retry is the pause between attempts to connect.
@@ -46,6 +48,11 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		Endpoints: e.Etcd, Logger: zap.NewNop(),
 		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		BackoffWaitBetween: retry,
+		// By default grpc waits for up to two minutes before it looks again.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: retry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * retry},
+			MinConnectTimeout: 2 * time.Second,
+		})},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", e.Etcd, err)

@@ -1,0 +1,201 @@
+package etcdstore_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
+	"github.com/gramme-project/gramme/internal/membership/storetest"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// service is an etcd that can be stopped and started again.
+type service struct {
+	options embedded.EtcdOptions
+	etcd    *embedded.Etcd
+}
+
+func start(t *testing.T) *service {
+	sockets, err := os.MkdirTemp("", "gramme") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(sockets) })
+	s := &service{options: embedded.EtcdOptions{DataDir: t.TempDir(), SocketDir: sockets, Log: zaptest.NewLogger(t)}}
+	s.restart(t)
+	t.Cleanup(func() { s.etcd.Close() })
+	return s
+}
+
+func (s *service) restart(t *testing.T) {
+	t.Helper()
+	etcd, err := embedded.StartEtcd(t.Context(), s.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.etcd = etcd
+}
+
+func (s *service) dial(t *testing.T) *clientv3.Client {
+	t.Helper()
+	c, err := endpoint.Endpoint{Run: "r", Etcd: s.etcd.Endpoints()}.DialEtcd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestConformance(t *testing.T) {
+	s := start(t)
+	t.Run("cases", func(t *testing.T) { // ends after the parallel ones
+		for name, test := range storetest.Cases() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, func() (membership.Store, func()) {
+					c := s.dial(t)
+					// A client that is closed no longer renews its leases.
+					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-"), zaptest.NewLogger(t)), func() { c.Close() }
+				})
+			})
+		}
+	})
+}
+
+func TestAnOutageLosesNothing(t *testing.T) {
+	s := start(t)
+	store := etcdstore.New(s.dial(t), "r", zaptest.NewLogger(t))
+	seen, err := store.WatchWorkers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := store.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "1"}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader, err := store.Campaign(t.Context(), "c", 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.etcd.Close()
+	time.Sleep(1500 * time.Millisecond) // longer than the lease
+	s.restart(t)
+
+	other := etcdstore.New(s.dial(t), "r", zaptest.NewLogger(t))
+	if _, err := other.Register(t.Context(), wire.Registration{ID: "b", Incarnation: "1"}, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	await(t, seen, "a", "b")
+	if err := leader.PutPlan(t.Context(), wire.Plan{Generation: 1}); err != nil {
+		t.Error(err)
+	}
+	if err := lease.Update(t.Context(), wire.Registration{ID: "a", Incarnation: "1", Draining: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
+	s := start(t)
+	client := s.dial(t)
+	store := etcdstore.New(client, "r", zaptest.NewLogger(t))
+	lease, err := store.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "1"}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := store.WatchWorkers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expire(t, client)
+	await(t, seen)
+	await(t, seen, "a")
+
+	// An update that meets an expired lease writes it again, too.
+	expire(t, client)
+	if err := lease.Update(t.Context(), wire.Registration{ID: "a", Incarnation: "1", Draining: true}); err != nil {
+		t.Fatal(err)
+	}
+	// Unless somebody else took the ID.
+	expire(t, client)
+	if _, err := client.Put(t.Context(), wire.KeysOf("r").Worker("a"), `{"id":"a","incarnation":"2"}`); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lease.Lost():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the ID was taken, and the old incarnation does not know")
+	}
+}
+
+// expire ends all leases.
+func expire(t *testing.T, c *clientv3.Client) {
+	t.Helper()
+	all, err := c.Leases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range all.Leases {
+		if _, err := c.Revoke(t.Context(), l.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAWatchSurvivesCompaction(t *testing.T) {
+	s := start(t)
+	client := s.dial(t)
+	store := etcdstore.New(client, "r", zaptest.NewLogger(t))
+	seen, err := store.WatchWorkers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.etcd.Close()
+	s.restart(t)
+	writer := s.dial(t)
+	var revision int64
+	for _, id := range []string{"a", "b"} {
+		r, err := writer.Put(t.Context(), wire.KeysOf("r").Worker(id), `{"id":"`+id+`"}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revision = r.Header.Revision
+	}
+	if _, err := writer.Compact(t.Context(), revision); err != nil {
+		t.Fatal(err)
+	}
+	await(t, seen, "a", "b")
+	// A registration that cannot be read is left out.
+	if _, err := writer.Put(t.Context(), wire.KeysOf("r").Worker("a"), `{`); err != nil {
+		t.Fatal(err)
+	}
+	await(t, seen, "b")
+}
+
+func await(t *testing.T, seen <-chan []wire.Registration, want ...string) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	var ids []string
+	for {
+		select {
+		case all := <-seen:
+			ids = nil
+			for _, r := range all {
+				ids = append(ids, r.ID)
+			}
+			if slices.Equal(ids, want) {
+				return
+			}
+		case <-late:
+			t.Fatalf("workers %v, want %v", ids, want)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// leadership is a won election. Its key in etcd was created by this campaign and
+// by no other, so the key's create revision is the proof of being the leader.
+type leadership struct {
+	store    *Store
+	session  *concurrency.Session
+	election *concurrency.Election
+}
+
+// Campaign implements membership.Store.
+func (s *Store) Campaign(ctx context.Context, id string, ttl time.Duration) (membership.Leadership, error) {
+	for {
+		l, err := s.stand(ctx, id, max(ttl.Round(time.Second), time.Second))
+		if err == nil {
+			return l, nil
+		}
+		// etcd was away for longer than the lease: stand again.
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("campaign of %s: %w", id, errors.Join(context.Cause(ctx), err))
+		case <-time.After(pause):
+		}
+	}
+}
+
+// stand is one attempt to be elected. It ends with ctx, or when its lease ended.
+func (s *Store) stand(ctx context.Context, id string, ttl time.Duration) (*leadership, error) {
+	grant, err := s.client.Grant(ctx, int64(ttl/time.Second))
+	if err != nil {
+		return nil, err
+	}
+	session, err := concurrency.NewSession(s.client, concurrency.WithLease(grant.ID))
+	if err != nil || session == nil {
+		return nil, errors.Join(errors.New("the lease ended"), err)
+	}
+	l := &leadership{store: s, session: session, election: concurrency.NewElection(session, s.keys.Election())}
+	campaign, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(session.Ctx(), cancel)()
+	if err := l.election.Campaign(campaign, id); err != nil {
+		closing, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer stop()
+		return nil, errors.Join(err, l.Resign(closing))
+	}
+	return l, nil
+}
+
+// lead commits operations if this is still the leader and more holds.
+// It returns whether more held.
+func (l *leadership) lead(ctx context.Context, more []clientv3.Cmp, then ...clientv3.Op) (bool, error) {
+	leads := clientv3.Compare(clientv3.CreateRevision(l.election.Key()), "=", l.election.Rev())
+	r, err := l.store.client.Txn(ctx).If(append(more, leads)...).Then(then...).
+		Else(clientv3.OpGet(l.election.Key())).Commit()
+	if err != nil {
+		return false, err
+	}
+	if r.Succeeded {
+		return true, nil
+	}
+	held := r.Responses[0].GetResponseRange().Kvs
+	if len(held) == 0 || held[0].CreateRevision != l.election.Rev() {
+		return false, membership.ErrNotLeader
+	}
+	return false, nil
+}
+
+// Plan implements membership.Leadership.
+func (l *leadership) Plan(ctx context.Context) (wire.Plan, bool, error) {
+	return get[wire.Plan](ctx, l.store.client, l.store.keys.Plan())
+}
+
+// PutPlan implements membership.Leadership.
+func (l *leadership) PutPlan(ctx context.Context, p wire.Plan) error {
+	if err := l.putPlan(ctx, p); err != nil {
+		return fmt.Errorf("write plan %d: %w", p.Generation, err)
+	}
+	return nil
+}
+
+func (l *leadership) putPlan(ctx context.Context, p wire.Plan) error {
+	value, err := wire.Encode(p)
+	if err != nil {
+		return err
+	}
+	key := l.store.keys.Plan()
+	r, err := l.store.client.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	var stored wire.Plan // generation 0 stands for none
+	var revision int64
+	if len(r.Kvs) > 0 {
+		if err := wire.Decode(r.Kvs[0].Value, &stored); err != nil {
+			return err
+		}
+		revision = r.Kvs[0].ModRevision
+	}
+	if stored.Generation+1 != p.Generation {
+		// Whoever is no leader shall hear that first.
+		if _, err := l.lead(ctx, nil); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: it is %d", membership.ErrConflict, stored.Generation)
+	}
+	unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", revision)
+	ok, err := l.lead(ctx, []clientv3.Cmp{unchanged}, clientv3.OpPut(key, string(value)))
+	if err == nil && !ok {
+		err = membership.ErrConflict
+	}
+	return err
+}
+
+// Intent implements membership.Leadership.
+func (l *leadership) Intent(ctx context.Context) (wire.Intent, bool, error) {
+	return get[wire.Intent](ctx, l.store.client, l.store.keys.Intent())
+}
+
+// PutIntent implements membership.Leadership.
+func (l *leadership) PutIntent(ctx context.Context, i wire.Intent) error {
+	value, err := wire.Encode(i)
+	if err != nil {
+		return err
+	}
+	if _, err := l.lead(ctx, nil, clientv3.OpPut(l.store.keys.Intent(), string(value))); err != nil {
+		return fmt.Errorf("write intent: %w", err)
+	}
+	return nil
+}
+
+// Evict implements membership.Leadership.
+func (l *leadership) Evict(ctx context.Context, id, incarnation string) error {
+	if err := l.evict(ctx, id, incarnation); err != nil {
+		return fmt.Errorf("evict %s: %w", id, err)
+	}
+	return nil
+}
+
+func (l *leadership) evict(ctx context.Context, id, incarnation string) error {
+	key := l.store.keys.Worker(id)
+	r, err := l.store.client.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	var held wire.Registration
+	if len(r.Kvs) > 0 {
+		if err := wire.Decode(r.Kvs[0].Value, &held); err != nil {
+			return err
+		}
+	}
+	if held.Incarnation != incarnation {
+		_, err := l.lead(ctx, nil)
+		return err
+	}
+	unchanged := clientv3.Compare(clientv3.CreateRevision(key), "=", r.Kvs[0].CreateRevision)
+	_, err = l.lead(ctx, []clientv3.Cmp{unchanged}, clientv3.OpDelete(key))
+	return err
+}
+
+// Lost implements membership.Leadership.
+func (l *leadership) Lost() <-chan struct{} { return l.session.Done() }
+
+// Resign implements membership.Leadership.
+func (l *leadership) Resign(ctx context.Context) error {
+	l.session.Orphan() // no more renewals
+	_, err := l.store.client.Revoke(ctx, l.session.Lease())
+	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return fmt.Errorf("resign: %w", err)
+	}
+	return nil
+}
