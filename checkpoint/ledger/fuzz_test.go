@@ -2,6 +2,9 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
@@ -38,7 +41,7 @@ func FuzzDecode(f *testing.F) {
 // FuzzParseHead: a head that parses is, byte for byte, one that was signed, as
 // the signature depends on nothing but the text.
 func FuzzParseHead(f *testing.F) {
-	s, v := fuzzKeys(f)
+	s, v := fixedKeys(f, newMemDisk())
 	for _, size := range []int64{0, 1, 12345} {
 		h, err := sign(s, size, tlog.RecordHash(nil))
 		if err != nil {
@@ -64,19 +67,27 @@ func FuzzParseHead(f *testing.F) {
 	})
 }
 
-// fuzzKeys makes a key for a fuzz target, which does not need the same one twice.
-func fuzzKeys(f *testing.F) (note.Signer, note.Verifier) {
+// fixedKeys stores a private key that is the same in every process of a fuzz
+// target, so that what one found means the same to another.
+func fixedKeys(f *testing.F, d *memDisk) (note.Signer, note.Verifier) {
 	f.Helper()
-	d := newMemDisk()
-	s, err := makeSigner(d, "/k", testRun)
+	seed := make([]byte, ed25519.SeedSize)
+	public, ok := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+	if !ok {
+		f.Fatal("not an Ed25519 key")
+	}
+	text, err := note.NewEd25519VerifierKey(origin(testRun), public)
 	if err != nil {
 		f.Fatal(err)
 	}
-	public, err := verifierKey(d, "/k")
+	hash := strings.Split(text, "+")[1]
+	secret := base64.StdEncoding.EncodeToString(append([]byte{1}, seed...))
+	d.write(memOptions().KeyPath, []byte("PRIVATE+KEY+"+origin(testRun)+"+"+hash+"+"+secret+"\n"))
+	s, err := loadSigner(d, memOptions().KeyPath, testRun)
 	if err != nil {
 		f.Fatal(err)
 	}
-	v, _, err := parseVerifier([]byte(public + "\n"))
+	v, _, err := parseVerifier([]byte(text + "\n"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -86,7 +97,13 @@ func fuzzKeys(f *testing.F) (note.Signer, note.Verifier) {
 // FuzzVerify: three files of any content either give an error or are those of
 // the log that was signed, up to what stands behind its head.
 func FuzzVerify(f *testing.F) {
-	d, _ := memLog(f, everyType()...)
+	d := newMemDisk()
+	fixedKeys(f, d)
+	l, err := open(d, memOptions())
+	if err != nil {
+		f.Fatal(err)
+	}
+	mustAppend(f, l, everyType()...)
 	entries, head, key := d.read(inLog(entriesFile)), d.read(inLog(headFile)), d.read(inLog(keyFile))
 	f.Add(entries, head, key)
 	f.Add(append(bytes.Clone(entries), "{"...), head, key)
