@@ -154,10 +154,31 @@ func parseGoFile(path string) (goFile, error) {
 	if ast.IsGenerated(f) {
 		return out, nil
 	}
+	preambles := preamblesOf(f)
 	for _, group := range f.Comments {
+		if preambles[group] {
+			continue
+		}
 		out.paragraphs = appendComment(out.paragraphs, group, group.End() < f.Package)
 	}
 	return out, nil
+}
+
+// preamblesOf are the comments that cgo takes for C.
+func preamblesOf(f *ast.File) map[*ast.CommentGroup]bool {
+	out := map[*ast.CommentGroup]bool{}
+	for _, d := range f.Decls {
+		imports, ok := d.(*ast.GenDecl)
+		if !ok || imports.Tok != token.IMPORT {
+			continue
+		}
+		for _, s := range imports.Specs {
+			if s := s.(*ast.ImportSpec); s.Path.Value == `"C"` {
+				out[imports.Doc], out[s.Doc] = true, true
+			}
+		}
+	}
+	return out
 }
 
 var (
@@ -173,7 +194,8 @@ func appendComment(dst []string, group *ast.CommentGroup, header bool) []string 
 	if expected.MatchString(text) || header && licence.MatchString(text[:min(len(text), 400)]) {
 		return dst
 	}
-	var p comment.Parser
+	// Whatever looks like a link to a symbol is one: only its text counts.
+	p := comment.Parser{LookupSym: func(_, _ string) bool { return true }}
 	var blocks func([]comment.Block)
 	blocks = func(list []comment.Block) {
 		for _, b := range list {
