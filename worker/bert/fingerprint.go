@@ -1,0 +1,97 @@
+//go:build cgo
+
+package bert
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/shard/sampler"
+)
+
+// Seeds of what a fingerprint is taken from. Machines compare fingerprints, so
+// these never change.
+const (
+	fingerprintWeights = 0x66707277
+	fingerprintBatch   = 0x66707262
+	fingerprintDropout = 0x66707264
+)
+
+// Fingerprint is the SHA-256 of the gradient of one fixed micro-batch, with
+// dropout, under fixed weights of the model's own architecture: two machines
+// with the same fingerprint do the same arithmetic. The weights are put aside
+// meanwhile; the gradient is overwritten.
+func Fingerprint(m *Model) (string, error) {
+	aside := append([]float32(nil), m.weights...)
+	fixedWeights(m.weights, m.layout)
+	err := m.WeightsChanged()
+	if err == nil {
+		_, err = m.Compute(fixedBatch(m.cfg, 2, min(128, m.cfg.MaxPositions)), fingerprintDropout)
+	}
+	copy(m.weights, aside)
+	if restored := m.WeightsChanged(); err == nil {
+		err = restored
+	}
+	if err != nil {
+		return "", fmt.Errorf("fingerprint: %w", err)
+	}
+	sum := sha256.Sum256(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(m.grads))), 4*len(m.grads)))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// fixedWeights writes weights that are the same everywhere, of about the spread
+// of an initialised model. model.Init would do and takes seconds for a large
+// one: its normal numbers cost logarithms.
+func fixedWeights(w []float32, l model.Layout) {
+	for k, t := range l.Tensors {
+		part := w[t.Offset : t.Offset+t.Len]
+		var center float32
+		if strings.HasSuffix(t.Name, "LayerNorm.weight") {
+			center = 1
+		}
+		state := rng.Mix(fingerprintWeights, uint64(k))
+		for i := range part {
+			state = state*6364136223846793005 + 1442695040888963407
+			// 24 bits and powers of two: exact, so that no rounding can differ.
+			part[i] = center + float32(int32(state>>40)-1<<23)*(1.0/(1<<28))
+		}
+	}
+}
+
+// fixedBatch draws a batch of random tokens, the last row with padding.
+func fixedBatch(c model.Config, rows, seq int) sampler.Batch {
+	r := rng.New(fingerprintBatch)
+	b := sampler.Batch{
+		Rows: rows, Seq: seq,
+		IDs: make([]int64, rows*seq), Types: make([]int64, rows*seq), Mask: make([]int64, rows*seq),
+		Next: make([]int64, rows),
+	}
+	for row := range rows {
+		length := seq
+		if row == rows-1 {
+			length -= seq / 8
+		}
+		b.Next[row] = int64(row % 2)
+		for col := range seq {
+			i := row*seq + col
+			b.IDs[i] = int64(c.PadID)
+			if col >= length {
+				continue
+			}
+			b.IDs[i] = int64(r.IntN(c.VocabSize))
+			b.Mask[i] = 1
+			b.Types[i] = int64(min(col*2/seq, c.TypeVocabSize-1))
+			if col%7 == 3 { // about the share of a pretraining batch
+				b.Positions = append(b.Positions, int64(i))
+				b.Labels = append(b.Labels, int64(r.IntN(c.VocabSize)))
+			}
+		}
+		b.Tokens += length
+	}
+	return b
+}

@@ -1,0 +1,215 @@
+//go:build cgo
+
+package bert
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sugarme/gotch"
+	"github.com/sugarme/gotch/ts"
+
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/worker/torch"
+)
+
+// Options say how a model computes, not what.
+type Options struct {
+	Device    string // "cpu" (default) or "cuda"
+	Precision string // "f32" (default) or "bf16"
+	Threads   int    // cores of an operation on the CPU; 0 leaves libtorch's choice
+}
+
+// Model is an encoder with the two pretraining heads.
+type Model struct {
+	cfg     model.Config
+	layout  model.Layout
+	device  gotch.Device
+	bf16    bool
+	threads int
+
+	host, hostGrad *ts.Tensor // flat, on the CPU
+	flat, flatGrad *ts.Tensor // where the computation is: the same tensors on a CPU
+	weights, grads []float32  // views of host and hostGrad
+
+	embeddings []*ts.Tensor
+	layers     [][]*ts.Tensor
+	heads      []*ts.Tensor
+	owned      []*ts.Tensor
+}
+
+// New returns a model whose weights are zero. l must be model.NewLayout(cfg).
+// The caller closes it.
+func New(cfg model.Config, l model.Layout, o Options) (*Model, error) {
+	m, err := newModel(cfg, l, o)
+	if err != nil {
+		if m != nil {
+			err = errors.Join(err, m.Close())
+		}
+		return nil, fmt.Errorf("make model: %w", err)
+	}
+	return m, nil
+}
+
+func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if n := model.NewLayout(cfg).Total; n != l.Total {
+		return nil, fmt.Errorf("layout of %d elements, the architecture has %d", l.Total, n)
+	}
+	m := &Model{cfg: cfg, layout: l, device: gotch.CPU}
+	switch o.Precision {
+	case "", "f32":
+	case "bf16":
+		m.bf16 = true
+	default:
+		return nil, fmt.Errorf("precision %q: not f32 or bf16", o.Precision)
+	}
+	switch o.Device {
+	case "", "cpu":
+	case "cuda":
+		if err := torch.LoadCUDA(); err != nil {
+			return nil, err
+		}
+		m.device = gotch.CudaBuilder(0)
+	default:
+		return nil, fmt.Errorf("device %q: not cpu or cuda", o.Device)
+	}
+	if o.Threads > 0 {
+		if err := torch.SetThreads(o.Threads); err != nil {
+			return nil, err
+		}
+	}
+	m.threads = torch.Threads()
+	if err := m.allocate(); err != nil {
+		return m, err
+	}
+	return m, m.place()
+}
+
+// allocate makes the flat buffers.
+func (m *Model) allocate() error {
+	for _, b := range []struct{ host, device **ts.Tensor }{{&m.host, &m.flat}, {&m.hostGrad, &m.flatGrad}} {
+		t, err := ts.Zeros([]int64{int64(m.layout.Total)}, gotch.Float, gotch.CPU)
+		if err != nil {
+			return err
+		}
+		*b.host, *b.device = t, t
+		m.owned = append(m.owned, t)
+		if m.device.IsCuda() {
+			if t, err = ts.Zeros([]int64{int64(m.layout.Total)}, gotch.Float, m.device); err != nil {
+				return err
+			}
+			*b.device = t
+			m.owned = append(m.owned, t)
+		}
+	}
+	var err error
+	if m.weights, err = torch.Floats(m.host); err != nil {
+		return err
+	}
+	m.grads, err = torch.Floats(m.hostGrad)
+	return err
+}
+
+// place makes every tensor of the layout a leaf of autograd inside the flat
+// buffer, with its gradient at home in the other, and hands them to the blocks.
+func (m *Model) place() error {
+	parts := map[string]*ts.Tensor{}
+	for _, t := range m.layout.Tensors {
+		leaf, err := m.part(m.flat, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		home, err := m.part(m.flatGrad, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		if err := torch.Leaf(leaf, home); err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		parts[t.Name] = leaf
+	}
+	var missing error
+	pick := func(prefix string, names ...string) []*ts.Tensor {
+		list := make([]*ts.Tensor, len(names))
+		for i, n := range names {
+			if list[i] = parts[prefix+n]; list[i] == nil {
+				missing = fmt.Errorf("layout without %s", prefix+n)
+			}
+		}
+		return list
+	}
+	const embeddings = "bert.embeddings."
+	m.embeddings = pick(embeddings, "word_embeddings.weight", "position_embeddings.weight",
+		"token_type_embeddings.weight", "LayerNorm.weight", "LayerNorm.bias")
+	for n := range m.cfg.Layers {
+		m.layers = append(m.layers, pick(fmt.Sprintf("bert.encoder.layer.%d.", n),
+			"attention.self.query.weight", "attention.self.query.bias",
+			"attention.self.key.weight", "attention.self.key.bias",
+			"attention.self.value.weight", "attention.self.value.bias",
+			"attention.output.dense.weight", "attention.output.dense.bias",
+			"attention.output.LayerNorm.weight", "attention.output.LayerNorm.bias",
+			"intermediate.dense.weight", "intermediate.dense.bias",
+			"output.dense.weight", "output.dense.bias",
+			"output.LayerNorm.weight", "output.LayerNorm.bias"))
+	}
+	m.heads = pick("", "bert.pooler.dense.weight", "bert.pooler.dense.bias",
+		"cls.predictions.transform.dense.weight", "cls.predictions.transform.dense.bias",
+		"cls.predictions.transform.LayerNorm.weight", "cls.predictions.transform.LayerNorm.bias",
+		embeddings+"word_embeddings.weight", "cls.predictions.bias",
+		"cls.seq_relationship.weight", "cls.seq_relationship.bias")
+	return missing
+}
+
+// part is the piece of a flat buffer that belongs to a tensor of the layout.
+func (m *Model) part(flat *ts.Tensor, t model.Tensor) (*ts.Tensor, error) {
+	piece, err := flat.Narrow(0, int64(t.Offset), int64(t.Len), false)
+	if err != nil {
+		return nil, err
+	}
+	shape := make([]int64, len(t.Shape))
+	for i, d := range t.Shape {
+		shape[i] = int64(d)
+	}
+	view, err := piece.View(shape, true)
+	if err != nil {
+		return nil, err
+	}
+	detached, err := view.Detach(true)
+	if err != nil {
+		return nil, err
+	}
+	m.owned = append(m.owned, detached)
+	return detached, nil
+}
+
+// Weights is the flat buffer of the weights. On a CPU it is the memory that
+// the model computes with; on a GPU it counts after WeightsChanged.
+func (m *Model) Weights() []float32 { return m.weights }
+
+// Gradient is the flat buffer that Compute fills.
+func (m *Model) Gradient() []float32 { return m.grads }
+
+// Threads is the number of cores of an operation, which the bits of a gradient
+// depend on.
+func (m *Model) Threads() int { return m.threads }
+
+// WeightsChanged makes what was written to Weights count.
+func (m *Model) WeightsChanged() error {
+	if m.flat == m.host {
+		return nil
+	}
+	return torch.Copy(m.flat, m.host)
+}
+
+// Close frees everything. Slices from Weights and Gradient are then invalid.
+func (m *Model) Close() error {
+	var errs []error
+	for i := len(m.owned) - 1; i >= 0; i-- {
+		errs = append(errs, m.owned[i].Drop())
+	}
+	m.owned, m.weights, m.grads = nil, nil, nil
+	return errors.Join(errs...)
+}

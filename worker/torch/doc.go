@@ -1,0 +1,21 @@
+// Package torch is the small cgo shim beside gotch: what training needs of
+// libtorch and gotch does not have, or has in a form that leaks or crashes.
+//
+// It guarantees that a C++ exception becomes a Go error with the operation's
+// name, that no call leaks, and that a seed determines dropout exactly. Tensors
+// are gotch's: the shim takes and returns *ts.Tensor, and whoever is given one
+// drops it.
+//
+// It does not make libtorch safe for concurrent use. libtorch keeps errors,
+// grad mode and its pool of threads per OS thread, so everything that touches a
+// tensor runs inside Thread.Do.
+//
+// The blocks of the encoder (Embed, Layer, Pretraining) are one call each
+// although gotch has every operation in them: a call through gotch costs 17 µs,
+// 100 kB of garbage and 32 bytes that are never freed, of which a step of the
+// smallest model would pay a third of its time and a long run gigabytes.
+//
+// The package needs cgo and libtorch (scripts/setup, scripts/env). With
+// CGO_ENABLED=0 nothing but this comment is left of it, so that `go build ./...`
+// works without either.
+package torch

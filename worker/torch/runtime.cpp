@@ -1,0 +1,76 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <dlfcn.h>
+#include <torch/version.h>
+
+#include <stdexcept>
+
+#include "shim.hpp"
+
+const char* gramme_version(void) { return TORCH_VERSION; }
+
+char* gramme_set_threads(int threads) {
+  return guard([&] { at::set_num_threads(threads); });
+}
+
+int gramme_threads(void) { return at::get_num_threads(); }
+
+char* gramme_seed(uint64_t seed) {
+  return guard([&] { at::manual_seed(seed); });
+}
+
+// The static initialisers of these two register the CUDA kernels; nothing
+// refers to them at link time, so that one binary serves with and without.
+char* gramme_load_cuda(void) {
+  return guard([&] {
+    for (const char* name : {"libc10_cuda.so", "libtorch_cuda.so"}) {
+      if (dlopen(name, RTLD_NOW | RTLD_GLOBAL) == nullptr) throw std::runtime_error(dlerror());
+    }
+    if (!at::globalContext().hasCUDA()) throw std::runtime_error("libtorch sees no CUDA device");
+    at::globalContext().setDeterministicAlgorithms(true, false);
+    at::globalContext().setDeterministicCuDNN(true);
+    at::globalContext().setBenchmarkCuDNN(false);
+  });
+}
+
+int gramme_set_grad_mode(int on) {
+  int before = at::GradMode::is_enabled();
+  at::GradMode::set_enabled(on);
+  return before;
+}
+
+// Backward accumulates in place into a gradient that is defined already, so
+// that every gradient stays where its home is.
+char* gramme_leaf(gramme_tensor parameter, gramme_tensor home) {
+  return guard([&] {
+    tensor(parameter).requires_grad_(true);
+    tensor(parameter).mutable_grad() = tensor(home);
+  });
+}
+
+char* gramme_backward(gramme_tensor loss) {
+  return guard([&] { tensor(loss).backward(); });
+}
+
+char* gramme_copy(gramme_tensor to, gramme_tensor from) {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    tensor(to).copy_(tensor(from));
+  });
+}
+
+char* gramme_zero(gramme_tensor t) {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    tensor(t).zero_();
+  });
+}
+
+char* gramme_from_host(const void* data, const int64_t* shape, int dims, int integer, gramme_tensor* out) {
+  return guard([&] {
+    at::Tensor t = at::empty(at::IntArrayRef(shape, dims), integer ? at::kLong : at::kFloat);
+    std::memcpy(t.data_ptr(), data, t.nbytes());
+    *out = new at::Tensor(std::move(t));
+  });
+}

@@ -1,0 +1,43 @@
+// The C side of package torch. Every function that can fail returns NULL or a
+// message that the caller frees; no exception crosses this boundary.
+#pragma once
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef void* gramme_tensor;  // at::Tensor*
+
+const char* gramme_version(void);
+char* gramme_set_threads(int threads);
+int gramme_threads(void);
+char* gramme_seed(uint64_t seed);
+char* gramme_load_cuda(void);
+int gramme_set_grad_mode(int on);
+char* gramme_leaf(gramme_tensor parameter, gramme_tensor home);
+char* gramme_backward(gramme_tensor loss);
+char* gramme_copy(gramme_tensor to, gramme_tensor from);
+char* gramme_zero(gramme_tensor t);
+char* gramme_from_host(const void* data, const int64_t* shape, int dims, int integer, gramme_tensor* out);
+
+typedef struct {
+  int64_t rows, seq, heads;
+  double eps, hidden_dropout, attention_dropout;
+  int gelu_tanh, bf16, training;
+} gramme_shape;
+
+typedef struct {
+  double mlm_loss, nsp_loss;
+  int64_t mlm_correct, nsp_correct;
+} gramme_measures;
+
+char* gramme_mask(gramme_tensor mask, gramme_shape s, gramme_tensor* out);
+char* gramme_embed(const gramme_tensor* params, gramme_tensor ids, gramme_tensor types, int64_t pad, gramme_shape s, gramme_tensor* out);
+char* gramme_layer(gramme_tensor x, gramme_tensor mask, const gramme_tensor* params, gramme_shape s, gramme_tensor* out);
+char* gramme_heads(gramme_tensor x, gramme_tensor positions, const gramme_tensor* params, gramme_shape s, gramme_tensor* mlm, gramme_tensor* nsp);
+char* gramme_losses(gramme_tensor mlm, gramme_tensor nsp, gramme_tensor labels, gramme_tensor next, gramme_tensor* loss, gramme_measures* m);
+
+#ifdef __cplusplus
+}
+#endif
