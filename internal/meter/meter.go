@@ -3,6 +3,8 @@ package meter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
@@ -22,7 +24,7 @@ type Options struct {
 	// HostCounters lets this process own the counters of its host. It is for
 	// workers: their phases say what the energy of a host was for.
 	HostCounters bool
-	Sources      []Source // besides processor, memory and RAPL; the Meter closes them
+	Sources      []Source // besides processor, memory and RAPL; Close closes them
 	// Send returns nil once the checkpoint service holds the records durably.
 	// Its context has a deadline. It is not called concurrently.
 	Send func(context.Context, []energy.Record) error
@@ -30,28 +32,198 @@ type Options struct {
 }
 
 // Meter meters one process. Its methods may be called concurrently.
-type Meter struct{}
+type Meter struct {
+	options Options
+	sys     system
+	wake    chan struct{} // there is something to send
+	sending chan struct{} // holds one token while somebody sends
+
+	sampling sync.Mutex // of looks at the meters and of the log; taken before mu
+	sampler  sampler
+	wal      wal
+	failing  bool // the log could not be written last time
+	closed   bool
+
+	mu       sync.Mutex // held for microseconds only
+	timeline timeline
+	looked   int64   // when, on the clock since boot, watts were computed last
+	then     float64 // joules at that time
+	joules   float64
+	watts    float64
+	queue    []item // not acknowledged, in order
+	bytes    int    // of their frames
+	issued   uint64 // records that ever were in the queue
+}
+
+// item is a record that waits for its acknowledgement, and its frame in the log.
+type item struct {
+	record energy.Record
+	frame  []byte
+}
+
+// system is what a Meter needs of the machine below it.
+type system struct {
+	now         func() instant
+	busy        func() uint64          // processor time of this process in ns
+	residentKiB func() (uint64, error) // memory of this process
+	birth       instant                // of this process
+	disk        disk
+	powercap    string // root of the RAPL counters
+	locks       string // folder of the claims to counters of the host
+}
 
 // Open begins to meter. What an earlier incarnation of this process left in the
-// write-ahead log is sent too.
-func Open(o Options) (*Meter, error) { return nil, errors.ErrUnsupported }
+// write-ahead log is sent too. It is an error if another process uses the log,
+// or if the log is another run's. A Meter needs Linux: elsewhere the error is
+// errors.ErrUnsupported.
+func Open(o Options) (*Meter, error) {
+	if o.Interval == 0 {
+		o.Interval = time.Second
+	}
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("open meter: %w", err)
+	}
+	sys, err := realSystem(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open meter: %w", err)
+	}
+	m, err := open(o, sys)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open meter: %w", err), sys.disk.close())
+	}
+	return m, nil
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Run == "" || o.Process == "" || o.Incarnation == "" || o.Host == "":
+		return errors.New("run, process, incarnation or host is not named")
+	case o.Dir == "":
+		return errors.New("no folder for the write-ahead log")
+	case o.Send == nil:
+		return errors.New("nowhere to send readings")
+	case o.Interval < 0:
+		return fmt.Errorf("an interval of %s is negative", o.Interval)
+	}
+	return nil
+}
+
+func open(o Options, sys system) (*Meter, error) {
+	m := &Meter{
+		options: o, sys: sys, wal: wal{disk: sys.disk, broken: true},
+		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1),
+		timeline: newTimeline(sys.birth.boot, 0, energy.Preparation), looked: sys.birth.boot,
+		sampler: sampler{interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
+	}
+	if err := m.recover(); err != nil {
+		return nil, err
+	}
+	m.sampler.estimates = m.posts(
+		newProcessor(sys.busy, o.Energy.CPUWattsPerCore),
+		newMemory(sys.now, sys.residentKiB, o.Energy.RAMWattsPerGB))
+	for _, p := range m.posts(append(findRAPL(sys.powercap), o.Sources...)...) {
+		if p.desc.Scope == energy.Process {
+			m.sampler.estimates = append(m.sampler.estimates, p)
+			continue
+		}
+		p.claim = newClaim(sys.locks, o.BootID, p.desc.Meter, o.Run)
+		m.sampler.counters = append(m.sampler.counters, p)
+	}
+	m.sample(false)
+	return m, nil
+}
+
+// posts returns a post for every source that is there.
+func (m *Meter) posts(sources ...Source) (posts []*post) {
+	o := m.options
+	for _, s := range sources {
+		if s == nil {
+			continue
+		}
+		d := s.Describe()
+		posts = append(posts, &post{src: s, track: track{desc: d, source: energy.Source{
+			Run: o.Run, Worker: o.Process, Incarnation: o.Incarnation, Host: o.Host, BootID: o.BootID,
+			Meter: d.Meter, Kind: d.Kind,
+		}}})
+	}
+	return posts
+}
+
+// recover takes what an earlier incarnation left.
+func (m *Meter) recover() error {
+	b, alive, err := m.sys.disk.read(logFile)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", logFile, err)
+	}
+	log, whole := parse(b)
+	if whole < len(b) {
+		m.options.Log("meter: %s: the last %d of %d bytes are not whole and are dropped", logFile, len(b)-whole, len(b))
+	}
+	for _, l := range log {
+		switch s := l.Source(); {
+		case s.Run != m.options.Run:
+			return fmt.Errorf("%s holds readings of run %s, this is run %s", logFile, s.Run, m.options.Run)
+		case s.Incarnation == m.options.Incarnation:
+			return fmt.Errorf("%s holds readings of this incarnation, %s: every start needs another", logFile, s.Incarnation)
+		}
+	}
+	death := alive.Add(m.options.Interval).UnixNano()
+	for _, r := range replay(log, m.sys.now(), m.options.BootID, death) {
+		f, err := frame(r, false)
+		if err != nil {
+			return err
+		}
+		m.enqueue([]item{{r, f}})
+	}
+	return nil
+}
 
 // Phase says that from now on the energy is for phase p, in this generation and
-// step. It costs about two microseconds.
-func (m *Meter) Phase(p energy.Phase, generation, step uint64) {}
+// step. Until the first call it is for energy.Preparation. A phase that does not
+// exist is not taken. It costs two readings of a clock, about two microseconds.
+func (m *Meter) Phase(p energy.Phase, generation, step uint64) {
+	if !p.Valid() {
+		m.options.Log("meter: unknown phase %q", p)
+		return
+	}
+	m.mu.Lock()
+	m.timeline.change(m.sys.now().boot, m.sys.busy(), p, generation, step)
+	m.mu.Unlock()
+}
 
 // Totals returns the energy since the start of the process, in joules, and the
 // mean power between the last two looks, in watts.
-func (m *Meter) Totals() (joules, watts float64) { return 0, 0 }
-
-// Run looks at the meters once an interval and sends records until ctx ends;
-// then it looks a last time, stores that, and returns nil.
-func (m *Meter) Run(ctx context.Context) error { return nil }
-
-// Flush looks at the meters and returns once everything up to that look is
-// acknowledged. It may be called while Run runs and after it.
-func (m *Meter) Flush(ctx context.Context) error { return nil }
+func (m *Meter) Totals() (joules, watts float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.joules, m.watts
+}
 
 // Close looks a last time, stores what is unacknowledged for the next
-// incarnation, and gives up the counters. Run has returned before.
-func (m *Meter) Close() error { return nil }
+// incarnation, and gives up the counters. Run has returned before. A second call
+// does nothing.
+func (m *Meter) Close() error {
+	m.sampling.Lock()
+	defer m.sampling.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	at, slots := m.cut()
+	done := m.sampler.sample(at, slots, 0)
+	done = append(done, m.sampler.end(at)...)
+	items, _ := m.encode(done, nil)
+	err := m.wal.rewrite(frames(m.pending(), items, nil))
+	m.enqueue(items)
+	err = errors.Join(err, m.wal.close())
+	for _, p := range m.sampler.posts() {
+		err = errors.Join(err, p.src.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("close meter: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package meter
+
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// slack is how large the log may become beyond twice what it has to hold.
+const slack = 256 << 10
+
+// cut returns this moment and what has passed since the last one.
+func (m *Meter) cut() (instant, []slot) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.sys.now()
+	return at, m.timeline.cut(at.boot, m.sys.busy())
+}
+
+// sample looks at all meters, stores what they say and queues what is finished;
+// with `all`, every reading is.
+func (m *Meter) sample(all bool) {
+	m.sampling.Lock()
+	defer m.sampling.Unlock()
+	if m.closed {
+		return
+	}
+	at, slots := m.cut()
+	pending := m.pending()
+	every := time.Duration(0)
+	if !all {
+		every = spacing(m.options.Interval, time.Duration(at.boot-m.sys.birth.boot), len(pending))
+	}
+	done := m.sampler.sample(at, slots, every)
+	items, open := m.encode(done, m.sampler.open())
+	m.store(pending, items, open)
+	m.enqueue(items) // not sent before it is stored, if it can be
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.joules = m.sampler.joules()
+	if passed := at.boot - m.looked; passed > int64(m.options.Interval/2) {
+		m.watts = (m.joules - m.then) / (float64(passed) / 1e9)
+		m.looked, m.then = at.boot, m.joules
+	}
+}
+
+// encode gives records their frames.
+func (m *Meter) encode(done, open []energy.Record) (items []item, opens [][]byte) {
+	for _, r := range done {
+		f, err := frame(r, false)
+		if err != nil {
+			m.options.Log("meter: not stored, only sent: %v", err)
+		}
+		items = append(items, item{r, f})
+	}
+	for _, r := range open {
+		f, err := frame(r, true)
+		if err != nil {
+			m.options.Log("meter: not stored: %v", err)
+		}
+		opens = append(opens, f)
+	}
+	return items, opens
+}
+
+// store puts new frames into the log, or writes it anew where it has become too
+// long or broken. On failure everything is in memory and in the next attempt.
+func (m *Meter) store(pending, items []item, open [][]byte) {
+	var err error
+	switch live := m.pendingBytes(); {
+	case m.wal.broken || m.wal.size > slack+2*live:
+		err = m.wal.rewrite(frames(pending, items, open))
+	default:
+		err = m.wal.append(frames(nil, items, open))
+	}
+	if err != nil {
+		// The next incarnation shall know at least how long this one lived. That
+		// fails only with what has failed already.
+		_ = m.sys.disk.touch(logFile, time.Unix(0, m.sys.now().wall))
+	}
+	if failing := err != nil; failing != m.failing {
+		m.failing = failing
+		if failing {
+			m.options.Log("meter: readings are kept in memory only: %v", err)
+		} else {
+			m.options.Log("meter: readings are stored again")
+		}
+	}
+}
+
+func frames(pending, items []item, open [][]byte) (all [][]byte) {
+	for _, it := range pending {
+		all = append(all, it.frame)
+	}
+	for _, it := range items {
+		all = append(all, it.frame)
+	}
+	return append(all, open...)
+}
+
+// pending returns the records that are not acknowledged.
+func (m *Meter) pending() []item {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.queue[:len(m.queue):len(m.queue)]
+}
+
+func (m *Meter) pendingBytes() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes
+}
+
+func (m *Meter) enqueue(items []item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, it := range items {
+		m.queue = append(m.queue, it)
+		m.bytes += len(it.frame)
+		m.issued++
+	}
+	if len(m.queue) > 0 {
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// batch returns the oldest records, as many as fit a message, and how many were
+// acknowledged before them.
+func (m *Meter) batch() (records []energy.Record, before uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	size := 0
+	for _, it := range m.queue {
+		if size += len(it.frame); len(records) > 0 && (size > maxBatch || len(records) == maxRecords) {
+			break
+		}
+		records = append(records, it.record)
+	}
+	return records, m.issued - uint64(len(m.queue))
+}
+
+// acknowledge drops the n oldest records.
+func (m *Meter) acknowledge(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range n {
+		m.bytes -= len(m.queue[i].frame)
+	}
+	m.queue = append([]item(nil), m.queue[n:]...)
+}

@@ -1,0 +1,214 @@
+package meter
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+const (
+	patience = 5   // intervals for which reads may fail before that is a gap
+	maxParts = 512 // of a reading, after which it is finished whatever its age
+)
+
+// cover says who measures a kind of device for all processes of the run here.
+type cover int
+
+const (
+	nobody cover = iota
+	ours         // this process, with a counter
+	theirs       // another process of the run, with a counter
+)
+
+// claim is the right to a counter of the host, which one process has at a time.
+type claim interface {
+	// take reports whether this process has the right now, for its run.
+	take() bool
+	// theirs reports whether another process of the same run has it.
+	theirs() bool
+	release()
+}
+
+// post is a source with its track, and for a counter of the host the claim.
+type post struct {
+	src Source
+	track
+	claim claim // nil: the meter of a process
+	cover cover // an estimate: who covered it when it was last looked at
+	lost  bool  // the meter of a process: it stands because it cannot be read
+}
+
+// sampler looks at all meters of a process. It does no I/O but that of its
+// sources and claims, and has no clock.
+type sampler struct {
+	interval  time.Duration
+	birth     instant
+	counters  []*post // of the host
+	estimates []*post // of this process
+	candidate bool    // may own counters
+	sampled   bool
+	log       func(string, ...any)
+}
+
+// sample looks at everything once and returns the records that are finished.
+// With `every` 0 all readings are finished, else those that are that long.
+func (s *sampler) sample(at instant, slots []slot, every time.Duration) (done []energy.Record) {
+	covers := map[string]cover{}
+	for _, p := range s.counters {
+		done = append(done, s.counter(p, at, slots)...)
+		for _, kind := range p.desc.Covers {
+			if p.runs {
+				covers[kind] = max(covers[kind], ours)
+			} else if p.cover == theirs {
+				covers[kind] = theirs
+			}
+		}
+	}
+	for _, p := range s.estimates {
+		done = append(done, s.estimate(p, covers[p.desc.Kind], at, slots)...)
+	}
+	s.sampled = true
+	for _, p := range s.posts() {
+		if p.runs && (p.at.boot-p.open.boot >= int64(every) || len(p.parts) >= maxParts) {
+			done = append(done, p.finish()...)
+		}
+	}
+	return done
+}
+
+// counter tends a counter of the host: reads it, or tries to become its owner.
+func (s *sampler) counter(p *post, at instant, slots []slot) []energy.Record {
+	if p.runs {
+		done := s.read(p, at, slots)
+		if !p.runs {
+			p.claim.release()
+		}
+		return done
+	}
+	before := p.cover
+	p.cover = nobody
+	if s.candidate {
+		// Whoever holds a counter can read it.
+		if raw, err := p.src.Read(); err == nil && p.claim.take() {
+			reason := ""
+			if before == theirs {
+				reason = "the process that read this counter ended"
+			}
+			return p.begin(at, raw, reason)
+		}
+	}
+	if p.claim.theirs() {
+		p.cover = theirs
+		p.rest(at)
+	}
+	return nil
+}
+
+// estimate tends a meter of this process, which rests while a counter covers it.
+func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done []energy.Record) {
+	before := p.cover
+	p.cover = now
+	if !s.sampled && now != theirs && p.desc.ProcessorTime {
+		p.begin(s.birth, 0, "") // nobody else has measured what this process has used until here
+	}
+	switch {
+	case now == nobody && p.runs:
+		return s.read(p, at, slots)
+	case now == nobody:
+		raw, err := p.src.Read()
+		if err != nil {
+			return nil
+		}
+		reason := ""
+		switch {
+		case p.lost:
+			reason = "could not be read"
+		case before == theirs:
+			reason = "the process that read the counter of the host ended"
+		}
+		p.lost = false
+		return p.begin(at, raw, reason)
+	case p.runs && now == ours:
+		if done = s.read(p, at, slots); p.runs { // until the counter began
+			done = append(done, p.stop(at, "")...)
+		}
+	case p.runs:
+		done = p.stop(at, "another process began to read a counter of the host")
+	}
+	p.lost = false
+	p.rest(at)
+	return done
+}
+
+// read looks at a running meter. It stands afterwards if that has failed for too
+// long.
+func (s *sampler) read(p *post, at instant, slots []slot) []energy.Record {
+	raw, err := p.src.Read()
+	if err == nil {
+		done := p.look(at, raw, slots)
+		for _, r := range done {
+			if r.Gap != nil {
+				s.log("meter %s: %s: counting anew", p.desc.Meter, r.Gap.Reason)
+			}
+		}
+		return done
+	}
+	p.miss(slots)
+	if p.silence(at) <= patience*s.interval {
+		return nil
+	}
+	s.log("meter %s: nothing for %s: %v", p.desc.Meter, p.silence(at).Round(time.Millisecond), err)
+	p.lost = true
+	return p.stop(at, fmt.Sprintf("could not be read: %v", err))
+}
+
+// end finishes everything.
+func (s *sampler) end(at instant) (done []energy.Record) {
+	for _, p := range s.posts() {
+		switch {
+		case p.runs && p.at.boot < at.boot:
+			done = append(done, p.stop(at, "could not be read at the end")...)
+		case p.runs:
+			done = append(done, p.stop(at, "")...)
+		case p.lost && p.claim == nil && p.at.boot < at.boot:
+			done = append(done, p.gap(at, "could not be read until the end"))
+		}
+		if p.claim != nil {
+			p.claim.release()
+		}
+	}
+	return done
+}
+
+// open returns the readings that are not finished, each under the number that
+// it will have.
+func (s *sampler) open() (readings []energy.Record) {
+	for _, p := range s.posts() {
+		if p.runs {
+			readings = append(readings, energy.Record{Reading: p.reading()})
+		}
+	}
+	return readings
+}
+
+// joules returns what all meters have seen so far.
+func (s *sampler) joules() (sum float64) {
+	for _, p := range s.posts() {
+		sum += p.joules
+	}
+	return sum
+}
+
+func (s *sampler) posts() []*post {
+	return append(s.counters[:len(s.counters):len(s.counters)], s.estimates...)
+}
+
+// spacing returns how long a reading becomes: an interval at first, longer as
+// the process grows older, since a ledger of weeks need not know every second,
+// and twice as long with every 512 records that wait for the service.
+func spacing(interval, age time.Duration, backlog int) time.Duration {
+	every := min(max(age/600, interval), 30*interval)
+	every <<= min(backlog/512, 20)
+	return every - interval/2 // a look may come a little early
+}

@@ -1,0 +1,219 @@
+package meter
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// margin by which a device may exceed what it can draw, and the time by which a
+// counter may be updated late, before a difference is not believed.
+const (
+	margin   = 1.2
+	lateness = 100 * time.Millisecond
+)
+
+// track turns looks at one meter into records. It stands, or it runs and then
+// has an open reading from `open` to `at`. All methods but begin and rest need it to run.
+// Methods return the records that are finished, in order.
+type track struct {
+	desc   Description
+	source energy.Source // Seq is that of the last finished record
+	runs   bool
+
+	open     instant // where the open reading begins
+	at       instant // the last look that gave something
+	rawOpen  uint64
+	raw      uint64
+	wraps    uint64
+	anew     bool // rawOpen continues nothing
+	parts    []energy.Part
+	microJ   int64
+	waiting  []slot // since `at`
+	carry    uint64 // what the conversion left over
+	began    bool   // it has run before
+	joules   float64
+	lastStep uint64
+}
+
+// begin starts to count from raw. A reason says why nothing was measured since
+// the track stopped or was last told to rest; without one, nothing had to be.
+func (t *track) begin(at instant, raw uint64, reason string) (done []energy.Record) {
+	if reason != "" && t.at != (instant{}) && at.boot > t.at.boot {
+		done = append(done, t.gap(at, reason))
+	}
+	t.anew = t.began
+	t.runs, t.began = true, true
+	t.reset(at, raw)
+	return done
+}
+
+// rest says, while the track stands, that until now others have measured what it
+// would have.
+func (t *track) rest(at instant) { t.at = at }
+
+// look takes a value of the counter and the slots since the last look or miss,
+// at least one. A value that cannot be believed states a gap, and the next one counts from it.
+func (t *track) look(at instant, raw uint64, slots []slot) []energy.Record {
+	t.miss(slots)
+	delta, wraps, fault := t.difference(at, raw)
+	var uj int64
+	if fault == "" {
+		rest, ok := uint64(0), false
+		if uj, rest, ok = energy.Scale(delta, t.desc.Num, t.desc.Den, t.carry); ok {
+			_, ok = energy.Add(t.microJ, uj)
+		}
+		if !ok {
+			fault = fmt.Sprintf("counter went from %d to %d, which overflows", t.raw, raw)
+		} else {
+			t.carry = rest
+		}
+	}
+	if fault != "" {
+		done := t.stop(at, fault)
+		t.begin(at, raw, "")
+		return done
+	}
+	t.book(uj)
+	t.at, t.raw, t.wraps = at, raw, t.wraps+wraps
+	return nil
+}
+
+// miss takes the slots of a look that gave nothing: they wait for the next one.
+func (t *track) miss(slots []slot) {
+	for _, s := range slots {
+		t.waiting = add(t.waiting, s)
+	}
+}
+
+// silence returns for how long no look has given anything.
+func (t *track) silence(at instant) time.Duration { return time.Duration(at.boot - t.at.boot) }
+
+// finish ends the open reading and opens the next, which continues it.
+func (t *track) finish() []energy.Record {
+	if t.at.boot == t.open.boot && t.microJ == 0 {
+		return nil
+	}
+	r := t.reading()
+	waiting := t.waiting // what is not measured yet belongs to the next reading
+	t.reset(t.at, t.raw)
+	t.source.Seq, t.anew, t.waiting = r.Seq, false, waiting
+	return []energy.Record{{Reading: r}}
+}
+
+// stop finishes the open reading and stops counting. A reason says why the time
+// since the last look is not measured.
+func (t *track) stop(at instant, reason string) []energy.Record {
+	done := t.finish()
+	if reason != "" && at.boot > t.at.boot {
+		done = append(done, t.gap(at, reason))
+	}
+	t.runs, t.at, t.waiting = false, at, nil
+	return done
+}
+
+// reading returns the open reading as it stands, under the number that it will
+// have.
+func (t *track) reading() *energy.Reading {
+	r := &energy.Reading{
+		Source: t.source, Method: t.desc.Method, Scope: t.desc.Scope,
+		Span: span(t.open, t.at), Unit: t.desc.Unit,
+		RawStart: t.rawOpen, RawEnd: t.raw, Range: t.desc.Range, Wraps: t.wraps,
+		Num: t.desc.Num, Den: t.desc.Den, MicroJ: t.microJ, Parts: slices.Clone(t.parts),
+	}
+	r.Seq = t.source.Seq + 1
+	if len(t.parts) > 1 && !t.desc.ProcessorTime {
+		r.Quality = append(r.Quality, energy.QualityApportioned)
+	}
+	if t.anew {
+		r.Quality = append(r.Quality, energy.QualityBaseline)
+	}
+	if t.wraps > 0 {
+		r.Quality = append(r.Quality, energy.QualityWrapped)
+	}
+	return r
+}
+
+// gap states that nothing was measured from the last look until a moment.
+func (t *track) gap(until instant, reason string) energy.Record {
+	first, last := t.lastStep, t.lastStep
+	for i, s := range t.waiting {
+		if i == 0 {
+			first, last = s.first, s.last
+		}
+		first, last = min(first, s.first), max(last, s.last)
+	}
+	t.lastStep = last
+	t.source.Seq++
+	return energy.Record{Gap: &energy.Gap{
+		Source: t.source, Span: span(t.at, until), FirstStep: first, LastStep: last, Reason: reason,
+	}}
+}
+
+func (t *track) reset(at instant, raw uint64) {
+	t.open, t.at, t.rawOpen, t.raw = at, at, raw, raw
+	t.wraps, t.microJ, t.parts, t.waiting = 0, 0, nil, nil
+}
+
+// difference returns how far the counter went since the last look and how often
+// it wrapped, or why that cannot be known.
+func (t *track) difference(at instant, raw uint64) (delta, wraps uint64, fault string) {
+	d, elapsed := t.desc, t.silence(at)
+	microJ := float64(d.Num) / float64(d.Den) // of one raw unit
+	if d.Range > 0 && d.MaxWatts > 0 && elapsed.Seconds()*d.MaxWatts*1e6 > float64(d.Range)*microJ/2 {
+		return 0, 0, fmt.Sprintf("not read for %s, in which it may have wrapped unseen", elapsed.Round(time.Second))
+	}
+	if raw < t.raw {
+		wraps = 1
+	}
+	delta, ok := energy.RawDelta(t.raw, raw, d.Range, wraps)
+	if !ok {
+		return 0, 0, fmt.Sprintf("counter fell from %d to %d", t.raw, raw)
+	}
+	if limit := d.MaxWatts * margin * (elapsed + lateness).Seconds() * 1e6; limit > 0 && float64(delta)*microJ > limit {
+		return 0, 0, fmt.Sprintf("counter went from %d to %d in %s, more than the device can draw", t.raw, raw, elapsed.Round(time.Millisecond))
+	}
+	return delta, wraps, ""
+}
+
+// book divides the energy of one look among the slots that waited for it and
+// adds that to the parts of the open reading.
+func (t *track) book(uj int64) {
+	t.microJ += uj
+	t.joules += energy.Joules(uj)
+	weights := make([]uint64, len(t.waiting))
+	for i, s := range t.waiting {
+		if weights[i] = s.nanos; t.desc.ProcessorTime {
+			weights[i] = s.busy
+		}
+	}
+	shares := energy.Split(nil, uj, weights)
+	for i, s := range t.waiting {
+		t.lastStep = s.last
+		t.merge(energy.Part{
+			Phase: s.phase, Generation: s.generation, FirstStep: s.first, LastStep: s.last,
+			MicroJ: shares[i], Nanos: int64(s.nanos),
+		})
+	}
+	t.waiting = nil
+}
+
+func (t *track) merge(p energy.Part) {
+	for i := len(t.parts) - 1; i >= 0; i-- {
+		if q := &t.parts[i]; q.Phase == p.Phase && q.Generation == p.Generation {
+			q.FirstStep, q.LastStep = min(q.FirstStep, p.FirstStep), max(q.LastStep, p.LastStep)
+			q.MicroJ += p.MicroJ
+			q.Nanos += p.Nanos
+			return
+		}
+	}
+	if p.MicroJ > 0 || p.Nanos > 0 {
+		t.parts = append(t.parts, p)
+	}
+}
+
+func span(from, to instant) energy.Span {
+	return energy.Span{Start: from.boot, End: to.boot, WallStart: from.wall, WallEnd: to.wall}
+}
