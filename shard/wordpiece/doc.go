@@ -5,9 +5,8 @@
 //   - Encode gives the ids that Hugging Face's fast BertTokenizer gives without
 //     special tokens, for any bytes: where Google's tokenizer differs from
 //     theirs, theirs is followed. Bytes that are not UTF-8 count as U+FFFD;
-//   - a Tokenizer never changes and may be used from many goroutines; Encode
-//     allocates nothing but room in its result, unless a stretch of text beyond
-//     ASCII without white space is very long;
+//   - a Tokenizer never changes and may be used from many goroutines. Encode takes
+//     time in proportion to the text, and allocates nothing but room in its result;
 //   - Train gives the same vocabulary for the same text in the same order;
 //   - what Files writes, Load reads, and transformers' AutoTokenizer with it.
 //

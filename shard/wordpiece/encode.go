@@ -53,14 +53,32 @@ func (t *Tokenizer) encodeRest(dst []int32, text string, begin int) (int, []int3
 		}
 		end++
 	}
-	var buffer [512]byte
-	words := t.norm.appendWords(buffer[:0], text[begin:end])
+	w := t.writer()
+	w.write(text[begin:end])
+	words := w.words
 	for i := 0; i < len(words); {
 		n := wordLen(words[i:])
 		dst = t.encodeWord(dst, words[i:i+n])
 		i += n + 1
 	}
+	if cap(w.words) <= maxKept {
+		t.writers.Put(w)
+	}
 	return end, dst
+}
+
+// maxKept is the size in bytes beyond which a writer is not used again, so that
+// one long stretch does not hold its memory for good.
+const maxKept = 64 << 10
+
+// writer returns a writer with no words, to be put back into writers.
+func (t *Tokenizer) writer() *wordWriter {
+	w, ok := t.writers.Get().(*wordWriter)
+	if !ok {
+		w = &wordWriter{n: t.norm}
+	}
+	w.words = w.words[:0]
+	return w
 }
 
 // wordLen returns the length of the word that words begins with; a space follows.

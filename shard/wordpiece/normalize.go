@@ -41,7 +41,7 @@ const (
 	space                      // between words
 	single                     // a word by itself
 	drop                       // nothing
-	several                    // several characters, or a mark that moves: see appendWhole
+	several                    // several characters, or a mark that may move
 	kinds   class = 0xff << 24
 )
 
@@ -146,34 +146,4 @@ func isIdeograph(c rune) bool {
 		c >= 0x20000 && c <= 0x2A6DF || c >= 0x2A700 && c <= 0x2B73F ||
 		c >= 0x2B740 && c <= 0x2B81F || c >= 0x2B920 && c <= 0x2CEAF ||
 		c >= 0xF900 && c <= 0xFAFF || c >= 0x2F800 && c <= 0x2FA1F
-}
-
-// appendWords appends the words of s, each followed by one space; words hold no
-// spaces. It reports words of s as if nothing stood around it: s is cut from a
-// text beside ASCII white space or punctuation.
-func (n *normalizer) appendWords(dst []byte, s string) []byte {
-	begin := len(dst)
-	open := false
-	for _, c := range s {
-		k := n.class(c)
-		switch k.kind() {
-		case letter:
-			dst = utf8.AppendRune(dst, k.char())
-			open = true
-		case space, single:
-			if open {
-				dst = append(dst, ' ')
-				open = false
-			}
-			if k.kind() == single {
-				dst = append(utf8.AppendRune(dst, k.char()), ' ')
-			}
-		case several:
-			return n.appendWhole(dst[:begin], s)
-		}
-	}
-	if open {
-		dst = append(dst, ' ')
-	}
-	return dst
 }

@@ -27,6 +27,8 @@ func (t *Tokenizer) EncodeOffsets(dst []int32, text string) (ids []int32, offset
 // encodeOffsets does it for a text that begins at base and names no special token.
 func (t *Tokenizer) encodeOffsets(dst []int32, offsets []Offset, text string, base int) ([]int32, []Offset) {
 	w := wordWriter{n: t.norm, trace: true}
+	w.words = make([]byte, 0, len(text)+len(text)/2)
+	w.sources = make([]source, 0, cap(w.words))
 	w.write(text)
 	for i := 0; i < len(w.words); {
 		n := wordLen(w.words[i:])

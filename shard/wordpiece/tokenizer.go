@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -39,6 +40,9 @@ type Tokenizer struct {
 	single [utf8.RuneSelf]int32
 
 	pad, unk, cls, sep, mask int32
+
+	// writers holds *wordWriter to use again; it is all that ever changes.
+	writers sync.Pool
 }
 
 // New makes a tokenizer of a vocabulary in the order of its ids. With lowercase

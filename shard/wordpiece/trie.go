@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // trie finds the longest piece at a place in one pass over the bytes. It is a
@@ -25,10 +26,14 @@ const (
 	noParent  = ^uint32(0)
 )
 
-// newTrie puts in every token by its index; tokens are distinct.
+// newTrie puts in every token by its index; tokens are distinct. Those that are
+// longer than a word can be are left out: they never match.
 func newTrie(vocab []string) *trie {
 	var begins, continues []trieKey
 	for i, token := range vocab {
+		if len(token) > len(continuation)+maxWordChars*utf8.UTFMax {
+			continue
+		}
 		if rest, ok := strings.CutPrefix(token, continuation); ok && rest != "" {
 			continues = append(continues, trieKey{rest, int32(i)})
 		} else {

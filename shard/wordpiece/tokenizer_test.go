@@ -1,0 +1,136 @@
+package wordpiece
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestTokenizer(t *testing.T) {
+	vocab := []string{"a", "[MASK]", "[SEP]", "##a", "[CLS]", "[UNK]", "[PAD]"}
+	tok, err := New(vocab, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := []int32{tok.PAD(), tok.UNK(), tok.CLS(), tok.SEP(), tok.MASK()}; !slices.Equal(got, []int32{6, 5, 4, 2, 1}) {
+		t.Errorf("special ids are %v", got)
+	}
+	if id, ok := tok.ID("##a"); id != 3 || !ok {
+		t.Errorf("##a is %d, %v", id, ok)
+	}
+	if id, ok := tok.ID("b"); ok {
+		t.Errorf("b is %d", id)
+	}
+	vocab[0] = "changed"
+	tok.Vocab()[3] = "changed"
+	if got := tok.Encode([]int32{9}, "AA Á b"); !slices.Equal(got, []int32{9, 0, 3, 0, 5}) {
+		t.Errorf("got %v", got)
+	}
+	if got := tok.Decode([]int32{3, 0, 3, -1, 7, 1}); got != "##a aa [MASK]" {
+		t.Errorf("decoded %q", got)
+	}
+}
+
+func TestEncodePair(t *testing.T) {
+	tok, err := New(append(specialTokens(), "a", "b"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		a, b     string
+		length   int
+		want     string
+		segments string
+	}{
+		{"a a", "b b b", 0, "[CLS] a a [SEP] b b b [SEP]", "00001111"},
+		{"a a", "b b b", 7, "[CLS] a a [SEP] b b [SEP]", "0000111"},
+		{"a a a", "b b b", 6, "[CLS] a [SEP] b b [SEP]", "000111"},
+		{"a a a a", "b", 6, "[CLS] a a [SEP] b [SEP]", "000011"},
+		{"a [MASK]", "", 0, "[CLS] a [MASK] [SEP]", "0000"},
+		{"a a a", "", 4, "[CLS] a a [SEP]", "0000"},
+		{"a", "b", 2, "[CLS] [SEP] [SEP]", "001"},
+	} {
+		ids, segments := tok.EncodePair(c.a, c.b, c.length)
+		var s strings.Builder
+		for _, segment := range segments {
+			fmt.Fprint(&s, segment)
+		}
+		if got := tokens(tok, ids); got != c.want || s.String() != c.segments {
+			t.Errorf("EncodePair(%q, %q, %d): got %s, %s, want %s, %s", c.a, c.b, c.length, got, &s, c.want, c.segments)
+		}
+	}
+}
+
+func TestEncodeConcurrently(t *testing.T) {
+	_, tok := loadGolden(t, "uncased")
+	lines := testLines(t)
+	want := tok.Encode(nil, strings.Join(lines, "\n"))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 3 {
+				if got := tok.Encode(nil, strings.Join(lines, "\n")); !slices.Equal(got, want) {
+					t.Error("ids differ between goroutines")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestEncodeAllocatesNothing(t *testing.T) {
+	_, tok := loadGolden(t, "uncased")
+	text := testLines(t)[1]
+	dst := make([]int32, 0, 1000)
+	if n := testing.AllocsPerRun(10, func() { dst = tok.Encode(dst[:0], text) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestTrie has many pieces that share beginnings, and compares with a map.
+func TestTrie(t *testing.T) {
+	draw := rand.New(rand.NewPCG(5, 6))
+	word := func() string {
+		var b strings.Builder
+		for range 1 + draw.IntN(6) {
+			b.WriteString([]string{"a", "b", "c", "é", "中", "\x00", "ÿ", "#"}[draw.IntN(8)])
+		}
+		return b.String()
+	}
+	ids := map[string]int32{}
+	var vocab []string
+	for range 20000 {
+		token := word()
+		if draw.IntN(2) == 0 {
+			token = continuation + token
+		}
+		if _, ok := ids[token]; !ok {
+			ids[token] = int32(len(vocab))
+			vocab = append(vocab, token)
+		}
+	}
+	trie := newTrie(vocab)
+	for range 20000 {
+		w := word() + word()
+		for root, prefix := range []string{wordRoot: "", pieceRoot: continuation} {
+			id, n := trie.longest(uint32(root), []byte(w))
+			want, end := int32(0), len(w)
+			for ; end > 0; end-- {
+				token := prefix + w[:end]
+				if prefix == "" && len(token) > len(continuation) && strings.HasPrefix(token, continuation) {
+					continue // a piece that continues a word does not begin one
+				}
+				if i, ok := ids[token]; ok {
+					want = i
+					break
+				}
+			}
+			if id != want || n != end {
+				t.Fatalf("%q: longest is %d of %d bytes, want %d of %d", prefix+w, id, n, want, end)
+			}
+		}
+	}
+}
