@@ -198,7 +198,7 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 		pieces = pieces[:len(pieces)-1]
 		return p, true
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	for _, source := range sources {
 		group.Go(func() error {
 			for {

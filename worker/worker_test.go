@@ -1,0 +1,340 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/memstore"
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard/sampler"
+)
+
+// pureTrainer has gradients that depend on the weights, the batch and the seed,
+// and that differ in every element.
+type pureTrainer struct {
+	weights, gradient []float32
+	rest              time.Duration // how long a micro-batch takes
+}
+
+func newPureTrainer(l model.Layout) *pureTrainer {
+	t := &pureTrainer{weights: make([]float32, l.Total), gradient: make([]float32, l.Total)}
+	for i := range t.weights {
+		t.weights[i] = float32(i%13) * 0.01
+	}
+	return t
+}
+
+func (t *pureTrainer) Weights() []float32    { return t.weights }
+func (t *pureTrainer) Gradient() []float32   { return t.gradient }
+func (t *pureTrainer) WeightsChanged() error { return nil }
+
+func (t *pureTrainer) Compute(b sampler.Batch, seed uint64) (replica.Measured, error) {
+	time.Sleep(t.rest)
+	src := rng.New(seed, uint64(b.IDs[0]))
+	for i := range t.gradient {
+		t.gradient[i] = float32(src.Float64()-0.5) + 0.1*t.weights[i]
+	}
+	return replica.Measured{MLMLoss: 2, NSPLoss: 0.5, MLMCount: 3, NSPCount: 1, Tokens: 8}, nil
+}
+
+type noMeter struct{}
+
+func (noMeter) Phase(energy.Phase, uint64, uint64) {}
+func (noMeter) Totals() (float64, float64)         { return 0, 0 }
+
+// cluster is the rest of the world: NATS, a store, a coordinator that writes
+// plans when the test says so, and a checkpoint service that stores nothing but
+// which steps are complete.
+type cluster struct {
+	t      *testing.T
+	nats   *embedded.NATS
+	store  *memstore.Store
+	lead   membership.Leadership
+	spec   runspec.Spec
+	layout model.Layout
+	conn   *nats.Conn
+
+	mu     sync.Mutex
+	got    map[uint64]map[string]int // elements, by step and part
+	stored uint64
+	digest map[uint64]string
+	beats  map[string]wire.Beat
+}
+
+func newCluster(t *testing.T, steps uint64) *cluster {
+	t.Helper()
+	spec, _, err := runspec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", steps, runspec.PrecisionF32, 1
+	spec.Batch.MicroBatches = 6
+	spec.FailureTimeout = 500 * time.Millisecond
+	c := &cluster{
+		t: t, store: memstore.New().Connect(), spec: spec, got: map[uint64]map[string]int{}, digest: map[uint64]string{}, beats: map[string]wire.Beat{},
+		layout: model.NewLayout(model.Config{VocabSize: 40, HiddenSize: 8, Layers: 1, Heads: 2, IntermediateSize: 16, MaxPositions: 8, TypeVocabSize: 2}),
+	}
+	if c.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.nats.Close)
+	c.conn = c.dial()
+	if c.lead, err = c.store.Campaign(t.Context(), "test", time.Second); err != nil {
+		t.Fatal(err)
+	}
+	s := wire.SubjectsOf("test")
+	for subject, h := range map[string]nats.MsgHandler{
+		s.SnapshotInfo(wire.RoleCheckpoint): c.info, s.Slice(): c.slice, s.Beats(): c.beat,
+	} {
+		if _, err := c.conn.Subscribe(subject, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func (c *cluster) dial() *nats.Conn {
+	conn, err := nats.Connect(c.nats.URL(), nats.Token("s"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(conn.Close)
+	return conn
+}
+
+func (c *cluster) info(m *nats.Msg) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	result, _ := json.Marshal(wire.SnapshotInfo{Found: c.stored > 0, Step: c.stored})
+	b, _ := wire.Encode(wire.Reply{Result: result})
+	m.Respond(b)
+}
+
+func (c *cluster) slice(m *nats.Msg) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var h wire.SliceHeader
+	if err := json.Unmarshal([]byte(m.Header.Get(wire.HeaderSlice)), &h); err != nil {
+		c.t.Error(err)
+	}
+	if c.got[h.Step] == nil {
+		c.got[h.Step] = map[string]int{}
+	}
+	c.got[h.Step][h.Part] += h.Count
+	if h.Digest != "" {
+		c.digest[h.Step] = h.Digest
+	}
+	g := c.got[h.Step]
+	if h.Final && g[wire.PartWeights] >= c.layout.Total && g[wire.PartMoment1] >= c.layout.Total && g[wire.PartMoment2] >= c.layout.Total {
+		c.stored = h.Step
+	}
+	b, _ := wire.Encode(wire.Reply{})
+	m.Respond(b)
+}
+
+func (c *cluster) beat(m *nats.Msg) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b wire.Beat
+	if err := json.Unmarshal(m.Data, &b); err != nil {
+		c.t.Error(err)
+	}
+	c.beats[b.ID] = b
+}
+
+// running is a worker in the background.
+type running struct {
+	id     string
+	cancel context.CancelFunc
+	drain  chan struct{}
+	ended  chan error
+}
+
+func (c *cluster) start(id string) *running {
+	ctx, cancel := context.WithCancel(c.t.Context())
+	r := &running{id: id, cancel: cancel, drain: make(chan struct{}), ended: make(chan error, 1)}
+	box, err := natslink.Open(natslink.Options{Secret: "s"})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	trainer := newPureTrainer(c.layout)
+	trainer.rest = 2 * time.Millisecond
+	cfg := Config{
+		Registration: wire.Registration{ID: id}, Spec: c.spec, Layout: c.layout, Trainer: trainer,
+		Batch: func(step uint64, index int) (sampler.Batch, error) {
+			return sampler.Batch{IDs: []int64{int64(step)*100 + int64(index)}}, nil
+		},
+		Store: c.store, NATS: c.dial(), Links: Mailboxes{"test", box}, Meter: noMeter{}, Cores: 1,
+		Log: zaptest.NewLogger(c.t, zaptest.Level(zap.WarnLevel)).Named(id), Drain: r.drain,
+	}
+	go func() {
+		err := Run(ctx, cfg)
+		box.Close()
+		r.ended <- err
+	}()
+	c.t.Cleanup(cancel)
+	return r
+}
+
+// plan waits until the workers are registered and makes them the members.
+func (c *cluster) plan(generation uint64, ids ...string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	defer cancel()
+	regs, err := c.store.WatchWorkers(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for all := range regs {
+		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Reason: "test"}
+		for _, id := range ids {
+			for _, r := range all {
+				if r.ID == id {
+					p.Members = append(p.Members, wire.Member{ID: id, Incarnation: r.Incarnation, Mailbox: r.Mailbox})
+				}
+			}
+		}
+		if len(p.Members) < len(ids) {
+			continue
+		}
+		for i := range p.MicroBatches {
+			p.Members[i%len(ids)].Share++
+		}
+		if err := c.lead.PutPlan(ctx, p); err != nil {
+			c.t.Fatal(err)
+		}
+		return
+	}
+	c.t.Fatal("the workers did not register")
+}
+
+// until waits for a heartbeat of a worker.
+func (c *cluster) until(id string, ok func(wire.Beat) bool) {
+	c.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		b := c.beats[id]
+		c.mu.Unlock()
+		if ok(b) {
+			return
+		}
+	}
+	c.t.Fatalf("%s: the heartbeat that was waited for did not come", id)
+}
+
+// reached waits until a worker says that it applied a step.
+func (c *cluster) reached(id string, step uint64) {
+	c.t.Helper()
+	c.until(id, func(b wire.Beat) bool { return b.Step >= step })
+}
+
+func (r *running) end(t *testing.T, want error) {
+	t.Helper()
+	select {
+	case err := <-r.ended:
+		if !errors.Is(err, want) {
+			t.Fatalf("%s ended with %v, not %v", r.id, err, want)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s does not end", r.id)
+	}
+}
+
+func (c *cluster) final() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stored != c.spec.Steps || c.digest[c.stored] == "" {
+		c.t.Fatalf("stored step %d of %d, digest %q", c.stored, c.spec.Steps, c.digest[c.stored])
+	}
+	return c.digest[c.stored]
+}
+
+// calm is the digest of an undisturbed run of one worker.
+func calm(t *testing.T, steps uint64) string {
+	c := newCluster(t, steps)
+	w := c.start("a")
+	c.plan(1, "a")
+	w.end(t, nil)
+	return c.final()
+}
+
+func TestAnyNumberOfWorkersGivesTheSameState(t *testing.T) {
+	want := calm(t, 12)
+	for _, n := range []int{2, 3, 5} {
+		c := newCluster(t, 12)
+		var all []*running
+		var ids []string
+		for i := range n {
+			ids = append(ids, fmt.Sprintf("w%d", i))
+			all = append(all, c.start(ids[i]))
+		}
+		c.plan(1, ids...)
+		for _, w := range all {
+			w.end(t, nil)
+		}
+		if got := c.final(); got != want {
+			t.Errorf("%d workers end with %s, one with %s", n, got, want)
+		}
+	}
+}
+
+func TestWorkersComeGoAndDie(t *testing.T) {
+	const steps = 60
+	want := calm(t, steps)
+	c := newCluster(t, steps)
+	a, b := c.start("a"), c.start("b")
+	c.plan(1, "a", "b")
+	c.reached("a", 8)
+	b.cancel() // as if killed: its connections close in the middle of a step
+	<-b.ended
+	c.plan(2, "a")
+	c.reached("a", 14)
+	d, e := c.start("d"), c.start("e")
+	c.plan(3, "a", "d", "e")
+	c.reached("e", 22)
+	close(a.drain)
+	c.until("d", func(b wire.Beat) bool { return b.State == "holding" })
+	c.plan(4, "d", "e")
+	a.end(t, ErrDrained)
+	c.reached("e", 30)
+	c.plan(5, "e") // d is thrown out though it lives: it comes back
+	c.reached("e", 34)
+	c.plan(6, "d", "e")
+	d.end(t, nil)
+	e.end(t, nil)
+	if got := c.final(); got != want {
+		t.Errorf("ends with %s, undisturbed with %s", got, want)
+	}
+}
+
+func TestAStopIsAgreedOn(t *testing.T) {
+	c := newCluster(t, 100000)
+	a, b := c.start("a"), c.start("b")
+	c.plan(1, "a", "b")
+	c.reached("b", 3)
+	if err := c.lead.PutIntent(t.Context(), wire.Intent{Stop: true}); err != nil {
+		t.Fatal(err)
+	}
+	a.end(t, nil)
+	b.end(t, nil)
+	if c.stored < 3 {
+		t.Errorf("stored step %d", c.stored)
+	}
+}
