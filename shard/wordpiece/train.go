@@ -27,8 +27,8 @@ const (
 	// maxAlphabet is the number of characters, the most frequent ones, that
 	// become pieces by themselves.
 	maxAlphabet = 1000
-	// maxWords is the number of distinct words that are held; see wordCounts.
-	maxWords = 1 << 20
+	// maxWords is the number of distinct words that are held; see countWords.
+	maxWords = 1 << 19
 )
 
 // Train returns the vocabulary of a text, for New: [PAD], [UNK], [CLS], [SEP] and
@@ -43,9 +43,10 @@ const (
 // words is an error.
 //
 // Three things keep memory bounded, whatever the text: words over 100 characters,
-// which are [UNK] anyway, do not count; of more than a million distinct words the
-// rarest are forgotten; and the alphabet is at most 1,000 characters, or what a
-// smaller VocabSize has room for. That makes about 300 MB at the very most.
+// which are [UNK] anyway, do not count; of more than half a million distinct words
+// the rarest are forgotten; and the alphabet is at most 1,000 characters, or what a
+// smaller VocabSize has room for. Half a million words of ten letters each take
+// about 300 MB; English text has a fifth of that.
 //
 // An error of the text ends the training and is returned as it is.
 func Train(ctx context.Context, text iter.Seq2[string, error], opts TrainOptions) ([]string, error) {
