@@ -46,7 +46,7 @@ const (
 // which are [UNK] anyway, do not count; of more than half a million distinct words
 // the rarest are forgotten; and the alphabet is at most 1,000 characters, or what a
 // smaller VocabSize has room for. Half a million words of ten letters each take
-// about 300 MB; English text has a fifth of that.
+// about 300 MB.
 //
 // An error of the text ends the training and is returned as it is.
 func Train(ctx context.Context, text iter.Seq2[string, error], opts TrainOptions) ([]string, error) {
