@@ -72,6 +72,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestAnOutageLosesNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	store := etcdstore.New(s.dial(t), "r", zaptest.NewLogger(t))
 	seen, err := store.WatchWorkers(t.Context())
@@ -104,6 +105,7 @@ func TestAnOutageLosesNothing(t *testing.T) {
 }
 
 func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	client := s.dial(t)
 	store := etcdstore.New(client, "r", zaptest.NewLogger(t))
@@ -151,6 +153,7 @@ func expire(t *testing.T, c *clientv3.Client) {
 }
 
 func TestAWatchSurvivesCompaction(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	client := s.dial(t)
 	store := etcdstore.New(client, "r", zaptest.NewLogger(t))
