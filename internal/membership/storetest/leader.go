@@ -103,7 +103,7 @@ func election(t *testing.T, connect Connect) {
 		t.Errorf("campaign against a leader: %v", err)
 	}
 	check(t, first.PutPlan(within(t), plan(1)))
-	time.Sleep(2 * TTL)
+	time.Sleep(TTL + TTL/2)
 	if len(elected) > 0 || isClosed(first.Lost()) {
 		t.Fatal("a live leader was replaced")
 	}

@@ -63,7 +63,7 @@ func killed(t *testing.T, connect Connect) {
 func stays(t *testing.T, connect Connect) {
 	s, _ := connect()
 	l := register(t, s, "a", "1")
-	time.Sleep(3 * TTL)
+	time.Sleep(TTL + TTL/2)
 	seen, err := s.WatchWorkers(t.Context())
 	check(t, err)
 	awaitIDs(t, seen, "a/1")
