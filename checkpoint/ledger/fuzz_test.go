@@ -103,7 +103,7 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	mustAppend(f, l, everyType()...)
+	mustAppend(f, l, reading("w0", "cpu", 1, 5), remark("k", "x"))
 	entries, head, key := d.read(inLog(entriesFile)), d.read(inLog(headFile)), d.read(inLog(keyFile))
 	f.Add(entries, head, key)
 	f.Add(append(bytes.Clone(entries), "{"...), head, key)

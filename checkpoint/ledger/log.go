@@ -109,11 +109,9 @@ func (l *Log) create(o Options) error {
 			return faultOf(l.dir, headFile, -1, "the file is missing, but there are entries")
 		}
 	}
+	// This syncs the folder, so that no head can outlive the entries file.
 	signer, public, err := ensureKeys(l.disk, l.dir, o.KeyPath, o.Run, true)
 	if err != nil {
-		return err
-	}
-	if err := l.disk.SyncDir(l.dir); err != nil { // the head must not outlive the entries file
 		return err
 	}
 	l.signer, l.cut = signer, true

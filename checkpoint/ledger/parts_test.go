@@ -1,11 +1,13 @@
 package ledger
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -110,5 +112,38 @@ func TestHead(t *testing.T) {
 	got, err := parseHead(want.Note, v)
 	if err != nil || got.Size != 17 || got.Root != want.Root || string(got.Note) != string(want.Note) {
 		t.Errorf("read %+v (%v), wrote %+v", got, err, want)
+	}
+}
+
+// TestSpellings has what decodes to the same but is not what was written.
+func TestSpellings(t *testing.T) {
+	seed := make([]byte, ed25519.SeedSize)
+	public, ok := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+	if !ok {
+		t.Fatal("not an Ed25519 key")
+	}
+	good, err := note.NewEd25519VerifierKey(origin(testRun), public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := parseVerifier([]byte(good + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{good, good + "\n\n", good[:len(good)-5] + "\r" + good[len(good)-5:] + "\n", " " + good + "\n", "\n"} {
+		if _, _, err := parseVerifier([]byte(bad)); err == nil {
+			t.Errorf("key %q is accepted", bad)
+		}
+	}
+
+	hash := emptyRoot.String()
+	if h, err := parseHash(hash); err != nil || h != emptyRoot {
+		t.Fatal(h, err)
+	}
+	// The last digit has two bits that the hash does not: V may be W, X or, the
+	// one that is written, U.
+	for _, bad := range []string{"", hash[:43], hash[:42] + "V=", hash[:20] + "\n" + hash[20:], hash + "\n"} {
+		if _, err := parseHash(bad); err == nil {
+			t.Errorf("hash %q is accepted", bad)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -347,5 +348,37 @@ func TestMissingFiles(t *testing.T) {
 	}
 	if _, err := Verify(t.TempDir()); err == nil {
 		t.Error("an empty folder verifies")
+	}
+}
+
+// whenOpened does something before a file is opened for reading.
+type whenOpened struct {
+	*memDisk
+	name string
+	do   func()
+}
+
+func (d whenOpened) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
+	if name == d.name && flag == os.O_RDONLY {
+		d.do()
+	}
+	return d.memDisk.OpenFile(name, flag, perm)
+}
+
+// TestHeadMovesOn appends between the moment that Verify reads the head and that
+// at which it reads the entries: what stands behind the head is then no remainder.
+func TestHeadMovesOn(t *testing.T) {
+	d, h := memLog(t, reading("w0", "cpu", 1, 5))
+	l, err := open(d, memOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	moving := whenOpened{d, inLog(entriesFile), func() { mustAppend(t, l, reading("w0", "cpu", 2, 5)) }}
+	a, err := verify(moving, "/run/ledger", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Entries != h.Size || a.Total != 5 || a.Behind != 0 {
+		t.Errorf("%d entries, %d µJ, %d behind the head; want %d, 5 and none", a.Entries, a.Total, a.Behind, h.Size)
 	}
 }
