@@ -41,13 +41,13 @@ type wal struct {
 }
 
 // rewrite replaces the log, atomically and durably.
-func (w *wal) rewrite(frames [][]byte) error {
+func (w *wal) rewrite(log []byte) error {
 	w.broken = true
 	f, err := w.disk.create(logFile + ".new")
 	if err != nil {
 		return err
 	}
-	size, err := writeAll(f, frames)
+	size, err := write(f, log)
 	if err == nil {
 		err = w.disk.rename(logFile+".new", logFile)
 	}
@@ -62,9 +62,9 @@ func (w *wal) rewrite(frames [][]byte) error {
 	return nil
 }
 
-// append adds frames, durably. An unbroken log only.
-func (w *wal) append(frames [][]byte) error {
-	n, err := writeAll(w.file, frames)
+// append adds a frame, durably. An unbroken log only.
+func (w *wal) append(frame []byte) error {
+	n, err := write(w.file, frame)
 	w.size += n
 	w.broken = err != nil
 	return err
@@ -78,16 +78,11 @@ func (w *wal) close() error {
 	return errors.Join(err, w.disk.close())
 }
 
-func writeAll(f file, frames [][]byte) (size int, err error) {
-	var all []byte
-	for _, b := range frames {
-		all = append(all, b...)
+func write(f file, b []byte) (size int, err error) {
+	if size, err = f.Write(b); err != nil {
+		return size, err
 	}
-	n, err := f.Write(all)
-	if err != nil {
-		return n, err
-	}
-	return len(all), f.Sync()
+	return size, f.Sync()
 }
 
 // folder is a disk that is one.

@@ -185,9 +185,10 @@ type memDisk struct {
 }
 
 type memFile struct {
-	disk           *memDisk
-	synced, volume []byte // volume: synced and what was written since
-	touched        time.Time
+	disk    *memDisk
+	volume  []byte
+	synced  int // bytes of it
+	touched time.Time
 }
 
 func newMemDisk() *memDisk {
@@ -199,9 +200,8 @@ func newMemDisk() *memDisk {
 func (d *memDisk) crash(prefix func(n int) int) *memDisk {
 	after := newMemDisk()
 	for name, f := range d.files {
-		tail := f.volume[len(f.synced):]
-		left := slices.Concat(f.synced, tail[:prefix(len(tail))])
-		after.files[name] = &memFile{disk: after, synced: left, volume: slices.Clone(left), touched: f.touched}
+		left := bytes.Clone(f.volume[:f.synced+prefix(len(f.volume)-f.synced)])
+		after.files[name] = &memFile{disk: after, volume: left, synced: len(left), touched: f.touched}
 	}
 	return after
 }
@@ -255,7 +255,7 @@ func (f *memFile) Sync() error {
 	if err := f.disk.fail("sync"); err != nil {
 		return err
 	}
-	f.synced = bytes.Clone(f.volume)
+	f.synced = len(f.volume)
 	return nil
 }
 

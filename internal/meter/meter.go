@@ -41,7 +41,8 @@ type Meter struct {
 	sampling sync.Mutex // of looks at the meters and of the log; taken before mu
 	sampler  sampler
 	wal      wal
-	failing  bool // the log could not be written last time
+	failing  bool  // the log could not be written last time
+	retry    int64 // when it is written again, on the clock since boot
 	closed   bool
 
 	mu       sync.Mutex // held for microseconds only
@@ -51,14 +52,8 @@ type Meter struct {
 	joules   float64
 	watts    float64
 	queue    []item // not acknowledged, in order
-	bytes    int    // of their frames
+	bytes    int    // of their encodings
 	issued   uint64 // records that ever were in the queue
-}
-
-// item is a record that waits for its acknowledgement, and its frame in the log.
-type item struct {
-	record energy.Record
-	frame  []byte
 }
 
 // system is what a Meter needs of the machine below it.
@@ -162,8 +157,8 @@ func (m *Meter) recover() error {
 	if whole < len(b) {
 		m.options.Log("meter: %s: the last %d of %d bytes are not whole and are dropped", logFile, len(b)-whole, len(b))
 	}
-	for _, l := range log {
-		switch s := l.Source(); {
+	for _, s := range log.sources() {
+		switch {
 		case s.Run != m.options.Run:
 			return fmt.Errorf("%s holds readings of run %s, this is run %s", logFile, s.Run, m.options.Run)
 		case s.Incarnation == m.options.Incarnation:
@@ -171,13 +166,7 @@ func (m *Meter) recover() error {
 		}
 	}
 	death := alive.Add(m.options.Interval).UnixNano()
-	for _, r := range replay(log, m.sys.now(), m.options.BootID, death) {
-		f, err := frame(r, false)
-		if err != nil {
-			return err
-		}
-		m.enqueue([]item{{r, f}})
-	}
+	m.enqueue(m.items(replay(log, m.sys.now(), m.options.BootID, death)))
 	return nil
 }
 
@@ -215,9 +204,11 @@ func (m *Meter) Close() error {
 	at, slots := m.cut()
 	done := m.sampler.sample(at, slots, 0)
 	done = append(done, m.sampler.end(at)...)
-	items, _ := m.encode(done, nil)
-	err := m.wal.rewrite(frames(m.pending(), items, nil))
-	m.enqueue(items)
+	m.enqueue(m.items(done))
+	log, err := encode(m.pending(), nil)
+	if err == nil {
+		err = m.wal.rewrite(log)
+	}
 	err = errors.Join(err, m.wal.close())
 	for _, p := range m.sampler.posts() {
 		err = errors.Join(err, p.src.Close())

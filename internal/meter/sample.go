@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
@@ -32,8 +33,8 @@ func (m *Meter) sample(all bool) {
 		every = spacing(m.options.Interval, time.Duration(at.boot-m.sys.birth.boot), len(pending))
 	}
 	done := m.sampler.sample(at, slots, every)
-	items, open := m.encode(done, m.sampler.open())
-	m.store(pending, items, open)
+	items := m.items(done)
+	m.store(at, pending, items, m.sampler.open())
 	m.enqueue(items) // not sent before it is stored, if it can be
 
 	m.mu.Lock()
@@ -45,39 +46,43 @@ func (m *Meter) sample(all bool) {
 	}
 }
 
-// encode gives records their frames.
-func (m *Meter) encode(done, open []energy.Record) (items []item, opens [][]byte) {
+// items encodes finished records.
+func (m *Meter) items(done []energy.Record) (items []item) {
 	for _, r := range done {
-		f, err := frame(r, false)
+		it, err := newItem(r)
 		if err != nil {
-			m.options.Log("meter: not stored, only sent: %v", err)
+			m.options.Log("meter: %v", err) // integers, texts: it cannot happen
+			continue
 		}
-		items = append(items, item{r, f})
+		items = append(items, it)
 	}
-	for _, r := range open {
-		f, err := frame(r, true)
-		if err != nil {
-			m.options.Log("meter: not stored: %v", err)
-		}
-		opens = append(opens, f)
-	}
-	return items, opens
+	return items
 }
 
-// store puts new frames into the log, or writes it anew where it has become too
+// store puts one look into the log, or writes that anew where it has become too
 // long or broken. On failure everything is in memory and in the next attempt.
-func (m *Meter) store(pending, items []item, open [][]byte) {
-	var err error
-	switch live := m.pendingBytes(); {
-	case m.wal.broken || m.wal.size > slack+2*live:
-		err = m.wal.rewrite(frames(pending, items, open))
+func (m *Meter) store(at instant, pending, items []item, open []*energy.Reading) {
+	if m.failing && at.boot < m.retry {
+		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
+		return
+	}
+	anew := m.wal.broken || m.wal.size > slack+2*m.pendingBytes()
+	if anew {
+		items = slices.Concat(pending, items)
+	}
+	log, err := encode(items, open)
+	switch {
+	case err != nil:
+	case anew:
+		err = m.wal.rewrite(log)
 	default:
-		err = m.wal.append(frames(nil, items, open))
+		err = m.wal.append(log)
 	}
 	if err != nil {
-		// The next incarnation shall know at least how long this one lived. That
+		// The next incarnation shall know at least how long this one lived. This
 		// fails only with what has failed already.
-		_ = m.sys.disk.touch(logFile, time.Unix(0, m.sys.now().wall))
+		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
+		m.retry = at.boot + int64(longestWait)
 	}
 	if failing := err != nil; failing != m.failing {
 		m.failing = failing
@@ -87,16 +92,6 @@ func (m *Meter) store(pending, items []item, open [][]byte) {
 			m.options.Log("meter: readings are stored again")
 		}
 	}
-}
-
-func frames(pending, items []item, open [][]byte) (all [][]byte) {
-	for _, it := range pending {
-		all = append(all, it.frame)
-	}
-	for _, it := range items {
-		all = append(all, it.frame)
-	}
-	return append(all, open...)
 }
 
 // pending returns the records that are not acknowledged.
@@ -117,7 +112,7 @@ func (m *Meter) enqueue(items []item) {
 	defer m.mu.Unlock()
 	for _, it := range items {
 		m.queue = append(m.queue, it)
-		m.bytes += len(it.frame)
+		m.bytes += len(it.json)
 		m.issued++
 	}
 	if len(m.queue) > 0 {
@@ -135,7 +130,7 @@ func (m *Meter) batch() (records []energy.Record, before uint64) {
 	defer m.mu.Unlock()
 	size := 0
 	for _, it := range m.queue {
-		if size += len(it.frame); len(records) > 0 && (size > maxBatch || len(records) == maxRecords) {
+		if size += len(it.json); len(records) > 0 && (size > maxBatch || len(records) == maxRecords) {
 			break
 		}
 		records = append(records, it.record)
@@ -148,7 +143,7 @@ func (m *Meter) acknowledge(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range n {
-		m.bytes -= len(m.queue[i].frame)
+		m.bytes -= len(m.queue[i].json)
 	}
 	m.queue = append([]item(nil), m.queue[n:]...)
 }

@@ -181,12 +181,11 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 	return done
 }
 
-// open returns the readings that are not finished, each under the number that
-// it will have.
-func (s *sampler) open() (readings []energy.Record) {
+// open returns the readings that are not finished, for the log.
+func (s *sampler) open() (readings []*energy.Reading) {
 	for _, p := range s.posts() {
 		if p.runs {
-			readings = append(readings, energy.Record{Reading: p.reading()})
+			readings = append(readings, p.unfinished())
 		}
 	}
 	return readings

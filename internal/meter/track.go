@@ -136,6 +136,16 @@ func (t *track) reading() *energy.Reading {
 	return r
 }
 
+// unfinished returns the open reading for the log. One that is empty still tells
+// in which step it began, for the gap that follows a kill.
+func (t *track) unfinished() *energy.Reading {
+	r := t.reading()
+	if len(r.Parts) == 0 {
+		r.Parts = []energy.Part{{Phase: energy.Idle, FirstStep: t.lastStep, LastStep: t.lastStep}}
+	}
+	return r
+}
+
 // gap states that nothing was measured from the last look until a moment.
 func (t *track) gap(until instant, reason string) energy.Record {
 	first, last := t.lastStep, t.lastStep

@@ -13,85 +13,139 @@ import (
 //
 //	length  4 bytes, little-endian, of the payload
 //	crc     4 bytes, CRC32C of the payload
-//	payload JSON of logged
+//	payload JSON of batch
 //
-// A frame replaces the earlier ones that have the key of its record. Whatever
-// follows the first frame that is not whole was never acknowledged to anyone.
+// Whatever follows the first frame that is not whole was never promised to
+// anyone. A frame is one look at the meters, which counts wholly or not at all.
 const (
 	frameHeader = 8
 	maxPayload  = 1 << 24
+	// fullFrame is when the records of a log that is written anew go on in
+	// another frame.
+	fullFrame = 1 << 20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// logged is the payload of a frame: a record, and whether it is a reading that
-// is not finished yet.
-type logged struct {
-	energy.Record
-	Open bool `json:"open,omitempty"`
+// batch is the payload of a frame.
+type batch struct {
+	Done []energy.Record `json:"done,omitempty"` // to be sent
+	// Open replaces that of the frame before: the readings of the meters that
+	// run, as they would be if they were finished now.
+	Open []*energy.Reading `json:"open,omitempty"`
 }
 
-// frame encodes a record for the log.
-func frame(r energy.Record, open bool) ([]byte, error) {
-	payload, err := json.Marshal(logged{r, open})
+// encodedBatch is a batch whose records are encoded already.
+type encodedBatch struct {
+	Done []json.RawMessage `json:"done,omitempty"`
+	Open []*energy.Reading `json:"open,omitempty"`
+}
+
+// item is a record that waits for its acknowledgement, and its encoding.
+type item struct {
+	record energy.Record
+	json   json.RawMessage
+}
+
+func newItem(r energy.Record) (item, error) {
+	b, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("encode record %v: %w", r.Source().Key(), err)
+		return item{}, fmt.Errorf("encode record %v: %w", r.Source().Key(), err)
 	}
-	if len(payload) > maxPayload {
-		return nil, fmt.Errorf("encode record %v: %d bytes are more than a frame holds", r.Source().Key(), len(payload))
-	}
-	b := binary.LittleEndian.AppendUint32(make([]byte, 0, frameHeader+len(payload)), uint32(len(payload)))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(payload, castagnoli))
-	return append(b, payload...), nil
+	return item{r, b}, nil
 }
 
-// parse returns the records of a log, up to the first frame that is not whole,
-// and how many bytes they take.
-func parse(b []byte) (records []logged, whole int) {
+// encode returns the frames of a log, or of what is added to one: a single one
+// where little is waiting.
+func encode(items []item, open []*energy.Reading) ([]byte, error) {
+	var log []byte
+	var next encodedBatch
+	size := 0
+	flush := func() error {
+		payload, err := json.Marshal(next)
+		if err != nil {
+			return fmt.Errorf("encode readings: %w", err)
+		}
+		if len(payload) > maxPayload {
+			return fmt.Errorf("encode readings: %d bytes are more than a frame holds", len(payload))
+		}
+		log = binary.LittleEndian.AppendUint32(log, uint32(len(payload)))
+		log = binary.LittleEndian.AppendUint32(log, crc32.Checksum(payload, castagnoli))
+		log = append(log, payload...)
+		next, size = encodedBatch{}, 0
+		return nil
+	}
+	for _, it := range items {
+		if size > fullFrame {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		next.Done = append(next.Done, it.json)
+		size += len(it.json)
+	}
+	next.Open = open
+	err := flush()
+	return log, err
+}
+
+// parse returns what a log holds up to the first frame that is not whole, and
+// how many bytes that takes.
+func parse(b []byte) (log batch, whole int) {
 	for {
 		rest := b[whole:]
 		if len(rest) < frameHeader {
-			return records, whole
+			return log, whole
 		}
 		size := binary.LittleEndian.Uint32(rest)
 		if size == 0 || size > maxPayload || int(size) > len(rest)-frameHeader {
-			return records, whole
+			return log, whole
 		}
 		payload := rest[frameHeader : frameHeader+int(size)]
 		if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(rest[4:]) {
-			return records, whole
+			return log, whole
 		}
-		var l logged
-		if json.Unmarshal(payload, &l) != nil || l.Validate() != nil || l.Open && l.Reading == nil {
-			return records, whole
+		var next batch
+		if json.Unmarshal(payload, &next) != nil || next.validate() != nil {
+			return log, whole
 		}
-		records = append(records, l)
+		log.Done, log.Open = append(log.Done, next.Done...), next.Open
 		whole += frameHeader + int(size)
 	}
 }
 
-// replay returns what a log says that its processes measured: the newest state
-// of each record, in order. A meter that had an open reading was killed: that
-// reading ends with its last look, and a gap follows it until `death`, the wall
-// time until when the process may have lived.
-func replay(log []logged, now instant, bootID string, death int64) []energy.Record {
-	newest := map[energy.Key]logged{}
-	var order []energy.Key
-	for _, l := range log {
-		k := l.Source().Key()
-		if _, ok := newest[k]; !ok {
-			order = append(order, k)
+func (b batch) validate() error {
+	for _, r := range b.Done {
+		if err := r.Validate(); err != nil {
+			return err
 		}
-		newest[k] = l
 	}
-	var records []energy.Record
-	for _, k := range order {
-		l := newest[k]
-		if !l.Open {
-			records = append(records, l.Record)
-			continue
+	for _, r := range b.Open {
+		if err := (energy.Record{Reading: r}).Validate(); err != nil {
+			return err
 		}
-		r := l.Reading
+	}
+	return nil
+}
+
+// sources returns where everything in a log comes from.
+func (b batch) sources() (sources []energy.Source) {
+	for _, r := range b.Done {
+		sources = append(sources, r.Source())
+	}
+	for _, r := range b.Open {
+		sources = append(sources, r.Source)
+	}
+	return sources
+}
+
+// replay returns what a log says that its processes measured, in order. A meter
+// that had an open reading was killed: that reading ends with its last look, and
+// a gap follows it until `death`, the wall time until when the process may have
+// lived.
+func replay(log batch, now instant, bootID string, death int64) []energy.Record {
+	records := log.Done
+	for _, r := range log.Open {
 		gap := &energy.Gap{Source: r.Source, Reason: "the process was killed: nothing was measured after its last look"}
 		if r.End > r.Start || r.MicroJ > 0 {
 			records = append(records, energy.Record{Reading: r})
@@ -110,7 +164,9 @@ func replay(log []logged, now instant, bootID string, death int64) []energy.Reco
 			gap.FirstStep = max(gap.FirstStep, p.LastStep)
 		}
 		gap.LastStep = gap.FirstStep
-		records = append(records, energy.Record{Gap: gap})
+		if gap.Validate() == nil { // else its numbers lie outside of their types
+			records = append(records, energy.Record{Gap: gap})
+		}
 	}
 	return records
 }
