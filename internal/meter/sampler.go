@@ -19,6 +19,7 @@ const (
 	nobody cover = iota
 	ours         // this process, with a counter
 	theirs       // another process of the run, with a counter
+	ended        // nobody, but it was theirs at the last look: somebody may be about to take over
 )
 
 // claim is the right to a counter of the host, which one process has at a time.
@@ -115,6 +116,9 @@ func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done [
 	switch {
 	case now == nobody && p.runs:
 		return s.read(p, at, slots)
+	case now == nobody && before == theirs:
+		p.cover = ended
+		return nil
 	case now == nobody:
 		raw, err := p.src.Read()
 		if err != nil {
@@ -124,7 +128,7 @@ func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done [
 		switch {
 		case p.lost:
 			reason = "could not be read"
-		case before == theirs:
+		case before == ended:
 			reason = "the process that read the counter of the host ended"
 		}
 		p.lost = false
@@ -171,8 +175,10 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 			done = append(done, p.stop(at, "could not be read at the end")...)
 		case p.runs:
 			done = append(done, p.stop(at, "")...)
-		case p.lost && p.claim == nil && p.at.boot < at.boot:
+		case p.claim == nil && p.lost && p.at.boot < at.boot:
 			done = append(done, p.gap(at, "could not be read until the end"))
+		case p.claim == nil && p.cover == ended:
+			done = append(done, p.gap(at, "the process that read the counter of the host ended"))
 		}
 		if p.claim != nil {
 			p.claim.release()

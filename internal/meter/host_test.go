@@ -1,0 +1,257 @@
+package meter
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+func TestFindRAPL(t *testing.T) {
+	type zone struct {
+		id, name string
+		value    uint64
+	}
+	pkg0, pkg1 := zone{"0", "package-0", 5_000_000}, zone{"1", "package-1", 7_000_000}
+	core, uncore, dram := zone{"0:0", "core", 1}, zone{"0:1", "uncore", 2}, zone{"0:2", "dram", 900}
+	for _, c := range []struct {
+		name  string
+		zones []zone
+		want  string
+	}{
+		{"nothing", nil, ""},
+		{"a desktop", []zone{pkg0, core, uncore}, "rapl:package-0"},
+		{"a server", []zone{pkg0, core, dram, pkg1, {"1:0", "dram", 800}}, "rapl:package-0 rapl:package-1 rapl:package-0/dram rapl:package-1/dram"},
+		{"a laptop", []zone{pkg0, core, dram, {"1", "psys", 3_000_000}}, "rapl:psys"},
+		{"one counter under two names", []zone{pkg0, {"1", "package-0-die-1", 5_000_000}}, "rapl:package-0"},
+		{"two counters under one name", []zone{pkg0, {"1", "package-0", 9}}, "rapl:package-0 rapl:package-0@intel-rapl:1"},
+		{"something new", []zone{{"0", "tachyons", 1}, {"1", "", 2}}, ""},
+	} {
+		m := newMachine(t)
+		for _, z := range c.zones {
+			m.zone(t, z.id, z.name, z.value, 1<<38)
+		}
+		// The same counters once more, by another way.
+		mmio := filepath.Join(m.root, "intel-rapl-mmio:0")
+		if err := os.MkdirAll(mmio, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(mmio, "name"), []byte("package-0\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, s := range findRAPL(m.root) {
+			d := s.Describe()
+			names = append(names, d.Meter)
+			if d.Range != 1<<38 || d.Scope != energy.Host || d.Method != energy.Counter {
+				t.Errorf("%s: %+v", c.name, d)
+			}
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	if got := findRAPL("/nonexistent"); len(got) != 0 {
+		t.Errorf("%d counters without a tree", len(got))
+	}
+}
+
+func TestClaim(t *testing.T) {
+	dir := t.TempDir()
+	mine, sibling, stranger := newClaim(dir, "boot", "rapl:package-0/dram", "run"),
+		newClaim(dir, "boot", "rapl:package-0/dram", "run"), newClaim(dir, "boot", "rapl:package-0/dram", "runner")
+	state := func() string { return fmt.Sprint(mine.theirs(), sibling.theirs(), stranger.theirs()) }
+	if state() != "false false false" || !mine.take() {
+		t.Fatal("a free claim cannot be taken")
+	}
+	if sibling.take() || stranger.take() || state() != "true true false" {
+		t.Errorf("while it is held: %s", state())
+	}
+	mine.release()
+	if state() != "false false false" || !stranger.take() || mine.take() || state() != "false false true" {
+		t.Errorf("after another run took it: %s", state())
+	}
+	if other := newClaim(dir, "boot", "rapl:package-1", "run"); !other.take() {
+		t.Error("another counter's claim cannot be taken")
+	}
+}
+
+// host is some processes on a machine with a package of 40 W, and no time but
+// what passes by tick.
+type host struct {
+	t      *testing.T
+	m      *machine
+	energy uint64
+	s      service
+}
+
+const smallRange = 65_532_610_987
+
+func newHost(t *testing.T) *host {
+	h := &host{t: t, m: newMachine(t), energy: smallRange - 60_000_000} // it wraps soon
+	h.write()
+	return h
+}
+
+func (h *host) write() { h.m.zone(h.t, "0", "package-0", h.energy, smallRange) }
+
+func (h *host) open(process, run string, candidate bool) *Meter {
+	o := options(h.t, process, "a", &h.s)
+	o.Run, o.HostCounters = run, candidate
+	return mustOpen(h.t, o, h.m.system(newMemDisk()))
+}
+
+func (h *host) tick(meters ...*Meter) {
+	time.Sleep(time.Second)
+	h.energy = (h.energy + 40_000_000) % smallRange
+	h.write()
+	for _, m := range meters {
+		m.sample(false)
+	}
+}
+
+func (h *host) close(meters ...*Meter) {
+	h.t.Helper()
+	for _, m := range meters {
+		if err := m.Flush(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		if err := m.Close(); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// seconds returns the time that a meter of a process has measured, and its gaps.
+func (h *host) seconds(process, meter string) (measured float64, stated []string) {
+	h.t.Helper()
+	for _, r := range h.s.records {
+		if s := r.Source(); s.Worker != process || s.Meter != meter {
+			continue
+		}
+		if r.Gap != nil {
+			stated = append(stated, fmt.Sprintf("%gs: %s", r.Gap.Seconds(), r.Gap.Reason))
+		} else {
+			measured += r.Reading.Seconds()
+		}
+	}
+	return measured, stated
+}
+
+func (h *host) expect(process, meter string, measured float64, gaps ...string) {
+	h.t.Helper()
+	got, stated := h.seconds(process, meter)
+	ok := got == measured && len(stated) == len(gaps)
+	for i := 0; ok && i < len(gaps); i++ {
+		ok = strings.HasPrefix(stated[i], gaps[i])
+	}
+	if !ok {
+		h.t.Errorf("%s, %s: %v s and gaps %q, want %v s and %q", process, meter, got, stated, measured, gaps)
+	}
+}
+
+func TestOneOwnerOfAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		service := h.open("checkpoint", "run", false) // first, but no candidate
+		h.tick(service)
+		first := h.open("worker-1", "run", true)
+		second := h.open("worker-2", "run", true)
+		stranger := h.open("worker-9", "other", true)
+		first.Phase(energy.Compute, 1, 1)
+		for range 4 {
+			h.tick(service, first, second, stranger)
+		}
+		_, watts := first.Totals()
+		if !near(watts, 40.375) {
+			t.Errorf("the owner sees %v W", watts)
+		}
+		if _, watts := second.Totals(); !near(watts, 0.375) {
+			t.Errorf("another process of the run sees %v W", watts)
+		}
+		if _, watts := stranger.Totals(); !near(watts, 2.375) {
+			t.Errorf("a process of another run sees %v W", watts)
+		}
+		h.close(first) // as the kernel would, it gives up the lock
+		for range 3 {
+			h.tick(service, second, stranger)
+		}
+		h.close(service, second, stranger)
+		check(t, h.s.records)
+
+		const took, ended = ": another process began to read a counter", ": the process that read"
+		h.expect("checkpoint", "cpu", 1, "1s"+took)
+		h.expect("worker-1", "cpu", 0)
+		h.expect("worker-1", "rapl:package-0", 4)
+		h.expect("worker-2", "cpu", 0)
+		h.expect("worker-2", "rapl:package-0", 2, "1s"+ended)
+		h.expect("worker-9", "cpu", 7)
+		h.expect("worker-9", "rapl:package-0", 0)
+		h.expect("checkpoint", "memory", 8)
+		for _, r := range h.s.records {
+			if r.Reading != nil && r.Source().Meter == "rapl:package-0" && float64(r.Reading.MicroJ) != 40e6*r.Reading.Seconds() {
+				t.Errorf("%d µJ in %v s with %d wraps", r.Reading.MicroJ, r.Reading.Seconds(), r.Reading.Wraps)
+			}
+		}
+	})
+}
+
+// A counter that breaks is given up, estimates take its place, and when it works
+// again it takes theirs.
+func TestCounterThatBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		owner, sibling := h.open("worker-1", "run", true), h.open("worker-2", "run", true)
+		for range 3 {
+			h.tick(owner, sibling)
+		}
+		file := filepath.Join(h.m.root, "intel-rapl:0", "energy_uj")
+		broken := func() {
+			time.Sleep(time.Second)
+			if err := os.WriteFile(file, []byte("garbage\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			owner.sample(false)
+			sibling.sample(false)
+		}
+		for range 3 { // shorter than patience: nothing is lost
+			broken()
+			h.energy += 40_000_000
+		}
+		h.tick(owner, sibling)
+		for range 10 {
+			broken()
+		}
+		for range 4 {
+			h.tick(owner, sibling)
+		}
+		h.close(owner, sibling)
+		by := check(t, h.s.records)
+
+		h.expect("worker-1", "rapl:package-0", 3+4+3, "6s: could not be read")
+		h.expect("worker-1", "cpu", 4+1) // until the counter was read again
+		h.expect("worker-2", "rapl:package-0", 0)
+		h.expect("worker-2", "cpu", 3, "2s: the process that read the counter", "1s: another process began")
+		rapl := by[meterKey{"worker-1", "a", "rapl:package-0"}]
+		if !slices.ContainsFunc(rapl, func(r energy.Record) bool {
+			return r.Reading != nil && slices.Contains(r.Reading.Quality, energy.QualityBaseline)
+		}) {
+			t.Error("no reading says that the counter was looked at anew")
+		}
+		if got := microJ(rapl); got != 10*40_000_000 {
+			t.Errorf("%d µJ", got)
+		}
+	})
+}
+
+func TestHostIsNamed(t *testing.T) {
+	if Host() == "" || strings.ContainsAny(BootID(), " \n") {
+		t.Errorf("host %q, boot %q", Host(), BootID())
+	}
+}
