@@ -100,6 +100,18 @@ func (s *service) set(down error) {
 	s.mu.Unlock()
 }
 
+func (s *service) all() []energy.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
+}
+
+func (s *service) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
 func options(t *testing.T, process, incarnation string, s *service) Options {
 	return Options{
 		Run: "run", Process: process, Incarnation: incarnation, Host: "host", BootID: "boot", Dir: "unused",
@@ -180,8 +192,16 @@ func gaps(records []energy.Record) (list []*energy.Gap) {
 // memDisk is a disk that keeps what was not synced apart, and that fails or dies
 // when it is told to.
 type memDisk struct {
-	files map[string]*memFile
-	fail  func(op string) error
+	mu     sync.Mutex // of everything below, contents of files included
+	files  map[string]*memFile
+	script func(op string) error
+}
+
+// set makes operations fail as script says.
+func (d *memDisk) set(script func(op string) error) {
+	d.mu.Lock()
+	d.script = script
+	d.mu.Unlock()
 }
 
 type memFile struct {
@@ -192,12 +212,14 @@ type memFile struct {
 }
 
 func newMemDisk() *memDisk {
-	return &memDisk{files: map[string]*memFile{}, fail: func(string) error { return nil }}
+	return &memDisk{files: map[string]*memFile{}, script: func(string) error { return nil }}
 }
 
 // crash returns the disk after a crash: of what was not synced, a prefix is left
 // of every file.
 func (d *memDisk) crash(prefix func(n int) int) *memDisk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	after := newMemDisk()
 	for name, f := range d.files {
 		left := bytes.Clone(f.volume[:f.synced+prefix(len(f.volume)-f.synced)])
@@ -207,6 +229,8 @@ func (d *memDisk) crash(prefix func(n int) int) *memDisk {
 }
 
 func (d *memDisk) read(name string) ([]byte, time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if f := d.files[name]; f != nil {
 		return bytes.Clone(f.volume), f.touched, nil
 	}
@@ -214,7 +238,9 @@ func (d *memDisk) read(name string) ([]byte, time.Time, error) {
 }
 
 func (d *memDisk) create(name string) (file, error) {
-	if err := d.fail("create"); err != nil {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.script("create"); err != nil {
 		return nil, err
 	}
 	f := &memFile{disk: d, touched: time.Now()}
@@ -223,25 +249,36 @@ func (d *memDisk) create(name string) (file, error) {
 }
 
 func (d *memDisk) rename(from, to string) error {
-	if err := d.fail("rename"); err != nil {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.script("rename"); err != nil {
 		return err
 	}
 	d.files[to] = d.files[from]
 	delete(d.files, from)
-	return d.fail("renamed")
+	return d.script("renamed")
 }
 
 func (d *memDisk) touch(name string, now time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if f := d.files[name]; f != nil {
 		f.touched = now
 	}
 	return nil
 }
 
+func (d *memDisk) size() int {
+	b, _, _ := d.read(logFile)
+	return len(b)
+}
+
 func (d *memDisk) close() error { return nil }
 
 func (f *memFile) Write(b []byte) (int, error) {
-	if err := f.disk.fail("write"); err != nil {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if err := f.disk.script("write"); err != nil {
 		n := len(b) / 2
 		f.volume = append(f.volume, b[:n]...)
 		return n, err
@@ -252,7 +289,9 @@ func (f *memFile) Write(b []byte) (int, error) {
 }
 
 func (f *memFile) Sync() error {
-	if err := f.disk.fail("sync"); err != nil {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if err := f.disk.script("sync"); err != nil {
 		return err
 	}
 	f.synced = len(f.volume)
@@ -262,3 +301,21 @@ func (f *memFile) Sync() error {
 func (f *memFile) Close() error { return nil }
 
 var errFull = errors.New("no space left on device")
+
+// lines are events that were logged.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) log(format string, args ...any) {
+	l.mu.Lock()
+	l.all = append(l.all, fmt.Sprintf(format, args...))
+	l.mu.Unlock()
+}
+
+func (l *lines) list() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}

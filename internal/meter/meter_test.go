@@ -32,9 +32,9 @@ func near(a, b float64) bool { return math.Abs(a-b) < 1e-3 }
 func TestRunWhileTheServiceIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{down: errors.New("no responders")}
-		lines := 0
+		var l lines
 		o := options(t, "worker-1", "a", s)
-		o.Log = func(string, ...any) { lines++ }
+		o.Log = l.log
 		m := mustOpen(t, o, newMachine(t).system(newMemDisk()))
 		stop := start(t, m)
 
@@ -42,16 +42,16 @@ func TestRunWhileTheServiceIsAway(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		m.Phase(energy.Communication, 3, 10)
 		time.Sleep(20*time.Second + 100*time.Millisecond)
-		if s.calls < 5 || s.calls > 15 || lines != 1 {
-			t.Errorf("%d attempts and %d lines in 30 s, want back-off and one line", s.calls, lines)
+		if n := s.count(); n < 5 || n > 15 || len(l.list()) != 1 {
+			t.Errorf("%d attempts and %d lines in 30 s, want back-off and one line", n, len(l.list()))
 		}
 		if joules, watts := m.Totals(); !near(watts, 2.375) || math.Abs(joules-30*2.375) > 3 {
 			t.Errorf("%v J, %v W", joules, watts)
 		}
 		s.set(nil)
 		time.Sleep(5 * time.Second) // the longest wait
-		if len(s.records) < 60 {
-			t.Errorf("%d records have arrived", len(s.records))
+		if n := len(s.all()); n < 60 {
+			t.Errorf("%d records have arrived", n)
 		}
 		stop()
 		if err := m.Flush(t.Context()); err != nil {
@@ -95,7 +95,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		if n := len(m.pending()); n < 1000 || n > 3000 {
 			t.Errorf("%d records wait after six hours", n)
 		}
-		if size := len(d.files[logFile].volume); size > 4<<20 {
+		if size := d.size(); size > 4<<20 {
 			t.Errorf("the log has %d bytes", size)
 		}
 		s.set(nil)
@@ -111,7 +111,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Errorf("%d µJ, want %d", sum, want)
 		}
 		m.sample(false) // trims the log
-		if size := len(d.files[logFile].volume); size > slack {
+		if size := d.size(); size > slack {
 			t.Errorf("the log has %d bytes after all is acknowledged", size)
 		}
 		if err := m.Close(); err != nil {
@@ -194,8 +194,8 @@ func TestFullDisk(t *testing.T) {
 		s := &service{}
 		d, host := newMemDisk(), newMachine(t)
 		o := options(t, "worker-1", "a", s)
-		var lines []string
-		o.Log = func(format string, _ ...any) { lines = append(lines, format) }
+		var l lines
+		o.Log = l.log
 		m := mustOpen(t, o, host.system(d))
 		stop := start(t, m)
 		full := func(op string) error {
@@ -205,21 +205,21 @@ func TestFullDisk(t *testing.T) {
 			return nil
 		}
 		time.Sleep(5*time.Second + time.Millisecond)
-		d.fail = full
+		d.set(full)
 		time.Sleep(20 * time.Second)
-		if s.twice > 0 || len(s.records) != 50 {
-			t.Errorf("%d records sent without a disk, %d twice", len(s.records), s.twice)
+		if n := len(s.all()); n != 50 {
+			t.Errorf("%d records sent without a disk", n)
 		}
-		d.fail = func(string) error { return nil }
+		d.set(func(string) error { return nil })
 		time.Sleep(longestWait)
-		if len(lines) != 2 || !strings.Contains(lines[0], "memory only") || !strings.Contains(lines[1], "again") {
+		if lines := l.list(); len(lines) != 2 || !strings.Contains(lines[0], "memory only") || !strings.Contains(lines[1], "again") {
 			t.Errorf("lines %q", lines)
 		}
 
 		// Killed while there is neither a disk nor a service, the process loses
 		// what it had in memory. The time of that is stated, however long.
 		s.set(errors.New("away"))
-		d.fail = full
+		d.set(full)
 		time.Sleep(20 * time.Second)
 		killed := d.crash(func(n int) int { return n })
 		stop()

@@ -155,12 +155,12 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(at), 7))
 			d, host, s := newMemDisk(), newMachine(t), &service{}
 			ops := 0
-			d.fail = func(string) error {
+			d.set(func(string) error {
 				if ops++; ops > at {
 					return dead
 				}
 				return nil
-			}
+			})
 			m := mustOpen(t, options(t, "worker-1", "a", s), host.system(d))
 			var stored []energy.Record // when the disk was still alive
 			for i := 0; ops <= at; i++ {
