@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -248,6 +249,53 @@ func TestCounterThatBreaks(t *testing.T) {
 			t.Errorf("%d µJ", got)
 		}
 	})
+}
+
+// A meter that never gives anything is a gap too, and so is one that gives
+// nothing until a counter takes over.
+func TestEstimateThatNeverWorks(t *testing.T) {
+	for _, counted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, host := &service{}, newMachine(t)
+			sys := host.system(newMemDisk())
+			sys.residentKiB = func() (uint64, error) { return 0, errors.New("no /proc") }
+			o := options(t, "worker-1", "a", s)
+			o.HostCounters = true
+			host.zone(t, "0", "package-0", 1, smallRange)
+			if counted {
+				host.zone(t, "0:0", "dram", 2, smallRange)
+				file := filepath.Join(host.root, "intel-rapl:0:0", "energy_uj")
+				if err := os.Rename(file, file+"-later"); err != nil {
+					t.Fatal(err)
+				}
+				time.AfterFunc(2*time.Second+time.Millisecond, func() {
+					if err := os.Rename(file+"-later", file); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			m := mustOpen(t, o, sys)
+			for range 5 {
+				time.Sleep(time.Second)
+				m.sample(false)
+			}
+			if err := m.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			by := check(t, s.records)
+			want := 5.0
+			if counted {
+				want = 3
+			}
+			g := gaps(by[meterKey{"worker-1", "a", "memory"}])
+			if len(g) != 1 || g[0].Seconds() != want {
+				t.Errorf("counted %v: gaps %+v, want one of %v s", counted, g, want)
+			}
+		})
+	}
 }
 
 func TestHostIsNamed(t *testing.T) {

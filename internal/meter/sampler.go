@@ -10,6 +10,8 @@ import (
 const (
 	patience = 5   // intervals for which reads may fail before that is a gap
 	maxParts = 512 // of a reading, after which it is finished whatever its age
+
+	unreadable = "could not be read"
 )
 
 // cover says who measures a kind of device for all processes of the run here.
@@ -122,12 +124,18 @@ func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done [
 	case now == nobody:
 		raw, err := p.src.Read()
 		if err != nil {
+			if !p.lost {
+				s.log("meter %s: %v", p.desc.Meter, err)
+			}
+			if p.lost = true; p.at == (instant{}) {
+				p.rest(at) // a gap from here on
+			}
 			return nil
 		}
 		reason := ""
 		switch {
 		case p.lost:
-			reason = "could not be read"
+			reason = unreadable
 		case before == ended:
 			reason = "the process that read the counter of the host ended"
 		}
@@ -135,10 +143,12 @@ func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done [
 		return p.begin(at, raw, reason)
 	case p.runs && now == ours:
 		if done = s.read(p, at, slots); p.runs { // until the counter began
-			done = append(done, p.stop(at, "")...)
+			done = append(done, p.stop(at, p.silent(at))...)
 		}
 	case p.runs:
 		done = p.stop(at, "another process began to read a counter of the host")
+	case p.lost:
+		done = append(done, p.gap(at, unreadable))
 	}
 	p.lost = false
 	p.rest(at)
@@ -164,19 +174,25 @@ func (s *sampler) read(p *post, at instant, slots []slot) []energy.Record {
 	}
 	s.log("meter %s: nothing for %s: %v", p.desc.Meter, p.silence(at).Round(time.Millisecond), err)
 	p.lost = true
-	return p.stop(at, fmt.Sprintf("could not be read: %v", err))
+	return p.stop(at, fmt.Sprintf("%s: %v", unreadable, err))
+}
+
+// silent is why the time since the last look is not measured, nothing if it is.
+func (p *post) silent(at instant) string {
+	if p.silence(at) > 0 {
+		return unreadable
+	}
+	return ""
 }
 
 // end finishes everything.
 func (s *sampler) end(at instant) (done []energy.Record) {
 	for _, p := range s.posts() {
 		switch {
-		case p.runs && p.at.boot < at.boot:
-			done = append(done, p.stop(at, "could not be read at the end")...)
 		case p.runs:
-			done = append(done, p.stop(at, "")...)
-		case p.claim == nil && p.lost && p.at.boot < at.boot:
-			done = append(done, p.gap(at, "could not be read until the end"))
+			done = append(done, p.stop(at, p.silent(at))...)
+		case p.claim == nil && p.lost:
+			done = append(done, p.gap(at, unreadable))
 		case p.claim == nil && p.cover == ended:
 			done = append(done, p.gap(at, "the process that read the counter of the host ended"))
 		}
