@@ -13,6 +13,10 @@ import (
 	"slices"
 )
 
+// BundleName is what a source of ranges calls the bundle, where it calls a shard
+// by its SHA-256.
+const BundleName = "bundle"
+
 // maxBundle bounds the files of a bundle in memory.
 const maxBundle = 64 << 20
 
