@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -255,7 +254,7 @@ func (p *preparation) tokenize(ctx context.Context, tok textTokenizer) error {
 	for i := range t.writers {
 		t.writers[i] = &splitWriter{
 			name: partNames[i], limit: p.opts.ShardTokens, builder: NewBuilder(p.opts.MaxSeq, len(vocab)),
-			write: p.write, sum: sha256Hex, counts: make([]int64, len(vocab)),
+			write: p.write, counts: make([]int64, len(vocab)),
 		}
 	}
 	if err := t.run(ctx, p.spool.all()); err != nil {
@@ -341,7 +340,7 @@ func (p *preparation) reveal(names []string) error {
 		return err
 	}
 	for _, f := range old {
-		if !shardName.MatchString(f.Name()) {
+		if !isShard(f.Name()) {
 			continue
 		}
 		if err := p.disk.remove(filepath.Join(out, f.Name())); err != nil {
@@ -362,8 +361,12 @@ func (p *preparation) reveal(names []string) error {
 	return p.disk.syncDir(out)
 }
 
-// shardName matches the shards that a preparation writes.
-var shardName = regexp.MustCompile(`^(train|validation|test)-\d{5,}\.shard$`)
+// isShard says whether a name is that of a shard that a preparation wrote.
+func isShard(name string) bool {
+	base, ok := strings.CutSuffix(name, ".shard")
+	split, digits, dashed := strings.Cut(base, "-")
+	return ok && dashed && slices.Contains(partNames[:], split) && len(digits) >= 5 && strings.Trim(digits, "0123456789") == ""
+}
 
 func (p *preparation) write(name string, content []byte) error {
 	return writeFile(p.disk, filepath.Join(p.staging, name), content)

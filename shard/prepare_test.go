@@ -196,7 +196,10 @@ func TestPrepareReplaces(t *testing.T) {
 	if _, err := fakePreparation(opts).prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(opts.OutDir, "notes.txt"), []byte("mine"))
+	for _, name := range []string{"notes.txt", "other-00000.shard", "train-x.shard"} {
+		write(t, filepath.Join(opts.OutDir, name), []byte("mine"))
+	}
+	write(t, filepath.Join(opts.OutDir, "test-123456.shard"), []byte("of an old preparation"))
 	write(t, filepath.Join(opts.OutDir, stagingName, "train-00000.shard"), []byte("of an interrupted preparation"))
 	write(t, opts.Inputs[0], story(40))
 	m, err := fakePreparation(opts).prepare(t.Context())
@@ -205,7 +208,7 @@ func TestPrepareReplaces(t *testing.T) {
 	}
 	got := contents(t, opts.OutDir)
 	shards := len(m.Splits.Train.Shards) + len(m.Splits.Validation.Shards) + len(m.Splits.Test.Shards)
-	if got["notes.txt"] != "mine" || len(got) != shards+4 {
+	if got["notes.txt"] != "mine" || got["other-00000.shard"] != "mine" || got["train-x.shard"] != "mine" || len(got) != shards+6 {
 		t.Errorf("the folder holds %v", slices.Sorted(maps.Keys(got)))
 	}
 }

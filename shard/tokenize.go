@@ -116,7 +116,6 @@ type splitWriter struct {
 	limit   int // tokens of a shard
 	builder *Builder
 	write   func(name string, content []byte) error
-	sum     func(content []byte) string
 	split   Split
 	counts  []int64 // by token
 }
@@ -147,7 +146,7 @@ func (w *splitWriter) flush() error {
 	content := w.builder.Encode()
 	info := ShardInfo{
 		Name:   fmt.Sprintf("%s-%05d.shard", w.name, len(w.split.Shards)),
-		SHA256: w.sum(content), Bytes: int64(len(content)),
+		SHA256: sha256Hex(content), Bytes: int64(len(content)),
 		Chunks: w.builder.Chunks(), Tokens: int64(w.builder.Tokens()),
 	}
 	if err := w.write(info.Name, content); err != nil {
