@@ -38,6 +38,10 @@ type Plan struct {
 	Reason       string   `json:"reason"`                // why this generation began
 	Fingerprint  string   `json:"fingerprint,omitempty"` // numerics of the run: that of the first worker admitted
 	Mixed        bool     `json:"mixed,omitempty"`       // members of other numerics take part, or took part
+	// Session is new whenever training begins with no member of the plan before:
+	// keys of events hold it, because steps and generations may come again.
+	Session string `json:"session,omitempty"`
+	From    uint64 `json:"from,omitempty"` // newest applied step of any member when the session began
 }
 
 // Rank returns the place of one incarnation in the ring, or -1.

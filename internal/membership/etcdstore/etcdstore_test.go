@@ -64,7 +64,7 @@ func TestConformance(t *testing.T) {
 				test(t, func() (membership.Store, func()) {
 					c := s.dial(t)
 					// A client that is closed no longer renews its leases.
-					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-"), zaptest.NewLogger(t)), func() { c.Close() }
+					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-")).WithLog(zaptest.NewLogger(t)), func() { c.Close() }
 				})
 			})
 		}
@@ -74,7 +74,7 @@ func TestConformance(t *testing.T) {
 func TestAnOutageLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	store := etcdstore.New(s.dial(t), "r", zaptest.NewLogger(t))
+	store := etcdstore.New(s.dial(t), "r").WithLog(zaptest.NewLogger(t))
 	seen, err := store.WatchWorkers(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestAnOutageLosesNothing(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond) // longer than the lease
 	s.restart(t)
 
-	other := etcdstore.New(s.dial(t), "r", zaptest.NewLogger(t))
+	other := etcdstore.New(s.dial(t), "r").WithLog(zaptest.NewLogger(t))
 	if _, err := other.Register(t.Context(), wire.Registration{ID: "b", Incarnation: "1"}, time.Second); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	client := s.dial(t)
-	store := etcdstore.New(client, "r", zaptest.NewLogger(t))
+	store := etcdstore.New(client, "r").WithLog(zaptest.NewLogger(t))
 	lease, err := store.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "1"}, time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestAWatchSurvivesCompaction(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	client := s.dial(t)
-	store := etcdstore.New(client, "r", zaptest.NewLogger(t))
+	store := etcdstore.New(client, "r").WithLog(zaptest.NewLogger(t))
 	seen, err := store.WatchWorkers(t.Context())
 	if err != nil {
 		t.Fatal(err)

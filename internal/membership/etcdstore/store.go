@@ -25,8 +25,14 @@ type Store struct {
 
 // New returns the store of one run. The client stays the caller's: it must live
 // as long as the leases and watches of this store.
-func New(client *clientv3.Client, run string, log *zap.Logger) *Store {
-	return &Store{client: client, keys: wire.KeysOf(run), log: log}
+func New(client *clientv3.Client, run string) *Store {
+	return &Store{client: client, keys: wire.KeysOf(run), log: zap.NewNop()}
+}
+
+// WithLog returns the store with a log for what no caller hears of: values that
+// cannot be read, renewals that failed.
+func (s *Store) WithLog(log *zap.Logger) *Store {
+	return &Store{client: s.client, keys: s.keys, log: log}
 }
 
 // PutSpec implements membership.Store.
