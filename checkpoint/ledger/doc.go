@@ -11,6 +11,7 @@
 // The private key lies elsewhere. The head is replaced atomically after the
 // entries that it covers are on disk; an entry counts from then on. What stands
 // behind the head was never acknowledged and is cut off when the log is opened.
+// One process writes; any may verify meanwhile.
 //
 // Guaranteed: an entry whose Append returned is there after any crash. Verify
 // fails if any bit of any of these files, or of a head that lies in a checkpoint

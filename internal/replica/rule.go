@@ -22,6 +22,10 @@ const (
 // of them 31 bits less the bits of their number.
 const MaxMicroBatches = 1024
 
+// MaxFloatMicroBatches bounds them in float mode: the check sum of an entry is
+// a float32 there and stays below 2^24, where every integer has its own.
+const MaxFloatMicroBatches = 256
+
 // Rule is everything that determines how a state changes. It is the same on
 // all replicas of a run.
 type Rule struct {
@@ -50,8 +54,12 @@ func (r Rule) Validate() error {
 	if len(r.Layout.Tensors) == 0 {
 		bad("layout has no tensors")
 	}
-	if r.MicroBatches < 1 || r.MicroBatches > MaxMicroBatches {
-		bad("micro-batches of a step: %d is not in 1..%d", r.MicroBatches, MaxMicroBatches)
+	most := MaxMicroBatches
+	if r.Reduce == Float {
+		most = MaxFloatMicroBatches
+	}
+	if r.MicroBatches < 1 || r.MicroBatches > most {
+		bad("micro-batches of a step: %d is not in 1..%d", r.MicroBatches, most)
 	}
 	if r.Steps == 0 {
 		bad("steps: must be positive")

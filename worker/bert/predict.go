@@ -10,50 +10,46 @@ import (
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
-// Logits are what the two pretraining heads answer.
-type Logits struct {
-	Masked [][]float32  // [positions][vocabulary]
-	Next   [][2]float32 // [rows]: B follows A, B is random
-}
-
-// PredictMasked answers for rows sequences of seq tokens: ids, segments and
-// mask (1 where a token stands) of shape [rows, seq], at the flat positions
-// row*seq + column. Without dropout.
-func (m *Model) PredictMasked(ids, types, mask []int64, rows, seq int, positions []int64) (Logits, error) {
+// PredictMasked returns the logits of both heads, without dropout, for rows
+// sequences of seq tokens: ids, segments and mask (1 where a token stands) of
+// shape [rows, seq]. masked has those over the vocabulary at each of the flat
+// positions row*seq + column, next those of each row (B follows A, B is random).
+func (m *Model) PredictMasked(ids, types, mask []int64, rows, seq int, positions []int64) (masked [][]float32, next [][2]float32, err error) {
 	in := inputs{rows, seq, ids, types, mask, positions}
-	var out Logits
-	err := m.checkInputs(in)
-	if err == nil {
-		err = torch.WithoutGrad(func() error { return m.predict(in, &out) })
+	if err = m.checkInputs(in); err == nil {
+		err = torch.WithoutGrad(func() (err error) {
+			masked, next, err = m.predict(in)
+			return err
+		})
 	}
 	if err != nil {
-		return Logits{}, fmt.Errorf("predict: %w", err)
+		return nil, nil, fmt.Errorf("predict: %w", err)
 	}
-	return out, nil
+	return masked, next, nil
 }
 
-func (m *Model) predict(in inputs, out *Logits) (err error) {
+func (m *Model) predict(in inputs) (masked [][]float32, next [][2]float32, err error) {
 	var s scope
 	defer s.close(&err)
 	mlm, nsp, err := m.logits(&s, in, false)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	words, err := m.toHost(&s, mlm, len(in.positions)*m.cfg.VocabSize)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	next, err := m.toHost(&s, nsp, 2*in.rows)
+	pairs, err := m.toHost(&s, nsp, 2*in.rows)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for v := m.cfg.VocabSize; len(words) > 0; words = words[v:] {
-		out.Masked = append(out.Masked, words[:v:v])
+		masked = append(masked, words[:v:v])
 	}
-	for ; len(next) > 0; next = next[2:] {
-		out.Next = append(out.Next, [2]float32(next))
+	for ; len(pairs) > 0; pairs = pairs[2:] {
+		next = append(next, [2]float32(pairs))
 	}
-	return nil
+	return masked, next, nil
 }
 
 // toHost copies the n elements of a tensor out of libtorch's memory.

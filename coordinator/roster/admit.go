@@ -1,0 +1,140 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// onRegistered compares the registrations with those before.
+func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
+	r.known = true
+	present := map[string]bool{}
+	holder := map[string]string{} // incarnation by ID
+	for _, reg := range all {
+		present[reg.Incarnation], holder[reg.ID] = true, reg.Incarnation
+		w := r.workers[reg.Incarnation]
+		if w == nil {
+			w = &worker{}
+			r.workers[reg.Incarnation] = w
+		}
+		if !w.registered {
+			r.came = now
+		}
+		w.reg, w.registered = reg, true
+		if pid, ok := r.dead[reg.ID]; ok && pid == reg.PID {
+			r.bury(w, "its process had ended when it was seen", true)
+		}
+		if w.refused == "" && w.gone == "" {
+			r.check(w)
+		}
+	}
+	for _, w := range r.sorted() {
+		in := w.reg.Incarnation
+		if present[in] {
+			continue
+		}
+		if w.registered {
+			w.registered, w.ended = false, now
+		}
+		switch member := r.plan.Rank(w.reg.ID, in) >= 0; {
+		case member && holder[w.reg.ID] != "":
+			r.bury(w, "a new process took its place", true)
+		case !member && w.gone == "" && now.Sub(w.heard) > strange:
+			delete(r.workers, in)
+		}
+	}
+}
+
+// check refuses a worker that cannot take part.
+func (r *Roster) check(w *worker) {
+	reg := w.reg
+	short := func(s string) string { return fmt.Sprintf("%.12q", s) }
+	switch {
+	case reg.SpecHash != r.cfg.SpecHash:
+		w.refused = "it was started with another spec of the run"
+	case reg.CorpusHash != r.cfg.CorpusHash:
+		w.refused = fmt.Sprintf("its corpus is %s, the run's is %s", short(reg.CorpusHash), short(r.cfg.CorpusHash))
+	case reg.Build != r.cfg.Build:
+		w.refused = fmt.Sprintf("it is build %q, the run is trained by %q", reg.Build, r.cfg.Build)
+	case r.plan.Fingerprint != "" && reg.Fingerprint != r.plan.Fingerprint && !r.cfg.AllowMixed:
+		w.refused = fmt.Sprintf("its arithmetic gives %s, the run's gives %s: the result would not be reproducible (--mixed admits it)",
+			short(reg.Fingerprint), short(r.plan.Fingerprint))
+	default:
+		return
+	}
+	r.emit(Note{wire.Event{
+		Key: key("refused", reg.Incarnation, 0), Kind: "note",
+		Reason: fmt.Sprintf("worker %s on %s is refused: %s", reg.ID, reg.Host, w.refused),
+	}})
+}
+
+// key names an event.
+func key(kind, of string, number uint64) string { return fmt.Sprintf("%s/%s/%d", kind, of, number) }
+
+func (r *Roster) onBeat(now time.Time, b wire.Beat) {
+	w := r.workers[b.Incarnation]
+	if w == nil { // it registered a moment ago
+		w = &worker{reg: wire.Registration{ID: b.ID, Incarnation: b.Incarnation}, ended: now}
+		r.workers[b.Incarnation] = w
+	}
+	if w.gone != "" {
+		if w.final || r.pending != nil || r.plan.Rank(b.ID, b.Incarnation) < 0 {
+			return
+		}
+		w.gone = "" // no plan went on without it: it was away for a while
+	}
+	w.heard, w.beat = now, b
+	if r.plan.Rank(b.ID, b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
+		w.confirmed = true
+	}
+}
+
+// leaving reports whether a worker is asked to leave.
+func (r *Roster) leaving(w *worker) bool {
+	return w.reg.Draining || slices.Contains(r.intent.Drain, w.reg.Incarnation)
+}
+
+// newcomers are the workers that could be admitted now, by ID: registered, fit,
+// heard of and no members.
+func (r *Roster) newcomers(now time.Time) []*worker {
+	var all []*worker
+	for _, w := range r.sorted() {
+		if r.plan.Rank(w.reg.ID, w.reg.Incarnation) >= 0 {
+			continue
+		}
+		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout {
+			w.ready = time.Time{}
+			continue
+		}
+		if w.ready.IsZero() {
+			w.ready = now
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// settleFingerprint chooses the numerics of the run at its very first plan: that
+// of most workers, and of the first by ID where as many differ. The others are
+// refused unless mixing is allowed. It returns the fingerprint and who remains.
+func (r *Roster) settleFingerprint(pool []*worker) (string, []*worker) {
+	print := r.plan.Fingerprint
+	if print == "" {
+		votes := map[string]int{}
+		for _, w := range pool {
+			votes[w.reg.Fingerprint]++
+		}
+		for _, w := range pool {
+			if print == "" || votes[w.reg.Fingerprint] > votes[print] {
+				print = w.reg.Fingerprint
+			}
+		}
+	}
+	if r.cfg.AllowMixed {
+		return print, pool
+	}
+	return print, slices.DeleteFunc(slices.Clone(pool), func(w *worker) bool { return w.reg.Fingerprint != print })
+}

@@ -1,0 +1,125 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// onAsked answers a request of a user.
+func (r *Roster) onAsked(e Asked) {
+	var err error
+	switch c := e.Control; {
+	case !r.elected || !r.known:
+		err = fmt.Errorf("this coordinator has only just taken over: ask again in a moment")
+	case c.Verb == "stop":
+		r.stop(c.Reason)
+	case c.Verb == "resume":
+		r.resume()
+	case c.Verb == "drain":
+		err = r.drain(c.Worker)
+	case c.Verb == "scale":
+		err = r.scale(c.Count)
+	default:
+		err = fmt.Errorf("unknown request %q: stop, resume, drain and scale are known", c.Verb)
+	}
+	reply := Reply{Token: e.Token}
+	if err != nil {
+		reply.Error = err.Error()
+	}
+	r.emit(reply)
+}
+
+// put makes an intent the current one. Drains of processes that are gone are
+// forgotten.
+func (r *Roster) put(i wire.Intent) {
+	i.Drain = slices.DeleteFunc(slices.Clone(i.Drain), func(in string) bool {
+		w := r.workers[in]
+		return w == nil || w.gone != "" || !w.registered
+	})
+	r.intent = i
+	r.emit(WriteIntent{i})
+}
+
+// stop asks the run to end with the next step.
+func (r *Roster) stop(reason string) {
+	if r.intent.Stop {
+		return
+	}
+	i := r.intent
+	i.Stop, i.Reason = true, reason
+	if reason == "" {
+		i.Reason = "asked to stop"
+	}
+	r.put(i)
+}
+
+// resume takes a stop back, so that workers that come train on.
+func (r *Roster) resume() {
+	if !r.intent.Stop {
+		return
+	}
+	i := r.intent
+	i.Stop, i.Reason = false, ""
+	r.put(i)
+}
+
+// here lists the workers that are there to stay, by ID.
+func (r *Roster) here() []*worker {
+	return slices.DeleteFunc(r.sorted(), func(w *worker) bool {
+		return !w.registered || w.gone != "" || w.refused != "" || r.leaving(w)
+	})
+}
+
+// drain asks a worker to leave after the next step.
+func (r *Roster) drain(id string) error {
+	var ids []string
+	for _, w := range r.sorted() {
+		if !w.registered || w.gone != "" {
+			continue
+		}
+		if w.reg.ID != id {
+			ids = append(ids, w.reg.ID)
+			continue
+		}
+		if r.leaving(w) {
+			return nil
+		}
+		if left := len(r.here()) - 1; left < r.cfg.Workers.Min && w.refused == "" {
+			return fmt.Errorf("drain %s: %d %s would be left, the minimum is %d", id, left, noun(left), r.cfg.Workers.Min)
+		}
+		i := r.intent
+		i.Drain = append(slices.Clone(i.Drain), w.reg.Incarnation)
+		r.put(i)
+		return nil
+	}
+	if len(ids) == 0 {
+		return fmt.Errorf("drain %s: no worker is there", id)
+	}
+	return fmt.Errorf("drain %s: no such worker; there are %s", id, strings.Join(ids, ", "))
+}
+
+// scale sets how many workers take part. Those that are too many leave, the
+// newest in the ring first.
+func (r *Roster) scale(n int) error {
+	if w := r.cfg.Workers; n < w.Min || n > w.Max {
+		return fmt.Errorf("scale to %d: this run was started with %s workers", n, w)
+	}
+	i := r.intent
+	i.Workers, i.Drain = n, slices.Clone(i.Drain)
+	staying := r.here()
+	place := func(w *worker) int {
+		if rank := r.plan.Rank(w.reg.ID, w.reg.Incarnation); rank >= 0 {
+			return rank
+		}
+		return len(r.plan.Members)
+	}
+	slices.SortStableFunc(staying, func(a, b *worker) int { return place(a) - place(b) })
+	for _, w := range staying[min(n, len(staying)):] {
+		i.Drain = append(i.Drain, w.reg.Incarnation)
+	}
+	r.put(i)
+	return nil
+}

@@ -1,0 +1,211 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gramme-project/gramme/coordinator/plan"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// decide writes the next plan where one is due, and says how the run is.
+func (r *Roster) decide(now time.Time, may bool) {
+	if r.pending != nil {
+		return
+	}
+	var live []*worker
+	for _, w := range r.members() {
+		if w.gone == "" {
+			live = append(live, w)
+		}
+	}
+	newcomers := r.newcomers(now)
+	switch {
+	case r.over:
+		r.decideOver(now, live, newcomers, may)
+	case len(live) == 0:
+		r.decideStart(now, newcomers, may)
+	default:
+		r.decideNext(now, live, newcomers, may)
+	}
+}
+
+// decideStart begins a session once enough workers are there.
+func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
+	print, pool := r.settleFingerprint(newcomers)
+	want := r.cfg.Workers.Max
+	if r.intent.Workers > 0 {
+		want = r.intent.Workers
+		pool = pool[:min(len(pool), want)]
+	}
+	// A run that is to stop does so with whoever is there.
+	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.came) >= settle
+	if !enough || len(pool) == 0 || !may {
+		r.tell(wire.StateWaiting, r.missing(len(pool), want))
+		return
+	}
+	base := r.plan
+	base.Fingerprint = print
+	base.Session = fmt.Sprintf("%s-%d", r.nonce, base.Generation+1)
+	base.From = 0
+	for _, w := range pool {
+		base.From = max(base.From, w.reg.Step)
+	}
+	reason := fmt.Sprintf("start with %d %s", len(pool), noun(len(pool)))
+	r.write(base, pool, strings.Join(append(r.lost(), reason), "; "))
+}
+
+// missing says what the start waits for.
+func (r *Roster) missing(have, want int) string {
+	refused := 0
+	for _, w := range r.workers {
+		if w.registered && w.refused != "" {
+			refused++
+		}
+	}
+	text := fmt.Sprintf("%d of %d %s here, at least %d needed", have, want, noun(want), r.cfg.Workers.Min)
+	if have >= r.cfg.Workers.Min {
+		text = fmt.Sprintf("%d of %d %s here, waiting a moment for more", have, want, noun(want))
+	}
+	if refused > 0 {
+		text += fmt.Sprintf("; %d refused", refused)
+	}
+	return text
+}
+
+func noun(n int) string {
+	if n == 1 {
+		return "worker"
+	}
+	return "workers"
+}
+
+// decideNext goes on with the members that live.
+func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) {
+	var stay, leave []*worker
+	for _, w := range live {
+		if r.leaving(w) && !r.intent.Stop {
+			leave = append(leave, w)
+		} else {
+			stay = append(stay, w)
+		}
+	}
+	room := len(newcomers)
+	if r.intent.Workers > 0 {
+		room = max(0, min(room, r.intent.Workers-len(stay)))
+	}
+	joining := newcomers[:room]
+	if len(stay) == 0 && len(joining) == 0 {
+		// Whoever leaves last takes the only state along: store it.
+		r.stop("every worker is leaving")
+		stay, leave = live, nil
+	}
+	reasons := r.lost()
+	held := false // a member waits at a step boundary to be let go
+	for _, w := range live {
+		held = held || w.beat.State == "holding" && w.beat.Generation == r.plan.Generation && r.leaving(w)
+	}
+	if held {
+		for _, w := range leave {
+			reasons = append(reasons, w.reg.ID+" left: it was asked to")
+		}
+	} else {
+		stay = append(stay, leave...)
+		leave = nil
+	}
+	if held && len(leave) == 0 {
+		reasons = append(reasons, "the run is to stop")
+	}
+	if !r.broken.IsZero() && now.Sub(r.broken) >= r.cfg.FailureTimeout/4 && len(reasons) == 0 {
+		reasons = append(reasons, "the ring broke: "+r.trouble)
+	}
+	if len(reasons) > 0 || r.batched(now, joining) {
+		for _, w := range joining {
+			reasons = append(reasons, w.reg.ID+" joined")
+		}
+		stay = append(stay, joining...)
+	}
+	if len(reasons) == 0 {
+		r.tellRunning(live)
+		return
+	}
+	if len(stay) < r.cfg.Workers.Min && !r.intent.Stop {
+		lack := fmt.Sprintf("%s; %d %s left, at least %d needed", strings.Join(reasons, "; "), len(stay), noun(len(stay)), r.cfg.Workers.Min)
+		if len(leave) > 0 && may {
+			r.write(r.plan, nil, lack) // lets those go that were asked to
+		}
+		r.tell(wire.StateWaiting, lack)
+		return
+	}
+	if may {
+		r.write(r.plan, stay, strings.Join(reasons, "; "))
+	}
+}
+
+// batched reports whether newcomers have waited for each other.
+func (r *Roster) batched(now time.Time, joining []*worker) bool {
+	for _, w := range joining {
+		if now.Sub(w.ready) < batch {
+			return false
+		}
+	}
+	return len(joining) > 0
+}
+
+func (r *Roster) tellRunning(live []*worker) {
+	state := wire.StateTraining
+	for _, w := range live {
+		if r.intent.Stop || w.beat.State == "stopped" {
+			state = wire.StateStopping
+		}
+	}
+	reason := r.plan.Reason
+	if r.intent.Stop {
+		reason = r.intent.Reason
+	}
+	r.tell(state, reason)
+}
+
+// decideOver lets workers that came late, or that were left alone in the last
+// moment, find out that the run has ended: by a generation of their own.
+func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) {
+	if r.committed >= r.cfg.Steps {
+		r.tell(wire.StateDone, "all steps are done and stored")
+	} else {
+		r.tell(wire.StateStopped, r.intent.Reason)
+	}
+	var late []*worker
+	i := r.intent
+	i.Drain = slices.Clone(i.Drain)
+	for _, w := range newcomers {
+		if w.beat.Step >= r.committed {
+			late = append(late, w)
+		} else { // it never took part: it would train the rest once more
+			i.Drain = append(i.Drain, w.reg.Incarnation)
+		}
+	}
+	if len(i.Drain) > len(r.intent.Drain) {
+		r.put(i)
+	}
+	stuck := len(live) < len(r.plan.Members) && slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != "stopped" })
+	if (stuck || r.batched(now, late)) && may {
+		r.write(r.plan, append(live, late...), "the run has ended")
+	}
+}
+
+// write decides on a plan.
+func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
+	candidates := make([]plan.Candidate, len(members))
+	for i, w := range members {
+		candidates[i] = plan.Candidate{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Mailbox: w.reg.Mailbox, Speed: w.reg.Speed}
+		if w.beat.Speed > 0 {
+			candidates[i].Speed = w.beat.Speed
+		}
+		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
+	}
+	p := plan.Make(base, candidates, r.cfg.MicroBatches, reason)
+	r.pending = &p
+	r.emit(WritePlan{p})
+}

@@ -1,0 +1,152 @@
+package roster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// onSuspected weighs what somebody says of a worker.
+func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
+	if s.Final {
+		for _, w := range r.sorted() {
+			if w.reg.ID == s.Subject &&
+				(w.reg.Incarnation == s.Incarnation || s.Incarnation == "" && w.registered && w.reg.PID == s.PID) {
+				r.bury(w, s.Evidence, true)
+			}
+		}
+		if s.PID != 0 {
+			r.dead[s.Subject] = s.PID
+		}
+		return
+	}
+	if r.pending != nil && s.Generation == r.pending.Generation {
+		r.early = append(r.early, s)
+		return
+	}
+	from := r.memberNamed(s.From)
+	if from == nil || from.gone != "" || s.Generation != r.plan.Generation {
+		return
+	}
+	if r.broken.IsZero() {
+		r.broken, r.trouble = now, fmt.Sprintf("%s: %s", s.From, s.Evidence)
+	}
+	w := r.workers[s.Incarnation]
+	if w == nil || w == from || w.gone != "" || w.reg.ID != s.Subject || r.plan.Rank(s.Subject, s.Incarnation) < 0 {
+		return
+	}
+	if w.suspects == nil {
+		w.suspects, w.asked = map[string]string{}, now
+		r.emit(Ask{w.reg.ID, w.reg.Incarnation})
+	}
+	w.suspects[s.From] = s.Evidence
+}
+
+// memberNamed returns the member of an ID, or nil.
+func (r *Roster) memberNamed(id string) *worker {
+	for _, m := range r.plan.Members {
+		if m.ID == id {
+			return r.workers[m.Incarnation]
+		}
+	}
+	return nil
+}
+
+func (r *Roster) onConnectionGone(e ConnectionGone) {
+	if w := r.workers[e.Incarnation]; w != nil && len(w.suspects) > 0 {
+		r.bury(w, said(w.suspects)+"; its connection to the coordinator is gone, too", false)
+	}
+}
+
+// examine completes the evidence against members, as far as time does.
+func (r *Roster) examine(now time.Time) {
+	for _, w := range r.members() {
+		if w.gone != "" {
+			continue
+		}
+		silent := now.Sub(later(w.heard, w.joined))
+		limit := r.cfg.FailureTimeout
+		if !w.confirmed {
+			limit = grace
+		}
+		quarter := r.cfg.FailureTimeout / 4
+		switch {
+		case len(r.standing(w.suspects)) >= 2:
+			r.bury(w, said(r.standing(w.suspects)), false)
+		case len(r.standing(w.suspects)) == 1 && now.Sub(w.asked) >= quarter && !w.heard.After(w.asked):
+			r.bury(w, said(w.suspects)+"; no answer within "+quarter.String(), false)
+		case !w.registered && now.Sub(later(w.heard, w.ended)) >= quarter:
+			r.bury(w, "its registration ended", false)
+		case silent >= limit && r.hears(now, w):
+			r.bury(w, "no heartbeat for "+silent.Round(10*time.Millisecond).String(), false)
+		}
+	}
+}
+
+// standing are the suspicions of members that are not gone themselves.
+func (r *Roster) standing(suspects map[string]string) map[string]string {
+	out := map[string]string{}
+	for from, evidence := range suspects {
+		if w := r.memberNamed(from); w != nil && w.gone == "" {
+			out[from] = evidence
+		}
+	}
+	return out
+}
+
+// hears reports whether anybody but w was heard lately. If not, it is the
+// roster that does not hear.
+func (r *Roster) hears(now time.Time, w *worker) bool {
+	for _, o := range r.workers {
+		if o != w && o.gone == "" && !o.heard.IsZero() && now.Sub(o.heard) < r.cfg.FailureTimeout/2 {
+			return true
+		}
+	}
+	return false
+}
+
+// bury records that an incarnation is gone: for good if the evidence is final,
+// otherwise until it is heard of again with no plan made meanwhile.
+func (r *Roster) bury(w *worker, evidence string, final bool) {
+	if w.final {
+		return
+	}
+	w.final = final
+	if w.gone == "" {
+		w.gone = evidence
+	}
+	if final && w.registered {
+		r.emit(Evict{w.reg.ID, w.reg.Incarnation}) // whoever follows it needs the ID
+	}
+}
+
+// lost says why members of the plan are gone.
+func (r *Roster) lost() []string {
+	var all []string
+	for _, w := range r.members() {
+		if w.gone != "" {
+			all = append(all, fmt.Sprintf("%s is gone: %s", w.reg.ID, w.gone))
+		}
+	}
+	return all
+}
+
+// said puts what suspects say in one line.
+func said(suspects map[string]string) string {
+	var all []string
+	for _, from := range slices.Sorted(maps.Keys(suspects)) {
+		all = append(all, from+": "+suspects[from])
+	}
+	return strings.Join(all, ", ")
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,296 @@
+package roster
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+const (
+	// settle is how long the start waits for more workers after one came.
+	settle = 5 * time.Second
+	// batch is how long a newcomer waits for others, so that one generation
+	// takes in all.
+	batch = 200 * time.Millisecond
+	// grace is how long a new member may be silent before its first heartbeat.
+	grace = 10 * time.Second
+	// strange is how long a heartbeat without a registration is remembered.
+	strange = 10 * time.Second
+)
+
+// Config is what the roster must know of the run.
+type Config struct {
+	Workers        runspec.Workers
+	MicroBatches   int
+	Steps          uint64
+	SpecHash       string
+	CorpusHash     string
+	Build          string
+	AllowMixed     bool
+	FailureTimeout time.Duration
+}
+
+// Roster is the state machine. One goroutine owns it.
+type Roster struct {
+	cfg     Config
+	workers map[string]*worker // by incarnation
+	plan    wire.Plan
+	pending *wire.Plan // being written
+	intent  wire.Intent
+	nonce   string
+
+	elected bool // what is stored is known
+	known   bool // registrations are known
+	last    time.Time
+	came    time.Time // when a worker last registered
+
+	broken    time.Time // when the ring of this generation was said to be broken; zero: it is not
+	trouble   string
+	early     []wire.Suspicion // of the plan that is being written
+	dead      map[string]int   // process that ended, by worker ID, as its parent said
+	committed uint64
+	over      bool // the run has ended and is stored
+
+	state, reason string
+	out           []Effect
+}
+
+// worker is one incarnation, as far as it is known.
+type worker struct {
+	reg        wire.Registration
+	registered bool
+	ended      time.Time // when it was no longer registered
+	heard      time.Time // newest heartbeat; zero: none
+	ready      time.Time // when it could first be admitted
+	beat       wire.Beat
+	refused    string // why it is not admitted
+	gone       string // evidence of its end
+	final      bool   // its parent said so, or another has its ID: it does not come back
+
+	// As a member of the plan.
+	joined    time.Time
+	confirmed bool // it has sent a heartbeat as a member
+	suspects  map[string]string
+	asked     time.Time
+}
+
+// New returns the roster of a coordinator that is not elected yet.
+func New(cfg Config) *Roster {
+	return &Roster{cfg: cfg, workers: map[string]*worker{}, dead: map[string]int{}}
+}
+
+// Plan is the newest plan that is known to be stored.
+func (r *Roster) Plan() wire.Plan { return r.plan }
+
+// Intent is the newest intent.
+func (r *Roster) Intent() wire.Intent { return r.intent }
+
+// State tells how the run is, and why.
+func (r *Roster) State() (state, reason string) { return r.state, r.reason }
+
+// Committed is the newest durable step.
+func (r *Roster) Committed() uint64 { return r.committed }
+
+// Ended reports whether the members have stopped and only the checkpoint of
+// their last step is to come.
+func (r *Roster) Ended() bool {
+	for _, w := range r.members() {
+		if w.gone == "" && w.beat.State == "stopped" && w.beat.Step > r.committed {
+			return true
+		}
+	}
+	return false
+}
+
+// Worker is what is known of a worker, for people.
+type Worker struct {
+	Registration wire.Registration
+	Beat         wire.Beat // zero before the first
+	Rank         int       // -1 outside the ring
+	Share        int
+	State        string
+	Refused      string
+}
+
+// Workers lists the registered workers by ID.
+func (r *Roster) Workers() []Worker {
+	var all []Worker
+	for _, w := range r.sorted() {
+		if !w.registered || w.gone != "" {
+			continue
+		}
+		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.plan.Rank(w.reg.ID, w.reg.Incarnation), State: w.beat.State, Refused: w.refused}
+		switch {
+		case w.refused != "":
+			v.State = "refused"
+		case w.heard.IsZero():
+			v.State = "registered"
+		case v.Rank >= 0 && r.leaving(w):
+			v.State = "draining"
+		}
+		if v.Rank >= 0 {
+			v.Share = r.plan.Members[v.Rank].Share
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// sorted lists the workers by ID and incarnation, so that nothing depends on the
+// order of a map.
+func (r *Roster) sorted() []*worker {
+	return slices.SortedFunc(maps.Values(r.workers), func(a, b *worker) int {
+		if c := strings.Compare(a.reg.ID, b.reg.ID); c != 0 {
+			return c
+		}
+		return strings.Compare(a.reg.Incarnation, b.reg.Incarnation)
+	})
+}
+
+// members are the workers of the plan, by rank.
+func (r *Roster) members() []*worker {
+	all := make([]*worker, len(r.plan.Members))
+	for i, m := range r.plan.Members {
+		all[i] = r.workers[m.Incarnation]
+	}
+	return all
+}
+
+// Handle takes an event at a time, which never runs backwards, and returns what
+// is to be done, in order.
+func (r *Roster) Handle(now time.Time, e Event) []Effect {
+	r.out = nil
+	r.forgive(now)
+	switch e := e.(type) {
+	case Elected:
+		r.onElected(now, e)
+	case Registered:
+		r.onRegistered(now, e.All)
+	case Beat:
+		r.onBeat(now, e.Beat)
+	case Suspected:
+		r.onSuspected(now, e.Suspicion)
+	case ConnectionGone:
+		r.onConnectionGone(e)
+	case Committed:
+		r.committed = max(r.committed, e.Step)
+	case Asked:
+		r.onAsked(e)
+	case PlanWritten:
+		r.onWritten(now)
+	case PlanRejected:
+		r.pending = nil
+		if e.Stored.Generation > r.plan.Generation {
+			r.adopt(now, e.Stored)
+		}
+	}
+	if r.elected && r.known {
+		r.finish()
+		r.examine(now)
+		_, again := e.(PlanRejected)
+		r.decide(now, !again) // a refused plan is tried again at the next tick
+	}
+	return r.out
+}
+
+func (r *Roster) emit(e Effect) { r.out = append(r.out, e) }
+
+// forgive keeps the roster from blaming workers for a time in which it did not
+// run itself.
+func (r *Roster) forgive(now time.Time) {
+	if !r.last.IsZero() && now.Sub(r.last) > r.cfg.FailureTimeout/2 {
+		for _, w := range r.workers {
+			for _, t := range []*time.Time{&w.heard, &w.joined, &w.asked, &w.ended} {
+				if !t.IsZero() {
+					*t = now
+				}
+			}
+		}
+	}
+	r.last = now
+}
+
+func (r *Roster) onElected(now time.Time, e Elected) {
+	r.elected, r.nonce, r.intent = true, e.Nonce, e.Intent
+	r.adopt(now, e.Plan)
+}
+
+// onWritten makes the pending plan the current one.
+func (r *Roster) onWritten(now time.Time) {
+	if r.pending == nil {
+		return
+	}
+	p := *r.pending
+	r.pending = nil
+	r.adopt(now, p)
+	ids := make([]string, len(p.Members))
+	for i, m := range p.Members {
+		ids[i] = m.ID
+	}
+	r.emit(Note{wire.Event{
+		Key: key("membership", p.Session, p.Generation), Kind: "membership",
+		Generation: p.Generation, Members: ids, Reason: p.Reason,
+	}})
+}
+
+// adopt begins a generation.
+func (r *Roster) adopt(now time.Time, p wire.Plan) {
+	old := r.plan
+	r.plan, r.broken, r.trouble = p, time.Time{}, ""
+	for _, m := range p.Members {
+		w := r.workers[m.Incarnation]
+		if w == nil { // known from the plan only, so far
+			w = &worker{ended: now, reg: wire.Registration{
+				ID: m.ID, Incarnation: m.Incarnation, Mailbox: m.Mailbox, Fingerprint: p.Fingerprint,
+			}}
+			r.workers[m.Incarnation] = w
+		}
+		if old.Rank(m.ID, m.Incarnation) < 0 {
+			w.joined, w.confirmed = now, false
+		}
+	}
+	for _, w := range r.sorted() {
+		w.suspects, w.asked = nil, time.Time{}
+		switch member := p.Rank(w.reg.ID, w.reg.Incarnation) >= 0; {
+		case member || !w.registered:
+		case w.gone != "":
+			r.emit(Evict{w.reg.ID, w.reg.Incarnation})
+		case w.refused == "":
+			r.check(w) // the numerics of the run may be settled now
+		}
+	}
+	early := r.early
+	r.early = nil
+	for _, s := range early {
+		r.onSuspected(now, s)
+	}
+}
+
+// finish finds out whether the run has ended and is stored.
+func (r *Roster) finish() {
+	r.over = r.committed >= r.cfg.Steps
+	if r.over || !r.intent.Stop {
+		return
+	}
+	for _, w := range r.workers {
+		if !w.registered || w.gone != "" || w.refused != "" {
+			continue
+		}
+		if w.beat.State != "stopped" || w.beat.Step > r.committed {
+			return // it goes on, or has yet to
+		}
+	}
+	r.over = true
+}
+
+// tell says how the run is, where that changed.
+func (r *Roster) tell(state, reason string) {
+	if state != r.state || reason != r.reason {
+		r.state, r.reason = state, reason
+		r.emit(StateChanged{state, reason})
+	}
+}

@@ -1,0 +1,234 @@
+package roster
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
+
+// TestTranscripts plays the commands of testdata/*.txt. Lines that begin with
+// white space are what the roster does; -update rewrites them.
+//
+//	config workers=1:3 steps=100 micro=8 mixed    first
+//	elect [GENERATION IN…]                 a leadership begins, with a stored plan
+//	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F]
+//	kill ID | leave ID | freeze ID | thaw ID
+//	beat ID STATE STEP                     what its heartbeats say from now on
+//	sigterm ID                             its registration says that it leaves
+//	suspect FROM ID EVIDENCE… | ended ID EVIDENCE… | cut ID
+//	ask stop|resume|drain ID|scale N
+//	committed STEP
+//	lag | answer                           the store is slow; it answers
+//	wait DURATION
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no transcripts", err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := play(string(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want := strings.Split(string(b), "\n")
+			for i, line := range strings.Split(got, "\n") {
+				if i >= len(want) || line != want[i] {
+					t.Fatalf("line %d: %q\nwhole:\n%s", i+1, line, got)
+				}
+			}
+			if got != string(b) {
+				t.Errorf("it ends early:\n%s", got)
+			}
+		})
+	}
+}
+
+// play returns the script with what the roster did.
+func play(script string) (string, error) {
+	var out strings.Builder
+	var w *world
+	for n, line := range strings.Split(strings.TrimRight(script, "\n"), "\n") {
+		if strings.HasPrefix(line, " ") {
+			continue
+		}
+		fmt.Fprintln(&out, line)
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		if words[0] == "config" {
+			cfg, err := parseConfig(words[1:])
+			if err != nil {
+				return "", fmt.Errorf("line %d: %w", n+1, err)
+			}
+			w = newWorld(cfg)
+			continue
+		}
+		w.said = nil
+		if err := w.command(words[0], words[1:]); err != nil {
+			return "", fmt.Errorf("line %d: %s: %w", n+1, line, err)
+		}
+		for _, s := range w.said {
+			fmt.Fprintln(&out, "  "+s)
+		}
+	}
+	return out.String(), nil
+}
+
+func parseConfig(words []string) (Config, error) {
+	cfg := Config{SpecHash: "spec", CorpusHash: "corpus", Build: "v1", FailureTimeout: time.Second, Steps: 100, MicroBatches: 8}
+	for _, word := range words {
+		k, v, _ := strings.Cut(word, "=")
+		var err error
+		switch k {
+		case "workers":
+			cfg.Workers, err = runspec.ParseWorkers(v)
+		case "steps":
+			cfg.Steps, err = strconv.ParseUint(v, 10, 64)
+		case "micro":
+			cfg.MicroBatches, err = strconv.Atoi(v)
+		case "mixed":
+			cfg.AllowMixed = true
+		default:
+			err = fmt.Errorf("unknown %q", word)
+		}
+		if err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+func (w *world) command(verb string, args []string) error {
+	var p *proc
+	if len(args) > 0 {
+		p = w.find(args[0])
+	}
+	switch verb {
+	case "kill", "leave", "freeze", "thaw", "beat", "sigterm", "ended", "cut":
+		if p == nil {
+			return fmt.Errorf("no such worker")
+		}
+	}
+	switch verb {
+	case "elect":
+		if len(args) > 0 {
+			g, err := strconv.ParseUint(args[0], 10, 64)
+			if err != nil {
+				return err
+			}
+			w.plan = wire.Plan{Generation: g, MicroBatches: w.cfg.MicroBatches, Fingerprint: "f", Session: "old-1"}
+			for _, in := range args[1:] {
+				id, _, _ := strings.Cut(in, ".")
+				w.plan.Members = append(w.plan.Members, wire.Member{ID: id, Incarnation: in})
+			}
+		}
+		w.feed(Elected{Plan: w.plan, Nonce: "n"})
+		w.snapshot()
+	case "up":
+		w.up(args[0], func(r *wire.Registration) {
+			for _, a := range args[1:] {
+				switch k, v, _ := strings.Cut(a, "="); k {
+				case "print":
+					r.Fingerprint = v
+				case "build":
+					r.Build = v
+				case "corpus":
+					r.CorpusHash = v
+				case "step":
+					r.Step, _ = strconv.ParseUint(v, 10, 64)
+				case "speed":
+					r.Speed, _ = strconv.ParseFloat(v, 64)
+				}
+			}
+		})
+	case "kill":
+		w.kill(p)
+	case "leave":
+		w.leave(p)
+	case "freeze":
+		p.alive, p.expires = false, w.now.Add(time.Hour) // a test may thaw it sooner
+	case "thaw":
+		p.alive = true
+		w.feed(Beat{p.beat})
+	case "beat":
+		step, err := strconv.ParseUint(args[2], 10, 64)
+		if err != nil {
+			return err
+		}
+		p.beat.State, p.beat.Step = strings.ReplaceAll(args[1], "_", " "), step
+		w.feed(Beat{p.beat})
+	case "sigterm":
+		p.reg.Draining = true
+		w.snapshot()
+	case "suspect":
+		s := wire.Suspicion{Generation: w.plan.Generation, From: args[0], Evidence: strings.Join(args[2:], " ")}
+		if q := w.find(args[1]); q != nil {
+			s.Subject, s.Incarnation = q.reg.ID, q.reg.Incarnation
+		}
+		w.feed(Suspected{s})
+	case "ended":
+		w.feed(Suspected{wire.Suspicion{From: "up", Subject: p.reg.ID, PID: p.reg.PID, Evidence: strings.Join(args[1:], " "), Final: true}})
+	case "cut":
+		w.feed(ConnectionGone{p.reg.ID, p.reg.Incarnation})
+	case "ask":
+		c := wire.Control{Verb: args[0]}
+		switch args[0] {
+		case "drain":
+			c.Worker = args[1]
+		case "scale":
+			n, err := strconv.Atoi(args[1])
+			if err != nil {
+				return err
+			}
+			c.Count = n
+		}
+		w.asks++
+		w.feed(Asked{c, w.asks})
+	case "committed":
+		step, err := strconv.ParseUint(args[0], 10, 64)
+		if err != nil {
+			return err
+		}
+		w.feed(Committed{step})
+	case "lag":
+		w.lag = true
+	case "answer":
+		w.lag = false
+		held := w.held
+		w.held = nil
+		for _, e := range held {
+			w.feed(e)
+		}
+	case "wait":
+		d, err := time.ParseDuration(args[0])
+		if err != nil {
+			return err
+		}
+		w.wait(d)
+	default:
+		return fmt.Errorf("unknown command")
+	}
+	return nil
+}

@@ -1,0 +1,10 @@
+# How the scripts speak: what is being done on standard output, errors with a
+# hint on standard error.
+
+say() { printf '%s\n' "$*"; }
+
+fail() { # message hint
+	printf 'error: %s\n' "$1" >&2
+	if [ -n "${2:-}" ]; then printf 'hint: %s\n' "$2" >&2; fi
+	exit 1
+}
