@@ -14,7 +14,6 @@ import (
 	"unicode"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/gramme-project/gramme/internal/energy"
 )
