@@ -19,7 +19,8 @@ wheel_names() { # cuda
 fetch_wheel() { # name folder
 	local name=$1 folder=$2/$1 version hash
 	read -r _ version hash < <(wheel_pins | grep "^$1 ")
-	wheel=$(find "$folder" -name '*.whl' 2>/dev/null | head -n 1)
+	mkdir -p "$folder"
+	wheel=$(find "$folder" -name '*.whl' | head -n 1)
 	if [ -n "$wheel" ] && [ "$(sha256 "$wheel")" = "$hash" ]; then return; fi
 	rm -rf "$folder"
 	say "fetching $name $version"
