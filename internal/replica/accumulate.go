@@ -136,10 +136,15 @@ func (a *Accumulator) addFixed(grad []float32) bool {
 const magic = 3 << 51
 
 // addFixed adds round(grad·scale), clamped to ±limit, to sum. Elements that are
-// not finite add nothing.
+// not finite add nothing. largest is the largest absolute value rounded up, so
+// that it is 0 only if every element is: a tensor all of whose elements round
+// to 0 still tells that its exponent is too small.
+//
+// The scale is a power of two and so the product is exact: a compiler that
+// fuses it with the addition of magic changes nothing.
 func addFixed(sum []int32, grad []float32, scale float64, limit int32) (largest, clamped int32, infinite bool) {
 	grad = grad[:len(sum)]
-	top := float64(limit)
+	top, most := float64(limit), 0.0
 	for i := range sum {
 		g := grad[i]
 		if math.Float32bits(g)&0x7f800000 == 0x7f800000 {
@@ -147,16 +152,16 @@ func addFixed(sum []int32, grad []float32, scale float64, limit int32) (largest,
 			continue
 		}
 		v := float64(g) * scale
-		if v > top {
-			v, clamped = top, clamped+1
-		} else if v < -top {
-			v, clamped = -top, clamped+1
+		size := math.Abs(v)
+		if size > top {
+			v, size, clamped = math.Copysign(top, v), top, clamped+1
 		}
-		q := int32(math.Float64bits(v + magic))
-		sum[i] += q
-		largest = max(largest, q, -q)
+		if size > most {
+			most = size
+		}
+		sum[i] += int32(math.Float64bits(v + magic))
 	}
-	return largest, clamped, infinite
+	return int32(math.Ceil(most)), clamped, infinite
 }
 
 // addFloat adds the gradient as it is.

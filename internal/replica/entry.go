@@ -20,7 +20,7 @@ const (
 	wordStop              // workers that ask the run to stop after this step
 	wordHold              // workers that ask all to wait for the next plan after this step
 	wordSave              // workers that ask for a checkpoint after this step
-	fixedWords            // then, for each tensor, clamped elements and the largest absolute value
+	fixedWords            // then, for each tensor, clamped elements and the largest absolute value, rounded up
 )
 
 // lossScale is the fixed point of a loss: 2^12 keeps three decimals, and a loss

@@ -1,0 +1,254 @@
+package replica
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestAddFixed compares with rounding and clamping by the book.
+func TestAddFixed(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	for _, microBatches := range []int{1, 2, 3, 16, 1000, MaxMicroBatches} {
+		limit := bound(microBatches)
+		for _, exponent := range []int{minExponent, -3, 0, 7, 20, 40, maxExponent} {
+			scale := math.Ldexp(1, exponent)
+			edge := float32(float64(limit) / scale)
+			grad := []float32{
+				0, float32(math.Copysign(0, -1)), edge, -edge, math.Nextafter32(edge, 0), 2 * edge, -2 * edge,
+				math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32,
+				float32(0.5 / scale), float32(1.5 / scale), float32(2.5 / scale), float32(-0.5 / scale), float32(-1.5 / scale), // ties
+				float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)),
+			}
+			for range 200 {
+				grad = append(grad, float32(random.NormFloat64()*float64(edge)/2), float32(random.NormFloat64()/scale*10))
+			}
+			sum := make([]int32, len(grad))
+			for i := range sum {
+				sum[i] = random.Int32N(1000)
+			}
+			want := slices.Clone(sum)
+			var wantLargest, wantClamped int32
+			wantInfinite := false
+			for i, g := range grad {
+				v := math.RoundToEven(float64(g) * scale)
+				if math.IsNaN(float64(g)) || math.IsInf(float64(g), 0) {
+					wantInfinite = true
+					continue
+				}
+				if math.Abs(float64(g)*scale) > float64(limit) {
+					wantClamped++
+					v = math.Copysign(float64(limit), v)
+				}
+				want[i] += int32(v)
+				wantLargest = max(wantLargest, int32(min(math.Ceil(math.Abs(float64(g)*scale)), float64(limit))))
+			}
+			largest, clamped, infinite := addFixed(sum, grad, scale, limit)
+			if largest != wantLargest || clamped != wantClamped || infinite != wantInfinite {
+				t.Errorf("%d micro-batches, exponent %d: largest %d, clamped %d, infinite %v, not %d, %d, %v",
+					microBatches, exponent, largest, clamped, infinite, wantLargest, wantClamped, wantInfinite)
+			}
+			for i := range sum {
+				if sum[i] != want[i] {
+					t.Fatalf("%d micro-batches, exponent %d: %g became %d, not %d", microBatches, exponent, grad[i], sum[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+// TestLargest holds what tells a tensor that is too small for its exponent
+// from one that has no gradient.
+func TestLargest(t *testing.T) {
+	for _, c := range []struct {
+		grad []float32
+		want int32
+	}{
+		{[]float32{0, float32(math.Copysign(0, -1)), 0}, 0},
+		{[]float32{0, -math.SmallestNonzeroFloat32}, 1},
+		{[]float32{0.25, -0.5}, 1},
+		{[]float32{1, -1}, 1},
+		{[]float32{-1.25, 1}, 2},
+		{[]float32{float32(math.NaN()), 0.75}, 1},
+		{[]float32{-1e9, 2}, 1000},
+	} {
+		if got, _, _ := addFixed(make([]int32, len(c.grad)), c.grad, 1, 1000); got != c.want {
+			t.Errorf("largest of %g is %d, not %d", c.grad, got, c.want)
+		}
+	}
+}
+
+// TestSumFits adds the most that all micro-batches can hold.
+func TestSumFits(t *testing.T) {
+	for _, microBatches := range []int{1, 3, 64, MaxMicroBatches} {
+		r := testRule(microBatches, 2)
+		s := newState(t, r, 1)
+		a := NewAccumulator(r, 1)
+		a.Reset(s)
+		grad := make([]float32, r.Layout.Total)
+		grad[0], grad[1] = math.MaxFloat32, -math.MaxFloat32
+		for i := range microBatches {
+			if err := a.Add(i, grad, Measured{MLMLoss: 1e9, NSPLoss: 1e9, Tokens: 64 * 512}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := bound(microBatches) * int32(microBatches); a.Entry()[0] != want || a.Entry()[1] != -want {
+			t.Errorf("%d micro-batches: sums %d and %d, not ±%d", microBatches, a.Entry()[0], a.Entry()[1], want)
+		}
+		o, err := newApplier(t, r, 1).Apply(s, a.Entry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.MLMLoss != maxLoss || o.NSPLoss != maxLoss || o.Clamped != int64(2*microBatches) || o.Tokens != uint64(64*512*microBatches) {
+			t.Errorf("%d micro-batches: outcome %+v", microBatches, o)
+		}
+	}
+}
+
+// TestAnySplit gives the micro-batches of a step to any number of workers in any
+// order: the sum of their parts must be the same entry.
+func TestAnySplit(t *testing.T) {
+	const microBatches = 7
+	random := rand.New(rand.NewPCG(2, 2))
+	r := testRule(microBatches, 100_000, 5, 33)
+	s := newState(t, r, 1)
+	var grads [][]float32
+	var measures []Measured
+	var clamped int64
+	top := math.Ldexp(float64(bound(microBatches)), -int(s.Exponents[0]))
+	for i := range microBatches {
+		g := fill(r.Layout, random, 1)
+		g[i] = 1e20
+		for _, v := range g { // among so many normal numbers a few are beyond the bound as well
+			if math.Abs(float64(v)) > top {
+				clamped++
+			}
+		}
+		grads = append(grads, g)
+		measures = append(measures, Measured{
+			MLMLoss: 7 * random.Float64(), NSPLoss: random.Float64(), MLMCorrect: i, MLMCount: 20, NSPCorrect: 1, NSPCount: 2, Tokens: 100 + i,
+		})
+	}
+	grads[3][70_000] = float32(math.NaN())
+	var want []int32
+	for try := range 12 {
+		workers := 1 + try%microBatches
+		parts := make([]*Accumulator, workers)
+		for w := range parts {
+			parts[w] = NewAccumulator(r, 1+w%3)
+			parts[w].Reset(s)
+		}
+		for _, i := range random.Perm(microBatches) {
+			if err := parts[random.IntN(workers)].Add(i, grads[i], measures[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entry := make([]int32, r.EntryLen())
+		done := 0
+		for _, p := range parts {
+			for i, v := range p.Entry() {
+				entry[i] += v
+			}
+			done += len(p.Done())
+		}
+		if done != microBatches {
+			t.Fatalf("%d micro-batches are done, not %d", done, microBatches)
+		}
+		if want == nil {
+			want = entry
+		}
+		if !slices.Equal(entry, want) {
+			t.Fatalf("%d workers give another entry", workers)
+		}
+	}
+	o, err := newApplier(t, r, 1).Apply(s, want)
+	if err != nil || !o.Skipped || o.Clamped != clamped {
+		t.Errorf("outcome %+v, %v: not %d clamped and skipped", o, err, clamped)
+	}
+}
+
+func TestAddRefuses(t *testing.T) {
+	r := testRule(4, 10)
+	a := NewAccumulator(r, 1)
+	a.Reset(newState(t, r, 1))
+	grad := make([]float32, r.Layout.Total)
+	grad[0] = 1
+	if err := a.Add(2, grad, Measured{}); err != nil {
+		t.Fatal(err)
+	}
+	before := slices.Clone(a.Entry())
+	for _, c := range []struct {
+		index int
+		grad  []float32
+		says  string
+	}{
+		{2, grad, "already"}, {4, grad, "a step has 4"}, {-1, grad, "a step has 4"}, {1, grad[1:], "15 elements, the layout has 16"},
+	} {
+		if err := a.Add(c.index, c.grad, Measured{}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q is not said: %v", c.says, err)
+		}
+	}
+	if !slices.Equal(a.Entry(), before) || !slices.Equal(a.Done(), []int{2}) || !a.Has(2) || a.Has(1) {
+		t.Error("a refused micro-batch changed the sum")
+	}
+	a.Reset(newState(t, r, 1))
+	if len(a.Done()) != 0 || slices.ContainsFunc(a.Entry(), func(w int32) bool { return w != 0 }) {
+		t.Error("reset leaves something")
+	}
+}
+
+func TestVotes(t *testing.T) {
+	for _, mode := range []Reduce{Exact, Float} {
+		r := testRule(1, 10)
+		r.Reduce = mode
+		for _, v := range []Votes{{}, {Stop: true}, {Save: true}, {Stop: true, Save: true}} {
+			s := newState(t, r, 1)
+			a := NewAccumulator(r, 1)
+			a.Reset(s)
+			a.Vote(Votes{Stop: true, Save: true})
+			a.Vote(v) // the last one counts
+			if err := a.Add(0, make([]float32, r.Layout.Total), Measured{}); err != nil {
+				t.Fatal(err)
+			}
+			o, err := newApplier(t, r, 1).Apply(s, a.Entry())
+			if err != nil || o.Stop != v.Stop || o.Save != v.Save {
+				t.Errorf("%s: voted %+v, outcome %+v, %v", mode, v, o, err)
+			}
+		}
+	}
+}
+
+// TestMeasures adds measures and compares the means of the outcome.
+func TestMeasures(t *testing.T) {
+	for _, mode := range []Reduce{Exact, Float} {
+		r := testRule(4, 10)
+		r.Reduce = mode
+		s := newState(t, r, 1)
+		a := NewAccumulator(r, 1)
+		a.Reset(s)
+		for i := range 4 {
+			err := a.Add(i, make([]float32, r.Layout.Total), Measured{
+				MLMLoss: float64(i) + 0.25, NSPLoss: 0.5, MLMCorrect: i, MLMCount: 6, NSPCorrect: 1, NSPCount: 2, Tokens: 1000 + i,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		o, err := newApplier(t, r, 1).Apply(s, a.Entry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Outcome{
+			Step: 1, MLMLoss: 1.75, NSPLoss: 0.5, MLMAccuracy: 6.0 / 24, NSPAccuracy: 0.5, Tokens: 4006,
+			LearningRate: r.Optimizer.LearningRate / 3,
+		}
+		if o != want {
+			t.Errorf("%s: outcome %+v, not %+v", mode, o, want)
+		}
+		if s.Tokens != 4006 || s.Samples != 8 {
+			t.Errorf("%s: state counts %d tokens, %d samples", mode, s.Tokens, s.Samples)
+		}
+	}
+}
