@@ -1,0 +1,52 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// Config is what a coordinator needs. All fields are required unless stated.
+type Config struct {
+	ID, Host  string
+	PID       int
+	Spec      runspec.Spec
+	CorpusDir string // a prepared folder
+	Store     membership.Store
+	NATS      *nats.Conn
+	Log       *zap.Logger
+	Software  string // optional; for the log
+	// Meter tells what this process has used; optional.
+	Meter func() (joules, watts float64)
+}
+
+func (c Config) validate() error {
+	if c.ID == "" || c.CorpusDir == "" || c.Store == nil || c.NATS == nil || c.Log == nil {
+		return errors.New("coordinator: incomplete configuration")
+	}
+	if err := c.Spec.Complete(); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	return nil
+}
+
+// ttl is how long the others wait for a leader that vanished.
+func (c Config) ttl() time.Duration {
+	return max(2*time.Second, 3*c.Spec.FailureTimeout).Round(time.Second)
+}
+
+func (c Config) roster(corpusHash string) roster.Config {
+	return roster.Config{
+		Workers: c.Spec.Workers, MicroBatches: c.Spec.Batch.MicroBatches, Steps: c.Spec.Steps,
+		SpecHash: c.Spec.Hash(), CorpusHash: corpusHash, Build: buildinfo.Version,
+		AllowMixed: c.Spec.AllowMixed, FailureTimeout: c.Spec.FailureTimeout,
+	}
+}

@@ -1,0 +1,124 @@
+package coordinator
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// decode reads a message, or logs why it is of no use.
+func (c *coordinator) decode(m *nats.Msg, v any) bool {
+	if err := wire.Decode(m.Data, v); err != nil {
+		c.log.Warn("a message is dropped", zap.String("subject", m.Subject), zap.Error(err))
+		return false
+	}
+	return true
+}
+
+func (c *coordinator) onBeat(m *nats.Msg) {
+	var b wire.Beat
+	if !c.decode(m, &b) {
+		return
+	}
+	c.sources.worker(time.Now(), b)
+	if c.reign == nil {
+		return
+	}
+	c.feed(roster.Beat{Beat: b})
+	if c.reign != nil && c.reign.roster.Plan().Rank(b.ID, b.Incarnation) >= 0 {
+		c.book.applied(b)
+	}
+}
+
+func (c *coordinator) onProcess(m *nats.Msg) {
+	var b wire.ProcessBeat
+	if !c.decode(m, &b) {
+		return
+	}
+	if b.Role == wire.RoleWorker || processKey(b) == processKey(c.self()) {
+		return // counted where it is known better
+	}
+	c.sources.other(time.Now(), b)
+}
+
+func (c *coordinator) onCommitted(m *nats.Msg) {
+	var e wire.Committed
+	if !c.decode(m, &e) {
+		return
+	}
+	c.committed = max(c.committed, e.Step)
+	c.tellSteps()
+	c.feed(roster.Committed{Step: e.Step})
+}
+
+// onEvents hears what the elected coordinator tells the ledger, so as not to
+// tell it again after the next election.
+func (c *coordinator) onEvents(m *nats.Msg) {
+	var events []wire.Event
+	if !c.decode(m, &events) {
+		return
+	}
+	for _, e := range events {
+		if session, ok := sessionOf(e.Key); ok {
+			c.heard[session] = max(c.heard[session], e.LastStep)
+		}
+	}
+}
+
+func (c *coordinator) onSuspect(m *nats.Msg) {
+	var s wire.Suspicion
+	if c.decode(m, &s) {
+		c.feed(roster.Suspected{Suspicion: s})
+	}
+}
+
+func (c *coordinator) onControl(m *nats.Msg) {
+	r := c.reign
+	if r == nil || m.Reply == "" {
+		return
+	}
+	var request wire.Control
+	if err := wire.Decode(m.Data, &request); err != nil {
+		respond(m, wire.Reply{Error: err.Error()}, c.log)
+		return
+	}
+	r.next++
+	r.requests[r.next] = m
+	c.feed(roster.Asked{Control: request, Token: r.next})
+}
+
+// onStatus answers once there is something to tell.
+func (c *coordinator) onStatus(m *nats.Msg) {
+	r := c.reign
+	if r == nil || m.Reply == "" {
+		return
+	}
+	state, reason := r.roster.State()
+	if state == "" {
+		return
+	}
+	s := scene{
+		run: c.cfg.Spec.Run, steps: c.cfg.Spec.Steps, state: state, reason: reason, plan: r.roster.Plan(),
+		committed: r.roster.Committed(), workers: r.roster.Workers(), book: c.book, sources: c.sources, self: c.self(),
+	}
+	body, err := json.Marshal(s.status(time.Now()))
+	if err != nil {
+		respond(m, wire.Reply{Error: err.Error()}, c.log)
+		return
+	}
+	respond(m, wire.Reply{Result: body}, c.log)
+}
+
+// self is what this coordinator tells of itself.
+func (c *coordinator) self() wire.ProcessBeat {
+	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: "elected"}
+	if c.cfg.Meter != nil {
+		b.Joules, b.Watts = c.cfg.Meter()
+	}
+	return b
+}

@@ -1,0 +1,175 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// begin starts to lead.
+func (c *coordinator) begin(r *reign) {
+	c.reign = r
+	r.roster = roster.New(c.roster)
+	c.book.begin("")                 // another may have led meanwhile
+	c.unsubscribe(c.subjects.Events()) // its own are known
+	err := c.subscribe(map[string]func(*nats.Msg){
+		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
+	})
+	r.work.Go(func() { r.carryOut(c.log, c.results) })
+	r.work.Go(func() { r.askCommitted(c.cfg.NATS, c.subjects, c.results) })
+	if err != nil {
+		c.log.Error("begin to lead", zap.Error(err))
+		c.depose("nothing can be heard")
+		return
+	}
+	c.log.Info("elected", zap.Uint64("generation", r.plan.Generation))
+	c.told = time.Now()
+	c.feed(roster.Elected{Plan: r.plan, Intent: r.intent, Nonce: r.nonce})
+	c.feed(roster.Committed{Step: c.committed})
+}
+
+// depose ends the reign, if there is one.
+func (c *coordinator) depose(why string) {
+	r := c.reign
+	if r == nil {
+		return
+	}
+	c.tellSteps()
+	c.reign = nil
+	c.unsubscribe(c.subjects.Suspect(), c.subjects.Control(), c.subjects.Status())
+	if err := c.subscribe(map[string]func(*nats.Msg){c.subjects.Events(): c.onEvents}); err != nil {
+		c.log.Debug("no longer elected", zap.Error(err)) // steps may be told twice
+	}
+	r.end()
+	c.log.Info("no longer elected", zap.String("reason", why))
+}
+
+// feed hands an event to the roster and carries out what follows.
+func (c *coordinator) feed(e roster.Event) {
+	r := c.reign
+	if r == nil {
+		return
+	}
+	for _, f := range r.roster.Handle(time.Now(), e) {
+		c.carry(r, f)
+	}
+	if p := r.roster.Plan(); p.Session != c.book.session {
+		c.tellSteps()
+		c.book.begin(p.Session)
+		switch step, ok := c.heard[p.Session]; {
+		case ok:
+			c.book.from(step)
+		case strings.HasPrefix(p.Session, r.nonce): // it began just now
+			c.book.from(p.From)
+		}
+	}
+}
+
+func (c *coordinator) carry(r *reign, f roster.Effect) {
+	switch f := f.(type) {
+	case roster.WritePlan:
+		p := f.Plan
+		c.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
+		r.orders.add(order{effect: f})
+	case roster.WriteIntent:
+		c.log.Info("intent", zap.Bool("stop", f.Intent.Stop), zap.Int("workers", f.Intent.Workers), zap.Strings("drain", f.Intent.Drain), zap.String("reason", f.Intent.Reason))
+		r.orders.add(order{effect: f})
+	case roster.Evict:
+		c.log.Info("evict", zap.String("worker", f.ID), zap.String("incarnation", f.Incarnation))
+		r.orders.add(order{effect: f})
+	case roster.Reply:
+		r.orders.add(order{effect: f, request: r.requests[f.Token]})
+		delete(r.requests, f.Token)
+	case roster.Ask:
+		within := c.cfg.Spec.FailureTimeout
+		r.work.Go(func() { r.ask(c.cfg.NATS, c.subjects, f, within, c.results) })
+	case roster.Note:
+		c.tellSteps() // those of the generation before come first
+		c.outbox.add(f.Event)
+		if f.Event.Kind == "note" {
+			c.log.Warn(f.Event.Reason)
+		}
+	case roster.StateChanged:
+		c.log.Info("state", zap.String("state", f.State), zap.String("reason", f.Reason))
+		c.tellSteps()
+	}
+}
+
+// tellSteps tells the ledger which steps were applied since it last did.
+func (c *coordinator) tellSteps() {
+	c.told = time.Now()
+	if c.reign == nil {
+		return
+	}
+	if e, ok := c.book.take(); ok {
+		c.outbox.add(e)
+		c.heard[c.book.session] = e.LastStep
+	}
+}
+
+func (c *coordinator) onResult(r result) {
+	if r.reign != c.reign {
+		return // of a reign that ended
+	}
+	if r.lost != nil {
+		c.depose(r.lost.Error())
+		return
+	}
+	if e, ok := r.event.(roster.Committed); ok {
+		c.committed = max(c.committed, e.Step)
+	}
+	c.feed(r.event)
+}
+
+// ask finds out whether a worker's connection is still there: nobody listens
+// where it did if it is not.
+func (r *reign) ask(conn *nats.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
+	ctx, cancel := context.WithTimeout(r.ctx, within)
+	defer cancel()
+	// An empty request for an entry is refused at once, where an answer with the
+	// state's digest would take a large model seconds.
+	_, err := conn.RequestWithContext(ctx, subjects.Entry(a.ID), nil)
+	if errors.Is(err, nats.ErrNoResponders) {
+		r.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
+	}
+}
+
+// askCommitted finds out which step is durable: it may have become so while
+// nobody led.
+func (r *reign) askCommitted(conn *nats.Conn, subjects wire.Subjects, results chan<- result) {
+	for r.ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(r.ctx, eventsWithin)
+		m, err := conn.RequestWithContext(ctx, subjects.SnapshotInfo(wire.RoleCheckpoint), nil)
+		cancel()
+		var reply wire.Reply
+		var info wire.SnapshotInfo
+		if err == nil {
+			err = wire.Decode(m.Data, &reply)
+		}
+		if err == nil && reply.Error == "" {
+			err = wire.Decode(reply.Result, &info)
+		}
+		if err == nil && reply.Error == "" {
+			if info.Found {
+				r.post(results, roster.Committed{Step: info.Step})
+			}
+			return
+		}
+		sleep(r.ctx, 500*time.Millisecond) // the service is not up yet
+	}
+}
+
+// post hands an event to the loop, unless the reign ends first.
+func (r *reign) post(results chan<- result, e roster.Event) {
+	select {
+	case results <- result{reign: r, event: e}:
+	case <-r.ctx.Done():
+	}
+}

@@ -1,0 +1,104 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+const (
+	eventsAtOnce = 64
+	eventsWithin = 3 * time.Second // an answer is due
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// outbox brings events to the checkpoint service, in order, each until it is
+// acknowledged. Keys keep the service from counting one twice.
+type outbox struct {
+	conn    *nats.Conn
+	subject string
+	log     *zap.Logger
+	events  *queue[wire.Event]
+}
+
+func newOutbox(conn *nats.Conn, subject string, log *zap.Logger) *outbox {
+	return &outbox{conn: conn, subject: subject, log: log, events: newQueue[wire.Event]()}
+}
+
+func (o *outbox) add(e wire.Event) { o.events.add(e) }
+
+// run sends until open ends and nothing is left, or ctx ends, which must not be
+// before open.
+func (o *outbox) run(ctx, open context.Context) {
+	for {
+		batch := o.events.take(open, eventsAtOnce)
+		if open.Err() != nil && len(batch) == 0 {
+			batch = o.events.takeNow(eventsAtOnce) // all that there will be
+		}
+		if len(batch) == 0 {
+			return
+		}
+		if err := o.deliver(ctx, batch); err != nil {
+			o.log.Warn("events did not reach the ledger", zap.String("first", batch[0].Key), zap.Int("events", len(batch)), zap.Error(err))
+			return
+		}
+	}
+}
+
+// deliver sends a batch until it is acknowledged or ctx ends.
+func (o *outbox) deliver(ctx context.Context, batch []wire.Event) error {
+	pause, failing := firstPause, false
+	for {
+		err := o.send(ctx, batch)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		if !failing {
+			failing = true
+			o.log.Info("events wait for the checkpoint service", zap.Error(err))
+		}
+		sleep(ctx, pause)
+		pause = min(2*pause, longestPause)
+	}
+}
+
+func (o *outbox) send(ctx context.Context, batch []wire.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, eventsWithin)
+	defer cancel()
+	body, err := wire.Encode(batch)
+	if err != nil {
+		return err
+	}
+	m, err := o.conn.RequestWithContext(ctx, o.subject, body)
+	if err != nil {
+		return fmt.Errorf("send events: %w", err)
+	}
+	var reply wire.Reply
+	if err := wire.Decode(m.Data, &reply); err != nil {
+		return fmt.Errorf("send events: %w", err)
+	}
+	if reply.Error != "" {
+		return fmt.Errorf("send events: %w", errors.New(reply.Error))
+	}
+	return nil
+}
+
+// sleep waits, or less where ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,73 @@
+package coordinator
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// processKey tells one start of a process from another, as far as that is known.
+func processKey(b wire.ProcessBeat) string {
+	return fmt.Sprintf("%s/%s/%s/%d", b.Role, b.ID, b.Host, b.PID)
+}
+
+// scene is everything that a status shows.
+type scene struct {
+	run           string
+	steps         uint64
+	state, reason string
+	plan          wire.Plan
+	committed     uint64
+	workers       []roster.Worker
+	book          book
+	sources       sources
+	self          wire.ProcessBeat
+}
+
+// status assembles what users see.
+func (s scene) status(now time.Time) wire.Status {
+	out := wire.Status{
+		Run: s.run, State: s.state, Reason: s.reason, Step: s.committed, Steps: s.steps, Generation: s.plan.Generation,
+		Tokens: s.book.watched, StepSeconds: s.book.pace.stepSeconds(), Checkpoint: s.committed, Mixed: s.plan.Mixed,
+		Processes: []wire.Process{},
+	}
+	if step, ok := newestStep(s.workers); ok {
+		out.Step = step
+	}
+	b := s.book.newest
+	out.Loss, out.MLMLoss, out.NSPLoss = b.Loss, b.MLMLoss, b.NSPLoss
+	out.MLMAccuracy, out.NSPAccuracy, out.LearningRate = b.MLMAccuracy, b.NSPAccuracy, b.LearningRate
+	if s.state == wire.StateTraining || s.state == wire.StateStopping {
+		out.TokensPerSecond = s.book.pace.tokensPerSecond()
+		out.EtaSeconds = out.StepSeconds * float64(s.steps-min(s.steps, out.Step))
+	}
+	out.Joules, out.Watts = s.sources.total(now)
+	out.Joules += s.self.Joules
+	out.Watts += s.self.Watts
+	for _, w := range s.workers {
+		speed := w.Beat.Speed
+		if speed == 0 {
+			speed = w.Registration.Speed
+		}
+		out.Processes = append(out.Processes, wire.Process{
+			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
+			Rank: w.Rank, State: w.State, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
+		})
+	}
+	for _, p := range append(s.sources.others(now), s.self) {
+		out.Processes = append(out.Processes, wire.Process{Role: p.Role, ID: p.ID, PID: p.PID, Host: p.Host, Rank: -1, State: p.State})
+	}
+	return out
+}
+
+// newestStep is the newest step of any member that was heard.
+func newestStep(workers []roster.Worker) (step uint64, ok bool) {
+	for _, w := range workers {
+		if w.Rank >= 0 && w.Beat.Incarnation != "" {
+			step, ok = max(step, w.Beat.Step), true
+		}
+	}
+	return step, ok
+}
