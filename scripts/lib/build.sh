@@ -6,10 +6,6 @@ build_commands() { # root
 	version=$(git describe --always --dirty --tags 2>/dev/null || echo devel)
 	flags="-X github.com/gramme-project/gramme/internal/buildinfo.Version=$version"
 	mkdir -p bin
-	if [ ! -d cmd ]; then
-		say "ready: libtorch; the commands are not in this tree yet"
-		return
-	fi
 	say "building bin/gramme"
 	CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o bin/gramme ./cmd/gramme
 	say "building bin/gramme-worker (the first time this compiles gotch against libtorch, which takes minutes)"

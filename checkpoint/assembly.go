@@ -1,0 +1,164 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// assembly puts a state together from the slices of the workers. It is a pure
+// state machine: chunks go in, and it says when the state is whole.
+//
+// Which worker sends what does not matter, nor do generations: the state of a step
+// is one, so a chunk that comes twice brings the same bytes. That all chunks are of
+// one state is verified by the digest that rank 0 sends.
+type assembly struct {
+	rule  replica.Rule
+	step  uint64
+	state replica.State
+	parts map[string]*part
+
+	meta   []byte
+	digest string
+	final  bool
+}
+
+// part is a flat buffer that is being filled.
+type part struct {
+	flat []float32
+	have []interval // ascending, apart from each other
+}
+
+type interval struct{ from, to int } // to excluded
+
+var errOlder = errors.New("a newer state is being collected")
+
+func newAssembly(r replica.Rule) *assembly {
+	a := &assembly{rule: r, parts: map[string]*part{}}
+	for name, flat := range map[string]*[]float32{
+		wire.PartWeights: &a.state.Weights, wire.PartMoment1: &a.state.Moment1, wire.PartMoment2: &a.state.Moment2,
+	} {
+		*flat = make([]float32, r.Layout.Total)
+		a.parts[name] = &part{flat: *flat}
+	}
+	return a
+}
+
+// reset begins with nothing, for a step.
+func (a *assembly) reset(step uint64) {
+	a.step, a.meta, a.digest, a.final = step, nil, "", false
+	for _, p := range a.parts {
+		p.have = p.have[:0]
+	}
+}
+
+// add takes a chunk. One of a later step drops what was collected; one of an
+// earlier step is errOlder.
+func (a *assembly) add(h wire.SliceHeader, data []byte) error {
+	p := a.parts[h.Part]
+	switch {
+	case p == nil:
+		return fmt.Errorf("a state has no part %q", h.Part)
+	case h.Step < a.step:
+		return fmt.Errorf("step %d: %w, of step %d", h.Step, errOlder, a.step)
+	case h.Step > a.rule.Steps:
+		return fmt.Errorf("step %d: the run has %d", h.Step, a.rule.Steps)
+	case h.Offset < 0 || h.Count < 0 || h.Offset > len(p.flat) || h.Count > len(p.flat)-h.Offset:
+		return fmt.Errorf("elements %d+%d: the state has %d", h.Offset, h.Count, len(p.flat))
+	case len(data) != 4*h.Count:
+		return fmt.Errorf("%d bytes for %d elements", len(data), h.Count)
+	}
+	if h.Step > a.step {
+		a.reset(h.Step)
+	}
+	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
+	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
+	if h.Digest != "" {
+		a.meta, a.digest = slices.Clone(h.Meta), h.Digest
+	}
+	a.final = a.final || h.Final
+	return nil
+}
+
+// whole reports whether everything of the state is here.
+func (a *assembly) whole() bool {
+	for _, p := range a.parts {
+		if len(p.have) != 1 || p.have[0] != (interval{0, len(p.flat)}) {
+			return false
+		}
+	}
+	return a.digest != ""
+}
+
+// finish checks a whole state against its digest and returns it. It is valid until
+// the next add. A state that does not check out is forgotten.
+func (a *assembly) finish(cores int) (*replica.State, error) {
+	err := a.check(cores)
+	if err != nil {
+		a.reset(a.step)
+		return nil, fmt.Errorf("state of step %d: %w", a.step, err)
+	}
+	return &a.state, nil
+}
+
+func (a *assembly) check(cores int) error {
+	meta, err := replica.DecodeMeta(a.rule, a.meta)
+	if err != nil {
+		return err
+	}
+	if meta.Step != a.step {
+		return fmt.Errorf("it says that it is of step %d", meta.Step)
+	}
+	a.state.Meta = meta
+	digest, err := replica.Digest(&a.state, cores)
+	if err != nil {
+		return err
+	}
+	if digest != a.digest {
+		return fmt.Errorf("its digest is %s, the workers say %s: slices of different states", digest, a.digest)
+	}
+	if t, ok := dirtyGap(a.rule.Layout, &a.state); ok {
+		return fmt.Errorf("the gap after tensor %s is not zero", t)
+	}
+	return nil
+}
+
+// dirtyGap finds padding that is not zero: it is not stored, so the state that is
+// read back would be another.
+func dirtyGap(l model.Layout, s *replica.State) (string, bool) {
+	for i, t := range l.Tensors {
+		end := l.Total
+		if i+1 < len(l.Tensors) {
+			end = l.Tensors[i+1].Offset
+		}
+		for _, flat := range [][]float32{s.Weights, s.Moment1, s.Moment2} {
+			if slices.ContainsFunc(flat[t.Offset+t.Len:end], func(v float32) bool { return v != 0 }) {
+				return t.Name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// cover adds an interval to a list that ascends.
+func cover(have []interval, add interval) []interval {
+	if add.from == add.to {
+		return have
+	}
+	out := make([]interval, 0, len(have)+1)
+	for _, h := range have {
+		switch {
+		case h.to < add.from:
+			out = append(out, h)
+		case add.to < h.from:
+			out, add = append(out, add), h
+		default:
+			add = interval{min(h.from, add.from), max(h.to, add.to)}
+		}
+	}
+	return append(out, add)
+}

@@ -1,0 +1,131 @@
+package checkpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// repeat is how often the newest checkpoint is announced: an announcement may be
+// lost, and a coordinator that takes over has not heard the last.
+const repeat = time.Second
+
+// outcome is how a store ended.
+type outcome struct {
+	saved saved
+	err   error
+}
+
+// collect owns the state that is being assembled and the newest checkpoint.
+func (s *Service) collect(ctx context.Context, slices <-chan *nats.Msg) error {
+	a := newAssembly(s.rule)
+	var writing uint64       // step that is being written
+	var written chan outcome // nil: nothing is
+	tick := time.NewTicker(repeat)
+	defer tick.Stop()
+	s.announce()
+	for {
+		select {
+		case <-ctx.Done():
+			if written != nil {
+				return s.done(<-written)
+			}
+			return nil
+		case o := <-written:
+			written = nil
+			if err := s.done(o); err != nil {
+				return err
+			}
+		case <-tick.C:
+			s.announce()
+		case m := <-slices:
+			h, err := readSlice(m)
+			switch {
+			case err != nil:
+			case s.newest != nil && h.Step <= s.newest.step, written != nil && h.Step == writing:
+				// It is there already: the sender missed the answer.
+			case written != nil:
+				err = fmt.Errorf("step %d comes too early: that of step %d is being written", h.Step, writing)
+			default:
+				err = a.add(h, m.Data)
+			}
+			s.reply(m, nil, err)
+			if written == nil && err == nil && a.whole() && (s.newest == nil || a.step > s.newest.step) {
+				if state := s.finish(a); state != nil {
+					writing, written = a.step, make(chan outcome, 1)
+					go s.write(state, a.digest, written) // collect waits for it
+				}
+			}
+		}
+	}
+}
+
+func readSlice(m *nats.Msg) (wire.SliceHeader, error) {
+	var h wire.SliceHeader
+	if err := json.Unmarshal([]byte(m.Header.Get(wire.HeaderSlice)), &h); err != nil {
+		return h, fmt.Errorf("header of a slice: %w", err)
+	}
+	return h, transfer.Verify(m)
+}
+
+// finish returns a state that checks out; one that does not is noted.
+func (s *Service) finish(a *assembly) *replica.State {
+	state, err := a.finish(s.cores)
+	if err == nil {
+		return state
+	}
+	s.log.Error("checkpoint refused", zap.Error(err))
+	if _, err := s.ledger.Append(ledger.Entry{Note: &ledger.Note{
+		Kind: ledger.NoteDivergence, Step: a.step, Text: "checkpoint refused: " + err.Error(),
+	}}); err != nil {
+		s.log.Error("note it in the ledger", zap.Error(err))
+	}
+	return nil
+}
+
+func (s *Service) write(state *replica.State, digest string, written chan<- outcome) {
+	begun := time.Now()
+	c, err := s.store.save(state, digest)
+	if err == nil {
+		s.log.Info("stored", zap.Uint64("step", c.step), zap.Duration("took", time.Since(begun)))
+		if err := s.store.prune(); err != nil {
+			s.log.Warn("old checkpoints stay", zap.Error(err))
+		}
+	}
+	written <- outcome{c, err}
+}
+
+// done makes what was stored the newest checkpoint.
+func (s *Service) done(o outcome) error {
+	if o.err == nil {
+		o.err = s.adopt(o.saved)
+	}
+	if o.err == nil {
+		s.announce()
+	}
+	return o.err
+}
+
+// announce tells everybody of the newest checkpoint.
+func (s *Service) announce() {
+	if s.newest == nil {
+		return
+	}
+	b, err := wire.Encode(wire.Committed{Step: s.newest.step, Path: s.newest.dir, Manifest: s.newest.manifest, Time: time.Now().UTC()})
+	if err == nil {
+		err = s.cfg.NATS.Publish(s.subjects.Committed(), b)
+	}
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		s.log.Warn("announce the checkpoint", zap.Error(err))
+	}
+}

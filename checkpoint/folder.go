@@ -1,0 +1,84 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/gramme-project/gramme/internal/rundir"
+)
+
+// The files of a checkpoint. Those of the tokenizer stand beside them under the
+// names that the corpus has them.
+const (
+	modelFile     = "model.safetensors"
+	optimizerFile = "optimizer.safetensors"
+	configFile    = "config.json"
+	stateFile     = "state.json"
+	specFile      = "spec.yaml"
+	headFile      = "ledger-head"
+	manifestFile  = "manifest.json"
+)
+
+// Names beside the checkpoints.
+const (
+	latestLink     = "latest"
+	stagedPrefix   = ".staged-"  // being written
+	droppedPrefix  = ".dropped-" // being removed
+	setAsidePrefix = "damaged-"
+)
+
+var stepName = regexp.MustCompile(`^step-(\d{10,20})$`)
+
+// folderOf is the name of a step's checkpoint. Names sort as steps do.
+func folderOf(step uint64) string { return fmt.Sprintf("step-%010d", step) }
+
+// stepOf reads such a name.
+func stepOf(name string) (uint64, bool) {
+	m := stepName.FindStringSubmatch(name)
+	if m == nil {
+		return 0, false
+	}
+	step, err := strconv.ParseUint(m[1], 10, 64)
+	return step, err == nil && folderOf(step) == name
+}
+
+// Steps lists the steps of a run's visible checkpoints, ascending. A run that has
+// none yet has an empty list.
+func Steps(run string) ([]uint64, error) { return stepsIn(rundir.Dir(run).Checkpoints()) }
+
+func stepsIn(dir string) ([]uint64, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints: %w", err)
+	}
+	var steps []uint64
+	for _, e := range entries {
+		if step, ok := stepOf(e.Name()); ok && e.IsDir() {
+			steps = append(steps, step)
+		}
+	}
+	slices.Sort(steps)
+	return steps, nil
+}
+
+// setAside lists the names of checkpoints that did not verify.
+func setAside(dir string) ([]string, error) {
+	found, err := filepath.Glob(filepath.Join(dir, setAsidePrefix+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("list damaged checkpoints: %w", err)
+	}
+	names := make([]string, len(found))
+	for i, path := range found {
+		names[i] = filepath.Base(path)
+	}
+	return names, nil
+}

@@ -1,0 +1,129 @@
+package checkpoint
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+)
+
+// manifestVersion is the version that this package writes and reads.
+const manifestVersion = 1
+
+// Manifest says what a checkpoint is and what its files must be.
+type Manifest struct {
+	Version  int             `json:"version"`
+	Run      string          `json:"run"`
+	Step     uint64          `json:"step"`
+	SpecHash string          `json:"spec_hash"`
+	Digest   string          `json:"digest"` // of the replicas' state
+	Software string          `json:"software,omitempty"`
+	Created  time.Time       `json:"created"`
+	Ledger   ledger.Tree     `json:"ledger"` // when the checkpoint was written
+	Files    map[string]File `json:"files"`  // all but the manifest
+}
+
+// File is what one file must be.
+type File struct {
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+func (m Manifest) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+func sha256Hex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Damage says which file of a checkpoint is not what it should be.
+type Damage struct {
+	Folder string // its name
+	File   string // empty: the folder as a whole
+	Reason string
+}
+
+func (d *Damage) Error() string {
+	return "checkpoint " + filepath.Join(d.Folder, d.File) + ": " + d.Reason
+}
+
+// readManifest reads the manifest of a folder and returns its hash. What is wrong
+// with it is a *Damage.
+func readManifest(dir string) (m Manifest, hash string, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	damage := func(format string, args ...any) error {
+		return &Damage{filepath.Base(dir), manifestFile, fmt.Sprintf(format, args...)}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, "", damage("it is missing")
+	}
+	if err != nil {
+		return m, "", fmt.Errorf("read checkpoint: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		return m, "", damage("not JSON of a manifest: %v", err)
+	}
+	if m.Version != manifestVersion {
+		return m, "", damage("version %d is unknown; this is version %d", m.Version, manifestVersion)
+	}
+	for name := range m.Files {
+		if filepath.Base(name) != name || name == manifestFile || !filepath.IsLocal(name) {
+			return m, "", damage("%q is no name of a file in it", name)
+		}
+	}
+	return m, sha256Hex(b), nil
+}
+
+// verifyFiles compares every file with the manifest. What is wrong is a *Damage.
+func verifyFiles(dir string, m Manifest) error {
+	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
+		damage := func(format string, args ...any) error {
+			return &Damage{filepath.Base(dir), name, fmt.Sprintf(format, args...)}
+		}
+		got, err := hashFile(filepath.Join(dir, name))
+		switch want := m.Files[name]; {
+		case errors.Is(err, fs.ErrNotExist):
+			return damage("it is missing")
+		case err != nil:
+			return fmt.Errorf("verify checkpoint: %w", err)
+		case got.Bytes != want.Bytes:
+			return damage("%d bytes, the manifest says %d", got.Bytes, want.Bytes)
+		case got.SHA256 != want.SHA256:
+			return damage("its SHA-256 is not that of the manifest")
+		}
+	}
+	return nil
+}
+
+func hashFile(path string) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return File{}, err
+	}
+	return File{hex.EncodeToString(h.Sum(nil)), n}, nil
+}

@@ -1,0 +1,139 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// mostMessages bounds what one sync of the ledger covers.
+const mostMessages = 256
+
+// record writes readings and events into the ledger and acknowledges them once
+// they are durable. What came meanwhile shares one sync.
+func (s *Service) record(ctx context.Context, messages <-chan *nats.Msg) {
+	for {
+		var batch []*nats.Msg
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-messages:
+			batch = append(batch, m)
+		}
+	more:
+		for len(batch) < mostMessages {
+			select {
+			case m := <-messages:
+				batch = append(batch, m)
+			default:
+				break more
+			}
+		}
+		s.recordBatch(batch)
+	}
+}
+
+func (s *Service) recordBatch(batch []*nats.Msg) {
+	var good []*nats.Msg
+	var all []ledger.Entry
+	for _, m := range batch {
+		entries, err := s.entriesOf(m)
+		if err != nil {
+			s.reply(m, nil, err)
+			continue
+		}
+		good, all = append(good, m), append(all, entries...)
+	}
+	err := s.appendEntries(all)
+	if err != nil {
+		s.log.Error("ledger", zap.Error(err))
+	}
+	for _, m := range good {
+		s.reply(m, nil, err)
+	}
+}
+
+func (s *Service) entriesOf(m *nats.Msg) ([]ledger.Entry, error) {
+	var entries []ledger.Entry
+	if m.Subject == s.subjects.Readings() {
+		var records []energy.Record
+		if err := wire.Decode(m.Data, &records); err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			entries = append(entries, ledger.FromRecord(r))
+		}
+		return entries, nil
+	}
+	var events []wire.Event
+	if err := wire.Decode(m.Data, &events); err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		entry, err := entryOf(e)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// entryOf turns an event of the coordinator into what the ledger holds.
+func entryOf(e wire.Event) (ledger.Entry, error) {
+	entry := ledger.Entry{Key: e.Key}
+	switch e.Kind {
+	case "membership":
+		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason}
+	case "steps":
+		entry.Steps = &ledger.Steps{
+			FirstStep: e.FirstStep, LastStep: e.LastStep, Generation: e.Generation,
+			Samples: e.Samples, Tokens: e.Tokens, Loss: e.Loss,
+		}
+	case "note":
+		entry.Note = &ledger.Note{Kind: ledger.NoteRemark, Text: e.Reason, Generation: e.Generation}
+	default:
+		return entry, fmt.Errorf("an event of kind %q is unknown", e.Kind)
+	}
+	return entry, nil
+}
+
+// appendEntries appends what belongs in a ledger. An entry that does not would be
+// sent for ever if it were refused: it is quarantined, with the reason as a note in
+// its place.
+func (s *Service) appendEntries(entries []ledger.Entry) error {
+	for {
+		_, err := s.ledger.Append(entries...)
+		refused := (*ledger.Refused)(nil)
+		if !errors.As(err, &refused) {
+			return err
+		}
+		bad := &entries[refused.Position]
+		s.log.Warn("an entry does not belong in the ledger", zap.Error(refused.Err))
+		note := &ledger.Note{Kind: ledger.NoteQuarantine, Text: "an entry was not taken: " + refused.Err.Error()}
+		if source := (energy.Record{Reading: bad.Reading, Gap: bad.Gap}).Source(); source.Worker != "" {
+			note.Worker = source.Worker
+		}
+		if bad.Note != nil && bad.Note.Kind == ledger.NoteQuarantine {
+			return err // not even the note is taken
+		}
+		*bad = ledger.Entry{Note: note}
+	}
+}
+
+// Append records readings of the process that the service runs in. It returns nil
+// once they are durable.
+func (s *Service) Append(_ context.Context, records []energy.Record) error {
+	var entries []ledger.Entry
+	for _, r := range records {
+		entries = append(entries, ledger.FromRecord(r))
+	}
+	return s.appendEntries(entries)
+}

@@ -1,0 +1,218 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard"
+)
+
+// Config is what a service needs. All fields are required.
+type Config struct {
+	ID       string
+	RunDir   string       // folder of the run, with its prepared corpus
+	Spec     runspec.Spec // complete
+	NATS     *nats.Conn
+	Log      *zap.Logger
+	Software string // that writes, for ledger and manifests
+}
+
+// Service is an open checkpoint service.
+type Service struct {
+	cfg      Config
+	log      *zap.Logger
+	subjects wire.Subjects
+	rule     replica.Rule
+	cores    int
+	ledger   *ledger.Log
+	store    *store
+	snapshot *snapshot // of the newest checkpoint
+	newest   *saved    // nil before the first; the owner of the slices changes it
+}
+
+// Open opens the run's ledger and checkpoints, and makes them where there are
+// none. It sets aside what does not verify and writes into the ledger from where
+// the run goes on. The caller closes it.
+func Open(cfg Config) (s *Service, err error) {
+	dir := rundir.Dir(cfg.RunDir)
+	if err := cfg.Spec.Complete(); err != nil {
+		return nil, fmt.Errorf("open checkpoint service: %w", err)
+	}
+	corpus, err := shard.EncodeBundle(dir.Corpus())
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := shard.DecodeBundle(corpus)
+	if err != nil {
+		return nil, err
+	}
+	s = &Service{cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), cores: min(4, runtime.NumCPU())}
+	layout := model.NewLayout(cfg.Spec.ModelConfig(cfg.Spec.VocabSize))
+	s.rule = cfg.Spec.Rule(layout)
+	if err := s.rule.Validate(); err != nil {
+		return nil, fmt.Errorf("open checkpoint service: %w", err)
+	}
+	s.snapshot = newSnapshot(layout)
+	_, missing := os.Stat(filepath.Join(dir.Ledger(), "head"))
+	s.ledger, err = ledger.Open(ledger.Options{
+		Dir: dir.Ledger(), KeyPath: filepath.Join(dir.Keys(), "signing.key"),
+		Run: cfg.Spec.Run, SpecHash: cfg.Spec.Hash(), Software: cfg.Software,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	s.store = &store{
+		disk: system{}, dir: dir.Checkpoints(), spec: cfg.Spec, layout: layout, tokenizer: bundle.Files,
+		log: s.ledger, software: cfg.Software, now: time.Now,
+	}
+	found, ok, err := s.store.settle()
+	if err != nil {
+		return s, err
+	}
+	if ok {
+		if err := s.adopt(found); err != nil {
+			return s, err
+		}
+	}
+	if missing == nil { // there was a ledger before
+		if err := s.resume(); err != nil {
+			return s, err
+		}
+	}
+	return s, s.declareCarbon()
+}
+
+// adopt makes a checkpoint the newest one, which is served to those who join.
+func (s *Service) adopt(c saved) error {
+	if err := s.snapshot.open(c); err != nil {
+		return err
+	}
+	s.newest = &c
+	return nil
+}
+
+// resume proves that the ledger which the newest checkpoint knew is a prefix of
+// the one that goes on.
+func (s *Service) resume() error {
+	if s.newest == nil {
+		return s.ledger.Resume(0, nil)
+	}
+	head := s.newest.head
+	return s.ledger.Resume(s.newest.step, &head)
+}
+
+// declareCarbon states the factor that turns this run's energy into carbon, if it
+// is not the one that counts already.
+func (s *Service) declareCarbon() error {
+	e := s.cfg.Spec.Energy
+	f, err := energy.NewFactor(e.Country, e.Intensity, e.PUE)
+	if err != nil {
+		return err
+	}
+	key := fmt.Sprintf("carbon/%s/%s/%g/%g/%d", f.Country, f.Origin, f.GramsPerKWh, f.PUE, f.Year)
+	if s.ledger.Has(key) {
+		// It may have been replaced by another since: the newest counts.
+		key = fmt.Sprintf("%s/%d", key, s.ledger.Head().Size)
+	}
+	_, err = s.ledger.Append(ledger.Entry{Key: key, Carbon: &f})
+	return err
+}
+
+// Close lets go of the ledger and the checkpoint that was served.
+func (s *Service) Close() error {
+	var err error
+	if s.ledger != nil {
+		err = s.ledger.Close()
+	}
+	return errors.Join(err, s.snapshot.Close())
+}
+
+// Run serves until ctx ends, then returns nil after what was begun is done. It
+// returns an error when a checkpoint cannot be stored: whoever starts the service
+// again gives the workers the chance to send it again.
+func (s *Service) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	slices := make(chan *nats.Msg, 64)
+	entries := make(chan *nats.Msg, 1024)
+	asked := make(chan *nats.Msg, 256)
+	var subs []*nats.Subscription
+	defer func() {
+		for _, sub := range subs {
+			if err := sub.Unsubscribe(); err != nil {
+				s.log.Debug("unsubscribe", zap.String("subject", sub.Subject), zap.Error(err))
+			}
+		}
+	}()
+	for _, w := range []struct {
+		subject string
+		to      chan *nats.Msg
+	}{
+		{s.subjects.Slice(), slices},
+		{s.subjects.Readings(), entries},
+		{s.subjects.Events(), entries},
+		{s.subjects.SnapshotInfo(wire.RoleCheckpoint), asked},
+		{s.subjects.Snapshot(wire.RoleCheckpoint), asked},
+	} {
+		sub, err := s.cfg.NATS.ChanSubscribe(w.subject, w.to)
+		if err != nil {
+			return fmt.Errorf("subscribe %s: %w", w.subject, err)
+		}
+		subs = append(subs, sub)
+	}
+	group.Go(func() error { return s.collect(ctx, slices) })
+	group.Go(func() error { s.record(ctx, entries); return nil })
+	group.Go(func() error { s.answer(ctx, asked); return nil })
+	s.log.Info("ready", zap.Uint64("checkpoint", s.step()), zap.Int64("ledger", s.ledger.Head().Size))
+	return group.Wait()
+}
+
+// step is that of the newest checkpoint.
+func (s *Service) step() uint64 {
+	if s.newest == nil {
+		return 0
+	}
+	return s.newest.step
+}
+
+// reply answers a request with a result or an error.
+func (s *Service) reply(m *nats.Msg, result any, failure error) {
+	var r wire.Reply
+	var err error
+	switch {
+	case failure != nil:
+		r.Error = failure.Error()
+	case result != nil:
+		r.Result, err = wire.Encode(result)
+	}
+	var b []byte
+	if err == nil {
+		b, err = wire.Encode(r)
+	}
+	if err == nil {
+		err = m.Respond(b)
+	}
+	if err != nil {
+		s.log.Debug("answer", zap.String("subject", m.Subject), zap.Error(err))
+	}
+}

@@ -1,0 +1,139 @@
+package checkpoint
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// stored is what state.json holds beside the tensors.
+type stored struct {
+	Digest string          `json:"digest"` // of the whole state
+	Meta   json.RawMessage `json:"replica"`
+}
+
+// stage writes all files of a checkpoint into a folder, durably, the manifest
+// last, and returns it with its hash.
+func (s *store) stage(dir string, state *replica.State, digest string) (Manifest, string, error) {
+	head := s.log.Head()
+	m := Manifest{
+		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: digest,
+		Software: s.software, Created: s.now().UTC(), Ledger: head.Tree(), Files: map[string]File{},
+	}
+	small, err := s.smallFiles(state, digest)
+	if err != nil {
+		return m, "", err
+	}
+	small[headFile] = head.Note
+	write := func(name string, content func(io.Writer) error) error {
+		f, err := s.writeFile(filepath.Join(dir, name), content)
+		m.Files[name] = f
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(small)) {
+		if err := write(name, bytesOf(small[name])); err != nil {
+			return m, "", err
+		}
+	}
+	if err := write(modelFile, func(w io.Writer) error {
+		return writeTensors(w, s.layout, group{partOf[wire.PartWeights].prefix, state.Weights})
+	}); err != nil {
+		return m, "", err
+	}
+	if err := write(optimizerFile, func(w io.Writer) error {
+		return writeTensors(w, s.layout, group{partOf[wire.PartMoment1].prefix, state.Moment1}, group{partOf[wire.PartMoment2].prefix, state.Moment2})
+	}); err != nil {
+		return m, "", err
+	}
+	b, err := m.encode()
+	if err != nil {
+		return m, "", err
+	}
+	if _, err := s.writeFile(filepath.Join(dir, manifestFile), bytesOf(b)); err != nil {
+		return m, "", err
+	}
+	return m, sha256Hex(b), s.disk.syncDir(dir)
+}
+
+// smallFiles are those whose content is at hand.
+func (s *store) smallFiles(state *replica.State, digest string) (map[string][]byte, error) {
+	files := maps.Clone(s.tokenizer)
+	var err error
+	if files[configFile], err = s.spec.ModelConfig(s.spec.VocabSize).HF(); err != nil {
+		return nil, err
+	}
+	if files[specFile], err = s.spec.Encode(); err != nil {
+		return nil, err
+	}
+	meta, err := state.EncodeMeta()
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.MarshalIndent(stored{digest, meta}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	files[stateFile] = append(b, '\n')
+	return files, nil
+}
+
+func bytesOf(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}
+}
+
+// writeFile writes a file that is on the disk when it returns, and says what it is.
+func (s *store) writeFile(path string, content func(io.Writer) error) (out File, err error) {
+	f, err := s.disk.create(path)
+	if err != nil {
+		return out, err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = fmt.Errorf("write %s: %w", filepath.Base(path), err)
+		}
+	}()
+	h := sha256.New()
+	n := counter(0)
+	w := bufio.NewWriterSize(io.MultiWriter(f, h, &n), 1<<20)
+	if err := content(w); err != nil {
+		return out, err
+	}
+	if err := w.Flush(); err != nil {
+		return out, err
+	}
+	return File{hex.EncodeToString(h.Sum(nil)), int64(n)}, f.Sync()
+}
+
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
+}
+
+// readState reads state.json of a checkpoint.
+func readState(dir string) (stored, error) {
+	var s stored
+	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return s, fmt.Errorf("read state: %w", err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, fmt.Errorf("read state of %s: %w", filepath.Base(dir), err)
+	}
+	return s, nil
+}

@@ -1,0 +1,101 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard"
+	"github.com/gramme-project/gramme/shard/fetch"
+	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/shard/wordpiece"
+)
+
+// corpus is a prepared corpus, here or fetched from the coordinator as needed.
+type corpus struct {
+	manifest   shard.Manifest
+	tokenizer  *wordpiece.Tokenizer
+	vocabulary *sampler.Vocabulary
+	fetcher    shard.Fetcher
+}
+
+func openCorpus(dir string, fetcher shard.Fetcher) (*corpus, error) {
+	m, err := shard.OpenManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	t, err := wordpiece.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	v, err := sampler.NewVocabulary(t.Vocab())
+	if err != nil {
+		return nil, err
+	}
+	return &corpus{m, t, v, fetcher}, nil
+}
+
+// localCorpus opens that of a run's folder.
+func localCorpus(dir rundir.Dir) (*corpus, error) {
+	return openCorpus(dir.Corpus(), shard.Dir(dir.Corpus()))
+}
+
+// cacheBytes bounds the shards that a remote worker keeps.
+const cacheBytes = 4 << 30
+
+// remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
+// from the coordinator, into a folder of the user's cache.
+func remoteCorpus(ctx context.Context, conn *nats.Conn, run string) (*corpus, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("cache of the corpus: %w", err)
+	}
+	dir := filepath.Join(cache, "gramme", "runs", run)
+	source := func(ctx context.Context, name, sha256 string, offset int64, length int) ([]byte, int64, error) {
+		r := wire.Range{Name: sha256, Offset: offset, Length: length}
+		if sha256 == "" {
+			r.Name = name
+		}
+		return transfer.Fetch(ctx, conn, wire.SubjectsOf(run).Shard(), r)
+	}
+	packed, err := fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the corpus's manifest: %w", err)
+	}
+	b, err := shard.DecodeBundle(packed)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the corpus's manifest: %w", err)
+	}
+	if err := b.Write(filepath.Join(dir, "corpus")); err != nil {
+		return nil, err
+	}
+	shards, err := fetch.New(fetch.Config{Dir: filepath.Join(dir, "shards"), Source: source, MaxBytes: cacheBytes})
+	if err != nil {
+		return nil, err
+	}
+	return openCorpus(filepath.Join(dir, "corpus"), shards)
+}
+
+// sampling is how a spec draws its batches.
+func sampling(spec runspec.Spec) sampler.Config {
+	return sampler.Config{
+		Seed: spec.Seed, Rows: spec.Batch.Rows, Seq: spec.MaxSeq, MicroBatches: spec.Batch.MicroBatches,
+		MaskProb: spec.Masking.Probability, MaxPredictions: spec.Masking.MaxPredictions,
+		WholeWord: spec.Masking.WholeWord, Window: spec.Data.Window,
+	}
+}
+
+// train draws the run's own batches.
+func (c *corpus) train(ctx context.Context, spec runspec.Spec) (*sampler.Sampler, error) {
+	cfg := sampling(spec)
+	return sampler.New(cfg, c.manifest, c.vocabulary, shard.Loader(ctx, c.fetcher, c.manifest.Splits.Train))
+}

@@ -1,0 +1,96 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/worker/bert"
+	"github.com/gramme-project/gramme/worker/torch"
+)
+
+// engine is a model on the one OS thread that may touch it. It is the
+// worker.Trainer of this binary.
+type engine struct {
+	thread *torch.Thread
+	model  *bert.Model
+	layout model.Layout
+	config model.Config
+	ended  chan error
+	cancel context.CancelFunc
+}
+
+// newEngine builds the model of a spec with a vocabulary of a known size. Its
+// weights are zero.
+func newEngine(spec runspec.Spec, vocab int) (*engine, error) {
+	c := spec.ModelConfig(vocab)
+	return openEngine(c, model.NewLayout(c), bert.Options{Device: spec.Device, Precision: spec.Precision, Threads: spec.Threads})
+}
+
+func openEngine(c model.Config, l model.Layout, o bert.Options) (*engine, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &engine{thread: torch.NewThread(), layout: l, config: c, ended: make(chan error, 1), cancel: cancel}
+	go func() { e.ended <- e.thread.Run(ctx) }()
+	err := e.thread.Do(func() (err error) {
+		e.model, err = bert.New(c, l, o)
+		return err
+	})
+	if err != nil {
+		cancel()
+		<-e.ended
+		return nil, fmt.Errorf("build the model: %w", err)
+	}
+	return e, nil
+}
+
+// Close frees the model and ends the thread.
+func (e *engine) Close() error {
+	err := e.thread.Do(e.model.Close)
+	e.cancel()
+	if ended := <-e.ended; !errors.Is(ended, context.Canceled) {
+		err = errors.Join(err, ended)
+	}
+	return err
+}
+
+func (e *engine) Weights() []float32  { return e.model.Weights() }
+func (e *engine) Gradient() []float32 { return e.model.Gradient() }
+
+// setWeights replaces all weights.
+func (e *engine) setWeights(w []float32) error {
+	copy(e.Weights(), w)
+	return e.WeightsChanged()
+}
+
+func (e *engine) WeightsChanged() error { return e.thread.Do(e.model.WeightsChanged) }
+
+func (e *engine) Compute(b sampler.Batch, seed uint64) (m replica.Measured, err error) {
+	err = e.thread.Do(func() (err error) {
+		m, err = e.model.Compute(b, seed)
+		return err
+	})
+	return m, err
+}
+
+func (e *engine) Evaluate(b sampler.Batch) (m replica.Measured, err error) {
+	err = e.thread.Do(func() (err error) {
+		m, err = e.model.Evaluate(b)
+		return err
+	})
+	return m, err
+}
+
+// fingerprint is the hash of this machine's arithmetic on this model.
+func (e *engine) fingerprint() (f string, err error) {
+	err = e.thread.Do(func() (err error) {
+		f, err = bert.Fingerprint(e.model)
+		return err
+	})
+	return f, err
+}

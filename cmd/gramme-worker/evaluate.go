@@ -1,0 +1,153 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/role"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/shard"
+	"github.com/gramme-project/gramme/shard/sampler"
+)
+
+func evaluateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "evaluate",
+		Short: "measure a run's newest checkpoint, and its initial weights, on a held-out split",
+		Args:  cobra.NoArgs,
+	}
+	dir := c.Flags().String("run", "", "`folder` of the run")
+	split := c.Flags().String("split", "validation", "validation or test")
+	most := c.Flags().Int("batches", 64, "batches of 16 sequences to measure at most")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		evaluate := func() error {
+			result, err := evaluateRun(c.Context(), rundir.Dir(*dir), *split, *most)
+			if err != nil {
+				return err
+			}
+			e := json.NewEncoder(c.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(result)
+		}
+		// While the run is up its ledger counts what this costs, too.
+		e, err := endpoint.FromEnviron(os.Environ())
+		if err != nil {
+			return evaluate()
+		}
+		r, err := role.Start(c.Context(), role.Options{
+			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation,
+		})
+		if err != nil {
+			return err
+		}
+		err = r.Run(c.Context(), func(context.Context) error { return evaluate() })
+		return errors.Join(err, r.Close())
+	}
+	return c
+}
+
+// measures are means over the predictions and the pairs of a split.
+type measures struct {
+	MLMLoss     float64 `json:"mlm_loss"`
+	MLMAccuracy float64 `json:"mlm_accuracy"`
+	NSPLoss     float64 `json:"nsp_loss"`
+	NSPAccuracy float64 `json:"nsp_accuracy"`
+	Predictions int     `json:"predictions"`
+	Pairs       int     `json:"pairs"`
+}
+
+type evaluation struct {
+	Step   uint64   `json:"step"`
+	Split  string   `json:"split"`
+	Start  measures `json:"start"`
+	Newest measures `json:"newest"`
+}
+
+func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (out evaluation, err error) {
+	spec, err := runspec.Read(dir.Spec())
+	if err != nil {
+		return out, exit.Wrap(exit.Usage, "name the folder of a run with --run", err)
+	}
+	data, err := localCorpus(dir)
+	if err != nil {
+		return out, err
+	}
+	steps, err := checkpoint.Steps(string(dir))
+	if err != nil {
+		return out, err
+	}
+	if len(steps) == 0 {
+		return out, exit.Wrap(exit.Usage, "train first: gramme up --run "+string(dir), fmt.Errorf("evaluate %s: it has no checkpoint", dir))
+	}
+	e, err := newEngine(spec, data.manifest.VocabSize)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	out.Step, out.Split = steps[len(steps)-1], split
+	if err := e.setWeights(model.Init(e.config, e.layout, spec.Seed)); err != nil {
+		return out, err
+	}
+	if out.Start, err = measureSplit(ctx, e, data, spec, split, most); err != nil {
+		return out, err
+	}
+	_, _, weights, err := checkpoint.ReadModel(filepath.Join(dir.Checkpoints(), "latest"))
+	if err != nil {
+		return out, err
+	}
+	if err := e.setWeights(weights); err != nil {
+		return out, err
+	}
+	out.Newest, err = measureSplit(ctx, e, data, spec, split, most)
+	return out, err
+}
+
+func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spec, name string, most int) (measures, error) {
+	split, err := data.manifest.Split(name)
+	if err != nil {
+		return measures{}, exit.Wrap(exit.Usage, "", err)
+	}
+	cfg := sampling(spec)
+	cfg.Split, cfg.Rows, cfg.MicroBatches = name, 16, most
+	s, batches, err := sampler.NewEvaluation(cfg, data.manifest, data.vocabulary, shard.Loader(ctx, data.fetcher, split))
+	if err != nil {
+		return measures{}, err
+	}
+	var m measures
+	var correct, right int
+	for i := range batches {
+		b, err := s.Batch(0, i)
+		if err != nil {
+			return m, err
+		}
+		r, err := e.Evaluate(b)
+		if err != nil {
+			return m, err
+		}
+		m.MLMLoss += r.MLMLoss * float64(r.MLMCount)
+		m.NSPLoss += r.NSPLoss * float64(r.NSPCount)
+		m.Predictions += r.MLMCount
+		m.Pairs += r.NSPCount
+		correct += r.MLMCorrect
+		right += r.NSPCorrect
+	}
+	m.MLMLoss /= float64(max(m.Predictions, 1))
+	m.NSPLoss /= float64(max(m.Pairs, 1))
+	m.MLMAccuracy = float64(correct) / float64(max(m.Predictions, 1))
+	m.NSPAccuracy = float64(right) / float64(max(m.Pairs, 1))
+	return m, nil
+}

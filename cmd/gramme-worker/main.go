@@ -1,0 +1,37 @@
+//go:build cgo
+
+// Command gramme-worker is everything that needs libtorch: it trains as a member
+// of a cluster, measures speed, evaluates and predicts. `gramme` starts it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/exit"
+)
+
+func main() {
+	root := &cobra.Command{
+		Use: "gramme-worker", Short: "the part of gramme that is linked with libtorch",
+		Version: buildinfo.Version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` lists the flags", c.CommandPath()), err)
+	})
+	root.AddCommand(runCommand(), measureCommand(), evaluateCommand(), predictCommand())
+	err := root.ExecuteContext(context.Background())
+	if err != nil {
+		root.PrintErrln("error: " + err.Error())
+		if hint := exit.Hint(err); hint != "" {
+			root.PrintErrln("hint: " + hint)
+		}
+	}
+	os.Exit(exit.Code(err))
+}

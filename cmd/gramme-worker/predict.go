@@ -1,0 +1,182 @@
+//go:build cgo
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/shard/wordpiece"
+	"github.com/gramme-project/gramme/worker/bert"
+)
+
+func predictCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "predict [flags] text...",
+		Short: "fill the [MASK] of a text by a checkpoint's model",
+		Long: `Prints for every [MASK] of each text the most likely pieces with their probability.
+Texts are the arguments, or the lines of standard input for -.`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	dir := c.Flags().String("run", "runs/default", "`folder` of the run, whose newest checkpoint is used")
+	folder := c.Flags().String("model", "", "`folder` of a checkpoint or another Hugging Face BERT, instead of --run")
+	top := c.Flags().Int("top", 5, "predictions for each [MASK]")
+	threads := c.Flags().Int("threads", runtime.NumCPU(), "threads")
+	asJSON := c.Flags().Bool("json", false, "print JSON, a line a text")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if *folder == "" {
+			*folder = filepath.Join(*dir, "checkpoints", "latest")
+		}
+		if *top < 1 || *threads < 1 {
+			return exit.Wrap(exit.Usage, "", errors.New("--top and --threads are at least 1"))
+		}
+		texts, err := textsOf(args, c.InOrStdin())
+		if err != nil {
+			return err
+		}
+		return predict(c.OutOrStdout(), *folder, texts, *top, *threads, *asJSON)
+	}
+	return c
+}
+
+func textsOf(args []string, in io.Reader) ([]string, error) {
+	if !slices.Equal(args, []string{"-"}) {
+		return args, nil
+	}
+	b, err := io.ReadAll(in)
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimRight(string(b), "\n"), "\n"), nil
+}
+
+// guess is one prediction for a [MASK].
+type guess struct {
+	Token       string  `json:"token"`
+	Probability float64 `json:"probability"`
+}
+
+type prediction struct {
+	Text  string    `json:"text"`
+	Masks [][]guess `json:"masks"` // by the order of the [MASK]s
+}
+
+func predict(out io.Writer, folder string, texts []string, top, threads int, asJSON bool) (err error) {
+	cfg, layout, weights, err := checkpoint.ReadModel(folder)
+	if err != nil {
+		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
+	}
+	tok, err := wordpiece.Load(folder)
+	if err != nil {
+		return err
+	}
+	if len(tok.Vocab()) != cfg.VocabSize {
+		return fmt.Errorf("predict: the tokenizer has %d pieces, the model %d", len(tok.Vocab()), cfg.VocabSize)
+	}
+	e, err := openEngine(cfg, layout, bert.Options{Device: runspec.DeviceCPU, Precision: runspec.PrecisionF32, Threads: threads})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if err := e.setWeights(weights); err != nil {
+		return err
+	}
+	for _, text := range texts {
+		p, err := fill(e, tok, text, top)
+		if err != nil {
+			return err
+		}
+		if err := show(out, p, asJSON); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill predicts the masks of one text.
+func fill(e *engine, tok *wordpiece.Tokenizer, text string, top int) (prediction, error) {
+	ids := append([]int32{tok.CLS()}, tok.EncodeWithSpecial(nil, text)...)
+	ids = append(ids, tok.SEP())
+	p := prediction{Text: text}
+	if len(ids) > e.config.MaxPositions {
+		return p, exit.Wrap(exit.Usage, "shorten it", fmt.Errorf("predict: a text of %d pieces, the model takes %d", len(ids), e.config.MaxPositions))
+	}
+	n := len(ids)
+	wide, types, mask := make([]int64, n), make([]int64, n), make([]int64, n)
+	var positions []int64
+	for i, id := range ids {
+		wide[i], mask[i] = int64(id), 1
+		if id == tok.MASK() {
+			positions = append(positions, int64(i))
+		}
+	}
+	if len(positions) == 0 {
+		return p, exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
+	}
+	var logits [][]float32
+	err := e.thread.Do(func() (err error) {
+		logits, _, err = e.model.PredictMasked(wide, types, mask, 1, n, positions)
+		return err
+	})
+	if err != nil {
+		return p, err
+	}
+	for _, l := range logits {
+		p.Masks = append(p.Masks, best(l, tok.Vocab(), top))
+	}
+	return p, nil
+}
+
+// best are the most likely pieces by softmax, ties by id.
+func best(logits []float32, vocab []string, top int) []guess {
+	order := make([]int, len(logits))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case logits[a] > logits[b]:
+			return -1
+		case logits[a] < logits[b]:
+			return 1
+		}
+		return 0
+	})
+	sum := 0.0
+	for _, l := range logits {
+		sum += math.Exp(float64(l - logits[order[0]]))
+	}
+	out := make([]guess, min(top, len(order)))
+	for i := range out {
+		out[i] = guess{vocab[order[i]], math.Exp(float64(logits[order[i]]-logits[order[0]])) / sum}
+	}
+	return out
+}
+
+func show(out io.Writer, p prediction, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(p)
+	}
+	fmt.Fprintln(out, p.Text)
+	for i, m := range p.Masks {
+		if len(p.Masks) > 1 {
+			fmt.Fprintf(out, "  [MASK] %d\n", i+1)
+		}
+		for _, g := range m {
+			fmt.Fprintf(out, "  %5.1f%%  %s\n", 100*g.Probability, g.Token)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/role"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker"
+)
+
+func runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "train as a member of a cluster",
+		Long: `Registers with the cluster that GRAMME_ENDPOINT names and trains until the run ends.
+SIGTERM asks for an orderly leave: the worker finishes the step and goes.`,
+		Args: cobra.NoArgs,
+	}
+	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and process")
+	dir := c.Flags().String("run", "", "`folder` of the run, where it is on this machine; else the corpus comes over the network")
+	host := c.Flags().String("host", "127.0.0.1", "`address` at which the other workers reach this one")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *id == "" {
+			name, err := os.Hostname()
+			if err != nil {
+				return err
+			}
+			*id = fmt.Sprintf("%s-%d", name, os.Getpid())
+		}
+		return train(c.Context(), *id, *dir, *host)
+	}
+	return c
+}
+
+// leaving returns a channel that is closed by the first termination signal, and
+// a context that the second ends.
+func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	drain, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+				if n == 0 {
+					close(drain)
+				} else {
+					cancel()
+				}
+			}
+		}
+	}()
+	return drain, ctx, func() { signal.Stop(signals); cancel(); <-ended }
+}
+
+func train(ctx context.Context, id, dir, host string) (err error) {
+	e, err := endpoint.FromEnviron(os.Environ())
+	if err != nil {
+		return exit.Wrap(exit.Usage, "`gramme up` starts workers itself; on another machine, set GRAMME_ENDPOINT as `gramme up` prints it", err)
+	}
+	drain, ctx, stop := leaving(ctx)
+	defer stop()
+	readings := rundir.Dir(dir).Energy()
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("place for energy readings: %w", err)
+		}
+		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
+	}
+	r, err := role.Start(ctx, role.Options{
+		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, rundir.Dir(dir), host, drain) })
+	if errors.Is(err, worker.ErrDrained) {
+		r.Log.Info("drained")
+		return nil
+	}
+	return err
+}
+
+// member sets up what the worker needs and lets it train.
+func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drain <-chan struct{}) (err error) {
+	var data *corpus
+	if dir != "" {
+		data, err = localCorpus(dir)
+	} else {
+		data, err = remoteCorpus(ctx, r.NATS, r.Endpoint.Run)
+	}
+	if err != nil {
+		return err
+	}
+	batches, err := data.train(ctx, r.Spec)
+	if err != nil {
+		return err
+	}
+	model_, err := newEngine(r.Spec, data.manifest.VocabSize)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, model_.Close()) }()
+	print, err := model_.fingerprint()
+	if err != nil {
+		return fmt.Errorf("numerics fingerprint: %w", err)
+	}
+	if err := model_.setWeights(model.Init(model_.config, model_.layout, r.Spec.Seed)); err != nil {
+		return err
+	}
+	mailbox, err := natslink.Open(natslink.Options{Host: host, Secret: r.Endpoint.Secret})
+	if err != nil {
+		return err
+	}
+	defer mailbox.Close()
+	r.Log.Info("ready", zap.String("fingerprint", print), zap.String("mailbox", mailbox.URL()), zap.Int("parameters", model_.layout.Parameters()))
+	return worker.Run(ctx, worker.Config{
+		Registration: wire.Registration{
+			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: r.Spec.Threads,
+			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
+		},
+		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS,
+		Links: worker.Mailboxes{Run: r.Endpoint.Run, Own: mailbox}, Meter: r.Meter,
+		Cores: min(r.Spec.Threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
+	})
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+)
+
+func auditCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "audit DIR",
+		Short: "verify a run's ledger and checkpoints offline and print the account",
+		Long: `Verifies every entry, hash, signature and proof of the ledger, every file of every
+checkpoint, and that the energy adds up, without a network or a running process.
+Exit code 0 only if everything verifies; otherwise the place is named.`,
+		Args: cobra.ExactArgs(1),
+	}
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		report, err := checkpoint.Audit(args[0])
+		if errors.Is(err, checkpoint.ErrNoLedger) {
+			return exit.Wrap(exit.Usage, "name the folder of a run, as runs/quickstart", err)
+		}
+		if err != nil {
+			return exit.Wrap(exit.Verify, "what is named does not verify: compare it with a copy that was kept elsewhere", err)
+		}
+		if *asJSON {
+			e := json.NewEncoder(c.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(report)
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), report)
+		return err
+	}
+	return c
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/role"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// joinHint is what to do when a role process does not know its cluster.
+const joinHint = "`gramme up` starts this process itself; on another machine, set GRAMME_ENDPOINT as `gramme up` prints it"
+
+func checkpointCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "checkpoint",
+		Short: "run the checkpoint service of a cluster",
+		Long: `Receives slices of the state and energy readings from the workers and persists
+weights, optimizer state and the energy ledger together under the run's folder.`,
+		Args: cobra.NoArgs,
+	}
+	run := runFlag(c)
+	id := c.Flags().String("id", "checkpoint", "`name` of this process")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		// The service's own readings go into the ledger that it holds, which is
+		// open for longer than the process meters.
+		var service atomic.Pointer[checkpoint.Service]
+		err := startRole(c.Context(), role.Options{
+			Role: wire.RoleCheckpoint, ID: *id, Energy: rundir.Dir(*run).Energy(), Phase: energy.Checkpoint,
+			Append: func(ctx context.Context, records []energy.Record) error {
+				s := service.Load()
+				if s == nil {
+					return errors.New("the ledger is not open yet")
+				}
+				return s.Append(ctx, records)
+			},
+		}, func(ctx context.Context, r *role.Role) error {
+			s, err := checkpoint.Open(checkpoint.Config{
+				ID: *id, RunDir: *run, Spec: r.Spec, NATS: r.NATS, Log: r.Log, Software: buildinfo.Software(),
+			})
+			if err != nil {
+				return storeError(err)
+			}
+			service.Store(s)
+			return storeError(s.Run(ctx))
+		})
+		if s := service.Load(); s != nil {
+			err = errors.Join(err, s.Close())
+		}
+		return err
+	}
+	return c
+}
+
+// storeError gives what keeps a service from storing its exit code.
+func storeError(err error) error {
+	fault := (*ledger.Fault)(nil)
+	if errors.As(err, &fault) {
+		return exit.Wrap(exit.Verify, "`gramme audit` names what does not verify; put the folder back from a copy, or begin another run", err)
+	}
+	return err
+}
+
+// startRole runs a process of the cluster that the environment names, until it
+// ends or is asked to.
+func startRole(ctx context.Context, o role.Options, f func(context.Context, *role.Role) error) error {
+	var err error
+	if o.Endpoint, err = endpoint.FromEnviron(os.Environ()); err != nil {
+		return exit.Wrap(exit.Usage, joinHint, err)
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	r, err := role.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.Run(ctx, func(ctx context.Context) error {
+		beat, cancel := context.WithCancel(ctx)
+		beating := make(chan struct{})
+		go func() { defer close(beating); r.Beat(beat) }()
+		defer func() { cancel(); <-beating }()
+		return f(ctx, r)
+	})
+}

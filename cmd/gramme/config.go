@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+func configCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config [flags] [corpus...]",
+		Short: "print every configuration key, its value and where that came from",
+		Long: `Prints the configuration that ` + "`gramme up`" + ` would use with the same flags. Precedence,
+rising: default, YAML file, environment (GRAMME_...), flag. Keys marked * determine
+the weights and are fixed when a run begins.`,
+	}
+	run := runFlag(c)
+	flags := addSpecFlags(c)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	docs := c.Flags().Bool("markdown", false, "print the keys with their meaning as a Markdown table")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		spec, origins, _, err := flags.spec(rundir.Dir(*run), args)
+		if err != nil {
+			return err
+		}
+		out := c.OutOrStdout()
+		switch {
+		case *asJSON:
+			type value struct {
+				Value  string `json:"value"`
+				Origin string `json:"origin"`
+				Fixed  bool   `json:"fixed"`
+			}
+			all := map[string]value{}
+			for _, k := range runspec.Keys() {
+				all[k.Name] = value{spec.Text(k), origins[k.Name], k.Identity}
+			}
+			e := json.NewEncoder(out)
+			e.SetIndent("", "  ")
+			return e.Encode(all)
+		case *docs:
+			fmt.Fprintln(out, "| key | default | fixed | meaning |\n|---|---|---|---|")
+			for _, k := range runspec.Keys() {
+				fixed := ""
+				if k.Identity {
+					fixed = "yes"
+				}
+				fmt.Fprintf(out, "| `%s` | `%s` | %s | %s |\n", k.Name, spec.Text(k), fixed, k.Doc)
+			}
+			return nil
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, k := range runspec.Keys() {
+			mark := ""
+			if k.Identity {
+				mark = "*"
+			}
+			fmt.Fprintf(w, "%s%s\t%s\t%s\n", k.Name, mark, spec.Text(k), origins[k.Name])
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		for _, s := range spec.Warnings() {
+			c.PrintErrln("warning: " + s)
+		}
+		return nil
+	}
+	return c
+}

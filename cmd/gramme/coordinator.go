@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/coordinator"
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/role"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+func coordinatorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "coordinator",
+		Short: "run a coordinator of a cluster",
+		Long: `Decides who trains what and distributes corpus shards. Several may run: etcd elects
+one, and another takes over when it is gone. No training step waits for it.`,
+		Args: cobra.NoArgs,
+	}
+	run := runFlag(c)
+	id := c.Flags().String("id", "coordinator", "`name` of this process")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		dir := rundir.Dir(*run)
+		return startRole(c.Context(), role.Options{
+			Role: wire.RoleCoordinator, ID: *id, Energy: dir.Energy(), Phase: energy.Idle,
+		}, func(ctx context.Context, r *role.Role) error {
+			return coordinator.Run(ctx, coordinator.Config{
+				ID: *id, Host: r.Host, PID: os.Getpid(), Spec: r.Spec, CorpusDir: dir.Corpus(), Store: r.Store,
+				NATS: r.NATS, Log: r.Log, Software: buildinfo.Software(), Meter: r.Meter.Totals,
+			})
+		})
+	}
+	return c
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/shard/corpus"
+)
+
+func corpusCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "corpus",
+		Short: "make a corpus from text that is at hand",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(goDocsCommand())
+	return c
+}
+
+func goDocsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "go",
+		Short: "write the documentation comments of the Go toolchain as plain text",
+		Long: `Reads the comments of the Go toolchain's own source (about 18 MB of English) and
+writes them one sentence a line, with a blank line between documents.`,
+		Args: cobra.NoArgs,
+	}
+	out := c.Flags().String("out", "-", "`file` to write, - is standard output")
+	root := c.Flags().String("goroot", "", "`folder` of the toolchain; default: what `go env GOROOT` says")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		if *root == "" {
+			var err error
+			if *root, err = goroot(ctx); err != nil {
+				return err
+			}
+		}
+		bar := newMeterLine(c.ErrOrStderr(), "reading Go's documentation", "files")
+		defer bar.end()
+		return writeFile(c.OutOrStdout(), *out, func(w io.Writer) error {
+			_, err := corpus.GoDocs(ctx, *root, bar.set, func(d corpus.Document) error { return writeDocument(w, d) })
+			return err
+		})
+	}
+	return c
+}
+
+func goroot(ctx context.Context) (string, error) {
+	b, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", exit.Wrap(exit.Resource, "install Go, or name its folder with --goroot", fmt.Errorf("find the Go toolchain: %w", err))
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// writeDocument writes sentences as lines and a blank line after the document.
+func writeDocument(w io.Writer, d corpus.Document) error {
+	var sentences []string
+	for _, p := range d.Paragraphs {
+		sentences = corpus.AppendSentences(sentences[:0], p)
+		for _, s := range sentences {
+			if _, err := io.WriteString(w, s+"\n"); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+// writeFile lets f write a file that is there whole or not at all; - is stdout.
+func writeFile(stdout io.Writer, path string, f func(io.Writer) error) (err error) {
+	if path == "-" {
+		w := bufio.NewWriter(stdout)
+		return errors.Join(f(w), w.Flush())
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
+	w := bufio.NewWriterSize(file, 1<<20)
+	if err := errors.Join(f(w), w.Flush(), file.Chmod(0o644), file.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(file.Name(), path)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// terminate is how a supervisor asks to end.
+const terminate = syscall.SIGTERM
+
+// defaultRun is the folder of a run when --run is not given.
+const defaultRun = "runs/default"
+
+// runFlag adds --run.
+func runFlag(c *cobra.Command) *string {
+	return c.Flags().String("run", defaultRun, "`folder` of the run")
+}
+
+// specFlags are --config and one flag for every configuration key.
+type specFlags struct {
+	config *string
+	values map[string]*string
+	flags  *pflag.FlagSet
+}
+
+func addSpecFlags(c *cobra.Command) *specFlags {
+	f := &specFlags{values: map[string]*string{}, flags: c.Flags()}
+	f.config = c.Flags().String("config", "", "YAML `file` with configuration keys")
+	for _, k := range runspec.Keys() {
+		if k.Name == "corpus" {
+			continue // the arguments
+		}
+		f.values[k.Name] = c.Flags().String(k.Flag(), "", k.Doc)
+		if k.Name == "mixed" {
+			c.Flags().Lookup(k.Flag()).NoOptDefVal = "true"
+		}
+	}
+	return f
+}
+
+// layers returns what file, environment and command line say, in this order.
+func (f *specFlags) layers(corpus []string) ([][]runspec.Setting, error) {
+	var file []runspec.Setting
+	if *f.config != "" {
+		var err error
+		if file, err = runspec.File(*f.config); err != nil {
+			return nil, exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)
+		}
+	}
+	var given []runspec.Setting
+	for _, k := range runspec.Keys() {
+		if k.Name == "corpus" && len(corpus) > 0 {
+			s := runspec.Flag(k, corpus...)
+			s.Origin = "arguments"
+			given = append(given, s)
+		} else if k.Name != "corpus" && f.flags.Changed(k.Flag()) {
+			given = append(given, runspec.Flag(k, *f.values[k.Name]))
+		}
+	}
+	return [][]runspec.Setting{file, runspec.Environment(os.Environ()), given}, nil
+}
+
+// spec returns the spec that a run has or would begin with, and whether it
+// exists.
+func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, origins runspec.Origins, exists bool, err error) {
+	layers, err := f.layers(corpus)
+	if err != nil {
+		return spec, nil, false, err
+	}
+	usage := func(err error) error {
+		return exit.Wrap(exit.Usage, "`gramme config` lists the keys and where each value comes from", err)
+	}
+	if _, err := os.Stat(dir.Spec()); err == nil {
+		stored, err := runspec.Read(dir.Spec())
+		if err != nil {
+			return spec, nil, true, exit.Wrap(exit.Verify, "the run's spec is damaged: put it back from a checkpoint's spec.yaml", err)
+		}
+		spec, origins, err := runspec.Resume(stored, dir.Spec(), layers...)
+		return spec, origins, true, exit.Wrap(exit.Usage, "give --run another folder to begin another run", err)
+	}
+	spec, origins, err = runspec.New(layers...)
+	return spec, origins, false, usage(err)
+}

@@ -1,0 +1,90 @@
+// Command gramme pretrains BERT encoders on an elastic cluster and accounts for
+// every joule. It is a thin shell: one file a verb.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/exit"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exit.OK
+	}
+	report(root, err)
+	return exit.Code(err)
+}
+
+// report prints an error and what to do about it.
+func report(root *cobra.Command, err error) {
+	var several *multierror.Error
+	text := err.Error()
+	if errors.As(err, &several) {
+		lines := make([]string, len(several.Errors))
+		for i, e := range several.Errors {
+			lines[i] = e.Error()
+		}
+		text = strings.Join(lines, "\n")
+	}
+	for line := range strings.Lines(text) {
+		root.PrintErrln("error: " + strings.TrimRight(line, "\n"))
+	}
+	if hint := exit.Hint(err); hint != "" {
+		root.PrintErrln("hint: " + hint)
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gramme",
+		Short: "pretrain BERT encoders on an elastic cluster, every joule accounted",
+		Long: `gramme pretrains BERT-family encoders on workers that may come, go and die at any
+time: the weights end up the same, bit for bit, and what the run cost stands in a
+signed ledger that anyone can verify offline.`,
+		Version:       buildinfo.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` lists the flags", c.CommandPath()), err)
+	})
+	root.AddCommand(
+		upCommand(), statusCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
+		configCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(),
+	)
+	for _, c := range root.Commands() {
+		if check := c.Args; check != nil {
+			c.Args = func(c *cobra.Command, args []string) error {
+				return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath()), check(c, args))
+			}
+		}
+	}
+	return root
+}
+
+// interruptible returns a context that ends with the first interrupt or
+// termination signal.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, terminate)
+}

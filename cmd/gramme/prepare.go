@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/shard"
+	"github.com/gramme-project/gramme/shard/corpus"
+)
+
+func prepareCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "prepare --out DIR [flags] input...",
+		Short: "turn text into token shards with a vocabulary",
+		Long: `Reads text, Markdown, HTML, JSONL and WikiExtractor output, plain or compressed, from
+files, folders and standard input (-); cleans and de-duplicates it, splits it into
+train, validation and test by content, trains a WordPiece vocabulary, and writes token
+shards with a manifest. ` + "`gramme up`" + ` takes the folder, or the text itself.`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	o := shard.PrepareOptions{}
+	f := c.Flags()
+	f.StringVar(&o.OutDir, "out", "", "`folder` to write")
+	f.IntVar(&o.VocabSize, "vocab-size", shard.DefaultVocabSize, "pieces of the vocabulary at most")
+	f.BoolVar(&o.Lowercase, "lowercase", true, "lower-case the text and strip accents")
+	f.StringVar(&o.Tokenizer, "tokenizer", "", "`folder` with a vocabulary to use instead of training one")
+	f.IntVar(&o.MaxSeq, "max-seq", shard.DefaultMaxSeq, "tokens of a sequence that chunks are packed for")
+	f.IntVar(&o.ShardTokens, "shard-tokens", shard.DefaultShardTokens, "tokens of a shard")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed of the split")
+	f.BoolVar(&o.KeepDuplicates, "keep-duplicates", false, "keep paragraphs that came before")
+	if err := c.MarkFlagRequired("out"); err != nil {
+		c.PrintErrln(err)
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		o.Inputs, o.Stdin = args, c.InOrStdin()
+		m, err := prepare(ctx, c.ErrOrStderr(), o)
+		if err != nil {
+			return err
+		}
+		describe(c.OutOrStdout(), m)
+		return nil
+	}
+	return c
+}
+
+// prepare prepares a corpus and shows how far it is.
+func prepare(ctx context.Context, w io.Writer, o shard.PrepareOptions) (shard.Manifest, error) {
+	names := map[string][2]string{
+		shard.StageRead:       {"reading text", "bytes"},
+		shard.StageVocabulary: {"training the vocabulary", "steps"},
+		shard.StageTokenize:   {"tokenizing", "bytes"},
+	}
+	var bar *meterLine
+	at := ""
+	o.Progress = func(stage string, done, total int64) {
+		if stage != at {
+			if bar != nil {
+				bar.end()
+			}
+			at, bar = stage, newMeterLine(w, names[stage][0], names[stage][1])
+		}
+		bar.set(done, total)
+	}
+	m, err := shard.Prepare(ctx, o)
+	if bar != nil {
+		bar.end()
+	}
+	if bad := (*corpus.InputError)(nil); errors.As(err, &bad) {
+		err = exit.Wrap(exit.Data, "give text: plain, Markdown, HTML or JSONL, as files or folders", err)
+	}
+	return m, err
+}
+
+// describe says what was prepared.
+func describe(w io.Writer, m shard.Manifest) {
+	p := m.Provenance
+	fmt.Fprintf(w, "corpus: %s documents, %s sentences, %s train tokens, vocabulary %d, unigram entropy %.2f nats",
+		count(p.Documents), count(p.Sentences), count(m.Splits.Train.Tokens), m.VocabSize, m.UnigramEntropyNats)
+	if p.DuplicatesDropped > 0 {
+		fmt.Fprintf(w, "; %s duplicate paragraphs left out", count(p.DuplicatesDropped))
+	}
+	fmt.Fprintln(w)
+}

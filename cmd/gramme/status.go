@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// statusWithin bounds the wait for the coordinator.
+const statusWithin = 2 * time.Second
+
+func statusCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "show how a run is doing",
+		Args:  cobra.NoArgs,
+	}
+	run := runFlag(c)
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := status(c.Context(), rundir.Dir(*run))
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			e := json.NewEncoder(c.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(s)
+		}
+		return showStatus(c.OutOrStdout(), s)
+	}
+	return c
+}
+
+// status asks the coordinator, or reads the folder where none is up.
+func status(ctx context.Context, dir rundir.Dir) (wire.Status, error) {
+	if _, err := os.Stat(string(dir)); err != nil {
+		return wire.Status{}, exit.Wrap(exit.Usage, "name the folder of a run with --run", fmt.Errorf("status: no run at %s", dir))
+	}
+	if dir.Locked() {
+		if s, err := askStatus(ctx, dir); err == nil {
+			return s, nil
+		}
+		s, err := storedStatus(dir)
+		s.State = wire.StatePreparing // it is coming up, or its coordinator is being replaced
+		return s, err
+	}
+	return storedStatus(dir)
+}
+
+func askStatus(ctx context.Context, dir rundir.Dir) (wire.Status, error) {
+	var s wire.Status
+	e, err := endpoint.ReadFile(dir.Endpoint())
+	if err != nil {
+		return s, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusWithin)
+	defer cancel()
+	conn, err := e.DialNATS(ctx, "status")
+	if err != nil {
+		return s, err
+	}
+	defer conn.Close()
+	m, err := conn.RequestWithContext(ctx, wire.SubjectsOf(e.Run).Status(), nil)
+	if err != nil {
+		return s, err
+	}
+	var reply wire.Reply
+	if err := wire.Decode(m.Data, &reply); err != nil {
+		return s, err
+	}
+	if reply.Error != "" {
+		return s, errors.New(reply.Error)
+	}
+	return s, wire.Decode(reply.Result, &s)
+}
+
+// storedStatus is what the folder tells of a run that is not up.
+func storedStatus(dir rundir.Dir) (wire.Status, error) {
+	s := wire.Status{State: wire.StatePreparing, Processes: []wire.Process{}}
+	spec, err := runspec.Read(dir.Spec())
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	s.Run, s.Steps, s.State = spec.Run, spec.Steps, wire.StateStopped
+	if s.Step, err = newestStep(dir); err != nil {
+		return s, err
+	}
+	s.Checkpoint = s.Step
+	if s.Step >= s.Steps {
+		s.State = wire.StateDone
+	}
+	return s, nil
+}
+
+// newestStep is that of the newest checkpoint, 0 if there is none.
+func newestStep(dir rundir.Dir) (uint64, error) {
+	steps, err := checkpoint.Steps(string(dir))
+	if err != nil || len(steps) == 0 {
+		return 0, err
+	}
+	return steps[len(steps)-1], nil
+}
+
+func showStatus(out io.Writer, s wire.Status) error {
+	fmt.Fprintf(out, "run %s: %s, step %d of %d\n", s.Run, s.State, s.Step, s.Steps)
+	if len(s.Processes) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "generation %d: %s\n", s.Generation, s.Reason)
+	fmt.Fprintf(out, "loss %.3f (MLM %.3f, NSP %.3f), %.0f tokens/s, %.0f W, checkpoint of step %d\n\n",
+		s.Loss, s.MLMLoss, s.NSPLoss, s.TokensPerSecond, s.Watts, s.Checkpoint)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ROLE\tID\tPID\tHOST\tRANK\tSTATE\tMICRO-BATCHES")
+	for _, p := range s.Processes {
+		rank := "-"
+		if p.Rank >= 0 {
+			rank = fmt.Sprint(p.Rank)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%d\n", p.Role, p.ID, p.PID, p.Host, rank, p.State, p.MicroBatches)
+	}
+	return w.Flush()
+}

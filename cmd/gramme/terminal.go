@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// live tells whether a line can be written over: w is a terminal.
+func live(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// meterLine shows how far something is: one line that is written over on a
+// terminal, elsewhere a line when it begins and every few seconds.
+type meterLine struct {
+	w           io.Writer
+	what, unit  string
+	live        bool
+	shown       time.Time
+	begun       time.Time
+	done, total int64
+}
+
+func newMeterLine(w io.Writer, what, unit string) *meterLine {
+	return &meterLine{w: w, what: what, unit: unit, live: live(w), begun: time.Now()}
+}
+
+// set takes how much is done; total 0 is unknown.
+func (m *meterLine) set(done, total int64) {
+	m.done, m.total = done, total
+	every := 5 * time.Second
+	if m.live {
+		every = 100 * time.Millisecond
+	}
+	if time.Since(m.shown) < every {
+		return
+	}
+	m.shown = time.Now()
+	m.print()
+}
+
+func (m *meterLine) print() {
+	text := fmt.Sprintf("%s: %s %s", m.what, count(m.done), m.unit)
+	if m.total > 0 {
+		text = fmt.Sprintf("%s: %3d%% (%s of %s %s)", m.what, 100*m.done/m.total, count(m.done), count(m.total), m.unit)
+	}
+	if m.live {
+		fmt.Fprintf(m.w, "\r\x1b[K%s", text)
+	} else {
+		fmt.Fprintln(m.w, text)
+	}
+}
+
+// end shows the last state.
+func (m *meterLine) end() {
+	if m.done == 0 {
+		return
+	}
+	took := time.Since(m.begun).Round(100 * time.Millisecond)
+	text := fmt.Sprintf("%s: %s %s in %s", m.what, count(m.done), m.unit, took)
+	if m.live {
+		fmt.Fprintf(m.w, "\r\x1b[K%s\n", text)
+	} else {
+		fmt.Fprintln(m.w, text)
+	}
+}
+
+// count writes a number for people.
+func count(n int64) string {
+	switch {
+	case n >= 10_000_000:
+		return fmt.Sprintf("%.0fM", float64(n)/1e6)
+	case n >= 1_000_000:
+		return fmt.Sprintf("%.1fM", float64(n)/1e6)
+	case n >= 10_000:
+		return fmt.Sprintf("%.0fk", float64(n)/1e3)
+	}
+	return fmt.Sprint(n)
+}

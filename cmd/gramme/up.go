@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/local"
+	"github.com/gramme-project/gramme/internal/logging"
+	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/shard"
+)
+
+// workerBinary is the only program that is linked with libtorch.
+const workerBinary = "gramme-worker"
+
+func upCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "up [flags] [corpus...]",
+		Short: "train on this machine: everything that it takes, until the steps are done",
+		Long: `Prepares the corpus, then starts etcd, NATS, the coordinator, the checkpoint service
+and the workers, and trains until the steps are done. Ctrl-C finishes the step,
+stores a checkpoint and ends; the same command goes on from there.`,
+		Example: "  gramme up --workers 2 --model tiny --steps 2000 --run runs/mine text/\n  gramme up --run runs/mine",
+	}
+	run := runFlag(c)
+	flags := addSpecFlags(c)
+	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as a short measurement says fit in these minutes")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes}
+		if *minutes < 0 || *minutes > 0 && c.Flags().Changed("steps") {
+			return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
+		}
+		return u.run(c.Context(), flags, args)
+	}
+	return c
+}
+
+// up is one call of `gramme up`.
+type up struct {
+	dir      rundir.Dir
+	out, err io.Writer
+	minutes  float64
+	gramme   string
+	worker   string
+}
+
+func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err error) {
+	spec, _, exists, err := flags.spec(u.dir, corpus)
+	if err != nil {
+		return err
+	}
+	for _, w := range spec.Warnings() {
+		fmt.Fprintln(u.err, "warning: "+w)
+	}
+	if u.gramme, err = process.Beside("gramme"); err != nil {
+		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+	}
+	if u.worker, err = process.Beside(workerBinary); err != nil {
+		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+	}
+	if !exists && len(spec.Corpus) == 0 {
+		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
+	}
+	_, statErr := os.Stat(string(u.dir))
+	if err := u.dir.Make(); err != nil {
+		return err
+	}
+	unlock, err := u.dir.Lock()
+	if err != nil {
+		return exit.Wrap(exit.Resource, "`gramme status --run "+string(u.dir)+"` shows it; Ctrl-C there ends it", err)
+	}
+	defer unlock()
+	interrupts := u.interrupts()
+	defer interrupts.end()
+	if !exists {
+		if spec, err = u.begin(interrupts.first, spec); err != nil {
+			if statErr != nil { // nothing was there before
+				err = errors.Join(err, os.RemoveAll(string(u.dir)))
+			}
+			return err
+		}
+	} else if err := spec.Write(u.dir.Spec()); err != nil {
+		return err
+	}
+	return u.train(ctx, spec, interrupts)
+}
+
+// train runs the cluster and tells how it goes.
+func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error {
+	m, err := shard.OpenManifest(u.dir.Corpus())
+	if err != nil {
+		return exit.Wrap(exit.Data, "the corpus of this run is gone or damaged: put it back, or begin another run", err)
+	}
+	newest, err := newestStep(u.dir)
+	if err != nil {
+		return err
+	}
+	if newest >= spec.Steps {
+		fmt.Fprintf(u.out, "all %d steps are done: %s\n", spec.Steps, u.dir.Checkpoints())
+		return nil
+	}
+	u.announce(spec, m, newest)
+	log, err := logging.To(u.dir.Log("up"), spec.Log, "up", "up")
+	if err != nil {
+		return err
+	}
+	defer log.Sync() //nolint:errcheck // nothing can be done about it
+	show := newProgress(u.err, spec)
+	var measured evaluation
+	err = local.Run(ctx, local.Options{
+		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log,
+		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
+		Last: func(ctx context.Context, env []string) error {
+			show.end()
+			fmt.Fprintln(u.err, "measuring the validation split")
+			var err error
+			measured, err = u.evaluate(ctx, env)
+			return err
+		},
+	})
+	show.end()
+	if errors.Is(err, local.ErrKilled) {
+		return exit.Wrap(exit.Interrupted, "the same command goes on from the newest checkpoint", err)
+	}
+	if err != nil {
+		return err
+	}
+	return u.summarize(spec, m, show, measured)
+}
+
+// announce says what is about to run.
+func (u *up) announce(spec runspec.Spec, m shard.Manifest, newest uint64) {
+	l := newLayout(spec, m.VocabSize)
+	per := spec.Batch.Rows * spec.Batch.MicroBatches
+	fmt.Fprintf(u.err, "model %s: %s parameters; %d workers × %d threads, %s; %d steps of %d sequences × %d tokens\n",
+		spec.Model.Name, count(int64(l.Parameters())), spec.Workers.Max, spec.Threads, spec.Precision, spec.Steps, per, spec.MaxSeq)
+	if newest > 0 {
+		fmt.Fprintf(u.err, "going on from step %d\n", newest)
+	}
+}
+
+// interrupts are the signals of an `up`: the first asks for an orderly end, the
+// second ends at once.
+type interrupts struct {
+	first  context.Context
+	second chan struct{}
+	end    func()
+}
+
+func (u *up) interrupts() *interrupts {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, terminate)
+	ctx, cancel := context.WithCancel(context.Background())
+	in := &interrupts{first: ctx, second: make(chan struct{})}
+	quit := make(chan struct{})
+	ended := make(chan struct{})
+	in.end = func() {
+		signal.Stop(signals)
+		close(quit)
+		<-ended
+		cancel()
+	}
+	go func() {
+		defer close(ended)
+		for n := 0; ; {
+			select {
+			case <-quit:
+				return
+			case <-signals:
+				if n++; n == 1 {
+					fmt.Fprintln(u.err, "\nstopping after this step and storing a checkpoint; once more to end at once")
+					cancel()
+				} else if n == 2 {
+					close(in.second)
+				}
+			}
+		}
+	}()
+	return in
+}
+
+// ago rounds a duration for people.
+func ago(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return d.Round(time.Minute).String()
+}

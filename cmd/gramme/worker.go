@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
+)
+
+// becomeWorker replaces this process by the worker's binary, so that a user sees
+// one command.
+func becomeWorker(verb string, args []string) error {
+	path, err := process.Beside(workerBinary)
+	if err != nil {
+		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+	}
+	argv := append([]string{filepath.Base(path), verb}, args...)
+	if err := syscall.Exec(path, argv, os.Environ()); err != nil {
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	return nil
+}
+
+func workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "worker [flags]",
+		Short:              "run one worker of a cluster",
+		DisableFlagParsing: true, // they are the worker's own
+		RunE:               func(_ *cobra.Command, args []string) error { return becomeWorker("run", args) },
+	}
+}
+
+func predictCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "predict [flags] text...",
+		Short:              "fill the [MASK] of a text by a checkpoint's model",
+		Example:            "  gramme predict --run runs/mine \"The function returns an [MASK].\"",
+		DisableFlagParsing: true,
+		RunE:               func(_ *cobra.Command, args []string) error { return becomeWorker("predict", args) },
+	}
+}
