@@ -3,10 +3,16 @@
 package bert
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/gramme-project/gramme/shard/sampler"
 )
+
+var errClosed = errors.New("the model is closed")
+
+func (m *Model) closed() bool { return m.weights == nil }
 
 // check refuses what would read outside a tensor: libtorch does not check
 // every index.
@@ -28,8 +34,14 @@ func (m *Model) check(b sampler.Batch) error {
 }
 
 func (m *Model) checkInputs(in inputs) error {
+	if m.closed() {
+		return errClosed
+	}
 	if in.rows < 1 || in.seq < 1 || in.seq > m.cfg.MaxPositions {
 		return fmt.Errorf("batch of %d rows × %d tokens: the model takes up to %d tokens", in.rows, in.seq, m.cfg.MaxPositions)
+	}
+	if in.rows > math.MaxInt/in.seq {
+		return fmt.Errorf("batch: %d rows × %d tokens are more than there can be", in.rows, in.seq)
 	}
 	n := in.rows * in.seq
 	for _, f := range []struct {

@@ -96,6 +96,12 @@ type inputs struct {
 
 // logits returns those of the two heads, kept by s.
 func (m *Model) logits(s *scope, in inputs, training bool) (mlm, nsp *ts.Tensor, err error) {
+	// The number is one of the process, and another model may have changed it.
+	if torch.Threads() != m.threads {
+		if err := torch.SetThreads(m.threads); err != nil {
+			return nil, nil, err
+		}
+	}
 	shape := torch.Shape{
 		Rows: in.rows, Seq: in.seq, Heads: m.cfg.Heads, Eps: m.cfg.LayerNormEps,
 		HiddenDropout: m.cfg.HiddenDropout, AttentionDropout: m.cfg.AttentionDropout,

@@ -27,6 +27,9 @@ const (
 // with the same fingerprint do the same arithmetic. The weights are put aside
 // meanwhile; the gradient is overwritten.
 func Fingerprint(m *Model) (string, error) {
+	if m.closed() {
+		return "", fmt.Errorf("fingerprint: %w", errClosed)
+	}
 	aside := append([]float32(nil), m.weights...)
 	fixedWeights(m.weights, m.layout)
 	err := m.WeightsChanged()

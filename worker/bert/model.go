@@ -76,6 +76,9 @@ func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
 	default:
 		return nil, fmt.Errorf("device %q: not cpu or cuda", o.Device)
 	}
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("%d threads: neither a number of threads nor 0 for libtorch's choice", o.Threads)
+	}
 	if o.Threads > 0 {
 		if err := torch.SetThreads(o.Threads); err != nil {
 			return nil, err
@@ -198,6 +201,9 @@ func (m *Model) Threads() int { return m.threads }
 
 // WeightsChanged makes what was written to Weights count.
 func (m *Model) WeightsChanged() error {
+	if m.closed() {
+		return fmt.Errorf("use new weights: %w", errClosed)
+	}
 	if m.flat == m.host {
 		return nil
 	}
