@@ -24,9 +24,11 @@ type book struct {
 	pace    pace
 }
 
-// stepsKey names the event of steps from first on. Another leader of the same
-// session may tell them again.
-func stepsKey(session string, first uint64) string { return fmt.Sprintf("steps/%s/%d", session, first) }
+// stepsKey names the event of some steps. A leader that was not heard may have
+// told the first of them: the last is part of the name, so that none is lost.
+func stepsKey(session string, first, last uint64) string {
+	return fmt.Sprintf("steps/%s/%d-%d", session, first, last)
+}
 
 // sessionOf returns the session of a key of stepsKey.
 func sessionOf(key string) (string, bool) {
@@ -40,7 +42,7 @@ func sessionOf(key string) (string, bool) {
 
 // begin turns to another session.
 func (b *book) begin(session string) {
-	*b = book{samples: b.samples, session: session, watched: b.watched, newest: wire.Beat{}}
+	*b = book{samples: b.samples, session: session, watched: b.watched}
 }
 
 // from says that the steps up to one need not be told.
@@ -77,7 +79,7 @@ func (b *book) take() (wire.Event, bool) {
 		return wire.Event{}, false
 	}
 	e := wire.Event{
-		Key: stepsKey(b.session, b.told+1), Kind: "steps", Generation: b.newest.Generation,
+		Key: stepsKey(b.session, b.told+1, b.last), Kind: "steps", Generation: b.newest.Generation,
 		FirstStep: b.told + 1, LastStep: b.last, Samples: (b.last - b.told) * b.samples, Tokens: b.tokens, Loss: b.newest.Loss,
 	}
 	b.told, b.tokens = b.last, 0

@@ -20,8 +20,9 @@ const (
 	// gives cause. It bounds what the death of a coordinator can leave out.
 	tellEvery = 15 * time.Second
 	// partWithin bounds how long the end of a coordinator waits for the last
-	// events to be acknowledged.
+	// events to be acknowledged, and handOver how long it stays elected meanwhile.
 	partWithin = 2 * time.Second
+	handOver   = 500 * time.Millisecond
 	// pending is how many messages may wait for the loop; more are dropped, as
 	// if they had been lost on the way.
 	pending = 1 << 14
@@ -92,20 +93,28 @@ func Run(ctx context.Context, cfg Config) error {
 	var work sync.WaitGroup
 	work.Go(func() { shards.run(inner, requests) })
 	work.Go(func() { c.campaign(inner) })
-	var mail sync.WaitGroup
-	mail.Go(func() { c.outbox.run(sending, open) })
+	sent := make(chan struct{})
+	go func() { defer close(sent); c.outbox.run(sending, open) }()
 
 	c.loop(ctx)
+	finish()
+	select {
+	case <-sent: // whoever is elected next has heard what was told
+	case <-time.After(handOver):
+	}
+	c.depose("this process ends")
 	stop()
 	work.Wait()
-	finish()
-	late := time.AfterFunc(partWithin, cut)
-	defer late.Stop()
-	mail.Wait()
+	select {
+	case <-sent:
+	case <-time.After(partWithin):
+		cut()
+		<-sent
+	}
 	return nil
 }
 
-// loop owns the state. When it returns, nobody is led.
+// loop owns the state until ctx ends; the election is not given back then.
 func (c *coordinator) loop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.Spec.FailureTimeout / 8)
 	defer tick.Stop()
@@ -117,7 +126,7 @@ func (c *coordinator) loop(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			c.depose("this process ends")
+			c.tellSteps()
 			return
 		case r := <-c.elected:
 			c.begin(r)

@@ -17,7 +17,7 @@ import (
 func (c *coordinator) begin(r *reign) {
 	c.reign = r
 	r.roster = roster.New(c.roster)
-	c.book.begin("")                 // another may have led meanwhile
+	c.book.begin("")                   // another may have led meanwhile
 	c.unsubscribe(c.subjects.Events()) // its own are known
 	err := c.subscribe(map[string]func(*nats.Msg){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
@@ -35,13 +35,13 @@ func (c *coordinator) begin(r *reign) {
 	c.feed(roster.Committed{Step: c.committed})
 }
 
-// depose ends the reign, if there is one.
+// depose ends the reign, if there is one. Steps that were not told are for the
+// next reign to tell, this process's or another's that has listened.
 func (c *coordinator) depose(why string) {
 	r := c.reign
 	if r == nil {
 		return
 	}
-	c.tellSteps()
 	c.reign = nil
 	c.unsubscribe(c.subjects.Suspect(), c.subjects.Control(), c.subjects.Status())
 	if err := c.subscribe(map[string]func(*nats.Msg){c.subjects.Events(): c.onEvents}); err != nil {

@@ -16,7 +16,7 @@ const (
 	eventsAtOnce = 64
 	eventsWithin = 3 * time.Second // an answer is due
 	firstPause   = 50 * time.Millisecond
-	longestPause = 2 * time.Second
+	longestPause = time.Second
 )
 
 // outbox brings events to the checkpoint service, in order, each until it is

@@ -1,0 +1,393 @@
+package coordinator_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/gramme-project/gramme/coordinator"
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/memstore"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard"
+)
+
+// patience is how long a test waits for what has to come.
+const patience = 20 * time.Second
+
+// within waits until a condition holds.
+func within(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// corpusDir is a prepared folder that all tests read.
+var corpusDir string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "corpus")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if err := prepare(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+func prepare(dir string) error {
+	var b strings.Builder
+	for d := range 120 {
+		for s := range 3 + d%9 {
+			fmt.Fprintf(&b, "Document %d has a sentence %d about the %s of things, word%d.\n", d, s, []string{"nature", "origin", "weight"}[(d+s)%3], (d*31+s*17)%997)
+		}
+		b.WriteString("\n")
+	}
+	input := filepath.Join(dir, "story.txt")
+	if err := os.WriteFile(input, []byte(b.String()), 0o600); err != nil {
+		return err
+	}
+	corpusDir = filepath.Join(dir, "corpus")
+	_, err := shard.Prepare(context.Background(), shard.PrepareOptions{
+		Inputs: []string{input}, OutDir: corpusDir, MaxSeq: 32, ShardTokens: 4000, VocabSize: 300, Seed: 1,
+	})
+	return err
+}
+
+// cluster is everything around coordinators.
+type cluster struct {
+	t        *testing.T
+	spec     runspec.Spec
+	corpus   shard.Manifest
+	nats     *embedded.NATS
+	conn     *nats.Conn
+	server   *memstore.Server
+	subjects wire.Subjects
+}
+
+func newCluster(t *testing.T, workers runspec.Workers, steps uint64) *cluster {
+	t.Helper()
+	spec, _, err := runspec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", steps, runspec.PrecisionF32, 1
+	spec.Workers, spec.FailureTimeout = workers, time.Second
+	c := &cluster{t: t, spec: spec, server: memstore.New(), subjects: wire.SubjectsOf(spec.Run)}
+	if c.corpus, err = shard.OpenManifest(corpusDir); err != nil {
+		t.Fatal(err)
+	}
+	if c.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "secret"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.nats.Close)
+	c.conn = c.dial()
+	return c
+}
+
+func (c *cluster) dial() *nats.Conn {
+	c.t.Helper()
+	conn, err := nats.Connect(c.nats.URL(), nats.Token("secret"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(conn.Close)
+	return conn
+}
+
+// coordinator starts one. Calling what it returns ends it and checks that it
+// ended well.
+func (c *cluster) coordinator(id string) (stop func()) {
+	return c.coordinatorWith(id, c.server.Connect())
+}
+
+// coordinatorWith starts one with a store and returns when it hears.
+func (c *cluster) coordinatorWith(id string, store membership.Store) (stop func()) {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	conn := c.dial()
+	log := zaptest.NewLogger(c.t, zaptest.WrapOptions(zap.IncreaseLevel(zap.WarnLevel))).Named(id)
+	go func() {
+		ended <- coordinator.Run(ctx, coordinator.Config{
+			ID: id, Host: "host", PID: 7, Spec: c.spec, CorpusDir: corpusDir, Store: store,
+			NATS: conn, Log: log, Software: "test", Meter: func() (float64, float64) { return 5, 2 },
+		})
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				c.t.Errorf("coordinator %s: %v", id, err)
+			}
+		case <-time.After(patience):
+			c.t.Errorf("coordinator %s does not end", id)
+		}
+	})
+	c.t.Cleanup(stop)
+	within(c.t, id+" listens", func() bool { return conn.NumSubscriptions() >= 5 && conn.Flush() == nil })
+	return stop
+}
+
+// request asks and returns the reply; ok is false if none comes.
+func (c *cluster) request(subject string, v any) (reply wire.Reply, ok bool) {
+	c.t.Helper()
+	body, err := wire.Encode(v)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m, err := c.conn.Request(subject, body, 500*time.Millisecond)
+	if err != nil {
+		return reply, false
+	}
+	if err := wire.Decode(m.Data, &reply); err != nil {
+		c.t.Fatal(err)
+	}
+	return reply, true
+}
+
+// control asks until it is answered, and returns the refusal.
+func (c *cluster) control(request wire.Control) (refusal string) {
+	c.t.Helper()
+	within(c.t, "answer to "+request.Verb, func() bool {
+		reply, ok := c.request(c.subjects.Control(), request)
+		refusal = reply.Error
+		return ok && !strings.Contains(refusal, "ask again")
+	})
+	return refusal
+}
+
+func (c *cluster) status() (s wire.Status, ok bool) {
+	c.t.Helper()
+	reply, ok := c.request(c.subjects.Status(), nil)
+	if !ok {
+		return s, false
+	}
+	if err := json.Unmarshal(reply.Result, &s); err != nil || reply.Error != "" {
+		c.t.Fatalf("status: %v %s", err, reply.Error)
+	}
+	return s, true
+}
+
+// statusWhere waits for a status.
+func (c *cluster) statusWhere(what string, holds func(wire.Status) bool) (s wire.Status) {
+	c.t.Helper()
+	within(c.t, "status: "+what, func() bool {
+		var ok bool
+		s, ok = c.status()
+		return ok && holds(s)
+	})
+	return s
+}
+
+// ledger is a checkpoint service that keeps events.
+type ledger struct {
+	mu     sync.Mutex
+	events []wire.Event
+	keys   map[string]bool
+	asked  int
+	refuse int // so many requests
+}
+
+// ledger starts one whose newest checkpoint is of a step.
+func (c *cluster) ledger(step uint64, refuse int) *ledger {
+	c.t.Helper()
+	l := &ledger{keys: map[string]bool{}, refuse: refuse}
+	conn := c.dial()
+	answer := func(m *nats.Msg, r wire.Reply) {
+		body, err := wire.Encode(r)
+		if err == nil {
+			err = m.Respond(body)
+		}
+		if err != nil {
+			c.t.Error(err)
+		}
+	}
+	subscribe := func(subject string, f nats.MsgHandler) {
+		if _, err := conn.Subscribe(subject, f); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	subscribe(c.subjects.Events(), func(m *nats.Msg) {
+		var events []wire.Event
+		if err := wire.Decode(m.Data, &events); err != nil {
+			c.t.Error(err)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.asked++; l.asked <= l.refuse {
+			answer(m, wire.Reply{Error: "the disk is full"})
+			return
+		}
+		for _, e := range events {
+			if !l.keys[e.Key] {
+				l.keys[e.Key] = true
+				l.events = append(l.events, e)
+			}
+		}
+		answer(m, wire.Reply{})
+	})
+	subscribe(c.subjects.SnapshotInfo(wire.RoleCheckpoint), func(m *nats.Msg) {
+		body, err := json.Marshal(wire.SnapshotInfo{Found: step > 0, Step: step})
+		if err != nil {
+			c.t.Error(err)
+		}
+		answer(m, wire.Reply{Result: body})
+	})
+	return l
+}
+
+// of returns the events of a kind.
+func (l *ledger) of(kind string) (found []wire.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// tokens of a step of the worker below.
+const stepTokens = 100
+
+// worker is a fake: it registers, sends heartbeats and, as a member, applies a
+// step at each.
+type worker struct {
+	c     *cluster
+	reg   wire.Registration
+	lease membership.Lease
+
+	mu      sync.Mutex
+	plan    wire.Plan
+	step    uint64
+	limit   uint64 // goes no further
+	stopped bool
+}
+
+// worker starts one. It ends with the test, or when kill is called.
+func (c *cluster) worker(id string, step, limit uint64) (w *worker, kill func()) {
+	c.t.Helper()
+	w = &worker{c: c, step: step, limit: limit, reg: wire.Registration{
+		ID: id, Incarnation: id + "-" + runspec.NewRunID(), Host: "host", PID: 1000, Mailbox: "nats://" + id, Build: buildinfo.Version,
+		SpecHash: c.spec.Hash(), CorpusHash: c.corpus.Digest(), Fingerprint: "same", Speed: 3, Step: step,
+	}}
+	store, conn := c.server.Connect(), c.dial()
+	ctx, cancel := context.WithCancel(context.Background())
+	var err error
+	if w.lease, err = store.Register(ctx, w.reg, time.Second); err != nil {
+		c.t.Fatal(err)
+	}
+	plans, err := store.WatchPlan(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	intents, err := store.WatchIntent(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := conn.Subscribe(c.subjects.Entry(id), func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		c.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case p, ok := <-plans:
+				if ok {
+					w.mu.Lock()
+					w.plan = p
+					w.mu.Unlock()
+				}
+			case i, ok := <-intents:
+				w.mu.Lock()
+				w.stopped = ok && i.Stop
+				w.mu.Unlock()
+			case <-tick.C:
+				w.beat(conn)
+			}
+		}
+	}()
+	kill = sync.OnceFunc(func() {
+		cancel()
+		<-ended
+		conn.Close()
+		store.Crash()
+	})
+	c.t.Cleanup(kill)
+	return w, kill
+}
+
+func (w *worker) beat(conn *nats.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: "joining", Joules: 10, Watts: 4, Speed: 8}
+	if b.Rank >= 0 {
+		b.Generation, b.State, b.StepSeconds, b.LearningRate = w.plan.Generation, "computing", 0.02, 1e-3
+		switch {
+		case w.stopped || w.step >= w.c.spec.Steps:
+			b.State = "stopped"
+		case w.step < w.limit:
+			w.step++
+		}
+		if w.step > w.reg.Step {
+			b.Tokens, b.Loss, b.MLMLoss = stepTokens, 8-float64(w.step)/1000, 7
+		}
+	}
+	b.Step = w.step
+	body, err := wire.Encode(b)
+	if err == nil {
+		err = conn.Publish(w.c.subjects.Beat(b.ID), body)
+	}
+	if err != nil {
+		w.c.t.Error(err)
+	}
+}
+
+// at returns the step and the plan that it knows.
+func (w *worker) at() (uint64, wire.Plan) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.step, w.plan
+}
+
+// committed announces a checkpoint.
+func (c *cluster) committed(step uint64) {
+	c.t.Helper()
+	body, err := wire.Encode(wire.Committed{Step: step})
+	if err == nil {
+		err = c.conn.Publish(c.subjects.Committed(), body)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}

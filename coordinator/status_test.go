@@ -1,0 +1,65 @@
+package coordinator
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+func TestStatusShowsWhoIsThere(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := sources{}
+	s.worker(now.Add(-time.Hour), wire.Beat{Incarnation: "x", Joules: 1000, Watts: 50}) // ended long ago
+	s.worker(now, wire.Beat{Incarnation: "y", Joules: 1, Watts: 2})
+	s.worker(now, wire.Beat{Incarnation: "y", Joules: 10, Watts: 4})
+	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 1, Joules: 100, Watts: 9})
+	s.other(now.Add(-time.Second), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 2, Joules: 20, Watts: 3, State: "running"})
+	b := book{samples: 1}
+	b.begin("s")
+	b.from(4)
+	b.applied(beat(5, 100, 0.5))
+	got := scene{
+		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,
+		workers: []roster.Worker{
+			{Registration: wire.Registration{ID: "late", Step: 9, Speed: 7}, Rank: -1, State: "registered"},
+			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: "computing"},
+		},
+		book: b, sources: s, self: wire.ProcessBeat{Role: "coordinator", ID: "c", Joules: 7, Watts: 1, State: "elected"},
+	}.status(now)
+	if got.Run != "r" || got.Step != 5 || got.Steps != 15 || got.Generation != 3 || got.Checkpoint != 2 || !got.Mixed || got.Reason != "why" ||
+		got.Loss != 5 || got.Tokens != 100 || got.TokensPerSecond != 200 || got.StepSeconds != 0.5 || got.EtaSeconds != 5 {
+		t.Errorf("got %+v", got)
+	}
+	if got.Joules != 1137 || got.Watts != 8 {
+		t.Errorf("%g J and %g W, want 1137 and 8", got.Joules, got.Watts)
+	}
+	want := []wire.Process{
+		{Role: "worker", ID: "late", Rank: -1, State: "registered", Speed: 7},
+		{Role: "worker", ID: "w", PID: 5, Host: "h", Rank: 0, State: "computing", MicroBatches: 4, Step: 5, Speed: 6},
+		{Role: "checkpoint", ID: "store", PID: 2, Rank: -1, State: "running"},
+		{Role: "coordinator", ID: "c", Rank: -1, State: "elected"},
+	}
+	if !slices.Equal(got.Processes, want) {
+		t.Errorf("processes %+v", got.Processes)
+	}
+}
+
+// TestStatusOfARunThatWaits shows the step that it would go on from, and no pace.
+func TestStatusOfARunThatWaits(t *testing.T) {
+	b := book{samples: 1}
+	b.from(4)
+	b.applied(beat(5, 100, 0.5))
+	got := scene{steps: 15, state: wire.StateWaiting, committed: 2, book: b, sources: sources{}}.status(time.Unix(1000, 0))
+	if got.Step != 2 || got.TokensPerSecond != 0 || got.EtaSeconds != 0 {
+		t.Errorf("got %+v", got)
+	}
+	empty, err := json.Marshal(wire.Status{Processes: scene{}.status(time.Unix(0, 0)).Processes[:0]})
+	if err != nil || !strings.Contains(string(empty), `"processes":[]`) {
+		t.Errorf("%s, %v", empty, err)
+	}
+}
