@@ -4,6 +4,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,8 +17,8 @@ import (
 	"github.com/gramme-project/gramme/shard/sampler"
 )
 
-// measureFor is how long a measurement lasts at least, after two warm-up rounds.
-const measureFor = 1500 * time.Millisecond
+// measureFor is how long each precision is measured at least, after a warm-up.
+const measureFor = 1200 * time.Millisecond
 
 func measureCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -25,53 +27,62 @@ func measureCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	file := c.Flags().String("spec", "", "`file` with the spec of a run")
-	precision := c.Flags().String("precision", runspec.PrecisionF32, "f32 or bf16")
+	precisions := c.Flags().StringSlice("precision", []string{runspec.PrecisionF32}, "f32, bf16 or both")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		spec, err := runspec.Read(*file)
 		if err != nil {
 			return exit.Wrap(exit.Usage, "", err)
 		}
-		spec.Precision = *precision
-		rate, err := measure(spec)
+		rates, err := measure(spec, *precisions)
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]float64{
-			"micro_batches_per_second": rate,
-			"tokens_per_second":        rate * float64(spec.Batch.Rows*spec.MaxSeq),
-		})
+		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"micro_batches_per_second": rates})
 	}
 	return c
 }
 
-func measure(spec runspec.Spec) (rate float64, err error) {
-	e, err := newEngine(spec, spec.VocabSize)
-	if err != nil {
-		return 0, err
-	}
+// measure returns the micro-batches a second of each precision. They take turns,
+// so that what else the machine does disturbs all alike, and the median of the
+// rounds counts.
+func measure(spec runspec.Spec, precisions []string) (rates map[string]float64, err error) {
+	b := syntheticBatch(spec)
+	took := map[string][]time.Duration{}
+	engines := map[string]*engine{}
 	defer func() {
-		if closed := e.Close(); err == nil {
-			err = closed
+		for _, e := range engines {
+			err = errors.Join(err, e.Close())
 		}
 	}()
-	if err := e.setWeights(model.Init(e.config, e.layout, spec.Seed)); err != nil {
-		return 0, err
-	}
-	b := syntheticBatch(spec)
-	rounds := 0
-	var begun time.Time
-	for i := 0; i < 4 || time.Since(begun) < measureFor; i++ {
-		if i == 2 {
-			begun = time.Now()
+	for _, p := range precisions {
+		spec.Precision = p
+		e, err := newEngine(spec, spec.VocabSize)
+		if err != nil {
+			return nil, err
 		}
-		if _, err := e.Compute(b, uint64(i)); err != nil {
-			return 0, err
-		}
-		if i >= 2 {
-			rounds++
+		engines[p] = e
+		if err := e.setWeights(model.Init(e.config, e.layout, spec.Seed)); err != nil {
+			return nil, err
 		}
 	}
-	return float64(rounds) / time.Since(begun).Seconds(), nil
+	begun := time.Now()
+	for round := 0; round < 5 || time.Since(begun) < time.Duration(len(precisions))*measureFor; round++ {
+		for _, p := range precisions {
+			at := time.Now()
+			if _, err := engines[p].Compute(b, uint64(round)); err != nil {
+				return nil, err
+			}
+			if round >= 2 {
+				took[p] = append(took[p], time.Since(at))
+			}
+		}
+	}
+	rates = map[string]float64{}
+	for p, list := range took {
+		slices.Sort(list)
+		rates[p] = 1 / list[len(list)/2].Seconds()
+	}
+	return rates, nil
 }
 
 // syntheticBatch is a full micro-batch of random tokens.

@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -18,73 +23,125 @@ import (
 
 // bf16Gain is how much faster bf16 must be before it is chosen: f32 is the safer
 // arithmetic.
-const bf16Gain = 1.2
+const bf16Gain = 1.5
 
 // efficiency is the share of a step that is spent on gradients; the rest is the
 // ring, the optimizer and checkpoints. Found by trying with the small models.
 const efficiency = 0.8
 
-// calibrate measures how fast the workers compute, all at the same time, and
-// settles precision and, where minutes were given, steps.
+// calibrate settles precision and, where minutes were given, steps, by measuring
+// how fast the workers compute.
 func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
-	fmt.Fprintf(u.err, "measuring the speed of %d workers × %d threads\n", spec.Workers.Max, spec.Threads)
 	file := filepath.Join(u.dir.Logs(), "calibration.yaml")
 	defer os.Remove(file)
 	if err := spec.Write(file); err != nil {
 		return err
 	}
-	candidates := []string{spec.Precision}
 	if spec.Precision == runspec.PrecisionAuto {
-		candidates = []string{runspec.PrecisionF32, runspec.PrecisionBF16}
-	}
-	rates := make(map[string]float64, len(candidates)) // micro-batches a second, all workers
-	for _, p := range candidates {
-		rate, err := u.measure(ctx, file, p, spec.Workers.Max)
-		if err != nil {
+		if err := u.choosePrecision(ctx, file, spec); err != nil {
 			return err
 		}
-		rates[p] = rate
 	}
-	if spec.Precision == runspec.PrecisionAuto {
-		spec.Precision = runspec.PrecisionF32
-		if rates[runspec.PrecisionBF16] > bf16Gain*rates[runspec.PrecisionF32] {
-			spec.Precision = runspec.PrecisionBF16
-		}
-		fmt.Fprintf(u.err, "precision %s: f32 %.1f, bf16 %.1f micro-batches/s\n", spec.Precision, rates[runspec.PrecisionF32], rates[runspec.PrecisionBF16])
+	if u.minutes == 0 {
+		return nil
 	}
-	if u.minutes > 0 {
-		spec.Steps = uint64(max(1, u.minutes*60*efficiency*rates[spec.Precision]/float64(spec.Batch.MicroBatches)))
-	}
-	return nil
-}
-
-// measure runs the worker's measurement in as many processes as there will be
-// workers and adds up what they reach.
-func (u *up) measure(ctx context.Context, spec, precision string, workers int) (float64, error) {
-	rates := make([]float64, workers)
+	fmt.Fprintf(u.err, "measuring the speed of %d workers × %d threads\n", spec.Workers.Max, spec.Threads)
+	rates := make([]float64, spec.Workers.Max)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range rates {
 		group.Go(func() error {
-			out, err := u.workerOutput(ctx, nil, "measure", "--spec", spec, "--precision", precision)
-			if err != nil {
-				return fmt.Errorf("measure %s: %w", precision, err)
-			}
-			var result struct {
-				Rate float64 `json:"micro_batches_per_second"`
-			}
-			if err := json.Unmarshal(out, &result); err != nil {
-				return fmt.Errorf("measure %s: %w", precision, err)
-			}
-			rates[i] = result.Rate
-			return nil
+			found, err := u.measure(ctx, file, spec.Precision)
+			rates[i] = found[spec.Precision]
+			return err
 		})
 	}
-	err := group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	total := 0.0
 	for _, r := range rates {
 		total += r
 	}
-	return total, err
+	spec.Steps = uint64(max(1, u.minutes*60*efficiency*total/float64(spec.Batch.MicroBatches)))
+	return nil
+}
+
+// choosePrecision measures f32 and bf16 on one worker. The choice determines the
+// weights, and a measurement may come out otherwise the next time: so this machine
+// keeps to what it chose for a model of this shape.
+func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spec) error {
+	place, err := choiceFile(*spec)
+	if err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(place); err == nil {
+		if p := strings.TrimSpace(string(b)); p == runspec.PrecisionF32 || p == runspec.PrecisionBF16 {
+			spec.Precision = p
+			fmt.Fprintf(u.err, "precision %s, as chosen on this machine before (%s)\n", p, place)
+			return nil
+		}
+	}
+	fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
+	rates, err := u.measure(ctx, file, runspec.PrecisionF32, runspec.PrecisionBF16)
+	if err != nil {
+		return err
+	}
+	spec.Precision = runspec.PrecisionF32
+	if rates[runspec.PrecisionBF16] > bf16Gain*rates[runspec.PrecisionF32] {
+		spec.Precision = runspec.PrecisionBF16
+	}
+	fmt.Fprintf(u.err, "precision %s: f32 %.1f, bf16 %.1f micro-batches/s\n", spec.Precision, rates[runspec.PrecisionF32], rates[runspec.PrecisionBF16])
+	return writeFile(nil, place, func(w io.Writer) error {
+		_, err := io.WriteString(w, spec.Precision+"\n")
+		return err
+	})
+}
+
+// choiceFile is where the precision of a shape of model is kept, apart for each
+// build and processor.
+func choiceFile(spec runspec.Spec) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("place for the choice of precision: %w", err)
+	}
+	about := fmt.Sprintf("%s\n%+v\n%d %d %d %s\n%s", buildinfo.Version, spec.ModelConfig(spec.VocabSize),
+		spec.Batch.Rows, spec.MaxSeq, spec.Threads, spec.Device, processor())
+	sum := sha256.Sum256([]byte(about))
+	return filepath.Join(cache, "gramme", "precision", hex.EncodeToString(sum[:8])), nil
+}
+
+// processor is the kind of processor, as far as the system tells.
+func processor() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	var kind []string
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "model name") || strings.HasPrefix(line, "flags") {
+			kind = append(kind, line)
+		}
+		if len(kind) == 2 {
+			break
+		}
+	}
+	return strings.Join(kind, "")
+}
+
+// measure runs the worker's measurement and returns micro-batches a second by
+// precision.
+func (u *up) measure(ctx context.Context, file string, precisions ...string) (map[string]float64, error) {
+	out, err := u.workerOutput(ctx, nil, "measure", "--spec", file, "--precision", strings.Join(precisions, ","))
+	if err != nil {
+		return nil, fmt.Errorf("measure speed: %w", err)
+	}
+	var result struct {
+		Rates map[string]float64 `json:"micro_batches_per_second"`
+	}
+	if err := json.Unmarshal(out, &result); err != nil {
+		return nil, fmt.Errorf("measure speed: %w", err)
+	}
+	return result.Rates, nil
 }
 
 // workerOutput runs the worker's binary and returns what it prints. Its errors
