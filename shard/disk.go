@@ -78,11 +78,10 @@ func lockDir(path string) (func(), error) {
 		return nil, withoutPath(err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.New("another process is preparing this folder")
+			err = errors.New("another process is preparing this folder")
 		}
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil // the lock ends, whatever Close says
 }

@@ -53,7 +53,9 @@ func Open(o Options) (*Mailbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
 	}
-	probe.Close()
+	if err := probe.Close(); err != nil {
+		return nil, fmt.Errorf("open mailbox: %w", err)
+	}
 	s, err := server.NewServer(&server.Options{
 		Host: o.Host, Port: server.RANDOM_PORT, Authorization: o.Secret,
 		NoLog: true, NoSigs: true, NoSystemAccount: true,

@@ -47,8 +47,7 @@ func (r *rawConn) Dial(network, address string) (net.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		c.Close()
-		return nil, net.ErrClosed
+		return nil, errors.Join(net.ErrClosed, c.Close())
 	}
 	r.conn = c
 	return c, nil
@@ -59,7 +58,7 @@ func (r *rawConn) close() {
 	defer r.mu.Unlock()
 	r.closed = true
 	if r.conn != nil {
-		r.conn.Close()
+		_ = r.conn.Close() // it is given up, whatever becomes of it
 	}
 }
 

@@ -57,12 +57,15 @@ func (c *fileClaim) take() bool {
 	if err != nil {
 		return false // another user's: the counter is theirs
 	}
-	if lock(f) != nil || f.Truncate(0) != nil {
-		f.Close()
-		return false
+	err = lock(f)
+	if err == nil {
+		err = f.Truncate(0)
 	}
-	if _, err := f.WriteString(c.run); err != nil {
-		f.Close()
+	if err == nil {
+		_, err = f.WriteString(c.run)
+	}
+	if err != nil {
+		_ = f.Close() // nothing of it is claimed
 		return false
 	}
 	c.held = f
@@ -81,12 +84,12 @@ func (c *fileClaim) theirs() bool {
 	}
 	run := make([]byte, len(c.run)+1)
 	n, err := io.ReadFull(f, run)
-	return err == io.ErrUnexpectedEOF && string(run[:n]) == c.run
+	return errors.Is(err, io.ErrUnexpectedEOF) && string(run[:n]) == c.run
 }
 
 func (c *fileClaim) release() {
 	if c.held != nil {
-		c.held.Close()
+		_ = c.held.Close() // ends the lock; its content is nobody's any more
 		c.held = nil
 	}
 }

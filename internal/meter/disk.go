@@ -57,7 +57,7 @@ func (w *wal) rewrite(log []byte) error {
 	old := w.file
 	w.file, w.size, w.broken = f, size, false
 	if old != nil {
-		old.Close() // its content is superseded
+		_ = old.Close() // its content is superseded
 	}
 	return nil
 }

@@ -65,13 +65,12 @@ func (d Dir) Lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("lock run: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock run %s: %w by another process", d, ErrInUse)
+			err = fmt.Errorf("%w by another process", ErrInUse)
 		}
-		return nil, fmt.Errorf("lock run %s: %w", d, err)
+		return nil, fmt.Errorf("lock run %s: %w", d, errors.Join(err, f.Close()))
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil // the lock ends, whatever Close says
 }
 
 // Locked reports whether some process holds the folder.

@@ -20,8 +20,7 @@ type Key struct {
 
 // Flag is the key's name on the command line, without the dashes.
 func (k Key) Flag() string {
-	switch k.Name {
-	case "model.name":
+	if k.Name == "model.name" {
 		return "model"
 	}
 	return strings.NewReplacer(".", "-", "_", "-").Replace(k.Name)

@@ -44,9 +44,10 @@ func (w Workers) String() string {
 	return fmt.Sprintf("%d:%d", w.Min, w.Max)
 }
 
-// MarshalText and UnmarshalText make the text form that of files and messages.
+// MarshalText makes the text form that of files and messages.
 func (w Workers) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
 func (w *Workers) UnmarshalText(b []byte) error {
 	v, err := ParseWorkers(string(b))
 	if err == nil {

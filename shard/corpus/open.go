@@ -113,9 +113,9 @@ func (l *lines) next() (line []byte, whole bool, err error) {
 		part, err := l.r.ReadSlice('\n')
 		l.buf = append(l.buf, part...)
 		switch {
-		case err == bufio.ErrBufferFull && len(l.buf) < l.max:
+		case errors.Is(err, bufio.ErrBufferFull) && len(l.buf) < l.max:
 			continue
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			l.open = true
 			n := pieceEnd(l.buf)
 			l.carry = append(l.carry, l.buf[n:]...)

@@ -380,7 +380,7 @@ func TestReadStops(t *testing.T) {
 			return full
 		}
 		return nil
-	}); err != full || n != 3 {
+	}); !errors.Is(err, full) || n != 3 {
 		t.Errorf("emit failed: %v after %d documents", err, n)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -162,13 +162,13 @@ func lockPart(ctx context.Context, path string) (*os.File, error) {
 		if err == nil && sameFile(f) {
 			if _, err := os.Stat(path); err == nil {
 				// It was finished before our part file was made.
-				os.Remove(f.Name())
-				f.Close()
+				_ = os.Remove(f.Name()) // or somebody else did
+				_ = f.Close()           // nothing was written to it
 				return nil, nil
 			}
 			return f, nil
 		}
-		f.Close()
+		_ = f.Close() // nothing was written to it
 		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock download: %w", err)
 		}

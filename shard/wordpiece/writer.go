@@ -107,8 +107,8 @@ func (w *wordWriter) flush() {
 // writeMarks writes the marks in order, but for those that go. Marks change places
 // and their sources do not, as in Hugging Face's offsets.
 func (w *wordWriter) writeMarks() {
-	sorted := append(w.sorted[:0], w.marks...)
-	w.sorted = sorted
+	w.sorted = append(w.sorted[:0], w.marks...)
+	sorted := w.sorted
 	slices.SortStableFunc(sorted, func(a, b decomposed) int { return int(a.combining) - int(b.combining) })
 	for i, d := range sorted {
 		if !unicode.Is(w.n.nonspacing, d.char) {

@@ -87,7 +87,7 @@ func NoticeOf(leaver int, reason error) Notice {
 		for _, kind := range []error{allreduce.ErrLost, allreduce.ErrLeft} {
 			if errors.Is(peer.Err, kind) {
 				text := strings.TrimPrefix(strings.TrimPrefix(peer.Err.Error(), kind.Error()), ": ")
-				return Notice{peer.Rank, kind == allreduce.ErrLost, text}
+				return Notice{peer.Rank, errors.Is(kind, allreduce.ErrLost), text}
 			}
 		}
 	}
