@@ -91,7 +91,7 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 	entry := ledger.Entry{Key: e.Key}
 	switch e.Kind {
 	case "membership":
-		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason}
+		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason, Session: e.Session, From: e.From, Since: e.Time}
 	case "steps":
 		entry.Steps = &ledger.Steps{
 			FirstStep: e.FirstStep, LastStep: e.LastStep, Generation: e.Generation,

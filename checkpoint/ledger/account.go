@@ -26,6 +26,7 @@ type Account struct {
 	ByWorker map[string]int64        `json:"by_worker_uj"`
 	Devices  []Device                `json:"devices"`
 	Wasted   int64                   `json:"wasted_uj"`     // a run without failures would not have spent it
+	LostWork int64                   `json:"lost_work_uj"`  // of Wasted: spent on steps that had to be computed once more after everything ended
 	Guessed  int64                   `json:"guessed_uj"`    // no sensor stands behind it
 	Share    float64                 `json:"guessed_share"` // Guessed of Total, 0 to 1
 

@@ -75,6 +75,11 @@ type Membership struct {
 	Generation uint64   `json:"generation"`
 	Members    []string `json:"members"`
 	Reason     string   `json:"reason"`
+	// Session is new whenever training begins with no member of before, from the
+	// state of step From, at the time Since of the coordinator's clock.
+	Session string    `json:"session,omitempty"`
+	From    uint64    `json:"from,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
 }
 
 // Steps says that the steps FirstStep to LastStep were committed.

@@ -96,7 +96,7 @@ func remark(key, text string) Entry {
 // everyType is a log's worth of entries, one of each type that Append takes.
 func everyType() []Entry {
 	return []Entry{
-		{Key: "membership/1", Membership: &Membership{1, []string{"w0", "w1"}, "the run begins"}},
+		{Key: "membership/1", Membership: &Membership{Generation: 1, Members: []string{"w0", "w1"}, Reason: "the run begins"}},
 		reading("w0", "cpu", 1, 3_000_001),
 		reading("w1", "memory", 1, 7),
 		gap("w0", "cpu", 2),

@@ -59,6 +59,9 @@ func (a *Account) writeEnergy(b *strings.Builder) {
 		}
 	}
 	row("of it wasted", a.Wasted, 0)
+	if a.LostWork > 0 {
+		row("  on steps that were lost", a.LostWork, 0)
+	}
 	for _, m := range energy.Methods() {
 		if uj, ok := a.ByMethod[m]; ok {
 			row("by method: "+string(m), uj, 0)

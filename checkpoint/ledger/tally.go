@@ -15,7 +15,8 @@ type tally struct {
 	account Account
 	devices map[Device]*Device // by themselves without amounts
 	steps   []stepRange        // that were committed, ascending, apart from each other
-	all     *energy.Factor     // the newest for hosts without their own
+	lost    lostWork
+	all     *energy.Factor // the newest for hosts without their own
 	host    map[string]energy.Factor
 }
 
@@ -54,6 +55,7 @@ func (t *tally) add(e Entry) {
 		a.GapSeconds += e.Gap.Seconds()
 	case e.Membership != nil:
 		a.Memberships++
+		t.lost.membership(e.Membership)
 		a.Generation = max(a.Generation, e.Membership.Generation)
 	case e.Steps != nil:
 		t.committed(e.Steps)
@@ -80,6 +82,7 @@ func (t *tally) reading(r *energy.Reading) {
 			a.Wasted += p.MicroJ
 		}
 	}
+	t.lost.reading(r)
 	a.ByHost[r.Host] += r.MicroJ
 	a.ByKind[r.Kind] += r.MicroJ
 	a.ByMethod[r.Method] += r.MicroJ
@@ -145,6 +148,8 @@ func (t *tally) finish() (*Account, error) {
 	slices.SortFunc(a.Devices, func(x, y Device) int {
 		return cmp.Or(cmp.Compare(x.Host, y.Host), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Meter, y.Meter))
 	})
+	a.LostWork = t.lost.total()
+	a.Wasted += a.LostWork
 	a.Carbon = t.carbon()
 	return a, a.conserved()
 }

@@ -67,14 +67,17 @@ type Committed struct {
 
 // Event is something that the coordinator wants in the ledger.
 type Event struct {
-	Key        string   `json:"key"`  // counted once per key
-	Kind       string   `json:"kind"` // membership, steps, note
-	Generation uint64   `json:"generation,omitempty"`
-	Members    []string `json:"members,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
-	FirstStep  uint64   `json:"first_step,omitempty"`
-	LastStep   uint64   `json:"last_step,omitempty"`
-	Samples    uint64   `json:"samples,omitempty"`
-	Tokens     uint64   `json:"tokens,omitempty"`
-	Loss       float64  `json:"loss,omitempty"`
+	Key        string    `json:"key"`  // counted once per key
+	Kind       string    `json:"kind"` // membership, steps, note
+	Generation uint64    `json:"generation,omitempty"`
+	Members    []string  `json:"members,omitempty"`
+	Reason     string    `json:"reason,omitempty"`
+	Session    string    `json:"session,omitempty"` // of a membership: see Plan
+	From       uint64    `json:"from,omitempty"`
+	Time       time.Time `json:"time,omitzero"` // when it happened
+	FirstStep  uint64    `json:"first_step,omitempty"`
+	LastStep   uint64    `json:"last_step,omitempty"`
+	Samples    uint64    `json:"samples,omitempty"`
+	Tokens     uint64    `json:"tokens,omitempty"`
+	Loss       float64   `json:"loss,omitempty"`
 }
