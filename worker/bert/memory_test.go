@@ -33,7 +33,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		t.Run(precision, func(t *testing.T) {
 			cfg := small()
 			cfg.VocabSize, cfg.HiddenSize, cfg.IntermediateSize = 4000, 96, 192
-			m := open(t, cfg, bert.Options{Precision: precision, Device: device()})
+			m := open(t, cfg, bert.Options{Precision: precision, Threads: 1, Device: device()})
 			shapes := [][2]int{{4, 48}, {8, 24}, {2, 40}, {6, 31}} // as a run has them
 			run := func(n int) {
 				for i := range n {
