@@ -12,9 +12,8 @@ import (
 func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 	r.known = true
 	present := map[string]bool{}
-	holder := map[string]string{} // incarnation by ID
 	for _, reg := range all {
-		present[reg.Incarnation], holder[reg.ID] = true, reg.Incarnation
+		present[reg.Incarnation] = true
 		w := r.workers[reg.Incarnation]
 		if w == nil {
 			w = &worker{}
@@ -39,10 +38,7 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 		if w.registered {
 			w.registered, w.ended = false, now
 		}
-		switch member := r.plan.Rank(w.reg.ID, in) >= 0; {
-		case member && holder[w.reg.ID] != "":
-			r.bury(w, "a new process took its place", true)
-		case !member && w.gone == "" && now.Sub(w.heard) > strange:
+		if r.rank(in) < 0 && w.gone == "" && now.Sub(w.heard) > strange {
 			delete(r.workers, in)
 		}
 	}
@@ -75,19 +71,23 @@ func (r *Roster) check(w *worker) {
 func key(kind, of string, number uint64) string { return fmt.Sprintf("%s/%s/%d", kind, of, number) }
 
 func (r *Roster) onBeat(now time.Time, b wire.Beat) {
+	if !r.beaten.IsZero() && now.Sub(r.beaten) > r.cfg.FailureTimeout/2 {
+		r.restart(now) // nobody was heard: the others may only be late
+	}
+	r.beaten = now
 	w := r.workers[b.Incarnation]
 	if w == nil { // it registered a moment ago
 		w = &worker{reg: wire.Registration{ID: b.ID, Incarnation: b.Incarnation}, ended: now}
 		r.workers[b.Incarnation] = w
 	}
 	if w.gone != "" {
-		if w.final || r.pending != nil || r.plan.Rank(b.ID, b.Incarnation) < 0 {
+		if w.final || r.pending != nil || r.rank(b.Incarnation) < 0 {
 			return
 		}
 		w.gone = "" // no plan went on without it: it was away for a while
 	}
 	w.heard, w.beat = now, b
-	if r.plan.Rank(b.ID, b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
+	if r.rank(b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
 		w.confirmed = true
 	}
 }
@@ -101,8 +101,8 @@ func (r *Roster) leaving(w *worker) bool {
 // heard of and no members.
 func (r *Roster) newcomers(now time.Time) []*worker {
 	var all []*worker
-	for _, w := range r.sorted() {
-		if r.plan.Rank(w.reg.ID, w.reg.Incarnation) >= 0 {
+	for _, w := range r.workers {
+		if r.rank(w.reg.Incarnation) >= 0 {
 			continue
 		}
 		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout {
@@ -114,6 +114,7 @@ func (r *Roster) newcomers(now time.Time) []*worker {
 		}
 		all = append(all, w)
 	}
+	slices.SortFunc(all, byName)
 	return all
 }
 

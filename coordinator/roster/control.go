@@ -111,7 +111,7 @@ func (r *Roster) scale(n int) error {
 	i.Workers, i.Drain = n, slices.Clone(i.Drain)
 	staying := r.here()
 	place := func(w *worker) int {
-		if rank := r.plan.Rank(w.reg.ID, w.reg.Incarnation); rank >= 0 {
+		if rank := r.rank(w.reg.Incarnation); rank >= 0 {
 			return rank
 		}
 		return len(r.plan.Members)

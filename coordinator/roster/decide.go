@@ -133,10 +133,10 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 	}
 	if len(stay) < r.cfg.Workers.Min && !r.intent.Stop {
 		lack := fmt.Sprintf("%s; %d %s left, at least %d needed", strings.Join(reasons, "; "), len(stay), noun(len(stay)), r.cfg.Workers.Min)
+		r.tell(wire.StateWaiting, lack)
 		if len(leave) > 0 && may {
 			r.write(r.plan, nil, lack) // lets those go that were asked to
 		}
-		r.tell(wire.StateWaiting, lack)
 		return
 	}
 	if may {

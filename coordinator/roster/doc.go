@@ -6,7 +6,9 @@
 //   - generations grow by one, and a plan is decided only when the one before is
 //     known to be stored or refused;
 //   - no incarnation is in a plan after the evidence of its death was complete,
-//     and none leaves without evidence or a drain;
+//     and none leaves without evidence or a drain, unless those who stay are
+//     fewer than the minimum: then all are let go, with the state that they hold,
+//     and join again;
 //   - members that finished are not taken for dead;
 //   - the same events give the same effects.
 //

@@ -24,6 +24,9 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 		}
 		return
 	}
+	if r.over {
+		return // they leave one after the other
+	}
 	if r.pending != nil && s.Generation == r.pending.Generation {
 		r.early = append(r.early, s)
 		return
@@ -36,7 +39,7 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 		r.broken, r.trouble = now, fmt.Sprintf("%s: %s", s.From, s.Evidence)
 	}
 	w := r.workers[s.Incarnation]
-	if w == nil || w == from || w.gone != "" || w.reg.ID != s.Subject || r.plan.Rank(s.Subject, s.Incarnation) < 0 {
+	if w == nil || w == from || w.gone != "" || w.reg.ID != s.Subject || r.rank(s.Incarnation) < 0 {
 		return
 	}
 	if w.suspects == nil {
@@ -65,6 +68,9 @@ func (r *Roster) onConnectionGone(e ConnectionGone) {
 // examine completes the evidence against members, as far as time does.
 func (r *Roster) examine(now time.Time) {
 	for _, w := range r.members() {
+		if !w.registered && r.displaced(w) {
+			r.bury(w, "a new process took its place", true)
+		}
 		if w.gone != "" {
 			continue
 		}
@@ -85,6 +91,16 @@ func (r *Roster) examine(now time.Time) {
 			r.bury(w, "no heartbeat for "+silent.Round(10*time.Millisecond).String(), false)
 		}
 	}
+}
+
+// displaced reports whether another incarnation holds a worker's ID.
+func (r *Roster) displaced(w *worker) bool {
+	for _, o := range r.workers {
+		if o != w && o.registered && o.reg.ID == w.reg.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // standing are the suspicions of members that are not gone themselves.
@@ -118,17 +134,23 @@ func (r *Roster) bury(w *worker, evidence string, final bool) {
 	w.final = final
 	if w.gone == "" {
 		w.gone = evidence
+		if r.over {
+			w.gone = finished
+		}
 	}
 	if final && w.registered {
 		r.emit(Evict{w.reg.ID, w.reg.Incarnation}) // whoever follows it needs the ID
 	}
 }
 
+// finished is why those are gone who left when the run had ended.
+const finished = "it has finished"
+
 // lost says why members of the plan are gone.
 func (r *Roster) lost() []string {
 	var all []string
 	for _, w := range r.members() {
-		if w.gone != "" {
+		if w.gone != "" && w.gone != finished {
 			all = append(all, fmt.Sprintf("%s is gone: %s", w.reg.ID, w.gone))
 		}
 	}

@@ -1,9 +1,6 @@
 package roster
 
 import (
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -39,13 +36,15 @@ type Roster struct {
 	cfg     Config
 	workers map[string]*worker // by incarnation
 	plan    wire.Plan
-	pending *wire.Plan // being written
+	ranks   map[string]int // of the plan, by incarnation
+	pending *wire.Plan     // being written
 	intent  wire.Intent
 	nonce   string
 
-	elected bool // what is stored is known
-	known   bool // registrations are known
-	last    time.Time
+	elected bool      // what is stored is known
+	known   bool      // registrations are known
+	last    time.Time // of Handle
+	beaten  time.Time // when any heartbeat came last
 	came    time.Time // when a worker last registered
 
 	broken    time.Time // when the ring of this generation was said to be broken; zero: it is not
@@ -95,71 +94,6 @@ func (r *Roster) State() (state, reason string) { return r.state, r.reason }
 // Committed is the newest durable step.
 func (r *Roster) Committed() uint64 { return r.committed }
 
-// Ended reports whether the members have stopped and only the checkpoint of
-// their last step is to come.
-func (r *Roster) Ended() bool {
-	for _, w := range r.members() {
-		if w.gone == "" && w.beat.State == "stopped" && w.beat.Step > r.committed {
-			return true
-		}
-	}
-	return false
-}
-
-// Worker is what is known of a worker, for people.
-type Worker struct {
-	Registration wire.Registration
-	Beat         wire.Beat // zero before the first
-	Rank         int       // -1 outside the ring
-	Share        int
-	State        string
-	Refused      string
-}
-
-// Workers lists the registered workers by ID.
-func (r *Roster) Workers() []Worker {
-	var all []Worker
-	for _, w := range r.sorted() {
-		if !w.registered || w.gone != "" {
-			continue
-		}
-		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.plan.Rank(w.reg.ID, w.reg.Incarnation), State: w.beat.State, Refused: w.refused}
-		switch {
-		case w.refused != "":
-			v.State = "refused"
-		case w.heard.IsZero():
-			v.State = "registered"
-		case v.Rank >= 0 && r.leaving(w):
-			v.State = "draining"
-		}
-		if v.Rank >= 0 {
-			v.Share = r.plan.Members[v.Rank].Share
-		}
-		all = append(all, v)
-	}
-	return all
-}
-
-// sorted lists the workers by ID and incarnation, so that nothing depends on the
-// order of a map.
-func (r *Roster) sorted() []*worker {
-	return slices.SortedFunc(maps.Values(r.workers), func(a, b *worker) int {
-		if c := strings.Compare(a.reg.ID, b.reg.ID); c != 0 {
-			return c
-		}
-		return strings.Compare(a.reg.Incarnation, b.reg.Incarnation)
-	})
-}
-
-// members are the workers of the plan, by rank.
-func (r *Roster) members() []*worker {
-	all := make([]*worker, len(r.plan.Members))
-	for i, m := range r.plan.Members {
-		all[i] = r.workers[m.Incarnation]
-	}
-	return all
-}
-
 // Handle takes an event at a time, which never runs backwards, and returns what
 // is to be done, in order.
 func (r *Roster) Handle(now time.Time, e Event) []Effect {
@@ -203,15 +137,21 @@ func (r *Roster) emit(e Effect) { r.out = append(r.out, e) }
 // run itself.
 func (r *Roster) forgive(now time.Time) {
 	if !r.last.IsZero() && now.Sub(r.last) > r.cfg.FailureTimeout/2 {
-		for _, w := range r.workers {
-			for _, t := range []*time.Time{&w.heard, &w.joined, &w.asked, &w.ended} {
-				if !t.IsZero() {
-					*t = now
-				}
+		r.restart(now)
+	}
+	r.last = now
+}
+
+// restart lets the clocks of all members begin anew. Who is no member has yet to
+// be heard: a start does not count on those who fell silent meanwhile.
+func (r *Roster) restart(now time.Time) {
+	for _, w := range r.members() {
+		for _, t := range []*time.Time{&w.heard, &w.joined, &w.asked, &w.ended} {
+			if !t.IsZero() {
+				*t = now
 			}
 		}
 	}
-	r.last = now
 }
 
 func (r *Roster) onElected(now time.Time, e Elected) {
@@ -239,9 +179,10 @@ func (r *Roster) onWritten(now time.Time) {
 
 // adopt begins a generation.
 func (r *Roster) adopt(now time.Time, p wire.Plan) {
-	old := r.plan
-	r.plan, r.broken, r.trouble = p, time.Time{}, ""
-	for _, m := range p.Members {
+	old := r.ranks
+	r.plan, r.broken, r.trouble, r.ranks = p, time.Time{}, "", map[string]int{}
+	for rank, m := range p.Members {
+		r.ranks[m.Incarnation] = rank
 		w := r.workers[m.Incarnation]
 		if w == nil { // known from the plan only, so far
 			w = &worker{ended: now, reg: wire.Registration{
@@ -249,13 +190,13 @@ func (r *Roster) adopt(now time.Time, p wire.Plan) {
 			}}
 			r.workers[m.Incarnation] = w
 		}
-		if old.Rank(m.ID, m.Incarnation) < 0 {
+		if _, ok := old[m.Incarnation]; !ok {
 			w.joined, w.confirmed = now, false
 		}
 	}
 	for _, w := range r.sorted() {
 		w.suspects, w.asked = nil, time.Time{}
-		switch member := p.Rank(w.reg.ID, w.reg.Incarnation) >= 0; {
+		switch member := r.rank(w.reg.Incarnation) >= 0; {
 		case member || !w.registered:
 		case w.gone != "":
 			r.emit(Evict{w.reg.ID, w.reg.Incarnation})

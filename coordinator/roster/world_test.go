@@ -2,7 +2,6 @@ package roster
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ type world struct {
 	start time.Time
 	now   time.Time
 	procs map[string]*proc // by incarnation
+	order []*proc          // the same, sorted
 	plan  wire.Plan
 	lag   bool // the store does not answer
 	held  []Event
@@ -32,6 +32,8 @@ type world struct {
 type proc struct {
 	reg        wire.Registration
 	beat       wire.Beat
+	member     bool // it was, when it last looked
+	tainted    bool // it may be removed
 	alive      bool // sends heartbeats
 	registered bool
 	expires    time.Time // when its lease ends, if it does not live
@@ -41,7 +43,7 @@ const leaseTTL = 5 * time.Second
 
 func newWorld(cfg Config) *world {
 	t := time.Unix(1000, 0)
-	return &world{r: New(cfg), cfg: cfg, start: t, now: t, nextB: t, nextT: t, procs: map[string]*proc{}}
+	return &world{r: New(cfg), cfg: cfg, start: t, now: t, nextB: t.Add(5 * time.Millisecond), nextT: t.Add(5 * time.Millisecond), procs: map[string]*proc{}}
 }
 
 func (w *world) say(format string, args ...any) {
@@ -130,8 +132,8 @@ func (w *world) answer(p wire.Plan) {
 // snapshot tells the roster who is registered.
 func (w *world) snapshot() {
 	var all []wire.Registration
-	for _, in := range slices.Sorted(maps.Keys(w.procs)) {
-		if p := w.procs[in]; p.registered {
+	for _, p := range w.order {
+		if p.registered {
 			all = append(all, p.reg)
 		}
 	}
@@ -154,6 +156,8 @@ func (w *world) up(id string, change func(*wire.Registration)) *proc {
 	}
 	p.beat.Step = p.reg.Step
 	w.procs[in] = p
+	at, _ := slices.BinarySearchFunc(w.order, in, func(p *proc, in string) int { return strings.Compare(p.reg.Incarnation, in) })
+	w.order = slices.Insert(w.order, at, p)
 	w.snapshot()
 	w.feed(Beat{p.beat})
 	return p
@@ -166,6 +170,17 @@ func (w *world) find(id string) *proc {
 		found = w.procs[fmt.Sprintf("%s.%d", id, n)]
 	}
 	return found
+}
+
+// holder returns the process that is registered under an ID, or nil: there is
+// never more than one.
+func (w *world) holder(id string) *proc {
+	for _, p := range w.procs {
+		if p.registered && p.reg.ID == id {
+			return p
+		}
+	}
+	return nil
 }
 
 // kill ends heartbeats; the registration ends later.
@@ -181,17 +196,23 @@ func (w *world) leave(p *proc) {
 // timeout.
 func (w *world) wait(d time.Duration) {
 	for end := w.now.Add(d); w.now.Before(end); {
-		w.now = w.now.Add(5 * time.Millisecond)
-		for _, in := range slices.Sorted(maps.Keys(w.procs)) {
-			if p := w.procs[in]; !p.alive && p.registered && !w.now.Before(p.expires) {
+		next := end
+		for _, p := range w.order {
+			if !p.alive && p.registered {
+				next = earlier(next, p.expires)
+			}
+		}
+		w.now = earlier(earlier(next, w.nextB), w.nextT)
+		for _, p := range w.order {
+			if !p.alive && p.registered && !w.now.Before(p.expires) {
 				p.registered = false
 				w.snapshot()
 			}
 		}
 		if !w.now.Before(w.nextB) {
 			w.nextB = w.now.Add(w.cfg.FailureTimeout / 5)
-			for _, in := range slices.Sorted(maps.Keys(w.procs)) {
-				if p := w.procs[in]; p.alive {
+			for _, p := range w.order {
+				if p.alive {
 					w.feed(Beat{p.beat})
 				}
 			}
@@ -201,4 +222,11 @@ func (w *world) wait(d time.Duration) {
 			w.feed(Tick{})
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

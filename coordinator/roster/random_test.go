@@ -1,0 +1,235 @@
+package roster
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// A storm draws what happens to a cluster. The oracle is naive: it knows what was
+// done to each process, and with that who may not be in a plan any more and who
+// may not be missing.
+type storm struct {
+	*world
+	t       *testing.T
+	rng     *rand.Rand
+	dead    map[string]bool  // the parent said so
+	accused map[string]*proc // by generation and incarnation, who wrongly suspects it
+	written uint64
+}
+
+func (s *storm) fail(format string, args ...any) {
+	s.t.Helper()
+	s.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(s.said[max(0, len(s.said)-60):], "\n"))
+}
+
+// check compares a plan with what the oracle knows.
+func (s *storm) check(f Effect) {
+	w, ok := f.(WritePlan)
+	if !ok {
+		return
+	}
+	p := w.Plan
+	if p.Generation != s.written+1 {
+		s.fail("plan %d after plan %d", p.Generation, s.written)
+	}
+	s.written = p.Generation
+	sum, ids := 0, map[string]bool{}
+	for _, m := range p.Members {
+		q := s.procs[m.Incarnation]
+		switch {
+		case s.dead[m.Incarnation]:
+			s.fail("plan %d holds %s, which is dead", p.Generation, m.Incarnation)
+		case ids[m.ID]:
+			s.fail("plan %d holds %s twice", p.Generation, m.ID)
+		case m.Mailbox != q.reg.Mailbox:
+			s.fail("plan %d: mailbox %q of %s", p.Generation, m.Mailbox, m.Incarnation)
+		}
+		ids[m.ID] = true
+		sum += m.Share
+	}
+	if len(p.Members) > 0 && (sum != s.cfg.MicroBatches || len(p.Members) < s.cfg.Workers.Min && !s.r.Intent().Stop) {
+		s.fail("plan %d: %d micro-batches of %d members", p.Generation, sum, len(p.Members))
+	}
+	var out []string // members without reason
+	for _, m := range s.plan.Members {
+		if q := s.procs[m.Incarnation]; !q.tainted && p.Rank(m.ID, m.Incarnation) < 0 {
+			out = append(out, m.Incarnation)
+		}
+	}
+	if len(out) > 0 && (len(p.Members) > 0 || len(out) >= s.cfg.Workers.Min) {
+		s.fail("plan %d leaves %v out, to which nothing happened", p.Generation, out)
+	}
+}
+
+// live lists processes that run, by incarnation.
+func (s *storm) live() []*proc {
+	var all []*proc
+	for _, p := range s.order {
+		if p.alive {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// behave is what workers do by themselves: hold when they drain, leave or
+// register anew when a plan left them out or their registration is gone.
+func (s *storm) behave() {
+	for _, p := range s.live() {
+		in := s.plan.Rank(p.reg.ID, p.reg.Incarnation) >= 0
+		p.reg.Draining = p.reg.Draining || slices.Contains(s.r.Intent().Drain, p.reg.Incarnation)
+		switch {
+		case !p.registered, p.member && !in, p.reg.Draining && !in:
+			p.tainted = true
+			s.leave(p)
+			if !p.reg.Draining && s.holder(p.reg.ID) == nil {
+				s.up(p.reg.ID, nil)
+			}
+		case in:
+			p.member, p.beat.Generation = true, s.plan.Generation
+			p.beat.State = "computing"
+			if p.reg.Draining {
+				p.beat.State = "holding"
+			}
+		}
+	}
+}
+
+func (s *storm) pass(d time.Duration) {
+	for end := s.now.Add(d); s.now.Before(end); {
+		s.wait(20 * time.Millisecond)
+		s.behave()
+	}
+}
+
+func (s *storm) suspect(from, subject *proc) {
+	s.say("suspect %s %s", from.reg.Incarnation, subject.reg.Incarnation)
+	s.feed(Suspected{wire.Suspicion{
+		Generation: s.plan.Generation, From: from.reg.ID, Subject: subject.reg.ID, Incarnation: subject.reg.Incarnation, Evidence: "closed",
+	}})
+}
+
+func (s *storm) happen(frozen map[string]*proc) {
+	live := s.live()
+	pick := func() *proc { return live[s.rng.IntN(len(live))] }
+	if k := s.rng.IntN(10); k < 3 || len(live) == 0 {
+		id := fmt.Sprintf("w%d", s.rng.IntN(6))
+		if s.holder(id) == nil {
+			s.say("up %s", id)
+			s.up(id, nil)
+		}
+		return
+	}
+	p := pick()
+	switch s.rng.IntN(7) {
+	case 0, 1: // killed; neighbours, the connection and the parent tell of it, or not
+		p.tainted = true
+		s.say("kill %s", p.reg.Incarnation)
+		s.kill(p)
+		for _, o := range s.live() {
+			if s.rng.IntN(3) == 0 {
+				s.suspect(o, p)
+			}
+		}
+		if s.rng.IntN(3) == 0 {
+			s.feed(ConnectionGone{p.reg.ID, p.reg.Incarnation})
+		}
+		if s.rng.IntN(2) == 0 {
+			s.say("ended %s", p.reg.Incarnation)
+			s.dead[p.reg.Incarnation] = true
+			s.feed(Suspected{wire.Suspicion{Subject: p.reg.ID, PID: p.reg.PID, Evidence: "ended", Final: true}})
+		}
+	case 2:
+		p.tainted, p.alive, p.expires = true, false, s.now.Add(time.Hour)
+		frozen[p.reg.Incarnation] = p
+		s.say("freeze %s", p.reg.Incarnation)
+	case 3: // a false suspicion: one alone harms nobody, two in one generation do
+		if o := pick(); o != p {
+			key := fmt.Sprintf("%d/%s", s.plan.Generation, p.reg.Incarnation)
+			if other := s.accused[key]; other != nil && other != o {
+				p.tainted = true
+			}
+			s.accused[key] = o
+			s.suspect(o, p)
+			s.pass(s.cfg.FailureTimeout / 2)
+		}
+	case 4:
+		p.tainted = true
+		s.feed(Asked{wire.Control{Verb: "drain", Worker: p.reg.ID}, 1})
+	case 5:
+		s.say("the store lags")
+		s.lag = true
+	case 6:
+		for _, in := range slices.Sorted(maps.Keys(frozen)) {
+			frozen[in].alive = true
+			delete(frozen, in)
+			s.say("thaw %s", in)
+		}
+	}
+}
+
+func (s *storm) settle() {
+	s.lag = false
+	held := s.held
+	s.held = nil
+	for _, e := range held {
+		s.feed(e)
+	}
+}
+
+func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		cfg := Config{
+			Workers: runspec.Workers{Min: 1 + rng.IntN(2), Max: 4}, MicroBatches: 6, Steps: 100,
+			SpecHash: "s", FailureTimeout: time.Second,
+		}
+		s := &storm{world: newWorld(cfg), t: t, rng: rng, dead: map[string]bool{}, accused: map[string]*proc{}}
+		s.seen = s.check
+		s.say("seed %d", seed)
+		s.feed(Elected{Nonce: "n"})
+		s.snapshot()
+		frozen := map[string]*proc{}
+		for range 40 {
+			s.happen(frozen)
+			s.pass(time.Duration(rng.IntN(800)) * time.Millisecond)
+			if rng.IntN(2) == 0 {
+				s.settle()
+			}
+			if s.r.Intent().Stop { // the last one was to leave
+				break
+			}
+		}
+		s.settle()
+		for _, p := range frozen {
+			p.alive = true
+		}
+		s.pass(25 * time.Second)
+		if s.r.Intent().Stop {
+			continue
+		}
+		var want []string
+		for _, p := range s.live() {
+			if !p.registered || p.reg.Draining {
+				s.fail("%s is left hanging", p.reg.Incarnation)
+			}
+			want = append(want, p.reg.Incarnation)
+		}
+		var got []string
+		for _, m := range s.plan.Members {
+			got = append(got, m.Incarnation)
+		}
+		slices.Sort(got)
+		if state, _ := s.r.State(); len(want) >= cfg.Workers.Min && (!slices.Equal(got, want) || state != wire.StateTraining) {
+			s.fail("calm again, %v live, plan %d holds %v, state %s", want, s.plan.Generation, got, state)
+		}
+	}
+}

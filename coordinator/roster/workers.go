@@ -1,0 +1,71 @@
+package roster
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// Worker is what is known of a worker, for people.
+type Worker struct {
+	Registration wire.Registration
+	Beat         wire.Beat // zero before the first
+	Rank         int       // -1 outside the ring
+	Share        int
+	State        string
+	Refused      string
+}
+
+// Workers lists the registered workers by ID.
+func (r *Roster) Workers() []Worker {
+	var all []Worker
+	for _, w := range r.sorted() {
+		if !w.registered || w.gone != "" {
+			continue
+		}
+		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused}
+		switch {
+		case w.refused != "":
+			v.State = "refused"
+		case w.heard.IsZero():
+			v.State = "registered"
+		case v.Rank >= 0 && r.leaving(w):
+			v.State = "draining"
+		}
+		if v.Rank >= 0 {
+			v.Share = r.plan.Members[v.Rank].Share
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// sorted lists the workers by ID and incarnation, so that nothing depends on the
+// order of a map.
+func (r *Roster) sorted() []*worker {
+	return slices.SortedFunc(maps.Values(r.workers), byName)
+}
+
+func byName(a, b *worker) int {
+	return cmp.Or(strings.Compare(a.reg.ID, b.reg.ID), strings.Compare(a.reg.Incarnation, b.reg.Incarnation))
+}
+
+// rank returns the place of an incarnation in the plan, or -1.
+func (r *Roster) rank(incarnation string) int {
+	if rank, ok := r.ranks[incarnation]; ok {
+		return rank
+	}
+	return -1
+}
+
+// members are the workers of the plan, by rank.
+func (r *Roster) members() []*worker {
+	all := make([]*worker, len(r.plan.Members))
+	for i, m := range r.plan.Members {
+		all[i] = r.workers[m.Incarnation]
+	}
+	return all
+}
