@@ -112,6 +112,10 @@ func (s *store) prune() error {
 		if err := s.disk.rename(s.path(name), s.path(droppedPrefix+name)); err != nil {
 			return fmt.Errorf("remove checkpoint %s: %w", name, err)
 		}
+		// Else the name might come back after a loss of power, and the files not.
+		if err := s.disk.syncDir(s.dir); err != nil {
+			return fmt.Errorf("remove checkpoint %s: %w", name, err)
+		}
 		if err := s.disk.removeAll(s.path(droppedPrefix + name)); err != nil {
 			return fmt.Errorf("remove checkpoint %s: %w", name, err)
 		}

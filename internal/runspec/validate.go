@@ -44,7 +44,7 @@ func (s Spec) Validate() error {
 	if err := s.ModelConfig(max(s.VocabSize, 6)).Validate(); err != nil {
 		errs = append(errs, err)
 	}
-	atLeast("vocab_size", s.VocabSize, 32)
+	atLeast("vocab_size", s.VocabSize, 64)
 	atLeast("max_seq", s.MaxSeq, 8)
 	if s.MaxSeq > s.Model.MaxPositions {
 		bad("max_seq", "%d is above model.max_positions %d", s.MaxSeq, s.Model.MaxPositions)

@@ -1,0 +1,147 @@
+package checkpoint
+
+import (
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// smallSpec is a run of a model of a few hundred weights.
+func smallSpec(t testing.TB) runspec.Spec {
+	t.Helper()
+	spec, _, err := runspec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", 100, runspec.PrecisionF32, 1
+	spec.VocabSize, spec.MaxSeq = 64, 16
+	m := &spec.Model
+	m.HiddenSize, m.Layers, m.Heads, m.IntermediateSize, m.MaxPositions = 8, 1, 2, 16, 16
+	if err := spec.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// stateAt is a state whose numbers tell its step.
+func stateAt(t testing.TB, spec runspec.Spec, step uint64) (*replica.State, string) {
+	t.Helper()
+	layout := model.NewLayout(spec.ModelConfig(spec.VocabSize))
+	s, err := replica.NewState(spec.Rule(layout), make([]float32, layout.Total))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Step, s.Updates = step, step
+	r := rand.New(rand.NewPCG(step, 1))
+	for _, x := range layout.Tensors {
+		for i := x.Offset; i < x.Offset+x.Len; i++ {
+			s.Weights[i], s.Moment1[i], s.Moment2[i] = r.Float32(), r.Float32(), r.Float32()
+		}
+	}
+	digest, err := replica.Digest(s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, digest
+}
+
+// folder is a run's folder with an open store.
+type folder struct {
+	dir   rundir.Dir
+	spec  runspec.Spec
+	log   *ledger.Log
+	store *store
+}
+
+func ledgerOptions(dir rundir.Dir, spec runspec.Spec) ledger.Options {
+	return ledger.Options{
+		Dir: dir.Ledger(), KeyPath: filepath.Join(dir.Keys(), "signing.key"),
+		Run: spec.Run, SpecHash: spec.Hash(), Software: "gramme test",
+	}
+}
+
+// openFolder opens a folder that is there or makes one.
+func openFolder(t testing.TB, dir string, d disk) *folder {
+	t.Helper()
+	f := &folder{dir: rundir.Dir(dir), spec: smallSpec(t)}
+	if err := f.dir.Make(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.spec.Write(f.dir.Spec()); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if f.log, err = ledger.Open(ledgerOptions(f.dir, f.spec)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.log.Close() })
+	f.store = &store{
+		disk: d, dir: f.dir.Checkpoints(), spec: f.spec, layout: model.NewLayout(f.spec.ModelConfig(f.spec.VocabSize)),
+		tokenizer: map[string][]byte{"vocab.txt": []byte("[PAD]\n")}, log: f.log, software: "gramme test", now: time.Now,
+	}
+	return f
+}
+
+func (f *folder) save(t testing.TB, step uint64) saved {
+	t.Helper()
+	state, digest := stateAt(t, f.spec, step)
+	c, err := f.store.save(state, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.prune(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (f *folder) settle(t testing.TB) (saved, bool) {
+	t.Helper()
+	c, found, err := f.store.settle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, found
+}
+
+// copyTree copies a folder with its links.
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, name)
+		switch {
+		case e.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case e.Type()&fs.ModeSymlink != 0:
+			link, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(link, target)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, b, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

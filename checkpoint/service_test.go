@@ -1,0 +1,495 @@
+package checkpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard"
+)
+
+// serving is a service of a run in a folder, with a NATS of its own.
+type serving struct {
+	t    *testing.T
+	dir  rundir.Dir
+	spec runspec.Spec
+	nats *embedded.NATS
+	conn *nats.Conn
+	subj wire.Subjects
+
+	service *Service
+	stop    context.CancelFunc
+	ended   chan error
+}
+
+func newServing(t *testing.T) *serving {
+	t.Helper()
+	s := &serving{t: t, dir: rundir.Dir(t.TempDir()), spec: smallSpec(t)}
+	text := filepath.Join(t.TempDir(), "text.txt")
+	var b strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&b, "The cat number %d sat on the mat. It saw %d mice there.\n\n", i, i*i)
+	}
+	if err := os.WriteFile(text, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := shard.Prepare(t.Context(), shard.PrepareOptions{
+		Inputs: []string{text}, OutDir: s.dir.Corpus(), VocabSize: s.spec.VocabSize, Lowercase: true, MaxSeq: s.spec.MaxSeq, Seed: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.spec.VocabSize = m.VocabSize
+	if err := s.spec.Write(s.dir.Spec()); err != nil {
+		t.Fatal(err)
+	}
+	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.nats.Close)
+	s.conn, s.subj = s.dial(), wire.SubjectsOf(s.spec.Run)
+	return s
+}
+
+func (s *serving) dial() *nats.Conn {
+	s.t.Helper()
+	c, err := nats.Connect(s.nats.URL(), nats.Token("s"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+// up starts the service, and down ends it and returns how Run ended.
+func (s *serving) up() {
+	s.t.Helper()
+	var err error
+	s.service, err = Open(Config{
+		ID: "checkpoint", RunDir: string(s.dir), Spec: s.spec, NATS: s.dial(),
+		Log: zaptest.NewLogger(s.t, zaptest.Level(zap.FatalLevel)), Software: "gramme test",
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	s.stop, s.ended = cancel, make(chan error, 1)
+	service, ended := s.service, s.ended
+	go func() { ended <- service.Run(ctx) }()
+	s.t.Cleanup(func() { cancel() })
+	for end := time.Now().Add(10 * time.Second); ; {
+		if _, err := s.request(s.subj.SnapshotInfo(wire.RoleCheckpoint), nil); !errors.Is(err, nats.ErrNoResponders) {
+			return
+		} else if time.Now().After(end) {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *serving) down() error {
+	s.t.Helper()
+	s.stop()
+	err := <-s.ended
+	if err := s.service.Close(); err != nil {
+		s.t.Error(err)
+	}
+	return err
+}
+
+func (s *serving) request(subject string, body any) (wire.Reply, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return s.send(&nats.Msg{Subject: subject, Data: b})
+}
+
+func (s *serving) send(m *nats.Msg) (reply wire.Reply, err error) {
+	answer, err := s.conn.RequestMsg(m, 10*time.Second)
+	if err != nil {
+		return reply, err
+	}
+	return reply, json.Unmarshal(answer.Data, &reply)
+}
+
+// chunks cuts a state as `world` workers would send it, by rank.
+func (s *serving) chunks(state *replica.State, digest string, world int) [][]*nats.Msg {
+	s.t.Helper()
+	meta, err := state.EncodeMeta()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all := make([][]*nats.Msg, world)
+	total, length := len(state.Weights), 200
+	for rank := range world {
+		first, end := total*rank/world, total*(rank+1)/world
+		for part, flat := range map[string][]float32{wire.PartWeights: state.Weights, wire.PartMoment1: state.Moment1, wire.PartMoment2: state.Moment2} {
+			for at := first; at < end; at += length {
+				data := flat[at:min(at+length, end)]
+				h := wire.SliceHeader{
+					Step: state.Step, Rank: rank, World: world, Part: part, Offset: at, Count: len(data), First: first, End: end,
+				}
+				if rank == 0 && part == wire.PartWeights && at == first {
+					h.Meta, h.Digest = meta, digest
+				}
+				all[rank] = append(all[rank], chunk(s.t, s.subj, h, replica.Bytes(data)))
+			}
+		}
+	}
+	return all
+}
+
+func chunk(t *testing.T, subjects wire.Subjects, h wire.SliceHeader, data []byte) *nats.Msg {
+	t.Helper()
+	text, err := wire.Encode(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := nats.NewMsg(subjects.Slice())
+	m.Data = data
+	m.Header.Set(wire.HeaderSlice, string(text))
+	m.Header.Set(wire.HeaderCRC, transfer.Checksum(data))
+	return m
+}
+
+// store sends a state and waits until the service announces it.
+func (s *serving) store(step uint64, world int) *replica.State {
+	s.t.Helper()
+	state, digest := stateAt(s.t, s.spec, step)
+	committed, err := s.conn.SubscribeSync(s.subj.Committed())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer committed.Unsubscribe()
+	messages := slices.Concat(s.chunks(state, digest, world)...)
+	r := rand.New(rand.NewPCG(step, 2))
+	messages = append(messages, messages[r.IntN(len(messages))]) // one comes twice
+	r.Shuffle(len(messages), func(i, j int) { messages[i], messages[j] = messages[j], messages[i] })
+	for _, m := range messages {
+		if reply, err := s.send(m); err != nil || reply.Error != "" {
+			s.t.Fatalf("chunk: %v %s", err, reply.Error)
+		}
+	}
+	for {
+		m, err := committed.NextMsg(10 * time.Second)
+		if err != nil {
+			s.t.Fatalf("step %d is not announced: %v", step, err)
+		}
+		var c wire.Committed
+		if err := json.Unmarshal(m.Data, &c); err != nil {
+			s.t.Fatal(err)
+		}
+		if c.Step == step {
+			return state
+		}
+	}
+}
+
+// fetch brings the newest state as a worker that joins does.
+func (s *serving) fetch() (wire.SnapshotInfo, *replica.State) {
+	s.t.Helper()
+	reply, err := s.request(s.subj.SnapshotInfo(wire.RoleCheckpoint), nil)
+	if err != nil || reply.Error != "" {
+		s.t.Fatal(err, reply.Error)
+	}
+	var info wire.SnapshotInfo
+	if err := json.Unmarshal(reply.Result, &info); err != nil {
+		s.t.Fatal(err)
+	}
+	if !info.Found {
+		return info, nil
+	}
+	state := &replica.State{}
+	for part, to := range map[string]*[]float32{wire.PartWeights: &state.Weights, wire.PartMoment1: &state.Moment1, wire.PartMoment2: &state.Moment2} {
+		*to = make([]float32, info.Elements)
+		b := replica.Bytes(*to)
+		for at := 0; at < len(b); at += 1000 {
+			r := wire.Range{Name: part, Step: info.Step, Offset: int64(at), Length: min(1000, len(b)-at)}
+			data, total, err := transfer.Fetch(s.t.Context(), s.conn, s.subj.Snapshot(wire.RoleCheckpoint), r)
+			if err != nil || total != int64(len(b)) || len(data) != r.Length {
+				s.t.Fatalf("%+v: %d of %d bytes, %v", r, len(data), total, err)
+			}
+			copy(b[at:], data)
+		}
+	}
+	if state.Meta, err = replica.DecodeMeta(s.service.rule, info.Meta); err != nil {
+		s.t.Fatal(err)
+	}
+	return info, state
+}
+
+func same(t *testing.T, got, want *replica.State) {
+	t.Helper()
+	a, err := replica.Digest(got, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := replica.Digest(want, 1); err != nil || a != b {
+		t.Errorf("digest %s, want %s: %v", a, b, err)
+	}
+}
+
+func (s *serving) audit() *Report {
+	s.t.Helper()
+	r, err := Audit(string(s.dir))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func TestWhatWorkersSendIsStoredAndServed(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	if info, _ := s.fetch(); info.Found {
+		t.Fatalf("%+v before anything was stored", info)
+	}
+	for i, world := range []int{1, 3, 2, 5} {
+		want := s.store(uint64(10*(i+1)), world)
+		info, got := s.fetch()
+		if info.Step != want.Step {
+			t.Fatalf("step %d is served, %d was stored", info.Step, want.Step)
+		}
+		same(t, got, want)
+	}
+	if steps, err := Steps(string(s.dir)); err != nil || !slices.Equal(steps, []uint64{20, 30, 40}) {
+		t.Errorf("steps %v stand, %v", steps, err)
+	}
+	_, _, weights, err := ReadModel(filepath.Join(s.dir.Checkpoints(), "latest"))
+	if want, _ := stateAt(t, s.spec, 40); err != nil || !slices.Equal(weights, want.Weights) {
+		t.Errorf("the model is not the newest state: %v", err)
+	}
+	if err := s.down(); err != nil {
+		t.Error(err)
+	}
+	if r := s.audit(); len(r.Checkpoints) != 3 || len(r.Account.Checkpoints) != 4 || r.Account.Carbon == nil {
+		t.Errorf("report %+v", r)
+	}
+}
+
+func TestEqualStatesGiveEqualFiles(t *testing.T) {
+	var files [2][]byte
+	for i := range files {
+		s := newServing(t)
+		s.up()
+		s.store(30, 1+2*i)
+		if err := s.down(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{modelFile, optimizerFile, stateFile, configFile} {
+			b, err := os.ReadFile(filepath.Join(s.dir.Checkpoints(), "latest", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[i] = append(files[i], b...)
+		}
+	}
+	if !slices.Equal(files[0], files[1]) {
+		t.Error("two runs with one state wrote different files")
+	}
+}
+
+func TestChunksThatAreNotTaken(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	state, digest := stateAt(t, s.spec, 10)
+	all := s.chunks(state, digest, 1)[0]
+	for name, m := range map[string]*nats.Msg{
+		"checksum":      func() *nats.Msg { m := *all[0]; m.Data = slices.Clone(m.Data); m.Data[3] ^= 1; return &m }(),
+		"no header":     {Subject: s.subj.Slice(), Data: []byte("x")},
+		"unknown part":  chunk(t, s.subj, wire.SliceHeader{Step: 10, Part: "moment3", Count: 1}, make([]byte, 4)),
+		"behind end":    chunk(t, s.subj, wire.SliceHeader{Step: 10, Part: wire.PartWeights, Offset: len(state.Weights), Count: 1}, make([]byte, 4)),
+		"negative":      chunk(t, s.subj, wire.SliceHeader{Step: 10, Part: wire.PartWeights, Offset: -1, Count: 1}, make([]byte, 4)),
+		"other length":  chunk(t, s.subj, wire.SliceHeader{Step: 10, Part: wire.PartWeights, Count: 2}, make([]byte, 4)),
+		"after the end": chunk(t, s.subj, wire.SliceHeader{Step: 101, Part: wire.PartWeights, Count: 1}, make([]byte, 4)),
+	} {
+		if reply, err := s.send(m); err != nil || reply.Error == "" {
+			t.Errorf("%s: taken, %v", name, err)
+		}
+	}
+	// Slices of two different states of one step.
+	other, _ := stateAt(t, s.spec, 11)
+	other.Step = 10
+	for _, m := range append(s.chunks(state, digest, 2)[0], s.chunks(other, "", 2)[1]...) {
+		if _, err := s.send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, _ := s.fetch(); info.Found {
+		t.Error("slices of different states were stored")
+	}
+	s.store(20, 2)
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	if notes := s.audit().Account.Notes; len(notes) != 1 || !strings.Contains(notes[0].Text, "slices of different states") {
+		t.Errorf("notes %+v", notes)
+	}
+}
+
+func TestReadingsAndEventsCountOnce(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	reading := func(seq uint64, run string) energy.Record {
+		return energy.Record{Reading: &energy.Reading{
+			Source: energy.Source{Run: run, Worker: "w1", Incarnation: "a", Host: "h", Meter: "cpu", Kind: "cpu", Seq: seq},
+			Method: energy.Counter, Scope: energy.Process, Unit: "uJ", RawEnd: 5, Num: 1, Den: 1, MicroJ: 5,
+			Parts: []energy.Part{{Phase: energy.Compute, MicroJ: 5}},
+		}}
+	}
+	event := wire.Event{Key: "m/1", Kind: "membership", Generation: 1, Members: []string{"w1"}, Reason: "start"}
+	for range 3 {
+		for subject, body := range map[string]any{
+			s.subj.Readings(): []energy.Record{reading(1, "test"), reading(2, "test")},
+			s.subj.Events():   []wire.Event{event, {Key: "s/1", Kind: "steps", FirstStep: 1, LastStep: 4, Samples: 8}},
+		} {
+			if reply, err := s.request(subject, body); err != nil || reply.Error != "" {
+				t.Fatal(err, reply.Error)
+			}
+		}
+	}
+	// What can never be taken must not come again for ever.
+	if reply, err := s.request(s.subj.Readings(), []energy.Record{reading(3, "another run"), reading(3, "test")}); err != nil || reply.Error != "" {
+		t.Fatal(err, reply.Error)
+	}
+	for _, body := range []any{"no list", []wire.Event{{Kind: "unheard of"}}} {
+		if reply, err := s.request(s.subj.Events(), body); err != nil || reply.Error == "" {
+			t.Errorf("%v was taken: %v", body, err)
+		}
+	}
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	a := s.audit().Account
+	if a.Total != 15 || a.Memberships != 1 || a.Steps != 4 || len(a.Notes) != 1 {
+		t.Errorf("%d µJ, %d memberships, %d steps, notes %v", a.Total, a.Memberships, a.Steps, a.Notes)
+	}
+}
+
+func TestAServiceThatComesAgainProvesItsLedger(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	want := s.store(10, 2)
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	s.up()
+	info, got := s.fetch()
+	if info.Step != 10 {
+		t.Fatalf("step %d is served", info.Step)
+	}
+	same(t, got, want)
+	s.store(20, 1)
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	a := s.audit().Account
+	if len(a.Resumes) != 1 || a.Resumes[0].Step != 10 || a.Resumes[0].From == nil {
+		t.Errorf("resumes %+v", a.Resumes)
+	}
+}
+
+func TestADamagedCheckpointIsSetAside(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	want := s.store(10, 1)
+	s.store(20, 1)
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(s.dir.Checkpoints(), "latest", optimizerFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Audit(string(s.dir)); err == nil || !strings.Contains(err.Error(), "step-0000000020/optimizer.safetensors") {
+		t.Errorf("the audit says %v", err)
+	}
+	s.up()
+	info, got := s.fetch()
+	if info.Step != 10 {
+		t.Fatalf("step %d is served", info.Step)
+	}
+	same(t, got, want)
+	s.store(20, 2) // trained once more
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	r := s.audit()
+	if len(r.SetAside) != 1 || len(r.Account.Notes) != 1 || !strings.Contains(r.Account.Notes[0].Text, "optimizer.safetensors") {
+		t.Errorf("set aside %v, notes %+v", r.SetAside, r.Account.Notes)
+	}
+}
+
+// fullDisk has no room for the tensors.
+type fullDisk struct{ system }
+
+type fullFile struct{ file }
+
+func (fullDisk) create(path string) (file, error) {
+	f, err := system{}.create(path)
+	if filepath.Base(path) == modelFile {
+		return fullFile{f}, err
+	}
+	return f, err
+}
+
+func (fullFile) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestAFullDiskEndsTheServiceAndLosesNothing(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	s.store(10, 1)
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	s.up()
+	s.service.store.disk = fullDisk{}
+	state, digest := stateAt(t, s.spec, 20)
+	for _, m := range s.chunks(state, digest, 1)[0] {
+		if _, err := s.send(m); err != nil {
+			break // it has ended
+		}
+	}
+	err := <-s.ended
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("ended with %v", err)
+	}
+	s.ended <- nil
+	s.down()
+	if r := s.audit(); len(r.Checkpoints) != 1 || r.Checkpoints[0].Step != 10 {
+		t.Errorf("%+v", r.Checkpoints)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.dir.Checkpoints(), ".*")); len(left) > 0 {
+		t.Errorf("%v take up space", left)
+	}
+	s.up()
+	s.store(20, 1)
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+}
