@@ -167,6 +167,14 @@ func (r *Roster) onWritten(now time.Time) {
 	p := *r.pending
 	r.pending = nil
 	r.adopt(now, p)
+}
+
+// note tells the ledger of a plan after another. Whoever wrote it may have died before it did:
+// the key keeps it from counting twice.
+func (r *Roster) note(before, p wire.Plan) {
+	if p.Generation == 0 {
+		return
+	}
 	ids := make([]string, len(p.Members))
 	for i, m := range p.Members {
 		ids[i] = m.ID
@@ -175,11 +183,17 @@ func (r *Roster) onWritten(now time.Time) {
 		Key: key("membership", p.Session, p.Generation), Kind: "membership",
 		Generation: p.Generation, Members: ids, Reason: p.Reason,
 	}})
+	if p.Mixed && !before.Mixed {
+		r.emit(Note{wire.Event{
+			Key: key("mixed", p.Session, 0), Kind: "note", Generation: p.Generation,
+			Reason: "workers of different arithmetic take part: the result is not reproducible",
+		}})
+	}
 }
 
 // adopt begins a generation.
 func (r *Roster) adopt(now time.Time, p wire.Plan) {
-	old := r.ranks
+	before, old := r.plan, r.ranks
 	r.plan, r.broken, r.trouble, r.ranks = p, time.Time{}, "", map[string]int{}
 	for rank, m := range p.Members {
 		r.ranks[m.Incarnation] = rank
@@ -204,6 +218,7 @@ func (r *Roster) adopt(now time.Time, p wire.Plan) {
 			r.check(w) // the numerics of the run may be settled now
 		}
 	}
+	r.note(before, p)
 	early := r.early
 	r.early = nil
 	for _, s := range early {

@@ -1,0 +1,122 @@
+package coordinator_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// tokens of a step of the worker below.
+const stepTokens = 100
+
+// worker is a fake: it registers, sends heartbeats and, as a member, applies a
+// step at each.
+type worker struct {
+	c     *cluster
+	reg   wire.Registration
+	lease membership.Lease
+
+	mu      sync.Mutex
+	plan    wire.Plan
+	step    uint64
+	limit   uint64 // goes no further
+	stopped bool
+}
+
+// worker starts one. It ends with the test, or when kill is called.
+func (c *cluster) worker(id string, step, limit uint64) (w *worker, kill func()) {
+	c.t.Helper()
+	w = &worker{c: c, step: step, limit: limit, reg: wire.Registration{
+		ID: id, Incarnation: id + "-" + runspec.NewRunID(), Host: "host", PID: 1000, Mailbox: "nats://" + id, Build: buildinfo.Version,
+		SpecHash: c.spec.Hash(), CorpusHash: c.corpus.Digest(), Fingerprint: "same", Speed: 3, Step: step,
+	}}
+	store, conn := c.server.Connect(), c.dial()
+	ctx, cancel := context.WithCancel(context.Background())
+	var err error
+	if w.lease, err = store.Register(ctx, w.reg, time.Second); err != nil {
+		c.t.Fatal(err)
+	}
+	plans, err := store.WatchPlan(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	intents, err := store.WatchIntent(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := conn.Subscribe(c.subjects.Entry(id), func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		c.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case p, ok := <-plans:
+				if ok {
+					w.mu.Lock()
+					w.plan = p
+					w.mu.Unlock()
+				}
+			case i, ok := <-intents:
+				w.mu.Lock()
+				w.stopped = ok && i.Stop
+				w.mu.Unlock()
+			case <-tick.C:
+				w.beat(conn)
+			}
+		}
+	}()
+	kill = sync.OnceFunc(func() {
+		cancel()
+		<-ended
+		conn.Close()
+		store.Crash()
+	})
+	c.t.Cleanup(kill)
+	return w, kill
+}
+
+func (w *worker) beat(conn *nats.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: "joining", Joules: 10, Watts: 4, Speed: 8}
+	if b.Rank >= 0 {
+		b.Generation, b.State, b.StepSeconds, b.LearningRate = w.plan.Generation, "computing", 0.02, 1e-3
+		switch {
+		case w.stopped || w.step >= w.c.spec.Steps:
+			b.State = "stopped"
+		case w.step < w.limit:
+			w.step++
+		}
+		if w.step > w.reg.Step {
+			b.Tokens, b.Loss, b.MLMLoss = stepTokens, 8-float64(w.step)/1000, 7
+		}
+	}
+	b.Step = w.step
+	body, err := wire.Encode(b)
+	if err == nil {
+		err = conn.Publish(w.c.subjects.Beat(b.ID), body)
+	}
+	if err != nil {
+		w.c.t.Error(err)
+	}
+}
+
+// at returns the step and the plan that it knows.
+func (w *worker) at() (uint64, wire.Plan) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.step, w.plan
+}
