@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/transfer"
@@ -75,6 +76,8 @@ func TestRunFromStartToStop(t *testing.T) {
 	checkSteps(t, c, l, 1, last)
 	if m := l.of("membership"); len(m) != 2 || m[0].Generation != 1 || !slices.Equal(m[0].Members, []string{"a", "b"}) || !slices.Equal(m[1].Members, []string{"a"}) {
 		t.Errorf("membership in the ledger: %+v", m)
+	} else if m[0].Session == "" || time.Since(m[0].Time) > time.Minute || m[1].Session != "" {
+		t.Errorf("session in the ledger: %+v", m)
 	}
 }
 

@@ -206,6 +206,6 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
 	p := plan.Make(base, candidates, r.cfg.MicroBatches, reason)
-	r.pending = &p
+	r.pending, r.decided = &p, r.last
 	r.emit(WritePlan{p})
 }

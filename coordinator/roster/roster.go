@@ -38,6 +38,7 @@ type Roster struct {
 	plan    wire.Plan
 	ranks   map[string]int // of the plan, by incarnation
 	pending *wire.Plan     // being written
+	decided time.Time      // when it was decided
 	intent  wire.Intent
 	nonce   string
 
@@ -157,6 +158,9 @@ func (r *Roster) restart(now time.Time) {
 func (r *Roster) onElected(now time.Time, e Elected) {
 	r.elected, r.nonce, r.intent = true, e.Nonce, e.Intent
 	r.adopt(now, e.Plan)
+	if e.Plan.Generation > 0 { // who wrote it may have died before it was told; the key counts once
+		r.emit(Note{membership(e.Plan)})
+	}
 }
 
 // onWritten makes the pending plan the current one.
@@ -164,25 +168,14 @@ func (r *Roster) onWritten(now time.Time) {
 	if r.pending == nil {
 		return
 	}
-	p := *r.pending
+	p, before := *r.pending, r.plan
 	r.pending = nil
 	r.adopt(now, p)
-}
-
-// note tells the ledger of a plan after another. Whoever wrote it may have died before it did:
-// the key keeps it from counting twice.
-func (r *Roster) note(before, p wire.Plan) {
-	if p.Generation == 0 {
-		return
+	e := membership(p)
+	if p.Session != before.Session { // later, nobody knows when it began
+		e.Session, e.From, e.Time = p.Session, p.From, r.decided.UTC()
 	}
-	ids := make([]string, len(p.Members))
-	for i, m := range p.Members {
-		ids[i] = m.ID
-	}
-	r.emit(Note{wire.Event{
-		Key: key("membership", p.Session, p.Generation), Kind: "membership",
-		Generation: p.Generation, Members: ids, Reason: p.Reason,
-	}})
+	r.emit(Note{e})
 	if p.Mixed && !before.Mixed {
 		r.emit(Note{wire.Event{
 			Key: key("mixed", p.Session, 0), Kind: "note", Generation: p.Generation,
@@ -191,9 +184,21 @@ func (r *Roster) note(before, p wire.Plan) {
 	}
 }
 
+// membership is what the ledger holds of a plan.
+func membership(p wire.Plan) wire.Event {
+	ids := make([]string, len(p.Members))
+	for i, m := range p.Members {
+		ids[i] = m.ID
+	}
+	return wire.Event{
+		Key: key("membership", p.Session, p.Generation), Kind: "membership",
+		Generation: p.Generation, Members: ids, Reason: p.Reason,
+	}
+}
+
 // adopt begins a generation.
 func (r *Roster) adopt(now time.Time, p wire.Plan) {
-	before, old := r.plan, r.ranks
+	old := r.ranks
 	r.plan, r.broken, r.trouble, r.ranks = p, time.Time{}, "", map[string]int{}
 	for rank, m := range p.Members {
 		r.ranks[m.Incarnation] = rank
@@ -218,7 +223,6 @@ func (r *Roster) adopt(now time.Time, p wire.Plan) {
 			r.check(w) // the numerics of the run may be settled now
 		}
 	}
-	r.note(before, p)
 	early := r.early
 	r.early = nil
 	for _, s := range early {
