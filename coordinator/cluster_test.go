@@ -17,7 +17,9 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator"
 	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -82,7 +84,7 @@ type cluster struct {
 	corpus   shard.Manifest
 	nats     *embedded.NATS
 	conn     *nats.Conn
-	server   *memstore.Server
+	connect  func() membership.Store // the store, for one process
 	subjects wire.Subjects
 }
 
@@ -94,7 +96,9 @@ func newCluster(t *testing.T, workers runspec.Workers, steps uint64) *cluster {
 	}
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", steps, runspec.PrecisionF32, 1
 	spec.Workers, spec.FailureTimeout = workers, time.Second
-	c := &cluster{t: t, spec: spec, server: memstore.New(), subjects: wire.SubjectsOf(spec.Run)}
+	c := &cluster{t: t, spec: spec, subjects: wire.SubjectsOf(spec.Run)}
+	server := memstore.New()
+	c.connect = func() membership.Store { return server.Connect() }
 	if c.corpus, err = shard.OpenManifest(corpusDir); err != nil {
 		t.Fatal(err)
 	}
@@ -116,10 +120,33 @@ func (c *cluster) dial() *nats.Conn {
 	return conn
 }
 
+// withEtcd makes etcd the store.
+func (c *cluster) withEtcd() {
+	c.t.Helper()
+	sockets, err := os.MkdirTemp("", "gramme") // c.t.TempDir is too long for a socket
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { os.RemoveAll(sockets) })
+	etcd, err := embedded.StartEtcd(c.t.Context(), embedded.EtcdOptions{DataDir: c.t.TempDir(), SocketDir: sockets, Log: zap.NewNop()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(etcd.Close)
+	c.connect = func() membership.Store {
+		client, err := endpoint.Endpoint{Run: c.spec.Run, Etcd: etcd.Endpoints()}.DialEtcd(c.t.Context())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.t.Cleanup(func() { client.Close() })
+		return etcdstore.New(client, c.spec.Run)
+	}
+}
+
 // coordinator starts one. Calling what it returns ends it and checks that it
 // ended well.
 func (c *cluster) coordinator(id string) (stop func()) {
-	return c.coordinatorWith(id, c.server.Connect())
+	return c.coordinatorWith(id, c.connect())
 }
 
 // coordinatorWith starts one with a store and returns when it hears.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -121,19 +122,22 @@ func TestStatusBeforeAnyWorker(t *testing.T) {
 // store: the other one goes on with the same generation, and the ledger holds
 // every step once.
 func TestTakeOver(t *testing.T) {
-	for _, crash := range []bool{false, true} {
-		t.Run(map[bool]string{false: "orderly", true: "crash"}[crash], func(t *testing.T) {
+	for _, name := range []string{"orderly", "orderly with etcd", "crash"} {
+		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, endless)
+			if strings.Contains(name, "etcd") {
+				c.withEtcd()
+			}
 			l := c.ledger(0, 0)
-			store := c.server.Connect()
+			store := c.connect()
 			stop := c.coordinatorWith("c1", store)
 			a, _ := c.worker("a", 0, endless)
 			c.statusWhere("c1 leads", func(s wire.Status) bool { return s.Step > 5 && process(s, "c1").ID != "" })
 			stop2 := c.coordinator("c2")
 			c.committed(5) // steps are told: by one coordinator while the other listens
 			within(t, "steps in the ledger", func() bool { return len(l.of("steps")) > 0 })
-			if crash {
-				store.Crash()
+			if name == "crash" {
+				store.(*memstore.Store).Crash()
 			} else {
 				stop()
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -37,7 +38,7 @@ func (c *cluster) worker(id string, step, limit uint64) (w *worker, kill func())
 		ID: id, Incarnation: id + "-" + runspec.NewRunID(), Host: "host", PID: 1000, Mailbox: "nats://" + id, Build: buildinfo.Version,
 		SpecHash: c.spec.Hash(), CorpusHash: c.corpus.Digest(), Fingerprint: "same", Speed: 3, Step: step,
 	}}
-	store, conn := c.server.Connect(), c.dial()
+	store, conn := c.connect(), c.dial()
 	ctx, cancel := context.WithCancel(context.Background())
 	var err error
 	if w.lease, err = store.Register(ctx, w.reg, time.Second); err != nil {
@@ -82,7 +83,9 @@ func (c *cluster) worker(id string, step, limit uint64) (w *worker, kill func())
 		cancel()
 		<-ended
 		conn.Close()
-		store.Crash()
+		if m, ok := store.(*memstore.Store); ok {
+			m.Crash()
+		}
 	})
 	c.t.Cleanup(kill)
 	return w, kill
