@@ -5,8 +5,6 @@ package bert
 import (
 	"fmt"
 
-	"github.com/sugarme/gotch/ts"
-
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
@@ -35,11 +33,11 @@ func (m *Model) predict(in inputs) (masked [][]float32, next [][2]float32, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	words, err := m.toHost(&s, mlm, len(in.positions)*m.cfg.VocabSize)
+	words, err := torch.ToHost(mlm, len(in.positions)*m.cfg.VocabSize)
 	if err != nil {
 		return nil, nil, err
 	}
-	pairs, err := m.toHost(&s, nsp, 2*in.rows)
+	pairs, err := torch.ToHost(nsp, 2*in.rows)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,26 +48,4 @@ func (m *Model) predict(in inputs) (masked [][]float32, next [][2]float32, err e
 		next = append(next, [2]float32(pairs))
 	}
 	return masked, next, nil
-}
-
-// toHost copies the n elements of a tensor out of libtorch's memory.
-func (m *Model) toHost(s *scope, t *ts.Tensor, n int) ([]float32, error) {
-	host, err := torch.NewFloats(n)
-	if err != nil {
-		return nil, err
-	}
-	s.keep(host)
-	flat, err := t.View([]int64{int64(n)}, false)
-	if err != nil {
-		return nil, err
-	}
-	s.keep(flat)
-	if err := torch.Copy(host, flat); err != nil {
-		return nil, err
-	}
-	values, err := torch.Floats(host)
-	if err != nil {
-		return nil, err
-	}
-	return append([]float32(nil), values...), nil
 }

@@ -44,6 +44,7 @@ func handles(list []*ts.Tensor) *C.gramme_tensor {
 // Mask turns the attention mask, 1 where a token stands, of Rows*Seq elements,
 // into what Layer adds to the scores.
 func Mask(mask *ts.Tensor, s Shape) (*ts.Tensor, error) {
+	defer keep(mask)
 	var out C.gramme_tensor
 	if m := C.gramme_mask(handle(mask), s.c(), &out); m != nil {
 		return nil, failed("attention mask", m)
@@ -55,6 +56,7 @@ func Mask(mask *ts.Tensor, s Shape) (*ts.Tensor, error) {
 // dropout. params are the weights of these three and weight and bias of the
 // layer norm; the row pad of the words gets no gradient from here.
 func Embed(params []*ts.Tensor, ids, types *ts.Tensor, pad int, s Shape) (*ts.Tensor, error) {
+	defer keep(append([]*ts.Tensor{ids, types}, params...)...)
 	var out C.gramme_tensor
 	if m := C.gramme_embed(handles(params), handle(ids), handle(types), C.int64_t(pad), s.c(), &out); m != nil {
 		return nil, failed("embed", m)
@@ -66,6 +68,7 @@ func Embed(params []*ts.Tensor, ids, types *ts.Tensor, pad int, s Shape) (*ts.Te
 // attention output, attention layer norm, intermediate, output and output
 // layer norm.
 func Layer(x, mask *ts.Tensor, params []*ts.Tensor, s Shape) (*ts.Tensor, error) {
+	defer keep(append([]*ts.Tensor{x, mask}, params...)...)
 	var out C.gramme_tensor
 	if m := C.gramme_layer(handle(x), handle(mask), handles(params), s.c(), &out); m != nil {
 		return nil, failed("encoder layer", m)
@@ -78,6 +81,7 @@ func Layer(x, mask *ts.Tensor, params []*ts.Tensor, s Shape) (*ts.Tensor, error)
 // params are weight and bias of pooler, transform and its layer norm, the word
 // embeddings, the decoder's bias, weight and bias of the next-sentence head.
 func Heads(x, positions *ts.Tensor, params []*ts.Tensor, s Shape) (mlm, nsp *ts.Tensor, err error) {
+	defer keep(append([]*ts.Tensor{x, positions}, params...)...)
 	var outMLM, outNSP C.gramme_tensor
 	if m := C.gramme_heads(handle(x), handle(positions), handles(params), s.c(), &outMLM, &outNSP); m != nil {
 		return nil, nil, failed("pretraining heads", m)
@@ -94,6 +98,7 @@ type Measures struct {
 // Losses returns the sum of the two mean cross-entropies and its parts. Without
 // a masked position the MLM loss is 0.
 func Losses(mlm, nsp, labels, next *ts.Tensor) (*ts.Tensor, Measures, error) {
+	defer keep(mlm, nsp, labels, next)
 	var out C.gramme_tensor
 	var c C.gramme_measures
 	if m := C.gramme_losses(handle(mlm), handle(nsp), handle(labels), handle(next), &out, &c); m != nil {

@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 #include <torch/version.h>
 
+#include <cstdlib>
 #include <stdexcept>
+#include <string>
 
 #include "shim.hpp"
 
@@ -24,6 +26,9 @@ char* gramme_seed(uint64_t seed) {
 // refers to them at link time, so that one binary serves with and without.
 char* gramme_load_cuda(void) {
   return guard([&] {
+    // Without it cuBLAS refuses to be deterministic, at the first product. What
+    // the user has set stays.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
     for (const char* name : {"libc10_cuda.so", "libtorch_cuda.so"}) {
       if (dlopen(name, RTLD_NOW | RTLD_GLOBAL) == nullptr) throw std::runtime_error(dlerror());
     }
@@ -72,5 +77,14 @@ char* gramme_from_host(const void* data, const int64_t* shape, int dims, int int
     at::Tensor t = at::empty(at::IntArrayRef(shape, dims), integer ? at::kLong : at::kFloat);
     std::memcpy(t.data_ptr(), data, t.nbytes());
     *out = new at::Tensor(std::move(t));
+  });
+}
+
+char* gramme_to_host(gramme_tensor from, float* to, int64_t n) {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    at::Tensor t = tensor(from).to(at::kCPU, at::kFloat).contiguous();
+    if (t.numel() != n) throw std::runtime_error("the tensor has " + std::to_string(t.numel()) + " elements, not " + std::to_string(n));
+    std::memcpy(to, t.data_ptr(), t.nbytes());
   });
 }

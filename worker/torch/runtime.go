@@ -10,9 +10,9 @@ import "C"
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
-	"github.com/sugarme/gotch"
 	"github.com/sugarme/gotch/ts"
 )
 
@@ -61,25 +61,33 @@ func WithoutGrad(f func() error) error {
 // Leaf makes parameter a leaf of autograd whose gradient Backward accumulates
 // in home, a tensor of the same shape.
 func Leaf(parameter, home *ts.Tensor) error {
+	defer keep(parameter, home)
 	return failed("make leaf", C.gramme_leaf(handle(parameter), handle(home)))
 }
 
 // Backward adds the gradients of a scalar loss to their homes.
 func Backward(loss *ts.Tensor) error {
+	defer keep(loss)
 	return failed("backward", C.gramme_backward(handle(loss)))
 }
 
 // Copy copies from into to, which has the same shape, across devices.
 func Copy(to, from *ts.Tensor) error {
+	defer keep(to, from)
 	return failed("copy tensor", C.gramme_copy(handle(to), handle(from)))
 }
 
 // Zero fills t with zeros.
 func Zero(t *ts.Tensor) error {
+	defer keep(t)
 	return failed("zero tensor", C.gramme_zero(handle(t)))
 }
 
 func handle(t *ts.Tensor) C.gramme_tensor { return C.gramme_tensor(t.Ctensor()) }
+
+// keep is called after the use of a handle: gotch frees a tensor by a finalizer,
+// which may run as soon as Go sees no use of the *ts.Tensor any more.
+func keep(tensors ...*ts.Tensor) { runtime.KeepAlive(tensors) }
 
 func wrap(t C.gramme_tensor) *ts.Tensor { return ts.FromCtensor(unsafe.Pointer(t)) }
 
@@ -93,9 +101,15 @@ func Ints(values []int64) (*ts.Tensor, error) {
 	return wrap(out), nil
 }
 
-// NewFloats returns an f32 tensor of n zeros on the CPU.
-func NewFloats(n int) (*ts.Tensor, error) {
-	return ts.Zeros([]int64{int64(n)}, gotch.Float, gotch.CPU)
+// ToHost returns a copy of the n elements of an f32 tensor of any device.
+func ToHost(t *ts.Tensor, n int) ([]float32, error) {
+	values := make([]float32, n)
+	m := C.gramme_to_host(handle(t), (*C.float)(unsafe.SliceData(values)), C.int64_t(n))
+	keep(t)
+	if m != nil {
+		return nil, failed("copy to host", m)
+	}
+	return values, nil
 }
 
 // Floats returns the elements of a contiguous f32 tensor on the CPU as a slice

@@ -20,6 +20,7 @@ char* gramme_backward(gramme_tensor loss);
 char* gramme_copy(gramme_tensor to, gramme_tensor from);
 char* gramme_zero(gramme_tensor t);
 char* gramme_from_host(const void* data, const int64_t* shape, int dims, int integer, gramme_tensor* out);
+char* gramme_to_host(gramme_tensor from, float* to, int64_t n);
 
 typedef struct {
   int64_t rows, seq, heads;

@@ -61,7 +61,11 @@ func TestExceptionsBecomeErrors(t *testing.T) {
 	}
 	for operation, f := range map[string]func() error{
 		"copy tensor": func() error { return torch.Copy(three, four) },
-		"backward":    func() error { return torch.Backward(three) },
+		"copy to host": func() error {
+			_, err := torch.ToHost(three, 4)
+			return err
+		},
+		"backward": func() error { return torch.Backward(three) },
 		"attention mask": func() error {
 			_, err := torch.Mask(three, shape)
 			return err
