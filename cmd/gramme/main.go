@@ -70,7 +70,7 @@ signed ledger that anyone can verify offline.`,
 		return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` lists the flags", c.CommandPath()), err)
 	})
 	root.AddCommand(
-		upCommand(), statusCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
+		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
 		configCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -109,6 +109,7 @@ func (r *Roster) scale(n int) error {
 	}
 	i := r.intent
 	i.Workers, i.Drain = n, slices.Clone(i.Drain)
+	i.Scales++
 	staying := r.here()
 	place := func(w *worker) int {
 		if rank := r.rank(w.reg.Incarnation); rank >= 0 {

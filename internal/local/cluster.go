@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -48,6 +49,7 @@ type cluster struct {
 	stopping time.Time // when the stop was asked for
 	told     bool      // the coordinator knows
 	termed   bool      // the workers were told to leave
+	scales   uint64    // newest scale that was acted on
 	status   wire.Status
 	moved    time.Time // when the status last showed a new step
 }
@@ -108,9 +110,8 @@ func (c *cluster) run(ctx context.Context) error {
 	}
 	store, coordinator := service(wire.RoleCheckpoint), service(wire.RoleCoordinator)
 	c.children = []*child{store, coordinator}
-	for i := range c.Spec.Workers.Max {
-		id := fmt.Sprintf("w%d", i+1)
-		c.children = append(c.children, c.child(wire.RoleWorker, id, c.Worker, "run", "--run", string(c.Dir), "--id", id))
+	for range c.Spec.Workers.Max {
+		c.children = append(c.children, c.newWorker())
 	}
 	defer c.killAll()
 	var last error
@@ -133,6 +134,16 @@ func (c *cluster) run(ctx context.Context) error {
 	}
 	// The last to go: it holds the ledger.
 	return gather(last, c.finish(store))
+}
+
+// newWorker is a worker of a name that no other has.
+func (c *cluster) newWorker() *child {
+	id := fmt.Sprintf("w%d", len(c.workers())+1)
+	return c.child(wire.RoleWorker, id, c.Worker, "run", "--run", string(c.Dir), "--id", id)
+}
+
+func (c *cluster) workers() []*child {
+	return slices.DeleteFunc(slices.Clone(c.children), func(ch *child) bool { return ch.role != wire.RoleWorker })
 }
 
 func (c *cluster) child(roleName, id, path string, args ...string) *child {
@@ -163,6 +174,10 @@ func (c *cluster) supervise(ctx context.Context) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	stop := c.Stop
+	intents, err := c.role.Store.WatchIntent(ctx)
+	if err != nil {
+		return fmt.Errorf("watch intent: %w", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -182,6 +197,12 @@ func (c *cluster) supervise(ctx context.Context) error {
 			}
 		case ch := <-c.starts:
 			if err := c.start(ch); err != nil {
+				return err
+			}
+		case i, open := <-intents:
+			if !open {
+				intents = nil
+			} else if err := c.scale(ctx, i); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -233,13 +254,47 @@ func (c *cluster) accuse(ch *child) {
 	}
 }
 
+// finished tells whether all workers have ended as they should.
 func (c *cluster) finished() bool {
-	for _, ch := range c.children {
-		if ch.role == wire.RoleWorker && !ch.finished {
-			return false
+	return !slices.ContainsFunc(c.workers(), func(ch *child) bool { return !ch.finished })
+}
+
+// scale starts the workers that are wanted and not there. Those that are too many
+// leave by themselves: the coordinator asks them to.
+func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
+	if i.Scales <= c.scales || i.Stop || !c.stopping.IsZero() {
+		return nil
+	}
+	c.scales = i.Scales
+	c.ask(ctx) // who is on the way out does not count
+	leaving := map[string]bool{}
+	for _, p := range c.status.Processes {
+		leaving[p.ID] = p.Role == wire.RoleWorker && p.State == "draining"
+	}
+	var free []*child
+	lack := i.Workers
+	for _, ch := range c.workers() {
+		switch {
+		case ch.finished:
+			free = append(free, ch)
+		case !leaving[ch.id]:
+			lack--
 		}
 	}
-	return true
+	for range lack {
+		var ch *child
+		if len(free) > 0 {
+			ch, free = free[0], free[1:]
+			ch.finished, ch.early = false, 0
+		} else {
+			ch = c.newWorker()
+			c.children = append(c.children, ch)
+		}
+		if err := c.start(ch); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ask fetches the status and shows it.

@@ -60,6 +60,7 @@ type Intent struct {
 	Reason  string   `json:"reason"`            // for log and ledger
 	Drain   []string `json:"drain,omitempty"`   // incarnations asked to leave after the next step
 	Workers int      `json:"workers,omitempty"` // wanted size, by a scale; 0: the most of the spec
+	Scales  uint64   `json:"scales,omitempty"`  // how often it was scaled: whoever starts processes acts on each
 }
 
 // Hello begins a generation: each member says where it stands, to all others.
