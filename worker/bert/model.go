@@ -85,6 +85,7 @@ func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
 		}
 	}
 	m.threads = torch.Threads()
+	torch.KeepMemory()
 	if err := m.allocate(); err != nil {
 		return m, err
 	}

@@ -10,10 +10,14 @@
 // grad mode and its pool of threads per OS thread, so everything that touches a
 // tensor runs inside Thread.Do.
 //
-// The blocks of the encoder (Embed, Layer, Pretraining) are one call each
+// The blocks of the encoder (Embed, Layer, Heads, Losses) are one call each
 // although gotch has every operation in them: a call through gotch costs 17 µs,
 // 100 kB of garbage and 32 bytes that are never freed, of which a step of the
 // smallest model would pay a third of its time and a long run gigabytes.
+//
+// A parameter of the blocks is a Leaf: its gradient goes straight to the home
+// that Leaf has given it, and one without a home gets none. On a CPU the elements
+// that dropout drops depend on the seed alone, not on the number of threads.
 //
 // The package needs cgo and libtorch (scripts/setup, scripts/env). With
 // CGO_ENABLED=0 nothing but this comment is left of it, so that `go build ./...`

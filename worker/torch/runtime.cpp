@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <torch/version.h>
 
 #include <cstdlib>
@@ -17,6 +18,15 @@ char* gramme_set_threads(int threads) {
 }
 
 int gramme_threads(void) { return at::get_num_threads(); }
+
+// Every step allocates the same sizes again. As glibc comes, it gives much of
+// them back to the kernel in between, which then clears every page anew.
+void gramme_keep_memory(void) {
+#ifdef M_TRIM_THRESHOLD
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that it takes
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
 
 char* gramme_seed(uint64_t seed) {
   return guard([&] { at::manual_seed(seed); });

@@ -40,6 +40,10 @@ func SetThreads(n int) error {
 // Threads is what SetThreads has set, or libtorch's own choice.
 func Threads() int { return int(C.gramme_threads()) }
 
+// KeepMemory tells the C allocator of the process to keep up to 1 GiB of what is
+// freed, instead of returning it to the kernel between steps.
+func KeepMemory() { C.gramme_keep_memory() }
+
 // Seed sets the generators of every device.
 func Seed(seed uint64) error {
 	return failed("seed", C.gramme_seed(C.uint64_t(seed)))

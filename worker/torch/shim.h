@@ -12,6 +12,7 @@ typedef void* gramme_tensor;  // at::Tensor*
 const char* gramme_version(void);
 char* gramme_set_threads(int threads);
 int gramme_threads(void);
+void gramme_keep_memory(void);
 char* gramme_seed(uint64_t seed);
 char* gramme_load_cuda(void);
 int gramme_set_grad_mode(int on);
