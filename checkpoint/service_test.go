@@ -180,7 +180,7 @@ func (s *serving) store(step uint64, world int) *replica.State {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer committed.Unsubscribe()
+	defer func() { _ = committed.Unsubscribe() }()
 	messages := slices.Concat(s.chunks(state, digest, world)...)
 	r := rand.New(rand.NewPCG(step, 2))
 	messages = append(messages, messages[r.IntN(len(messages))]) // one comes twice
@@ -480,7 +480,9 @@ func TestAFullDiskEndsTheServiceAndLosesNothing(t *testing.T) {
 		t.Fatalf("ended with %v", err)
 	}
 	s.ended <- nil
-	s.down()
+	if err := s.down(); err != nil {
+		t.Error(err)
+	}
 	if r := s.audit(); len(r.Checkpoints) != 1 || r.Checkpoints[0].Step != 10 {
 		t.Errorf("%+v", r.Checkpoints)
 	}

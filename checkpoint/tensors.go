@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,8 +77,7 @@ func openTensors(path string) (*tensorFile, error) {
 			return &tensorFile{f, h}, nil
 		}
 	}
-	f.Close()
-	return nil, fmt.Errorf("%s: %w", path, err)
+	return nil, fmt.Errorf("%s: %w", path, errors.Join(err, f.Close()))
 }
 
 // read fills to with the elements from first on of the flat buffer whose tensors

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -43,14 +44,14 @@ func (a *Account) String() string {
 func (a *Account) writeEnergy(b *strings.Builder) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(name string, uj, guessed int64) {
-		fmt.Fprintf(w, "%s\t%s", name, wattHours(uj))
+		line := fmt.Sprintf("%s\t%s", name, wattHours(uj))
 		if a.Total > 0 {
-			fmt.Fprintf(w, "  %5.1f %%", 100*float64(uj)/float64(a.Total))
+			line += fmt.Sprintf("  %5.1f %%", 100*float64(uj)/float64(a.Total))
 		}
 		if note := estimated(uj, guessed); note != "" {
-			fmt.Fprintf(w, "  %s", note)
+			line += "  " + note
 		}
-		fmt.Fprintln(w)
+		_, _ = io.WriteString(w, line+"\n") // into memory
 	}
 	row("energy", a.Total, a.Guessed)
 	for _, p := range energy.Phases() {

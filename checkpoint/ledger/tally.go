@@ -131,7 +131,8 @@ func (t *tally) cover(first, last uint64) (had uint64) {
 		}
 		merged.first, merged.last = min(merged.first, r.first), max(merged.last, r.last)
 	}
-	t.steps = append(rest, merged)
+	rest = append(rest, merged)
+	t.steps = rest
 	slices.SortFunc(t.steps, func(a, b stepRange) int { return cmp.Compare(a.first, b.first) })
 	return had
 }
