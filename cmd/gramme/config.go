@@ -50,7 +50,11 @@ the weights and are fixed when a run begins.`,
 				if k.Identity {
 					fixed = "yes"
 				}
-				fmt.Fprintf(out, "| `%s` | `%s` | %s | %s |\n", k.Name, spec.Text(k), fixed, k.Doc)
+				value := spec.Text(k)
+				if value != "" {
+					value = "`" + value + "`"
+				}
+				fmt.Fprintf(out, "| `%s` | %s | %s | %s |\n", k.Name, value, fixed, k.Doc)
 			}
 			return nil
 		}

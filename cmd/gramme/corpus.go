@@ -49,10 +49,14 @@ writes them one sentence a line, with a blank line between documents.`,
 		}
 		bar := newMeterLine(c.ErrOrStderr(), "reading Go's documentation", "files")
 		defer bar.end()
-		return writeFile(c.OutOrStdout(), *out, func(w io.Writer) error {
+		err := writeFile(c.OutOrStdout(), *out, func(w io.Writer) error {
 			_, err := corpus.GoDocs(ctx, *root, bar.set, func(d corpus.Document) error { return writeDocument(w, d) })
 			return err
 		})
+		if bad := (*corpus.InputError)(nil); errors.As(err, &bad) {
+			return exit.Wrap(exit.Data, "--goroot names a folder as `go env GOROOT` says", err)
+		}
+		return err
 	}
 	return c
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
@@ -103,11 +104,34 @@ func lookWorker(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	version, err := workerVersion(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	return version, sameBuild(version)
+}
+
+// workerVersion starts the worker's binary, which shows that libtorch is there,
+// and asks for its version.
+func workerVersion(ctx context.Context, path string) (string, error) {
 	out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s does not start: %s", path, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("%s does not start: %w: %s", path, err, strings.TrimSpace(string(out)))
 	}
-	return strings.TrimSpace(string(out)), nil
+	f := strings.Fields(string(out))
+	if len(f) == 0 {
+		return "", fmt.Errorf("%s tells no version", path)
+	}
+	return f[len(f)-1], nil
+}
+
+// sameBuild asks for a worker of this build: the run would not admit another, and
+// wait for one for ever.
+func sameBuild(version string) error {
+	if version != buildinfo.Version {
+		return fmt.Errorf("%s is of version %s, gramme of %s", workerBinary, version, buildinfo.Version)
+	}
+	return nil
 }
 
 func lookDisk(run string) (string, error) {
@@ -164,7 +188,7 @@ func lookCounters(context.Context) (string, error) {
 	}
 	for _, z := range zones {
 		if f, err := os.Open(z); err == nil {
-			f.Close()
+			_ = f.Close() // only to see whether it opens
 			return fmt.Sprintf("%d RAPL zones", len(zones)), nil
 		}
 	}

@@ -80,11 +80,15 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 	if _, err := os.Stat(dir.Spec()); err == nil {
 		stored, err := runspec.Read(dir.Spec())
 		if err != nil {
-			return spec, nil, true, exit.Wrap(exit.Verify, "the run's spec is damaged: put it back from a checkpoint's spec.yaml", err)
+			return spec, nil, true, damagedSpec(err)
 		}
 		spec, origins, err := runspec.Resume(stored, dir.Spec(), layers...)
 		return spec, origins, true, exit.Wrap(exit.Usage, "give --run another folder to begin another run", err)
 	}
 	spec, origins, err = runspec.New(layers...)
 	return spec, origins, false, usage(err)
+}
+
+func damagedSpec(err error) error {
+	return exit.Wrap(exit.Verify, "the run's spec is damaged: put it back from a checkpoint's spec.yaml", err)
 }

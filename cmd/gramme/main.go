@@ -73,14 +73,28 @@ signed ledger that anyone can verify offline.`,
 		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
 		configCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(),
 	)
-	for _, c := range root.Commands() {
-		if check := c.Args; check != nil {
-			c.Args = func(c *cobra.Command, args []string) error {
-				return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath()), check(c, args))
+	usageErrors(root)
+	return root
+}
+
+// usageErrors gives what is wrong with the arguments of a command, or of one
+// below it, the exit code of bad usage and a hint.
+func usageErrors(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			hint := fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath())
+			if c.HasSubCommands() && len(args) > 0 {
+				c.SuggestionsMinimumDistance = 2 // letters apart
+				if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+					hint = fmt.Sprintf("did you mean `%s %s`? %s", c.CommandPath(), near[0], hint)
+				}
 			}
+			return exit.Wrap(exit.Usage, hint, check(c, args))
 		}
 	}
-	return root
+	for _, below := range c.Commands() {
+		usageErrors(below)
+	}
 }
 
 // interruptible returns a context that ends with the first interrupt or

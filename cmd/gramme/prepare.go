@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -33,10 +35,18 @@ shards with a manifest. ` + "`gramme up`" + ` takes the folder, or the text itse
 	f.IntVar(&o.ShardTokens, "shard-tokens", shard.DefaultShardTokens, "tokens of a shard")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the split")
 	f.BoolVar(&o.KeepDuplicates, "keep-duplicates", false, "keep paragraphs that came before")
-	if err := c.MarkFlagRequired("out"); err != nil {
-		c.PrintErrln(err)
-	}
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if o.OutDir == "" {
+			return exit.Wrap(exit.Usage, "gramme prepare --out DIR text/", errors.New("prepare: --out is missing"))
+		}
+		if err := o.Validate(); err != nil {
+			return exit.Wrap(exit.Usage, "`gramme prepare --help` lists the flags", err)
+		}
+		if o.Tokenizer != "" {
+			if _, err := os.Stat(filepath.Join(o.Tokenizer, "vocab.txt")); err != nil {
+				return exit.Wrap(exit.Usage, "--tokenizer names a folder with a vocab.txt", fmt.Errorf("prepare: %w", err))
+			}
+		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()
 		o.Inputs, o.Stdin = args, c.InOrStdin()
@@ -72,10 +82,15 @@ func prepare(ctx context.Context, w io.Writer, o shard.PrepareOptions) (shard.Ma
 	if bar != nil {
 		bar.end()
 	}
+	return m, badInput(err)
+}
+
+// badInput gives what is wrong with a corpus its exit code.
+func badInput(err error) error {
 	if bad := (*corpus.InputError)(nil); errors.As(err, &bad) {
-		err = exit.Wrap(exit.Data, "give text: plain, Markdown, HTML or JSONL, as files or folders", err)
+		return exit.Wrap(exit.Data, "give text: plain, Markdown, HTML or JSONL, as files or folders", err)
 	}
-	return m, err
+	return err
 }
 
 // describe says what was prepared.

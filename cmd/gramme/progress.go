@@ -20,8 +20,9 @@ type progress struct {
 	factor  energy.Factor
 	shown   time.Time
 	last    wire.Status
-	open    bool // a live line stands that was not ended
-	reason  string
+	open    bool      // a live line stands that was not ended
+	told    uint64    // newest generation whose reason was told
+	noted   string    // what was told last of a run that does not train
 	begun   time.Time // when the first step was seen
 	first   wire.Status
 	elapsed time.Duration
@@ -35,10 +36,7 @@ func newProgress(w io.Writer, spec runspec.Spec) *progress {
 }
 
 func (p *progress) set(s wire.Status) {
-	if s.Reason != "" && s.Reason != p.reason {
-		p.reason = s.Reason
-		p.note(s)
-	}
+	p.note(s)
 	if s.Step > 0 && p.begun.IsZero() {
 		p.begun, p.first = time.Now(), s
 	}
@@ -56,10 +54,27 @@ func (p *progress) set(s wire.Status) {
 	}
 }
 
-// note tells why a generation began, or why the run waits.
+// note tells, once, why a generation began, and what a run that does not train
+// waits for or ended with.
 func (p *progress) note(s wire.Status) {
+	text := s.Reason
+	if s.State == wire.StateTraining {
+		if s.Generation <= p.told {
+			return
+		}
+		p.told, p.noted = s.Generation, ""
+		text = fmt.Sprintf("generation %d: %s", s.Generation, s.Reason)
+	} else {
+		if s.State == wire.StateWaiting {
+			text = "waiting: " + s.Reason
+		}
+		if s.Reason == "" || text == p.noted {
+			return
+		}
+		p.noted = text
+	}
 	p.end()
-	fmt.Fprintf(p.w, "generation %d: %s\n", s.Generation, s.Reason)
+	fmt.Fprintln(p.w, text)
 }
 
 func (p *progress) line(s wire.Status) string {

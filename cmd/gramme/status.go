@@ -57,7 +57,10 @@ func status(ctx context.Context, dir rundir.Dir) (wire.Status, error) {
 			return s, nil
 		}
 		s, err := storedStatus(dir)
-		s.State = wire.StatePreparing // it is coming up, or its coordinator is being replaced
+		s.State, s.Reason = wire.StatePreparing, "no coordinator answers yet"
+		if s.Run == "" {
+			s.Reason = "the corpus and what a run needs are being prepared"
+		}
 		return s, err
 	}
 	return storedStatus(dir)
@@ -92,15 +95,15 @@ func askStatus(ctx context.Context, dir rundir.Dir) (wire.Status, error) {
 
 // storedStatus is what the folder tells of a run that is not up.
 func storedStatus(dir rundir.Dir) (wire.Status, error) {
-	s := wire.Status{State: wire.StatePreparing, Processes: []wire.Process{}}
+	s := wire.Status{State: wire.StatePreparing, Reason: "no run has begun here", Processes: []wire.Process{}}
 	spec, err := runspec.Read(dir.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
 	if err != nil {
-		return s, err
+		return s, damagedSpec(err)
 	}
-	s.Run, s.Steps, s.State = spec.Run, spec.Steps, wire.StateStopped
+	s.Run, s.Steps, s.State, s.Reason = spec.Run, spec.Steps, wire.StateStopped, ""
 	if s.Step, err = newestStep(dir); err != nil {
 		return s, err
 	}
@@ -121,11 +124,20 @@ func newestStep(dir rundir.Dir) (uint64, error) {
 }
 
 func showStatus(out io.Writer, s wire.Status) error {
+	if s.Run == "" { // the spec is written when all is known that a run needs
+		_, err := fmt.Fprintf(out, "%s: %s\n", s.State, s.Reason)
+		return err
+	}
 	fmt.Fprintf(out, "run %s: %s, step %d of %d\n", s.Run, s.State, s.Step, s.Steps)
 	if len(s.Processes) == 0 {
 		return nil
 	}
-	fmt.Fprintf(out, "generation %d: %s\n", s.Generation, s.Reason)
+	switch {
+	case s.Generation > 0:
+		fmt.Fprintf(out, "generation %d: %s\n", s.Generation, s.Reason)
+	case s.Reason != "":
+		fmt.Fprintln(out, s.Reason)
+	}
 	fmt.Fprintf(out, "loss %.3f (MLM %.3f, NSP %.3f), %.0f tokens/s, %.0f W, checkpoint of step %d\n\n",
 		s.Loss, s.MLMLoss, s.NSPLoss, s.TokensPerSecond, s.Watts, s.Checkpoint)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

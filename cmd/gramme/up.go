@@ -62,14 +62,11 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	for _, w := range spec.Warnings() {
 		fmt.Fprintln(u.err, "warning: "+w)
 	}
-	if u.gramme, err = process.Beside("gramme"); err != nil {
-		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
-	}
-	if u.worker, err = process.Beside(workerBinary); err != nil {
-		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
-	}
 	if !exists && len(spec.Corpus) == 0 {
 		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
+	}
+	if err := u.findBinaries(ctx); err != nil {
+		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
 	}
 	_, statErr := os.Stat(string(u.dir))
 	if err := u.dir.Make(); err != nil {
@@ -93,6 +90,20 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 		return err
 	}
 	return u.train(ctx, spec, interrupts)
+}
+
+func (u *up) findBinaries(ctx context.Context) (err error) {
+	if u.gramme, err = process.Beside("gramme"); err != nil {
+		return err
+	}
+	if u.worker, err = process.Beside(workerBinary); err != nil {
+		return err
+	}
+	version, err := workerVersion(ctx, u.worker)
+	if err != nil {
+		return err
+	}
+	return sameBuild(version)
 }
 
 // train runs the cluster and tells how it goes.

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
 )
@@ -31,8 +33,19 @@ func workerCommand() *cobra.Command {
 		Use:                "worker [flags]",
 		Short:              "run one worker of a cluster",
 		DisableFlagParsing: true, // they are the worker's own
-		RunE:               func(_ *cobra.Command, args []string) error { return becomeWorker("run", args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			// Said here, too, so that whoever tries it hears first what a worker
+			// is for.
+			if _, err := endpoint.FromEnviron(os.Environ()); err != nil && !asksForHelp(args) {
+				return exit.Wrap(exit.Usage, joinHint, err)
+			}
+			return becomeWorker("run", args)
+		},
 	}
+}
+
+func asksForHelp(args []string) bool {
+	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }
 
 func predictCommand() *cobra.Command {

@@ -37,7 +37,7 @@ func defaults(name string, c model.Config) Spec {
 			IntermediateSize: c.IntermediateSize, MaxPositions: c.MaxPositions, TypeVocabSize: c.TypeVocabSize,
 			InitStd: c.InitStd, LayerNormEps: c.LayerNormEps, Activation: c.Activation,
 		},
-		VocabSize: 8192, Lowercase: true, MaxSeq: 128,
+		VocabSize: 8192, Lowercase: true, MaxSeq: min(128, c.MaxPositions),
 		Data:    Data{ShardTokens: 1 << 20, Window: 4},
 		Batch:   Batch{Rows: r.rows, MicroBatches: r.microBatches},
 		Masking: Masking{Probability: 0.15, MaxPredictions: 20},

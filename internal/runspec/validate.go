@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/replica"
 )
 
@@ -80,6 +81,11 @@ func (s Spec) Validate() error {
 	}
 	within("energy.intensity", s.Energy.Intensity, 0, math.Inf(1))
 	within("energy.pue", s.Energy.PUE, 1, 10)
+	if s.Energy.Intensity == 0 { // else the country is only a name
+		if _, err := energy.NewFactor(s.Energy.Country, 0, 1); err != nil {
+			errs = append(errs, fmt.Errorf("energy.country: %w", err))
+		}
+	}
 	within("energy.cpu_watts_per_core", s.Energy.CPUWattsPerCore, 0, 10000)
 	within("energy.ram_watts_per_gb", s.Energy.RAMWattsPerGB, 0, 10000)
 	oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
