@@ -145,23 +145,56 @@ const magic = 3 << 51
 func addFixed(sum []int32, grad []float32, scale float64, limit int32) (largest, clamped int32, infinite bool) {
 	grad = grad[:len(sum)]
 	top, most := float64(limit), 0.0
-	for i := range sum {
-		g := grad[i]
+	for len(sum) > 0 {
+		n := min(block, len(sum))
+		g, q := grad[:n], sum[:n]
+		if size := float64(largestOf(g)) * scale; size <= top {
+			addRounded(q, g, scale)
+			most = max(most, size)
+		} else {
+			size, c, inf := addClamped(q, g, scale, top)
+			most, clamped, infinite = max(most, size), clamped+c, infinite || inf
+		}
+		grad, sum = grad[n:], sum[n:]
+	}
+	return int32(math.Ceil(most)), clamped, infinite
+}
+
+// largestOf returns the largest absolute value, as an infinity or a NaN if one is
+// among them: without the sign, floats ascend as their bits do.
+func largestOf(grad []float32) float32 {
+	var largest uint32
+	for _, g := range grad {
+		largest = max(largest, math.Float32bits(g)&0x7fffffff)
+	}
+	return math.Float32frombits(largest)
+}
+
+// addRounded adds elements that all fit.
+func addRounded(sum []int32, grad []float32, scale float64) {
+	sum = sum[:len(grad)]
+	for i, g := range grad {
+		sum[i] += int32(math.Float64bits(float64(g)*scale + magic))
+	}
+}
+
+// addClamped adds elements of which some do not fit or are not finite, and returns
+// the largest absolute value after that.
+func addClamped(sum []int32, grad []float32, scale, top float64) (most float64, clamped int32, infinite bool) {
+	sum = sum[:len(grad)]
+	for i, g := range grad {
 		if math.Float32bits(g)&0x7f800000 == 0x7f800000 {
 			infinite = true
 			continue
 		}
 		v := float64(g) * scale
-		size := math.Abs(v)
-		if size > top {
-			v, size, clamped = math.Copysign(top, v), top, clamped+1
+		if math.Abs(v) > top {
+			v, clamped = math.Copysign(top, v), clamped+1
 		}
-		if size > most {
-			most = size
-		}
+		most = max(most, math.Abs(v))
 		sum[i] += int32(math.Float64bits(v + magic))
 	}
-	return int32(math.Ceil(most)), clamped, infinite
+	return most, clamped, infinite
 }
 
 // addFloat adds the gradient as it is.

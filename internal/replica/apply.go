@@ -106,30 +106,46 @@ func (a *Applier) unit(s *State, tensor int) float64 {
 	return math.Ldexp(1, -int(s.Exponents[tensor])) / float64(a.rule.MicroBatches)
 }
 
-// mean returns the mean gradient of one element.
-func mean(word int32, unit float64, float bool) float32 {
-	if float {
-		return float32(float64(math.Float32frombits(uint32(word))) * unit)
+// meaner turns the words of an entry into mean gradients. Reading words as floats
+// or as integers is told apart once for a chunk, not for every element.
+type meaner func(to []float32, words []int32, unit float64)
+
+func meanFixed(to []float32, words []int32, unit float64) {
+	to = to[:len(words)]
+	for i, w := range words {
+		to[i] = float32(float64(w) * unit)
 	}
-	return float32(float64(word) * unit)
+}
+
+func meanFloat(to []float32, words []int32, unit float64) {
+	to = to[:len(words)]
+	for i, w := range words {
+		to[i] = float32(float64(math.Float32frombits(uint32(w))) * unit)
+	}
+}
+
+func (r Rule) meaner() meaner {
+	if r.Reduce == Float {
+		return meanFloat
+	}
+	return meanFixed
 }
 
 // norm returns the Euclidean norm of the mean gradient: squares summed in
 // float64 within each chunk, then over the chunks, in their order.
 func (a *Applier) norm(s *State, entry []int32) float64 {
-	float := a.rule.Reduce == Float
+	mean := a.rule.meaner()
 	forEach(len(a.chunks), a.cores, func(i int) {
 		c := a.chunks[i]
 		unit := a.unit(s, c.tensor)
-		// Four sums break the chain of dependent additions; their number is
-		// part of the arithmetic.
-		var q [4]float64
-		w := entry[c.from:c.to]
-		for k := 0; k < len(w); k++ {
-			g := float64(mean(w[k], unit, float))
-			q[k&3] += float64(g * g)
+		var sum [lanes]float64
+		var g [block]float32
+		for w := entry[c.from:c.to]; len(w) > 0; w = w[min(block, len(w)):] {
+			n := min(block, len(w))
+			mean(g[:n], w[:n], unit)
+			squares(&sum, g[:n])
 		}
-		a.norms[i] = float64(q[0]+q[1]) + float64(q[2]+q[3])
+		a.norms[i] = float64(sum[0]+sum[1]) + float64(sum[2]+sum[3])
 	})
 	total := 0.0
 	for _, q := range a.norms {
@@ -138,42 +154,76 @@ func (a *Applier) norm(s *State, entry []int32) float64 {
 	return math.Sqrt(total)
 }
 
-// update is AdamW with bias correction on every element. Every product is
-// rounded on its own: the conversions forbid fused multiply-add.
+const (
+	// lanes are the sums of squares of a chunk, which break the chain of
+	// dependent additions; their number is part of the arithmetic.
+	lanes = 4
+	// block is how many elements are worked on at a time, so that they stay in
+	// the nearest cache. It is a multiple of lanes and changes no result.
+	block = 512
+)
+
+// squares adds the square of element k to the sum k mod lanes.
+func squares(sum *[lanes]float64, g []float32) {
+	s0, s1, s2, s3 := sum[0], sum[1], sum[2], sum[3]
+	for ; len(g) >= lanes; g = g[lanes:] {
+		g0, g1, g2, g3 := float64(g[0]), float64(g[1]), float64(g[2]), float64(g[3])
+		s0 += float64(g0 * g0)
+		s1 += float64(g1 * g1)
+		s2 += float64(g2 * g2)
+		s3 += float64(g3 * g3)
+	}
+	*sum = [lanes]float64{s0, s1, s2, s3}
+	for k, v := range g {
+		sum[k] += float64(float64(v) * float64(v))
+	}
+}
+
+// step holds the numbers of AdamW that are the same for all elements of a chunk.
+type step struct{ b1, b2, r1, r2, c1, c2, eps, lr, decay, clip float32 }
+
+// update is AdamW with bias correction on every element.
 func (a *Applier) update(s *State, entry []int32, o Outcome) {
 	h := a.rule.Optimizer
 	clip := 1.0
 	if h.Clip > 0 && o.Norm > h.Clip {
 		clip = h.Clip / o.Norm
 	}
-	float := a.rule.Reduce == Float
-	b1, b2 := float32(h.Beta1), float32(h.Beta2)
-	r1, r2 := float32(1-h.Beta1), float32(1-h.Beta2)
-	c1 := float32(1 / (1 - power(h.Beta1, s.Updates)))
-	c2 := float32(1 / (1 - power(h.Beta2, s.Updates)))
-	eps, lr := float32(h.Epsilon), float32(o.LearningRate)
+	common := step{
+		b1: float32(h.Beta1), b2: float32(h.Beta2), r1: float32(1 - h.Beta1), r2: float32(1 - h.Beta2),
+		c1: float32(1 / (1 - power(h.Beta1, s.Updates))), c2: float32(1 / (1 - power(h.Beta2, s.Updates))),
+		eps: float32(h.Epsilon), lr: float32(o.LearningRate), clip: float32(clip),
+	}
+	mean := a.rule.meaner()
 	forEach(len(a.chunks), a.cores, func(i int) {
 		c := a.chunks[i]
-		unit := a.unit(s, c.tensor)
-		factor := float32(clip)
-		decay := float32(0)
+		unit, p := a.unit(s, c.tensor), common
 		if a.rule.Layout.Tensors[c.tensor].Decay {
-			decay = float32(h.WeightDecay)
+			p.decay = float32(h.WeightDecay)
 		}
-		e := entry[c.from:c.to]
-		w, m, v := s.Weights[c.from:c.to], s.Moment1[c.from:c.to], s.Moment2[c.from:c.to]
-		w, m, v = w[:len(e)], m[:len(e)], v[:len(e)]
-		for k := range e {
-			g := float32(mean(e[k], unit, float) * factor)
-			mk := float32(float32(b1*m[k]) + float32(r1*g))
-			vk := float32(float32(b2*v[k]) + float32(r2*float32(g*g)))
-			m[k], v[k] = mk, vk
-			root := float32(math.Sqrt(float64(float32(vk * c2))))
-			u := float32(float32(mk*c1) / float32(root+eps))
-			u = float32(u + float32(decay*w[k]))
-			w[k] = float32(w[k] - float32(lr*u))
+		var g [block]float32
+		for from := c.from; from < c.to; from += block {
+			to := min(from+block, c.to)
+			mean(g[:to-from], entry[from:to], unit)
+			p.adamw(s.Weights[from:to], s.Moment1[from:to], s.Moment2[from:to], g[:to-from])
 		}
 	})
+}
+
+// adamw updates weights and moments by mean gradients. Every product is rounded on
+// its own: the conversions forbid fused multiply-add.
+func (p step) adamw(w, m, v, g []float32) {
+	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
+	for k := range g {
+		gk := float32(g[k] * p.clip)
+		mk := float32(float32(p.b1*m[k]) + float32(p.r1*gk))
+		vk := float32(float32(p.b2*v[k]) + float32(p.r2*float32(gk*gk)))
+		m[k], v[k] = mk, vk
+		root := float32(math.Sqrt(float64(float32(vk * p.c2))))
+		u := float32(float32(mk*p.c1) / float32(root+p.eps))
+		u = float32(u + float32(p.decay*w[k]))
+		w[k] = float32(w[k] - float32(p.lr*u))
+	}
 }
 
 // adjust chooses each tensor's exponent for the next step: the mean over
