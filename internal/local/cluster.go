@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -139,7 +140,13 @@ func (c *cluster) run(ctx context.Context) error {
 // newWorker is a worker of a name that no other has.
 func (c *cluster) newWorker() *child {
 	id := fmt.Sprintf("w%d", len(c.workers())+1)
-	return c.child(wire.RoleWorker, id, c.Worker, "run", "--run", string(c.Dir), "--id", id)
+	ch := c.child(wire.RoleWorker, id, c.Worker, "run", "--run", string(c.Dir), "--id", id)
+	if c.Spec.Threads > 1 && c.Spec.Threads*c.Spec.Workers.Max > runtime.NumCPU() {
+		// libgomp's threads spin while they wait, which takes the processor from
+		// the other workers: two of two threads on two cores are 6 times slower.
+		ch.command.Env = append(slices.Clone(ch.command.Env), "OMP_WAIT_POLICY=passive")
+	}
+	return ch
 }
 
 func (c *cluster) workers() []*child {
