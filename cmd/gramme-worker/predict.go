@@ -35,6 +35,7 @@ Texts are the arguments, or the lines of standard input for -.`,
 	top := c.Flags().Int("top", 5, "predictions for each [MASK]")
 	threads := c.Flags().Int("threads", runtime.NumCPU(), "threads")
 	asJSON := c.Flags().Bool("json", false, "print JSON, a line a text")
+	raw := c.Flags().Bool("logits", false, "print one JSON object with the ids and all logits of the texts, to compare with other software")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *folder == "" {
 			*folder = filepath.Join(*dir, "checkpoints", "latest")
@@ -46,7 +47,7 @@ Texts are the arguments, or the lines of standard input for -.`,
 		if err != nil {
 			return err
 		}
-		return predict(c.OutOrStdout(), *folder, texts, *top, *threads, *asJSON)
+		return predict(c.OutOrStdout(), *folder, texts, output{*top, *asJSON, *raw}, *threads)
 	}
 	return c
 }
@@ -73,7 +74,20 @@ type prediction struct {
 	Masks [][]guess `json:"masks"` // by the order of the [MASK]s
 }
 
-func predict(out io.Writer, folder string, texts []string, top, threads int, asJSON bool) (err error) {
+// output says what to print.
+type output struct {
+	top       int
+	json, raw bool
+}
+
+// answer is what the model says of one text.
+type answer struct {
+	ids  []int64
+	mlm  [][]float32 // logits over the vocabulary, by the order of the [MASK]s
+	next [2]float32  // logits of the next-sentence head
+}
+
+func predict(out io.Writer, folder string, texts []string, o output, threads int) (err error) {
 	cfg, layout, weights, err := checkpoint.ReadModel(folder)
 	if err != nil {
 		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
@@ -93,50 +107,73 @@ func predict(out io.Writer, folder string, texts []string, top, threads int, asJ
 	if err := e.setWeights(weights); err != nil {
 		return err
 	}
+	var answers []answer
 	for _, text := range texts {
-		p, err := fill(e, tok, text, top)
+		a, err := ask(e, tok, text)
 		if err != nil {
 			return err
 		}
-		if err := show(out, p, asJSON); err != nil {
+		if o.raw {
+			answers = append(answers, a)
+			continue
+		}
+		p := prediction{Text: text}
+		for _, l := range a.mlm {
+			p.Masks = append(p.Masks, best(l, tok.Vocab(), o.top))
+		}
+		if err := show(out, p, o.json); err != nil {
 			return err
 		}
+	}
+	if o.raw {
+		return showLogits(out, texts, answers)
 	}
 	return nil
 }
 
-// fill predicts the masks of one text.
-func fill(e *engine, tok *wordpiece.Tokenizer, text string, top int) (prediction, error) {
+// ask puts a text to the model.
+func ask(e *engine, tok *wordpiece.Tokenizer, text string) (a answer, err error) {
 	ids := append([]int32{tok.CLS()}, tok.EncodeWithSpecial(nil, text)...)
 	ids = append(ids, tok.SEP())
-	p := prediction{Text: text}
-	if len(ids) > e.config.MaxPositions {
-		return p, exit.Wrap(exit.Usage, "shorten it", fmt.Errorf("predict: a text of %d pieces, the model takes %d", len(ids), e.config.MaxPositions))
-	}
 	n := len(ids)
-	wide, types, mask := make([]int64, n), make([]int64, n), make([]int64, n)
+	if n > e.config.MaxPositions {
+		return a, exit.Wrap(exit.Usage, "shorten it", fmt.Errorf("predict: a text of %d pieces, the model takes %d", n, e.config.MaxPositions))
+	}
+	types, mask := make([]int64, n), make([]int64, n)
 	var positions []int64
 	for i, id := range ids {
-		wide[i], mask[i] = int64(id), 1
+		a.ids = append(a.ids, int64(id))
+		mask[i] = 1
 		if id == tok.MASK() {
 			positions = append(positions, int64(i))
 		}
 	}
 	if len(positions) == 0 {
-		return p, exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
+		return a, exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
 	}
-	var logits [][]float32
-	err := e.thread.Do(func() (err error) {
-		logits, _, err = e.model.PredictMasked(wide, types, mask, 1, n, positions)
+	err = e.thread.Do(func() error {
+		mlm, next, err := e.model.PredictMasked(a.ids, types, mask, 1, n, positions)
+		if err == nil {
+			a.mlm, a.next = mlm, next[0]
+		}
 		return err
 	})
-	if err != nil {
-		return p, err
+	return a, err
+}
+
+// showLogits prints what scripts/golden/check_checkpoint.py compares.
+func showLogits(out io.Writer, texts []string, answers []answer) error {
+	var all struct {
+		Texts []string      `json:"texts"`
+		IDs   [][]int64     `json:"ids"`
+		MLM   [][][]float32 `json:"mlm"`
+		NSP   [][2]float32  `json:"nsp"`
 	}
-	for _, l := range logits {
-		p.Masks = append(p.Masks, best(l, tok.Vocab(), top))
+	all.Texts = texts
+	for _, a := range answers {
+		all.IDs, all.MLM, all.NSP = append(all.IDs, a.ids), append(all.MLM, a.mlm), append(all.NSP, a.next)
 	}
-	return p, nil
+	return json.NewEncoder(out).Encode(all)
 }
 
 // best are the most likely pieces by softmax, ties by id.
