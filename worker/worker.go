@@ -201,6 +201,9 @@ func (w *worker) loop(ctx context.Context) error {
 			case i.Stop:
 				e = step.StopRequested{}
 			case slices.Contains(i.Drain, w.reg.Incarnation) && !w.reg.Draining:
+				if w.machine.Rank() < 0 {
+					return ErrDrained // no plan will leave it out: it is in none
+				}
 				if err := w.leave(ctx); err != nil {
 					return err
 				}

@@ -338,3 +338,26 @@ func TestAStopIsAgreedOn(t *testing.T) {
 		t.Errorf("stored step %d", c.stored)
 	}
 }
+
+// TestAWorkerOutsideIsAskedToLeave has no plan that could leave it out: it came
+// when the run had ended, or when fewer were wanted.
+func TestAWorkerOutsideIsAskedToLeave(t *testing.T) {
+	c := newCluster(t, 6)
+	w := c.start("late")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	regs, err := c.store.WatchWorkers(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for all := range regs {
+		if len(all) == 0 {
+			continue
+		}
+		if err := c.lead.PutIntent(ctx, wire.Intent{Drain: []string{all[0].Incarnation}}); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	w.end(t, ErrDrained)
+}
