@@ -15,10 +15,13 @@ import (
 
 // begin makes a new run: the corpus, then what is settled once and for all, then
 // the spec, whose file makes the folder a run.
-func (u *up) begin(ctx context.Context, spec runspec.Spec) (runspec.Spec, error) {
+func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origins) (runspec.Spec, error) {
 	m, err := u.corpus(ctx, spec)
 	if err != nil {
 		return spec, err
+	}
+	if err := agrees(m, spec, origins); err != nil {
+		return spec, exit.Wrap(exit.Usage, "leave it out, or prepare the corpus anew", err)
 	}
 	spec.Run = cmp(spec.Run, runspec.NewRunID())
 	if spec.Threads == 0 {

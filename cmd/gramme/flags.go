@@ -82,7 +82,7 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 		if err != nil {
 			return spec, nil, true, damagedSpec(err)
 		}
-		spec, origins, err := runspec.Resume(stored, dir.Spec(), layers...)
+		spec, origins, err := runspec.Resume(stored, dir.Spec(), withoutFitting(dir, layers)...)
 		return spec, origins, true, exit.Wrap(exit.Usage, "give --run another folder to begin another run", err)
 	}
 	spec, origins, err = runspec.New(layers...)

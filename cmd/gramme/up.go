@@ -55,7 +55,7 @@ type up struct {
 }
 
 func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err error) {
-	spec, _, exists, err := flags.spec(u.dir, corpus)
+	spec, origins, exists, err := flags.spec(u.dir, corpus)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	interrupts := u.interrupts()
 	defer interrupts.end()
 	if !exists {
-		if spec, err = u.begin(interrupts.first, spec); err != nil {
+		if spec, err = u.begin(interrupts.first, spec, origins); err != nil {
 			if statErr != nil { // nothing was there before
 				err = errors.Join(err, os.RemoveAll(string(u.dir)))
 			}

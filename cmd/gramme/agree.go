@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/shard"
+)
+
+// vocabularyFits tells whether a vocabulary of the size that was asked for is the
+// one that a corpus has: where the text gave fewer pieces than were wanted, any
+// larger number gives the same.
+func vocabularyFits(m shard.Manifest, asked int) bool {
+	exhausted := m.VocabSize < m.Provenance.Options.VocabSize
+	return asked == m.VocabSize || exhausted && asked >= m.VocabSize
+}
+
+// agrees reports what was given for a new run and is not so in its corpus, which
+// may have been prepared before.
+func agrees(m shard.Manifest, s runspec.Spec, origins runspec.Origins) error {
+	var errs []error
+	check := func(key string, fits bool, asked, has any) {
+		if origin := origins[key]; !fits && origin != "default" {
+			errs = append(errs, fmt.Errorf("%s: the corpus was prepared with %v, and %s says %v", key, has, origin, asked))
+		}
+	}
+	check("vocab_size", vocabularyFits(m, s.VocabSize), s.VocabSize, m.VocabSize)
+	check("lowercase", s.Lowercase == m.Lowercase, s.Lowercase, m.Lowercase)
+	check("max_seq", s.MaxSeq == m.MaxSeq, s.MaxSeq, m.MaxSeq)
+	return errors.Join(errs...)
+}
+
+// withoutFitting leaves out the sizes of the vocabulary that fit a run's corpus:
+// the same command again gives what was asked for, while the run's spec holds
+// what the text gave.
+func withoutFitting(dir rundir.Dir, layers [][]runspec.Setting) [][]runspec.Setting {
+	m, err := shard.OpenManifest(dir.Corpus())
+	if err != nil {
+		return layers // who needs the corpus says what is wrong with it
+	}
+	out := make([][]runspec.Setting, len(layers))
+	for i, layer := range layers {
+		out[i] = slices.DeleteFunc(slices.Clone(layer), func(s runspec.Setting) bool {
+			if s.Key.Name != "vocab_size" || len(s.Texts) != 1 {
+				return false
+			}
+			asked, err := strconv.Atoi(s.Texts[0])
+			return err == nil && vocabularyFits(m, asked)
+		})
+	}
+	return out
+}
