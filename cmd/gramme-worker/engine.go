@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -44,7 +45,11 @@ func openEngine(c model.Config, l model.Layout, o bert.Options) (*engine, error)
 	if err != nil {
 		cancel()
 		<-e.ended
-		return nil, fmt.Errorf("build the model: %w", err)
+		err = fmt.Errorf("build the model: %w", err)
+		if o.Device == runspec.DeviceCUDA {
+			err = exit.Wrap(exit.Resource, "train with --device cpu, or see whether nvidia-smi finds a GPU and scripts/setup --cuda was run", err)
+		}
+		return nil, err
 	}
 	return e, nil
 }

@@ -26,6 +26,12 @@ func main() {
 		return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` lists the flags", c.CommandPath()), err)
 	})
 	root.AddCommand(runCommand(), measureCommand(), evaluateCommand(), predictCommand())
+	for _, c := range append(root.Commands(), root) {
+		check := c.Args
+		c.Args = func(c *cobra.Command, args []string) error {
+			return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath()), check(c, args))
+		}
+	}
 	err := root.ExecuteContext(context.Background())
 	if err != nil {
 		root.PrintErrln("error: " + err.Error())

@@ -24,6 +24,7 @@ import (
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/worker"
 )
 
@@ -102,6 +103,9 @@ func train(ctx context.Context, id, dir, host string) (err error) {
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
 		return nil
+	}
+	if errors.Is(err, shard.ErrCorrupt) {
+		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)
 	}
 	return err
 }

@@ -44,7 +44,11 @@ func report(root *cobra.Command, err error) {
 		text = strings.Join(lines, "\n")
 	}
 	for line := range strings.Lines(text) {
-		root.PrintErrln("error: " + strings.TrimRight(line, "\n"))
+		line = strings.TrimRight(line, "\n")
+		if !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") { // as a child has printed it
+			line = "error: " + line
+		}
+		root.PrintErrln(line)
 	}
 	if hint := exit.Hint(err); hint != "" {
 		root.PrintErrln("hint: " + hint)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,6 +71,9 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	}
 	_, statErr := os.Stat(string(u.dir))
 	if err := u.dir.Make(); err != nil {
+		if errors.Is(err, syscall.ENOTDIR) {
+			err = exit.Wrap(exit.Usage, "give --run another folder", err)
+		}
 		return err
 	}
 	unlock, err := u.dir.Lock()

@@ -82,7 +82,7 @@ func scarce(err error) string {
 		return "not enough memory: fewer workers, a smaller model or a smaller batch.rows"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return "too many open files: raise the limit with `ulimit -n 4096`"
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return "check who owns the folder and may write there"
 	}
 	return ""

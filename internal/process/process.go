@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -131,7 +132,8 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Kill ends the child at once, also if it is stopped.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
-// LastWords returns the last lines of a log file, for an error message.
+// LastWords returns the last lines of a log file, for an error message: from the
+// last error that the child has reported, if it has.
 func LastWords(log string, lines int) string {
 	f, err := os.Open(log)
 	if err != nil {
@@ -149,6 +151,12 @@ func LastWords(log string, lines int) string {
 		return ""
 	}
 	all := strings.Split(string(bytes.TrimSpace(b)), "\n")
+	for i, line := range slices.Backward(all) {
+		if strings.HasPrefix(line, "error: ") { // what it ended with, and a hint
+			all = all[i:]
+			break
+		}
+	}
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 

@@ -1,0 +1,192 @@
+//go:build cgo
+
+package clustertest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+func text(steps uint64) string { return strconv.FormatUint(steps, 10) }
+
+// TestWorkers trains with two and with three workers.
+func TestWorkers(t *testing.T) {
+	c := calm(t)
+	counts := []string{"2", "3"}
+	if testing.Short() {
+		counts = counts[1:]
+	}
+	for _, workers := range counts {
+		t.Run(workers, func(t *testing.T) {
+			s := newSite(t)
+			s.must(s.up(text(c.steps), workers)...)
+			s.told(c, s.same(c))
+		})
+	}
+}
+
+// TestKillEverything kills all processes twice, the first time without any
+// checkpoint to go on from.
+func TestKillEverything(t *testing.T) {
+	c := calm(t)
+	s := newSite(t)
+	up := s.up(text(c.steps), "2")
+	for _, kill := range []struct {
+		at    uint64
+		every string
+	}{{c.steps / 4, "1h"}, {c.steps / 2, "100ms"}} {
+		r := s.start(s.command(append(up, "--checkpoint-every", kill.every)...))
+		r.reaches(kill.at)
+		r.until("the ledger holds what a step took", patience, func() bool {
+			return s.audit().Account.ByPhase["compute"] > 0
+		})
+		s.killAll()
+		r.wait()
+		if got := s.status(); got.State != wire.StateStopped || len(got.Processes) > 0 {
+			t.Errorf("status after all was killed: %+v", got)
+		}
+	}
+	s.must(up...)
+	a := s.same(c)
+	if a.Account.LostWork == 0 {
+		t.Error("the ledger tells of no lost work")
+	}
+	if a.Account.Wasted < a.Account.LostWork {
+		t.Errorf("%d µJ lost, but only %d wasted", a.Account.LostWork, a.Account.Wasted)
+	}
+	if len(a.Account.Resumes) == 0 {
+		t.Error("the ledger tells of no resume")
+	}
+}
+
+// TestKillParent kills the one process that started all others.
+func TestKillParent(t *testing.T) {
+	c := calm(t)
+	s := newSite(t)
+	up := s.up(text(c.steps), "2")
+	r := s.start(s.command(up...))
+	r.reaches(c.steps / 4)
+	s.kill(r.cmd.Process.Pid)
+	r.wait()
+	s.until("no process is left", 2*time.Second, func() bool { return len(s.processes()) == 0 })
+	s.must(up...)
+	s.same(c)
+}
+
+// TestKillOne kills one process of each role while the run goes on.
+func TestKillOne(t *testing.T) {
+	c := calm(t)
+	for _, role := range []string{wire.RoleWorker, wire.RoleCheckpoint, wire.RoleCoordinator} {
+		t.Run(role, func(t *testing.T) {
+			s := newSite(t)
+			r := s.start(s.command(s.up(text(c.steps), "1:2")...))
+			for _, p := range r.reaches(c.steps / 4).Processes {
+				if p.Role == role {
+					s.kill(p.PID)
+					break
+				}
+			}
+			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps))
+			if a := s.same(c); role != wire.RoleCoordinator {
+				s.told(c, a)
+			}
+		})
+	}
+}
+
+// TestInterrupt stops a run in order, and goes on.
+func TestInterrupt(t *testing.T) {
+	c := calm(t)
+	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if testing.Short() {
+		signals = signals[:1]
+	}
+	for _, signal := range signals {
+		t.Run(signal.String(), func(t *testing.T) {
+			s := newSite(t)
+			up := s.up(text(c.steps), "2", "--checkpoint-every", "1h")
+			r := s.start(s.command(up...))
+			r.reaches(c.steps / 4)
+			if err := r.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			s.want(r.wait(), 0, "stopped at step ", "go on with: gramme up --run run")
+			stopped := s.status()
+			if stopped.State != wire.StateStopped || stopped.Step < c.steps/4 || stopped.Step >= c.steps || stopped.Checkpoint != stopped.Step {
+				t.Errorf("status after a stop: %+v", stopped)
+			}
+			if a := s.audit(); len(a.Checkpoints) != 1 || a.Checkpoints[0].Step != stopped.Step {
+				t.Errorf("checkpoints %+v, not that of step %d", a.Checkpoints, stopped.Step)
+			}
+			s.want(s.gramme(up...), 0, fmt.Sprintf("going on from step %d", stopped.Step))
+			s.told(c, s.same(c))
+		})
+	}
+}
+
+// TestInterruptTwice ends a run at once.
+func TestInterruptTwice(t *testing.T) {
+	c := calm(t)
+	s := newSite(t)
+	up := s.up(text(c.steps), "2")
+	r := s.start(s.command(up...))
+	r.reaches(c.steps / 4)
+	// Two signals of one kind may become one: the second waits for the answer to
+	// the first.
+	for _, answer := range []string{"once more to end at once", ""} {
+		if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		s.until("an answer to the signal", patience, func() bool { return strings.Contains(r.err.String(), answer) })
+	}
+	s.want(r.wait(), 130, "error: ended without a checkpoint", "hint: the same command goes on")
+	s.must(up...)
+	s.same(c)
+}
+
+// TestDone gives the same command once more after the last step.
+func TestDone(t *testing.T) {
+	c := calm(t)
+	s := copyOf(t, c)
+	before := contents(t, string(s.run))
+	s.want(s.gramme(s.up(text(c.steps), "1")...), 0, fmt.Sprintf("all %d steps are done", c.steps))
+	after := contents(t, string(s.run))
+	for path, was := range before {
+		if after[path] != was {
+			t.Errorf("%s is not what it was", path)
+		}
+	}
+	if len(after) != len(before) {
+		t.Errorf("%d files, before %d", len(after), len(before))
+	}
+	if got := s.status(); got.State != wire.StateDone || got.Step != c.steps {
+		t.Errorf("status of a run that is done: %+v", got)
+	}
+	s.same(c)
+}
+
+// contents are the files below a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all[path] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
