@@ -123,6 +123,8 @@ func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spe
 	}
 	cfg := sampling(spec)
 	cfg.Split, cfg.Rows, cfg.MicroBatches = name, 16, most
+	// As BERT does, whatever share the training predicts: the losses of runs compare.
+	cfg.MaskProb, cfg.MaxPredictions = 0.15, max(1, spec.MaxSeq*3/20+1)
 	s, batches, err := sampler.NewEvaluation(cfg, data.manifest, data.vocabulary, shard.Loader(ctx, data.fetcher, split))
 	if err != nil {
 		return measures{}, err

@@ -19,6 +19,12 @@ const (
 	ActivationGELUNew = "gelu_new" // the tanh approximation that Google's BERT used
 )
 
+// Ways to begin the position embeddings.
+const (
+	PositionsNormal   = "normal"   // drawn like all others, as BERT does
+	PositionsSinusoid = "sinusoid" // those of the first transformer
+)
+
 // Config holds what determines the architecture. Sizes are in elements.
 type Config struct {
 	VocabSize        int     `json:"vocab_size" yaml:"vocab_size"`
@@ -34,6 +40,7 @@ type Config struct {
 	LayerNormEps     float64 `json:"layer_norm_eps" yaml:"layer_norm_eps"`
 	Activation       string  `json:"hidden_act" yaml:"activation"`
 	PadID            int     `json:"pad_token_id" yaml:"pad_id"`
+	PositionInit     string  `json:"-" yaml:"position_init"` // of the initial weights only; empty is normal
 }
 
 // Presets lists the names that Preset knows, smallest first. The sizes are
@@ -90,6 +97,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains([]string{ActivationGELU, ActivationGELUNew}, c.Activation) {
 		errs = append(errs, fmt.Errorf("model activation %q: not gelu or gelu_new", c.Activation))
+	}
+	if !slices.Contains([]string{"", PositionsNormal, PositionsSinusoid}, c.PositionInit) {
+		errs = append(errs, fmt.Errorf("model position_init %q: not normal or sinusoid", c.PositionInit))
 	}
 	if c.PadID < 0 || (c.VocabSize > 0 && c.PadID >= c.VocabSize) {
 		errs = append(errs, fmt.Errorf("model pad_id %d: not in the vocabulary", c.PadID))

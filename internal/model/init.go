@@ -1,6 +1,7 @@
 package model
 
 import (
+	"math"
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/rng"
@@ -20,6 +21,10 @@ func Init(c Config, l Layout, seed uint64) []float32 {
 				w[i] = 1
 			}
 		case t.Decay:
+			if t.Name == positions && c.PositionInit == PositionsSinusoid {
+				sinusoids(w, c)
+				continue
+			}
 			src := rng.New(seed, rng.DomainInit, uint64(k))
 			for i := range w {
 				w[i] = float32(src.Normal() * c.InitStd)
@@ -30,4 +35,22 @@ func Init(c Config, l Layout, seed uint64) []float32 {
 		}
 	}
 	return flat
+}
+
+const positions = "bert.embeddings.position_embeddings.weight"
+
+// sinusoids are the fixed embeddings of arXiv 1706.03762, with the spread of the
+// others: the product of two of them depends on their distance alone, so that what
+// a head learns of neighbours at one place it knows at all.
+func sinusoids(w []float32, c Config) {
+	amplitude := c.InitStd * math.Sqrt2
+	for i := range w {
+		position, k := i/c.HiddenSize, i%c.HiddenSize
+		angle := float64(position) * math.Pow(10000, -float64(k/2*2)/float64(c.HiddenSize))
+		if k%2 == 0 {
+			w[i] = float32(amplitude * math.Sin(angle))
+		} else {
+			w[i] = float32(amplitude * math.Cos(angle))
+		}
+	}
 }

@@ -35,7 +35,7 @@ func defaults(name string, c model.Config) Spec {
 		Model: Model{
 			Name: name, HiddenSize: c.HiddenSize, Layers: c.Layers, Heads: c.Heads,
 			IntermediateSize: c.IntermediateSize, MaxPositions: c.MaxPositions, TypeVocabSize: c.TypeVocabSize,
-			InitStd: c.InitStd, LayerNormEps: c.LayerNormEps, Activation: c.Activation,
+			InitStd: c.InitStd, PositionInit: model.PositionsNormal, LayerNormEps: c.LayerNormEps, Activation: c.Activation,
 		},
 		VocabSize: 8192, Lowercase: true, MaxSeq: min(128, c.MaxPositions),
 		Data:    Data{ShardTokens: 1 << 20, Window: 4},

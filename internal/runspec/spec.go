@@ -64,6 +64,7 @@ type Model struct {
 	MaxPositions     int     `yaml:"max_positions" json:"max_positions" key:"identity" doc:"positions that have an embedding; at least max_seq"`
 	TypeVocabSize    int     `yaml:"type_vocab_size" json:"type_vocab_size" key:"identity" doc:"segment types"`
 	InitStd          float64 `yaml:"init_std" json:"init_std" key:"identity" doc:"standard deviation of the initial weights"`
+	PositionInit     string  `yaml:"position_init" json:"position_init" key:"identity" doc:"how position embeddings begin: normal, drawn as BERT does, or sinusoid, which lets a short run learn of neighbours much sooner"`
 	LayerNormEps     float64 `yaml:"layer_norm_eps" json:"layer_norm_eps" key:"identity" doc:"epsilon of the layer norms"`
 	Activation       string  `yaml:"activation" json:"activation" key:"identity" doc:"gelu (erf) or gelu_new (tanh)"`
 }
@@ -130,7 +131,7 @@ func (s Spec) ModelConfig(vocabSize int) model.Config {
 		VocabSize: vocabSize, HiddenSize: m.HiddenSize, Layers: m.Layers, Heads: m.Heads,
 		IntermediateSize: m.IntermediateSize, MaxPositions: m.MaxPositions, TypeVocabSize: m.TypeVocabSize,
 		HiddenDropout: s.Dropout, AttentionDropout: s.Dropout,
-		InitStd: m.InitStd, LayerNormEps: m.LayerNormEps, Activation: m.Activation,
+		InitStd: m.InitStd, PositionInit: m.PositionInit, LayerNormEps: m.LayerNormEps, Activation: m.Activation,
 	}
 }
 

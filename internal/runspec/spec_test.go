@@ -127,7 +127,7 @@ func TestHashCoversIdentityAndNothingElse(t *testing.T) {
 	other := map[string]string{ // another valid value for each key
 		"run_id": "abc", "seed": "9", "steps": "9", "corpus": "x", "model.name": "tiny2", "model.hidden_size": "256", "model.layers": "3",
 		"model.heads": "4", "model.intermediate_size": "77", "model.max_positions": "300", "model.type_vocab_size": "3",
-		"model.init_std": "0.5", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
+		"model.init_std": "0.5", "model.position_init": "sinusoid", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
 		"max_seq": "64", "data.shard_tokens": "2048", "data.window": "9", "batch.rows": "9", "batch.micro_batches": "9",
 		"masking.probability": "0.3", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
 		"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
