@@ -14,6 +14,7 @@ const (
 	firstPause = 100 * time.Millisecond // doubles with every early end
 	lastPause  = 5 * time.Second
 	healthy    = 30 * time.Second // a life longer than this is no early end
+	killed     = 3 * time.Second  // nor is one longer than this that a SIGKILL ended
 	mostEnds   = 6                // early ends in a row after which a process cannot live
 )
 
@@ -30,7 +31,8 @@ type child struct {
 // pause returns how long to wait before a child that ended at now is started
 // again, or an error when it cannot live.
 func (c *child) pause(now time.Time) (time.Duration, error) {
-	if now.Sub(c.started) > healthy {
+	life := now.Sub(c.started)
+	if life > healthy || life > killed && c.proc.Killed() {
 		c.early = 0
 	}
 	c.early++

@@ -121,6 +121,17 @@ func (p *Process) ExitCode() int {
 	return -1
 }
 
+// Killed reports whether somebody, or the system for want of memory, killed the
+// child with SIGKILL.
+func (p *Process) Killed() bool {
+	e := (*exec.ExitError)(nil)
+	if !errors.As(p.err, &e) {
+		return false
+	}
+	status, ok := e.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
 // Signal sends a signal; a child that has ended already is no error.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if err := p.proc.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
