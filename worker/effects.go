@@ -134,8 +134,8 @@ func (w *worker) load(number uint64) (step.Event, error) {
 	return step.Loaded{Step: number, Digest: f.digest}, w.cfg.Trainer.WeightsChanged()
 }
 
-// outside registers anew after a plan left this worker out, unless it was asked
-// to leave.
+// outside registers anew after a plan left this worker out, or its registration
+// was taken away, unless it was asked to leave.
 func (w *worker) outside(ctx context.Context, reason string) error {
 	if w.reg.Draining {
 		return ErrDrained

@@ -82,6 +82,9 @@ func (w *worker) save(ctx context.Context) error {
 				if err == nil || ctx.Err() != nil {
 					break
 				}
+				if len(w.saves) > 0 {
+					break // the one that waits takes its place
+				}
 				w.log.Warn("save", zap.Uint64("step", job.header.Step), zap.Error(err))
 				if refused := (*refusal)(nil); errors.As(err, &refused) && !job.header.Final {
 					break // the next checkpoint comes
@@ -141,10 +144,14 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 }
 
 // awaitStored waits for the checkpoint of a step. It gives up after a while, so
-// that a service that was restarted gets the slices again.
+// that a service that was restarted gets the slices again, and when another slice
+// waits: a member was lost, whose slice will not come, and the state is cut anew.
 func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 	for range 20 {
 		rest(ctx, 250*time.Millisecond)
+		if len(w.saves) > 0 {
+			break
+		}
 		within, cancel := context.WithTimeout(ctx, answerWithin)
 		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(wire.RoleCheckpoint), nil)
 		cancel()

@@ -181,9 +181,18 @@ func (w *worker) loop(ctx context.Context) error {
 	drain := w.cfg.Drain
 	for {
 		var e step.Event
+		var lost <-chan struct{}
+		if w.machine.Rank() < 0 { // a member hears of it by the plan that leaves it out
+			lost = w.lease.Lost()
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-lost: // evicted while it was away, by a plan that it did not see
+			if err := w.outside(ctx, "the registration is gone"); err != nil {
+				return err
+			}
+			continue
 		case p, ok := <-plans:
 			if !ok {
 				plans = nil
@@ -197,13 +206,13 @@ func (w *worker) loop(ctx context.Context) error {
 				intents = nil
 				continue
 			}
+			asked := slices.Contains(i.Drain, w.reg.Incarnation)
 			switch {
+			case asked && w.machine.Rank() < 0:
+				return ErrDrained // no plan will leave it out: it is in none
 			case i.Stop:
 				e = step.StopRequested{}
-			case slices.Contains(i.Drain, w.reg.Incarnation) && !w.reg.Draining:
-				if w.machine.Rank() < 0 {
-					return ErrDrained // no plan will leave it out: it is in none
-				}
+			case asked && !w.reg.Draining:
 				if err := w.leave(ctx); err != nil {
 					return err
 				}

@@ -21,6 +21,9 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 		}
 		if !w.registered {
 			r.came = now
+			if w.gone != "" && r.rank(reg.Incarnation) < 0 {
+				r.emit(Evict{reg.ID, reg.Incarnation}) // it was away when it was let go: let it join anew
+			}
 		}
 		w.reg, w.registered = reg, true
 		if pid, ok := r.dead[reg.ID]; ok && pid == reg.PID {

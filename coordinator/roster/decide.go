@@ -176,20 +176,28 @@ func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) 
 	} else {
 		r.tell(wire.StateStopped, r.intent.Reason)
 	}
-	var late []*worker
+	stuck := len(live) < len(r.plan.Members) && slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != "stopped" })
 	i := r.intent
 	i.Drain = slices.Clone(i.Drain)
-	for _, w := range newcomers {
-		if w.beat.Step >= r.committed {
-			late = append(late, w)
-		} else { // it never took part: it would train the rest once more
-			i.Drain = append(i.Drain, w.reg.Incarnation)
+	// Who has not the last state would train the rest once more.
+	ahead := func(all []*worker) (there []*worker) {
+		for _, w := range all {
+			switch {
+			case w.beat.Step >= r.committed:
+				there = append(there, w)
+			case !r.leaving(w):
+				i.Drain = append(i.Drain, w.reg.Incarnation)
+			}
 		}
+		return there
+	}
+	late := ahead(newcomers)
+	if stuck {
+		live = ahead(live)
 	}
 	if len(i.Drain) > len(r.intent.Drain) {
 		r.put(i)
 	}
-	stuck := len(live) < len(r.plan.Members) && slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != "stopped" })
 	if (stuck || r.batched(now, late)) && may {
 		r.write(r.plan, append(live, late...), "the run has ended")
 	}

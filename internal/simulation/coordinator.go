@@ -1,0 +1,280 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// coordinator is the shell around roster.Roster, as package coordinator is: it
+// stands for election, and while it leads it feeds the roster and carries its
+// effects out, those on the store one after the other.
+type coordinator struct {
+	w         *world
+	p         *process
+	reign     *reign
+	committed uint64
+}
+
+// reign is the time in which a coordinator leads.
+type reign struct {
+	c        *coordinator
+	term     *term
+	nonce    string
+	roster   *roster.Roster
+	workers  *watch
+	orders   []order
+	busy     bool
+	over     bool
+	requests map[int]envelope
+	next     int
+}
+
+// order is something to do after what was ordered before.
+type order struct {
+	effect  roster.Effect
+	request envelope // of a roster.Reply
+}
+
+// storeWithin bounds one call of the store.
+const storeWithin = 2 * time.Second
+
+func (w *world) newCoordinator(p *process) role {
+	c := &coordinator{w: w, p: p}
+	p.listen(topicBeat, "")
+	p.listen(topicCommitted, "")
+	p.after(w.between(time.Millisecond, 50*time.Millisecond), c.campaign)
+	p.every(failureTimeout/8, func() { c.feed(roster.Tick{}) })
+	return c
+}
+
+// ended implements role.
+func (c *coordinator) ended() {
+	if c.reign != nil {
+		c.reign.over = true
+	}
+}
+
+// campaign stands for election; a reign that ended is followed by another.
+func (c *coordinator) campaign() {
+	c.w.store.campaign(c.p, max(2*time.Second, 3*failureTimeout), c.elected, func() {
+		if c.reign == nil {
+			c.p.after(time.Second, c.campaign)
+			return
+		}
+		c.depose("the election is lost")
+	})
+}
+
+// elected reads what is stored and begins to lead.
+func (c *coordinator) elected(t *term) {
+	s := c.w.store
+	r := &reign{c: c, term: t, nonce: fmt.Sprintf("%s-%d", c.p.name, c.w.added), requests: map[int]envelope{}}
+	var p wire.Plan
+	var i wire.Intent
+	s.call(c.p, 5*time.Second, func() error { p, i = s.plan, s.intent; return nil }, func(err error) {
+		switch {
+		case t.over:
+			c.p.after(time.Second, c.campaign)
+		case err != nil:
+			t.resign(func() { c.p.after(time.Second, c.campaign) })
+		default:
+			c.lead(r, p, i)
+		}
+	})
+}
+
+func (c *coordinator) lead(r *reign, p wire.Plan, i wire.Intent) {
+	c.w.say("%s leads", c.p.name)
+	c.reign = r
+	r.roster = roster.New(c.w.rosterConfig())
+	c.p.listen(topicSuspect, "")
+	c.p.listen(topicControl, "")
+	r.workers = c.w.store.watch(c.p, watchWorkers, func() {
+		if !r.over {
+			c.feed(roster.Registered{All: c.w.store.snapshot()})
+		}
+	})
+	r.askCommitted()
+	c.feed(roster.Elected{Plan: p, Intent: i, Nonce: r.nonce})
+	c.feed(roster.Committed{Step: c.committed})
+}
+
+// depose ends the reign.
+func (c *coordinator) depose(why string) {
+	r := c.reign
+	if r == nil {
+		return
+	}
+	c.w.say("%s no longer leads: %s", c.p.name, why)
+	c.reign, r.over, r.workers.ended = nil, true, true
+	c.p.ignore(topicSuspect, "")
+	c.p.ignore(topicControl, "")
+	for _, o := range r.orders {
+		if _, ok := o.effect.(roster.Reply); ok {
+			c.p.answer(o.request, nil, errDeposed)
+		}
+	}
+	r.term.resign(func() { c.campaign() })
+}
+
+var errDeposed = errors.New("it has just ceased to lead")
+
+// hear implements role.
+func (c *coordinator) hear(e envelope) {
+	switch e.subject.topic {
+	case topicBeat:
+		c.feed(roster.Beat{Beat: e.body.(wire.Beat)})
+	case topicCommitted:
+		c.committed = max(c.committed, e.body.(wire.Committed).Step)
+		c.feed(roster.Committed{Step: c.committed})
+	case topicSuspect:
+		c.feed(roster.Suspected{Suspicion: e.body.(wire.Suspicion)})
+	case topicControl:
+		if r := c.reign; r != nil {
+			r.next++
+			r.requests[r.next] = e
+			c.feed(roster.Asked{Control: e.body.(wire.Control), Token: r.next})
+		}
+	}
+}
+
+// feed hands an event to the roster and carries out what follows.
+func (c *coordinator) feed(e roster.Event) {
+	r := c.reign
+	if r == nil {
+		return
+	}
+	for _, f := range r.roster.Handle(c.w.time(), e) {
+		c.carry(r, f)
+	}
+}
+
+func (c *coordinator) carry(r *reign, f roster.Effect) {
+	switch f := f.(type) {
+	case roster.WritePlan:
+		c.w.say("%s decides on plan %d: %s", c.p.name, f.Plan.Generation, described(f.Plan))
+		r.order(order{effect: f})
+	case roster.WriteIntent, roster.Evict:
+		r.order(order{effect: f})
+	case roster.Reply:
+		r.order(order{f, r.requests[f.Token]})
+		delete(r.requests, f.Token)
+	case roster.Ask:
+		c.p.ask(topicEntry, f.ID, nil, failureTimeout, func(_ any, err error) {
+			if errors.Is(err, errNoResponders) && !r.over {
+				c.feed(roster.ConnectionGone{ID: f.ID, Incarnation: f.Incarnation})
+			}
+		})
+	case roster.StateChanged:
+		c.w.say("%s: %s: %s", c.p.name, f.State, f.Reason)
+		c.w.oracle.state(f.State)
+	}
+}
+
+// askCommitted finds out which step is durable.
+func (r *reign) askCommitted() {
+	p := r.c.p
+	p.ask(topicInfo, wire.RoleCheckpoint, nil, 3*time.Second, func(body any, err error) {
+		switch {
+		case r.over:
+		case err != nil:
+			p.after(500*time.Millisecond, r.askCommitted)
+		default:
+			if info := body.(wire.SnapshotInfo); info.Found {
+				r.c.committed = max(r.c.committed, info.Step)
+				r.c.feed(roster.Committed{Step: info.Step})
+			}
+		}
+	})
+}
+
+func (r *reign) order(o order) {
+	r.orders = append(r.orders, o)
+	r.work()
+}
+
+// work does what is ordered, one after the other, until the reign ends.
+func (r *reign) work() {
+	if r.busy || r.over || len(r.orders) == 0 {
+		return
+	}
+	o := r.orders[0]
+	r.orders, r.busy = r.orders[1:], true
+	done := func(e roster.Event) {
+		r.busy = false
+		if e != nil && !r.over {
+			r.c.feed(e)
+		}
+		r.work()
+	}
+	s := r.c.w.store
+	switch f := o.effect.(type) {
+	case roster.WritePlan:
+		r.storePlan(f.Plan, done)
+	case roster.WriteIntent:
+		r.insist(func() error { return s.putIntent(r.term, f.Intent) }, func(error) { done(nil) })
+	case roster.Evict:
+		r.insist(func() error { return s.evict(r.term, f.ID, f.Incarnation) }, func(error) { done(nil) })
+	case roster.Reply:
+		var err error
+		if f.Error != "" {
+			err = errors.New(f.Error)
+		}
+		r.c.p.answer(o.request, nil, err)
+		done(nil)
+	}
+}
+
+// storePlan finds out whether a plan is stored or refused, however long that
+// takes: an answer of the store may get lost after the plan was written.
+func (r *reign) storePlan(p wire.Plan, done func(e roster.Event)) {
+	var stored wire.Plan
+	s := r.c.w.store
+	r.insist(func() error {
+		stored = s.plan
+		err := s.putPlan(r.term, p)
+		if errors.Is(err, membership.ErrConflict) {
+			return nil
+		}
+		if err == nil {
+			stored = p
+		}
+		return err
+	}, func(error) {
+		if reflect.DeepEqual(stored, p) {
+			done(roster.PlanWritten{})
+		} else {
+			done(roster.PlanRejected{Stored: stored})
+		}
+	})
+}
+
+// insist tries until it succeeds, another leads, or the reign ends.
+func (r *reign) insist(try func() error, done func(err error)) {
+	s, pause := r.c.w.store, 50*time.Millisecond
+	var again func()
+	again = func() {
+		if r.over {
+			return
+		}
+		s.call(r.c.p, storeWithin, try, func(err error) {
+			switch {
+			case r.over:
+			case errors.Is(err, membership.ErrNotLeader):
+				r.c.depose(err.Error())
+			case err != nil:
+				r.c.p.after(pause, again)
+				pause = min(2*pause, time.Second)
+			default:
+				done(nil)
+			}
+		})
+	}
+	again()
+}

@@ -1,0 +1,28 @@
+// Package simulation runs a whole cluster in one goroutine under virtual time:
+// coordinators, workers, the checkpoint service, etcd, NATS, and whoever starts
+// processes again. One seed decides the order of all events and the faults, so
+// that a seed that fails is played again exactly.
+//
+// Real are the machines that decide and the arithmetic: worker/step,
+// coordinator/roster and coordinator/plan, package replica (sums, updates,
+// digests), and the schedule and the frames of the ring.
+//
+// Modelled are the shells around them, which carry out effects as packages worker,
+// coordinator and checkpoint do, and what they stand on:
+//   - etcd (store.go): leases that end when they are not renewed and are written
+//     again, an election, guarded transactions, watches that skip values. Calls
+//     can be lost before or after they took effect;
+//   - NATS (broker.go): in order within a connection; what is on the way is lost
+//     when a connection breaks, what is published meanwhile waits for the next;
+//   - the ring's links (ring.go): in order, stalled by a partition or a frozen
+//     process, seen to close when a process ends, or not seen where its host went;
+//   - the checkpoint service's folder: a checkpoint is durable or it is not. Files,
+//     ledger and energy are tested in package checkpoint;
+//   - the model (trainer.go): gradients that depend on weights, batch and seed and
+//     differ in every element, some large enough to be clamped, some not finite.
+//
+// Every seed is held against oracles (oracle.go), which know a naive run of one
+// worker and what was done to whom. They guarantee that the machines keep their
+// promises in the orders of events that were drawn, not in all; and they say
+// nothing of what only the real shells do: encoding, sockets, files, goroutines.
+package simulation

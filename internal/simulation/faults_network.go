@@ -1,0 +1,81 @@
+package simulation
+
+import "time"
+
+// partition holds up what a process sends, what it gets, or both. In the end it
+// arrives, or the connection breaks.
+func (f *faults) partition() {
+	p := f.anyone()
+	if p == nil || p.conn.in.stalled || p.conn.out.stalled {
+		return
+	}
+	way := f.w.rng.IntN(3)
+	f.w.say("%s is cut off (%d)", p.name, way)
+	p.conn.in.stalled, p.conn.out.stalled = way != 1, way != 2
+	breaks := f.w.chance(2)
+	f.lasts(f.duration(5*time.Second), func() {
+		f.w.say("%s is reached again", p.name)
+		if breaks {
+			f.w.broker.breakOff(p)
+		}
+		p.conn.in.heal()
+		p.conn.out.heal()
+	})
+}
+
+// brokerOutage takes NATS away for a while.
+func (f *faults) brokerOutage() {
+	b := f.w.broker
+	if b.down {
+		return
+	}
+	f.w.say("NATS is away")
+	b.down = true
+	for _, p := range f.w.processes {
+		b.breakOff(p)
+	}
+	f.lasts(f.duration(3*time.Second), func() {
+		f.w.say("NATS is back")
+		b.down = false
+	})
+}
+
+// stall holds up the frames from one worker to another.
+func (f *faults) stall() {
+	from, to := f.running(f.w.parent.workers), f.running(f.w.parent.workers)
+	if from == nil || from == to {
+		return
+	}
+	l := f.w.line(from, to)
+	if l.stalled {
+		return
+	}
+	f.w.say("frames from %s to %s are held up", from.name, to.name)
+	l.stalled = true
+	f.lasts(f.duration(4*time.Second), func() {
+		f.w.say("frames from %s reach %s", from.name, to.name)
+		l.heal()
+	})
+}
+
+// expire ends a lease as etcd may: that of a registration or of the leader.
+func (f *faults) expire() {
+	s := f.w.store
+	if f.w.chance(2) && len(s.workers) > 0 {
+		r := s.workers[f.w.rng.IntN(len(s.workers))]
+		f.w.say("the lease of %s is lost", r.reg.Incarnation)
+		s.remove(r)
+		return
+	}
+	if len(s.queue) > 0 {
+		f.w.say("the leader's lease is lost")
+		s.withdraw(s.queue[0])
+	}
+}
+
+// everything ends at once and is started from the newest checkpoint.
+func (f *faults) everything() {
+	empty := f.w.chance(2)
+	f.w.say("everything crashes (etcd too: %v)", empty)
+	f.w.parent.anew(empty)
+}

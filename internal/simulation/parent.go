@@ -1,0 +1,212 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// parent is who starts processes, again where they ended, as `gramme up` does or
+// what runs a cluster: it tells the coordinator of ends that it sees, starts what a
+// scale asks for, and begins anew when all workers are gone and steps are left.
+type parent struct {
+	w        *world
+	p        *process // its connection
+	workers  []*process
+	services []*process        // checkpoint service and coordinators
+	finished map[*process]bool // a worker that ended as it should
+	starting map[*process]bool
+	scales   uint64
+	sessions int
+}
+
+// mostWorkers is how many may be there at a time.
+const mostWorkers = 6
+
+func newParent(w *world) *parent {
+	u := &parent{w: w, finished: map[*process]bool{}, starting: map[*process]bool{}}
+	add := func(name string, boot func(p *process) role) *process {
+		var p *process
+		p = w.newProcess(name, func() role { return boot(p) })
+		w.byName[name] = p
+		return p
+	}
+	u.services = append(u.services, add("checkpoint", w.newService))
+	for i := range w.setup.coordinators {
+		u.services = append(u.services, add(fmt.Sprintf("c%d", i+1), w.newCoordinator))
+	}
+	for i := range mostWorkers {
+		id := fmt.Sprintf("w%d", i+1)
+		u.workers = append(u.workers, add(id, func(p *process) role { return w.newWorker(p, id) }))
+	}
+	u.p = add("up", func(*process) role { return idle{} })
+	return u
+}
+
+// idle is a process that only asks.
+type idle struct{}
+
+func (idle) hear(envelope) {}
+func (idle) ended()        {}
+
+// up starts everything.
+func (u *parent) up() {
+	u.p.start()
+	for _, p := range u.services {
+		u.start(p, u.w.between(0, 100*time.Millisecond))
+	}
+	for _, p := range u.workers[:u.w.setup.workers] {
+		u.start(p, u.w.between(0, 400*time.Millisecond))
+	}
+	u.w.store.watch(u.p, watchIntent, u.scale)
+	u.p.every(time.Second, u.look)
+}
+
+func (u *parent) start(p *process, after time.Duration) {
+	if p.up() || u.starting[p] {
+		return
+	}
+	u.starting[p], u.finished[p] = true, false
+	u.w.at(u.w.now+after, func() {
+		u.starting[p] = false
+		p.start()
+	})
+}
+
+func (u *parent) isWorker(p *process) bool {
+	_, ok := p.role.(*worker)
+	return ok
+}
+
+// exited sees the end of a process by itself.
+func (u *parent) exited(p *process, err error) {
+	u.w.say("%s ends: %v", p.name, err)
+	pid := p.pid
+	p.end()
+	if err == nil || errors.Is(err, errDrained) {
+		u.finished[p] = true
+		return
+	}
+	u.again(p, pid, true)
+}
+
+// crash ends a process. Silent: with its host, so that nobody is told.
+func (u *parent) crash(p *process, silent bool) {
+	if !p.up() {
+		return
+	}
+	u.w.say("%s crashes (silent: %v)", p.name, silent)
+	pid, topics := p.pid, p.topics
+	u.w.silent = silent
+	worker := u.isWorker(p)
+	p.end()
+	u.w.silent = false
+	if silent {
+		p.ghost, p.topics = true, topics
+		life := p.life
+		u.w.at(u.w.now+6*time.Second, func() { p.ghost = p.ghost && p.life != life })
+	}
+	u.again(p, pid, worker && !silent)
+}
+
+// again starts a process that should run, and says that the one before ended.
+func (u *parent) again(p *process, pid int, accuse bool) {
+	if accuse && !u.w.chance(3) {
+		u.p.publish(topicSuspect, "", wire.Suspicion{From: "up", Subject: p.name, PID: pid, Evidence: "process ended", Final: true})
+	}
+	after := u.w.between(50*time.Millisecond, 3*time.Second)
+	if u.w.chance(4) {
+		after = u.w.between(0, 50*time.Millisecond)
+	}
+	u.start(p, after)
+}
+
+// scale starts the workers that are wanted and not there.
+func (u *parent) scale() {
+	i := u.w.store.intent
+	if i.Scales <= u.scales || i.Stop {
+		return
+	}
+	u.scales = i.Scales
+	lack := i.Workers
+	for _, p := range u.workers {
+		if k, ok := p.role.(*worker); u.starting[p] || ok && !k.reg.Draining && !k.drained {
+			lack--
+		}
+	}
+	u.bring(lack)
+}
+
+// gone reports whether no worker runs or is about to.
+func (u *parent) gone() bool {
+	for _, p := range u.workers {
+		if p.up() || u.starting[p] {
+			return false
+		}
+	}
+	return true
+}
+
+// over reports whether the run has come to its end.
+func (u *parent) over() bool {
+	s := u.w.folder.newest
+	return s != nil && s.Step == u.w.rule.Steps && u.w.oracle.done && u.gone()
+}
+
+// look begins anew where all workers have left and steps are left to do.
+func (u *parent) look() {
+	if s := u.w.folder.newest; u.gone() && (s == nil || s.Step < u.w.rule.Steps) {
+		u.w.say("all workers have left: everything begins anew")
+		u.anew(true)
+		return
+	}
+	if u.w.oracle.done || u.w.store.intent.Stop {
+		return
+	}
+	lack := u.w.setup.least // a user who has let too many go brings them back
+	for _, p := range u.workers {
+		if k, ok := p.role.(*worker); u.starting[p] || ok && !k.reg.Draining && !k.drained {
+			lack--
+		}
+	}
+	u.bring(lack)
+}
+
+// bring starts some workers that are not there.
+func (u *parent) bring(n int) {
+	for _, p := range u.workers {
+		if n > 0 && !p.up() && !u.starting[p] {
+			u.start(p, u.w.between(0, 300*time.Millisecond))
+			n--
+		}
+	}
+}
+
+// anew ends everything at once and starts it from the newest checkpoint, with what
+// etcd holds or with an etcd that is empty.
+func (u *parent) anew(empty bool) {
+	for _, p := range u.services {
+		p.end()
+	}
+	for _, p := range u.workers {
+		p.end()
+		u.finished[p] = false
+	}
+	if empty {
+		old := u.w.store
+		u.w.store = &store{w: u.w, down: old.down}
+		old.down = true // nobody is left who could ask it
+		u.w.oracle.forgetPlans()
+		u.scales = 0
+		u.w.store.watch(u.p, watchIntent, u.scale)
+	}
+	u.sessions++
+	for _, p := range u.services {
+		u.start(p, u.w.between(0, time.Second))
+	}
+	for _, p := range u.workers[:u.w.setup.workers] {
+		u.start(p, u.w.between(0, time.Second))
+	}
+}

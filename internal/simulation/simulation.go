@@ -1,0 +1,22 @@
+package simulation
+
+import "time"
+
+// Outcome is how one seed went.
+type Outcome struct {
+	Seed       uint64
+	Failure    error // nil: everything held
+	Events     int
+	Took       time.Duration // virtual
+	Transcript []string      // where it was asked for
+}
+
+// Run simulates one seed, with a deliberate mistake or none.
+func Run(seed uint64, bug Bug, transcript bool) Outcome {
+	w, err := newWorld(seed, bug, transcript)
+	if err != nil {
+		return Outcome{Seed: seed, Failure: err}
+	}
+	w.run()
+	return Outcome{seed, w.failure, w.events, w.now, w.said}
+}

@@ -1,0 +1,288 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// worker is the shell around step.Machine, as package worker is: resume, serve,
+// register, then a loop that carries out effects. Its files are named after that
+// package's.
+type worker struct {
+	w  *world
+	p  *process
+	id string
+
+	state       *replica.State
+	entry       []int32 // of state.Step, nil before the first
+	spare       []int32 // where the next one is summed
+	fetched     *fetched
+	applier     *replica.Applier
+	sum         *replica.Accumulator
+	grad        []float32
+	result      result
+	speed       float64
+	machine     *step.Machine // nil before it is registered
+	reg         wire.Registration
+	lease       *lease
+	registering int
+	ring        *ring
+	fetching    *fetch
+	saver       saver
+	events      pipe // what goroutines tell the loop
+	loop        loop
+
+	plan    wire.Plan // newest that the watch delivered
+	unread  bool      // the loop has not seen it
+	intent  wire.Intent
+	drained bool // it was asked to leave by a signal
+	closing bool
+
+	// What the oracle knows of it.
+	newest uint64 // step that was applied or loaded last
+	rotten bool   // its state was tampered with
+}
+
+// result is what was computed last; grad holds its gradient.
+type result struct {
+	job      step.Compute
+	measured replica.Measured
+	took     time.Duration
+}
+
+var (
+	errDrained  = errors.New("drained")
+	errFinished = errors.New("finished")
+)
+
+// newWorker is what a process does that is started as a worker.
+func (w *world) newWorker(p *process, id string) *worker {
+	k := &worker{w: w, p: p, id: id}
+	k.loop.k, k.saver.k, k.events.w = k, k, w
+	var err error
+	if k.state, err = initial(w.rule); err == nil {
+		k.applier, err = replica.NewApplier(w.rule, 1)
+	}
+	if err != nil {
+		w.fail("start %s: %v", id, err)
+		return k
+	}
+	k.sum, k.grad = replica.NewAccumulator(w.rule, 1), make([]float32, w.rule.Layout.Total)
+	k.spare = make([]int32, w.rule.EntryLen())
+	k.reg = wire.Registration{ID: id, Host: "host", PID: p.pid, Build: build, SpecHash: specHash, CorpusHash: corpusHash, Fingerprint: "f", Mailbox: "at-" + id}
+	p.after(w.between(time.Millisecond, 50*time.Millisecond), k.resume)
+	return k
+}
+
+// exit ends the process in good order; nil is the end of the run.
+func (k *worker) exit(err error) {
+	if k.closing {
+		return
+	}
+	k.closing = true
+	k.loop.block()
+	k.endFetch()
+	if k.ring != nil {
+		k.ring.leave("")
+		k.ring = nil
+	}
+	gone := func(error) { k.w.parent.exited(k.p, err) }
+	if k.lease == nil {
+		gone(nil)
+		return
+	}
+	k.lease.close(gone)
+}
+
+// ended implements role.
+func (k *worker) ended() {
+	if k.ring != nil {
+		k.ring.vanish()
+	}
+}
+
+// resume brings the newest checkpoint, if there is one.
+func (k *worker) resume() {
+	k.p.ask(topicInfo, wire.RoleCheckpoint, nil, answerWithin, func(body any, err error) {
+		if err != nil {
+			k.p.after(100*time.Millisecond, k.resume)
+			return
+		}
+		info := body.(wire.SnapshotInfo)
+		if !info.Found {
+			k.begin()
+			return
+		}
+		k.fetchSnapshot([]string{wire.RoleCheckpoint}, info, func(f *fetched, err error) {
+			if err != nil {
+				k.exit(fmt.Errorf("fetch the checkpoint of step %d: %w", info.Step, err))
+				return
+			}
+			k.load(f)
+			k.begin()
+		})
+	})
+}
+
+// begin makes the worker known and begins the loop.
+func (k *worker) begin() {
+	k.sum.Reset(k.state)
+	k.w.oracle.began(k)
+	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo} {
+		k.p.listen(t, k.id)
+	}
+	k.p.listen(topicHello, "")
+	k.p.listen(topicCommitted, "")
+	k.register(func(err error) {
+		if err != nil {
+			k.exit(err)
+			return
+		}
+		k.w.store.call(k.p, 5*time.Second, func() error { return nil }, func(err error) {
+			if err != nil {
+				k.exit(fmt.Errorf("watch plan: %w", err))
+				return
+			}
+			k.watch()
+		})
+	})
+}
+
+func (k *worker) register(done func(err error)) {
+	k.registering++
+	k.reg.Incarnation = fmt.Sprintf("%s.%d.%d", k.id, k.p.pid, k.registering)
+	k.reg.Step, k.reg.Speed = k.state.Step, k.speed
+	ttl := max(5*time.Second, 3*failureTimeout)
+	k.w.store.register(k.p, k.reg, ttl, func(l *lease, err error) {
+		k.lease = l
+		l.onLost = func() { k.loop.do(k.unregistered) }
+		if err == nil {
+			k.w.say("%s is registered with step %d", k.reg.Incarnation, k.state.Step)
+		} else {
+			err = fmt.Errorf("register: %w", err)
+		}
+		done(err)
+	})
+}
+
+// watch begins the loop.
+func (k *worker) watch() {
+	k.machine = step.New(step.Config{
+		ID: k.id, Incarnation: k.reg.Incarnation, Steps: k.w.rule.Steps,
+		FailureTimeout: failureTimeout, SaveEvery: k.w.setup.saveEvery,
+	}, k.w.time(), k.state.Step)
+	k.w.store.watch(k.p, watchPlan, func() {
+		k.plan, k.unread = k.w.store.plan, true
+		k.loop.do(func() {
+			if k.unread {
+				k.unread = false
+				k.w.say("%s sees plan %d, rank %d", k.reg.Incarnation, k.plan.Generation, k.plan.Rank(k.id, k.reg.Incarnation))
+				k.loop.handle(step.PlanChanged{Plan: k.plan})
+			}
+		})
+	})
+	k.w.store.watch(k.p, watchIntent, func() {
+		k.intent = k.w.store.intent
+		k.loop.do(func() { k.wanted(k.intent) })
+	})
+	k.beat()
+	k.p.every(failureTimeout/5, k.loop.tick)
+	if k.drained {
+		k.loop.do(k.leave)
+	}
+	k.loop.run()
+}
+
+// unregistered joins again, unless it is a member: that hears of it by the plan
+// that leaves it out.
+func (k *worker) unregistered() {
+	if k.lease.lost && k.machine.Rank() < 0 {
+		k.outside("the registration is gone")
+	}
+}
+
+// wanted takes what the run is asked to do.
+func (k *worker) wanted(i wire.Intent) {
+	asked := slices.Contains(i.Drain, k.reg.Incarnation)
+	switch {
+	case asked && k.machine.Rank() < 0:
+		k.exit(errDrained)
+	case i.Stop:
+		k.loop.handle(step.StopRequested{})
+	case asked:
+		k.leave()
+	}
+}
+
+// leave announces the drain; the worker goes on until a plan leaves it out.
+func (k *worker) leave() {
+	if k.reg.Draining {
+		return
+	}
+	if k.machine.Rank() < 0 {
+		k.exit(errDrained)
+		return
+	}
+	if k.w.bug == LeaveMidStep {
+		k.exit(errDrained)
+		return
+	}
+	k.reg.Draining = true
+	k.w.say("%s drains", k.reg.Incarnation)
+	goOn := k.loop.block()
+	k.lease.update(k.reg, func(err error) {
+		if err != nil {
+			k.exit(fmt.Errorf("announce the drain: %w", err))
+			return
+		}
+		k.loop.pending = append(k.loop.pending, step.DrainRequested{})
+		goOn()
+	})
+}
+
+// sigterm asks the process to leave.
+func (k *worker) sigterm() {
+	k.drained = true
+	if k.machine != nil {
+		k.loop.do(k.leave)
+	}
+}
+
+// hear implements role.
+func (k *worker) hear(e envelope) {
+	switch e.subject.topic {
+	case topicHello:
+		h := e.body.(wire.Hello)
+		if k.w.bug == OldHellos && k.machine != nil && h.Generation < k.machine.Generation() {
+			h.Generation = k.machine.Generation()
+		}
+		k.post(step.HelloReceived{Hello: h})
+	case topicCommitted:
+		k.post(step.Stored{Step: e.body.(wire.Committed).Step})
+	case topicEntry:
+		k.giveEntry(e)
+	case topicSnapshot:
+		k.giveSnapshot(e)
+	case topicInfo:
+		k.giveInfo(e)
+	}
+}
+
+// post hands an event to the loop.
+func (k *worker) post(e step.Event) {
+	life := k.p.life
+	k.events.send(k.w.between(10*time.Microsecond, 300*time.Microsecond), func() {
+		k.p.do(life, func() { k.loop.do(func() { k.loop.handle(e) }) })
+	})
+}
+
+// taken reports whether another process holds the ID: who starts processes tries
+// again later.
+func taken(err error) bool { return errors.Is(err, membership.ErrTaken) }

@@ -1,0 +1,138 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// What is the same in all runs.
+const (
+	failureTimeout = time.Second
+	build          = "v1"
+	specHash       = "spec"
+	corpusHash     = "corpus"
+)
+
+var runHash = allreduce.RunHash("simulation")
+
+// setup is what a seed makes of the run itself.
+type setup struct {
+	workers, least, coordinators int
+	microBatches                 int
+	steps                        uint64
+	saveEvery                    time.Duration
+	compute                      time.Duration // of one micro-batch
+}
+
+// world is everything.
+type world struct {
+	rng    *rand.Rand
+	now    time.Duration
+	agenda agenda
+	added  uint64
+	events int
+
+	setup  setup
+	rule   replica.Rule
+	bug    Bug
+	calm   bool // workers come and go as they are asked to; nothing fails
+	silent bool // what ends now is not seen to end
+
+	processes []*process
+	byName    map[string]*process
+	pids      int
+	lines     map[[2]*process]*pipe
+	broker    *broker
+	store     *store
+	folder    folder
+	parent    *parent
+	oracle    *oracle
+	faults    *faults
+
+	record  bool
+	said    []string
+	failure error
+}
+
+func newWorld(seed uint64, bug Bug, record bool) (*world, error) {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x6772616d6d65)), bug: bug, record: record}
+	w.setup = setup{
+		workers: 1 + w.rng.IntN(4), coordinators: 1 + w.rng.IntN(2), microBatches: 3 + w.rng.IntN(4), steps: uint64(5 + w.rng.IntN(10)),
+		saveEvery: w.between(200*time.Millisecond, 3*time.Second), compute: w.between(2*time.Millisecond, 60*time.Millisecond),
+	}
+	w.setup.least = 1 + w.rng.IntN(min(2, w.setup.workers))
+	w.lines, w.byName = map[[2]*process]*pipe{}, map[string]*process{}
+	w.rule = ruleOf(w.setup.microBatches, w.setup.steps)
+	states, err := reference(w.setup.microBatches, w.setup.steps)
+	if err != nil {
+		return nil, err
+	}
+	w.oracle = &oracle{w: w, states: states, work: map[uint64][]computation{}}
+	w.broker, w.store = &broker{w: w}, &store{w: w}
+	w.parent = newParent(w)
+	w.faults = newFaults(w)
+	return w, nil
+}
+
+func (w *world) process(name string) *process { return w.byName[name] }
+
+func (w *world) rosterConfig() roster.Config {
+	return roster.Config{
+		Workers:      runspec.Workers{Min: w.setup.least, Max: w.setup.workers},
+		MicroBatches: w.setup.microBatches, Steps: w.setup.steps,
+		SpecHash: specHash, CorpusHash: corpusHash, Build: build, FailureTimeout: failureTimeout,
+	}
+}
+
+// say notes what happens, where somebody wants to read it.
+func (w *world) say(format string, args ...any) {
+	if w.record {
+		w.said = append(w.said, fmt.Sprintf("%8.4f  ", w.now.Seconds())+fmt.Sprintf(format, args...))
+	}
+}
+
+// fail ends the run: something that must hold does not.
+func (w *world) fail(format string, args ...any) {
+	if w.failure == nil {
+		w.failure = fmt.Errorf(format, args...)
+		w.say("FAILED: %v", w.failure)
+	}
+}
+
+// described is a plan in a few words.
+func described(p wire.Plan) string {
+	var all []string
+	for _, m := range p.Members {
+		all = append(all, fmt.Sprintf("%s:%d", m.Incarnation, m.Share))
+	}
+	return fmt.Sprintf("[%s] %s", strings.Join(all, " "), p.Reason)
+}
+
+// patience is how long a run may take once nothing disturbs it any more.
+const patience = 90 * time.Second
+
+// run lets everything happen until the run is over.
+func (w *world) run() {
+	w.parent.up()
+	for w.failure == nil && !w.parent.over() {
+		if !w.next() {
+			w.fail("nothing happens any more")
+			return
+		}
+		w.faults.occur()
+		if w.faults.over() && w.now > w.faults.quiet+patience {
+			w.fail("the run does not end")
+		}
+	}
+	if w.failure == nil {
+		w.oracle.end()
+	}
+}
