@@ -25,7 +25,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 		e, queue = queue[0], queue[1:]
 		for _, f := range w.machine.Handle(w.now(), e) {
 			answer, err := w.carry(ctx, f)
-			if errors.Is(err, finished) {
+			if errors.Is(err, errFinished) {
 				return true, nil
 			}
 			if err != nil {
@@ -81,7 +81,7 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		return nil, w.outside(ctx, f.Reason)
 	case step.Finish:
 		w.log.Info("done", zap.Uint64("step", f.Step))
-		return nil, finished
+		return nil, errFinished
 	}
 	return nil, nil
 }

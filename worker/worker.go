@@ -86,8 +86,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return w.run(ctx)
 }
 
-// finished ends the group without an error.
-var finished = errors.New("finished")
+// errFinished ends the group without an error.
+var errFinished = errors.New("finished")
 
 func (w *worker) run(ctx context.Context) error {
 	if err := w.resume(ctx); err != nil {
@@ -106,12 +106,12 @@ func (w *worker) run(ctx context.Context) error {
 		close(w.closed)
 		w.close()
 		if err == nil {
-			err = finished // ends the others
+			err = errFinished // ends the others
 		}
 		return err
 	})
 	err = w.group.Wait()
-	if errors.Is(err, finished) {
+	if errors.Is(err, errFinished) {
 		return nil
 	}
 	return err

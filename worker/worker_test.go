@@ -124,7 +124,7 @@ func (c *cluster) info(m *nats.Msg) {
 	defer c.mu.Unlock()
 	result, _ := json.Marshal(wire.SnapshotInfo{Found: c.stored > 0, Step: c.stored})
 	b, _ := wire.Encode(wire.Reply{Result: result})
-	m.Respond(b)
+	_ = m.Respond(b) // who hears no answer asks again
 }
 
 func (c *cluster) slice(m *nats.Msg) {
@@ -146,7 +146,7 @@ func (c *cluster) slice(m *nats.Msg) {
 		c.stored = h.Step
 	}
 	b, _ := wire.Encode(wire.Reply{})
-	m.Respond(b)
+	_ = m.Respond(b) // who hears no answer asks again
 }
 
 func (c *cluster) beat(m *nats.Msg) {

@@ -29,7 +29,7 @@ func TestThread(t *testing.T) {
 		t.Errorf("sum %d", sum)
 	}
 	failure := errors.New("a failure")
-	if err := thread.Do(func() error { return failure }); err != failure {
+	if err := thread.Do(func() error { return failure }); !errors.Is(err, failure) {
 		t.Errorf("error %v, want that of the function", err)
 	}
 
@@ -43,13 +43,13 @@ func TestThread(t *testing.T) {
 	<-begun
 	cancel()
 	close(release)
-	if err := <-result; err != failure {
+	if err := <-result; !errors.Is(err, failure) {
 		t.Errorf("error %v of a call that had begun", err)
 	}
 	if err := <-stopped; !errors.Is(err, context.Canceled) {
 		t.Errorf("Run returned %v", err)
 	}
-	if err := thread.Do(func() error { t.Error("ran"); return nil }); err != torch.ErrStopped {
+	if err := thread.Do(func() error { t.Error("ran"); return nil }); !errors.Is(err, torch.ErrStopped) {
 		t.Errorf("error %v after the end", err)
 	}
 }
