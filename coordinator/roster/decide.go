@@ -103,20 +103,19 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 		stay, leave = live, nil
 	}
 	reasons := r.lost()
-	held := false // a member waits at a step boundary to be let go
-	for _, w := range live {
-		held = held || w.beat.State == "holding" && w.beat.Generation == r.plan.Generation && r.leaving(w)
-	}
-	if held {
+	waits := slices.ContainsFunc(live, func(w *worker) bool { return r.leaving(w) && r.holding(w) })
+	switch {
+	case !waits:
+		stay, leave = append(stay, leave...), nil
+	case len(leave) == 0:
+		reasons = append(reasons, "the run is to stop")
+	case len(stay) == 0 || slices.ContainsFunc(stay, func(w *worker) bool { return !r.holding(w) }):
+		// Who leaves takes its state along: those who stay must have it, too.
+		stay, leave = append(stay, leave...), nil
+	default:
 		for _, w := range leave {
 			reasons = append(reasons, w.reg.ID+" left: it was asked to")
 		}
-	} else {
-		stay = append(stay, leave...)
-		leave = nil
-	}
-	if held && len(leave) == 0 {
-		reasons = append(reasons, "the run is to stop")
 	}
 	if !r.broken.IsZero() && now.Sub(r.broken) >= r.cfg.FailureTimeout/4 && len(reasons) == 0 {
 		reasons = append(reasons, "the ring broke: "+r.trouble)
@@ -142,6 +141,11 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 	if may {
 		r.write(r.plan, stay, strings.Join(reasons, "; "))
 	}
+}
+
+// holding reports whether a member waits between two steps.
+func (r *Roster) holding(w *worker) bool {
+	return w.beat.State == "holding" && w.beat.Generation == r.plan.Generation
 }
 
 // batched reports whether newcomers have waited for each other.

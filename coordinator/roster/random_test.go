@@ -80,9 +80,12 @@ func (s *storm) live() []*proc {
 	return all
 }
 
-// behave is what workers do by themselves: hold when they drain, leave or
+// behave is what workers do by themselves: hold when one drains, leave or
 // register anew when a plan left them out or their registration is gone.
 func (s *storm) behave() {
+	holds := slices.ContainsFunc(s.live(), func(p *proc) bool {
+		return p.reg.Draining && s.plan.Rank(p.reg.ID, p.reg.Incarnation) >= 0
+	})
 	for _, p := range s.live() {
 		in := s.plan.Rank(p.reg.ID, p.reg.Incarnation) >= 0
 		p.reg.Draining = p.reg.Draining || slices.Contains(s.r.Intent().Drain, p.reg.Incarnation)
@@ -96,7 +99,7 @@ func (s *storm) behave() {
 		case in:
 			p.member, p.beat.Generation = true, s.plan.Generation
 			p.beat.State = "computing"
-			if p.reg.Draining {
+			if holds { // all members: they decide alike
 				p.beat.State = "holding"
 			}
 		}

@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F]
 //	kill ID | leave ID | freeze ID | thaw ID
 //	beat ID STATE STEP                     what its heartbeats say from now on
+//	lapse ID | renew ID                    its registration ends; it writes it again
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID EVIDENCE… | ended ID EVIDENCE… | cut ID
 //	ask stop|resume|drain ID|scale N
@@ -126,7 +127,7 @@ func (w *world) command(verb string, args []string) error {
 		p = w.find(args[0])
 	}
 	switch verb {
-	case "kill", "leave", "freeze", "thaw", "beat", "sigterm", "ended", "cut":
+	case "kill", "leave", "freeze", "thaw", "beat", "sigterm", "ended", "cut", "lapse", "renew":
 		if p == nil {
 			return fmt.Errorf("no such worker")
 		}
@@ -181,6 +182,9 @@ func (w *world) command(verb string, args []string) error {
 		w.feed(Beat{p.beat})
 	case "sigterm":
 		p.reg.Draining = true
+		w.snapshot()
+	case "lapse", "renew":
+		p.registered = verb == "renew"
 		w.snapshot()
 	case "suspect":
 		s := wire.Suspicion{Generation: w.plan.Generation, From: args[0], Evidence: strings.Join(args[2:], " ")}

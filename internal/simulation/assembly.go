@@ -9,10 +9,13 @@ import (
 )
 
 // assembly puts a state together from the slices of the workers: that of package
-// checkpoint, retold. A chunk of a later step drops what was collected.
+// checkpoint, retold. A chunk of a later step drops what was collected; so does one
+// of an earlier step in a later generation, because then those are gone who had
+// applied the later step.
 type assembly struct {
 	rule   replica.Rule
 	step   uint64
+	since  uint64 // newest generation of a chunk
 	state  replica.State
 	have   map[string][]bool // elements, by part
 	meta   []byte
@@ -37,12 +40,13 @@ func (a *assembly) reset(step uint64) {
 
 func (a *assembly) add(c chunk) error {
 	h := c.header
-	if h.Step < a.step {
+	switch {
+	case h.Step < a.step && h.Generation <= a.since:
 		return fmt.Errorf("%w: %w", errRefused, errNewer)
-	}
-	if h.Step > a.step {
+	case h.Step != a.step:
 		a.reset(h.Step)
 	}
+	a.since = max(a.since, h.Generation)
 	copy(partOf(&a.state, h.Part)[h.Offset:], c.data)
 	for i := range c.data {
 		a.have[h.Part][h.Offset+i] = true

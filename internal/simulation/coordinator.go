@@ -17,6 +17,7 @@ import (
 type coordinator struct {
 	w         *world
 	p         *process
+	standing  *term // for which it campaigns, or which it won
 	reign     *reign
 	committed uint64
 }
@@ -62,13 +63,21 @@ func (c *coordinator) ended() {
 
 // campaign stands for election; a reign that ended is followed by another.
 func (c *coordinator) campaign() {
-	c.w.store.campaign(c.p, max(2*time.Second, 3*failureTimeout), c.elected, func() {
-		if c.reign == nil {
-			c.p.after(time.Second, c.campaign)
+	c.standing = c.w.store.campaign(c.p, max(2*time.Second, 3*failureTimeout), c.elected, func(t *term) {
+		if c.reign != nil && c.reign.term == t {
+			c.depose("the election is lost")
 			return
 		}
-		c.depose("the election is lost")
+		c.stand(t)
 	})
+}
+
+// stand begins another campaign after one that came to nothing.
+func (c *coordinator) stand(t *term) {
+	if c.standing == t {
+		c.standing = nil
+		c.p.after(time.Second, c.campaign)
+	}
 }
 
 // elected reads what is stored and begins to lead.
@@ -80,9 +89,8 @@ func (c *coordinator) elected(t *term) {
 	s.call(c.p, 5*time.Second, func() error { p, i = s.plan, s.intent; return nil }, func(err error) {
 		switch {
 		case t.over:
-			c.p.after(time.Second, c.campaign)
 		case err != nil:
-			t.resign(func() { c.p.after(time.Second, c.campaign) })
+			t.resign(func() { c.stand(t) })
 		default:
 			c.lead(r, p, i)
 		}
@@ -120,7 +128,8 @@ func (c *coordinator) depose(why string) {
 			c.p.answer(o.request, nil, errDeposed)
 		}
 	}
-	r.term.resign(func() { c.campaign() })
+	c.standing = nil
+	r.term.resign(c.campaign)
 }
 
 var errDeposed = errors.New("it has just ceased to lead")

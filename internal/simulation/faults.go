@@ -18,7 +18,7 @@ type faults struct {
 func newFaults(w *world) *faults {
 	f := &faults{w: w}
 	w.calm = w.rng.IntN(5) == 0
-	f.left = w.rng.IntN(9)
+	f.left = w.rng.IntN(12)
 	f.draw()
 	return f
 }
@@ -26,9 +26,9 @@ func newFaults(w *world) *faults {
 // draw finds the place of the next fault: anywhere, or soon after the last one, in
 // the midst of the recovery from it.
 func (f *faults) draw() {
-	gap := f.w.rng.IntN(1200)
+	gap := f.w.rng.IntN(350)
 	if f.w.chance(3) {
-		gap = f.w.rng.IntN(60)
+		gap = f.w.rng.IntN(40)
 	}
 	f.due = f.w.events + gap
 }

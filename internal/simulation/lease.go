@@ -105,6 +105,7 @@ func (l *lease) close(done func(err error)) {
 // term is a candidate's place in the election.
 type term struct {
 	p      *process
+	life   int
 	s      *store
 	ttl    time.Duration
 	until  time.Duration // its lease ends at the store
@@ -115,10 +116,11 @@ type term struct {
 	onLost func()
 }
 
-// campaign stands for election; won is called once, lost at most once after it.
-func (s *store) campaign(p *process, ttl time.Duration, won func(t *term), lost func()) {
-	t := &term{p: p, s: s, ttl: ttl, onLost: lost}
-	t.onWon = func() { won(t) }
+// campaign stands for election. won is called at most once, and lost when the term
+// is over by itself, whether it was won or not.
+func (s *store) campaign(p *process, ttl time.Duration, won, lost func(t *term)) *term {
+	t := &term{p: p, life: p.life, s: s, ttl: ttl}
+	t.onWon, t.onLost = func() { won(t) }, func() { lost(t) }
 	s.call(p, 0, func() error {
 		s.queue = append(s.queue, t)
 		s.prolongTerm(t)
@@ -128,6 +130,7 @@ func (s *store) campaign(p *process, ttl time.Duration, won func(t *term), lost 
 		t.heard = s.w.now
 		t.keep()
 	})
+	return t
 }
 
 // leads reports whether a term is the first in the queue.
@@ -138,7 +141,7 @@ func (s *store) elect() {
 	if len(s.queue) == 0 || s.queue[0].won {
 		return
 	}
-	t, life := s.queue[0], s.queue[0].p.life
+	t := s.queue[0]
 	t.won = true
 	var tell func()
 	tell = func() {
@@ -146,7 +149,7 @@ func (s *store) elect() {
 			s.w.at(s.w.now+s.w.between(20*time.Millisecond, 200*time.Millisecond), tell)
 			return
 		}
-		t.p.do(life, func() {
+		t.p.do(t.life, func() {
 			if !t.over {
 				t.onWon()
 			}

@@ -19,6 +19,7 @@ type oracle struct {
 	total   int // micro-batches computed
 	offered uint64
 	done    bool
+	emptied bool // a plan without members let all go
 }
 
 // computation is one micro-batch that a worker began to compute.
@@ -31,6 +32,7 @@ type computation struct {
 
 // planned sees a plan that was stored.
 func (o *oracle) planned(p wire.Plan) {
+	o.emptied = o.emptied || len(p.Members) == 0
 	switch n := uint64(len(o.plans)); {
 	case p.Generation == n+1:
 		o.plans = append(o.plans, p)
@@ -79,8 +81,7 @@ func (o *oracle) computes(k *worker, f step.Compute) {
 		if c.index != f.Index {
 			continue
 		}
-		// A worker that is new when the others stop has their last step to do alone.
-		if o.w.calm && !o.w.store.intent.Stop && o.w.parent.sessions == 0 {
+		if o.undisturbed() && c.generation <= generation {
 			o.w.fail("%s computes micro-batch %d of step %d, which %s did, and nothing has failed", k.reg.Incarnation, f.Index, f.Step, c.incarnation)
 		}
 		if o.stayed(c, generation) {
@@ -91,9 +92,19 @@ func (o *oracle) computes(k *worker, f step.Compute) {
 	o.work[f.Step] = append(o.work[f.Step], computation{f.Index, generation, k, k.reg.Incarnation})
 }
 
+// undisturbed reports whether nothing may be computed twice: workers came and went
+// as they were asked to, and enough stayed to go on. All that leave take the newest
+// state along, and whoever is new when the others stop does their last step alone.
+func (o *oracle) undisturbed() bool {
+	return o.w.calm && !o.emptied && !o.w.store.intent.Stop && o.w.parent.sessions == 0
+}
+
 // stayed reports whether who computed something was in every plan since, up to a
 // generation, and lives.
 func (o *oracle) stayed(c computation, until uint64) bool {
+	if c.generation > until { // who computes has yet to learn that it is outside
+		return false
+	}
 	if c.by.p.role != role(c.by) || c.by.reg.Incarnation != c.incarnation || c.by.rotten {
 		return false
 	}
@@ -154,7 +165,7 @@ func (o *oracle) end() {
 		return
 	}
 	o.agrees("the end", last)
-	if want := int(o.w.rule.Steps) * o.w.rule.MicroBatches; o.w.calm && !o.w.store.intent.Stop && o.w.parent.sessions == 0 && o.total != want {
+	if want := int(o.w.rule.Steps) * o.w.rule.MicroBatches; o.undisturbed() && o.total != want {
 		o.w.fail("%d micro-batches were computed, the run has %d", o.total, want)
 	}
 }

@@ -44,6 +44,7 @@ type Machine struct {
 	stopped bool   // the run ends with applied
 	stored  uint64
 
+	noEntry bool          // the entry that is missing could not be had in this generation
 	hellos  []*wire.Hello // of this generation, by rank
 	early   []wire.Hello  // of generations whose plan has not come yet
 	greeted time.Time     // when the last hello went out
@@ -113,6 +114,7 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		}
 	case FetchFailed:
 		if e.Generation == m.plan.Generation && m.state == CatchingUp {
+			m.noEntry = true // who took the state itself does not hold it
 			return m.catchUp()
 		}
 	case Digested:
@@ -161,7 +163,7 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 		}
 		return out
 	}
-	m.state, m.begun, m.suspected, m.dead = Greeting, now, now, false
+	m.state, m.begun, m.suspected, m.dead, m.noEntry = Greeting, now, now, false, false
 	m.hellos = make([]*wire.Hello, len(p.Members))
 	out = append(out, OpenRing{p, m.rank})
 	if m.digest == "" {
@@ -281,11 +283,12 @@ func (m *Machine) catchUp() []Effect {
 			Diverged{m.applied, m.digest, a.digest},
 			FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest},
 		}
-	case own.Applied+1 == a.newest && m.applied == own.Applied:
+	case own.Applied+1 == a.newest && m.applied == own.Applied && !m.noEntry:
 		m.state = CatchingUp
 		return []Effect{FetchEntry{m.plan.Generation, a.newest, a.donors[0]}}
 	default:
-		// Further behind; or the entry did not lead to the members' state.
+		// Further behind; or the entry could not be had, or did not lead to the
+		// members' state.
 		m.state = CatchingUp
 		return []Effect{FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest}}
 	}
