@@ -22,9 +22,16 @@ type assembly struct {
 	state replica.State
 	parts map[string]*part
 
-	meta   []byte
-	digest string
-	final  bool
+	about // the state
+	meta  []byte
+	final bool
+}
+
+// about is what is said of a state beside its numbers.
+type about struct {
+	digest     string
+	generation uint64
+	loss       float64
 }
 
 // part is a flat buffer that is being filled.
@@ -50,7 +57,7 @@ func newAssembly(r replica.Rule) *assembly {
 
 // reset begins with nothing, for a step.
 func (a *assembly) reset(step uint64) {
-	a.step, a.meta, a.digest, a.final = step, nil, "", false
+	a.step, a.meta, a.about, a.final = step, nil, about{}, false
 	for _, p := range a.parts {
 		p.have = p.have[:0]
 	}
@@ -78,7 +85,7 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
-		a.meta, a.digest = slices.Clone(h.Meta), h.Digest
+		a.meta, a.about = slices.Clone(h.Meta), about{h.Digest, h.Generation, h.Loss}
 	}
 	a.final = a.final || h.Final
 	return nil

@@ -63,7 +63,7 @@ func (s *Service) collect(ctx context.Context, slices <-chan *nats.Msg) error {
 			if written == nil && err == nil && a.whole() && (s.newest == nil || a.step > s.newest.step) {
 				if state := s.finish(a); state != nil {
 					writing, written = a.step, make(chan outcome, 1)
-					go s.write(state, a.digest, written) // collect waits for it
+					go s.write(state, a.about, written) // collect waits for it
 				}
 			}
 		}
@@ -93,9 +93,9 @@ func (s *Service) finish(a *assembly) *replica.State {
 	return nil
 }
 
-func (s *Service) write(state *replica.State, digest string, written chan<- outcome) {
+func (s *Service) write(state *replica.State, a about, written chan<- outcome) {
 	begun := time.Now()
-	c, err := s.store.save(state, digest)
+	c, err := s.store.save(state, a)
 	if err == nil {
 		s.log.Info("stored", zap.Uint64("step", c.step), zap.Duration("took", time.Since(begun)))
 		if err := s.store.prune(); err != nil {

@@ -231,7 +231,7 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	if _, _, err = f.store.settle(); err == nil {
 		for _, step := range steps {
 			state, digest := stateAt(t, f.spec, step)
-			if _, err = f.store.save(state, digest); err != nil {
+			if _, err = f.store.save(state, about{digest: digest}); err != nil {
 				break
 			}
 			acknowledged = step

@@ -38,7 +38,7 @@ func stateAt(t testing.TB, spec runspec.Spec, step uint64) (*replica.State, stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Step, s.Updates = step, step
+	s.Step, s.Updates, s.Samples, s.Tokens = step, step, 16*step, 1000*step+step*step // of some length
 	r := rand.New(rand.NewPCG(step, 1))
 	for _, x := range layout.Tensors {
 		for i := x.Offset; i < x.Offset+x.Len; i++ {
@@ -92,7 +92,7 @@ func openFolder(t testing.TB, dir string, d disk) *folder {
 func (f *folder) save(t testing.TB, step uint64) saved {
 	t.Helper()
 	state, digest := stateAt(t, f.spec, step)
-	c, err := f.store.save(state, digest)
+	c, err := f.store.save(state, about{digest: digest})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,11 +92,6 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 	switch e.Kind {
 	case "membership":
 		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason, Session: e.Session, From: e.From, Since: e.Time}
-	case "steps":
-		entry.Steps = &ledger.Steps{
-			FirstStep: e.FirstStep, LastStep: e.LastStep, Generation: e.Generation,
-			Samples: e.Samples, Tokens: e.Tokens, Loss: e.Loss,
-		}
 	case "note":
 		entry.Note = &ledger.Note{Kind: ledger.NoteRemark, Text: e.Reason, Generation: e.Generation}
 	default:

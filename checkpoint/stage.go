@@ -137,3 +137,16 @@ func readState(dir string) (stored, error) {
 	}
 	return s, nil
 }
+
+// metaOf reads the small part of the state of a checkpoint.
+func metaOf(dir string) (replica.Meta, error) {
+	var m replica.Meta
+	s, err := readState(dir)
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(s.Meta, &m); err != nil {
+		return m, fmt.Errorf("read state of %s: %w", filepath.Base(dir), err)
+	}
+	return m, nil
+}

@@ -26,6 +26,9 @@ type store struct {
 	log       *ledger.Log
 	software  string
 	now       func() time.Time
+	// told is the small part of the state up to which the ledger knows the steps
+	// of this line of checkpoints; zero before the first.
+	told replica.Meta
 }
 
 // saved is a checkpoint that stands.
@@ -44,7 +47,7 @@ func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
 // save stores a state. When it returns without an error the checkpoint is durable,
 // visible and in the ledger. After an error the one before stands; what was begun
 // is finished or removed by the next settle.
-func (s *store) save(state *replica.State, digest string) (saved, error) {
+func (s *store) save(state *replica.State, a about) (saved, error) {
 	name := folderOf(state.Step)
 	staged := s.path(stagedPrefix + name)
 	fail := func(err error) (saved, error) { return saved{}, fmt.Errorf("store checkpoint %s: %w", name, err) }
@@ -54,21 +57,34 @@ func (s *store) save(state *replica.State, digest string) (saved, error) {
 	if err := s.disk.mkdirAll(staged); err != nil {
 		return fail(err)
 	}
-	m, hash, err := s.stage(staged, state, digest)
+	m, hash, err := s.stage(staged, state, a.digest)
 	if err != nil {
 		// A full disk should have the space back.
 		return fail(errors.Join(err, s.disk.removeAll(staged)))
 	}
-	_, err = s.log.Append(ledger.Entry{
-		Key: keyOf(hash), Checkpoint: &ledger.Checkpoint{Step: m.Step, Folder: name, Manifest: hash},
-	})
-	if err != nil {
+	if _, err = s.log.Append(s.entries(state, a, m, hash)...); err != nil {
 		return fail(err)
 	}
+	s.told = state.Meta
 	if err := s.publish(staged, name); err != nil {
 		return fail(err)
 	}
 	return saved{m.Step, s.path(name), hash, m.Ledger}, nil
+}
+
+// entries are what the ledger says of a checkpoint: the steps that its weights hold
+// and those of the one before do not, and the checkpoint. They are appended
+// together. Samples and tokens are the replicas' own count, so that they are exact
+// whoever lived through the steps.
+func (s *store) entries(state *replica.State, a about, m Manifest, hash string) []ledger.Entry {
+	saved := ledger.Entry{Key: keyOf(hash), Checkpoint: &ledger.Checkpoint{Step: m.Step, Folder: folderOf(m.Step), Manifest: hash}}
+	if state.Step <= s.told.Step {
+		return []ledger.Entry{saved}
+	}
+	return []ledger.Entry{{Key: "steps/" + hash, Steps: &ledger.Steps{
+		FirstStep: s.told.Step + 1, LastStep: state.Step, Generation: a.generation,
+		Samples: state.Samples - s.told.Samples, Tokens: state.Tokens - s.told.Tokens, Loss: a.loss,
+	}}, saved}
 }
 
 // publish makes a staged folder visible and the newest.
@@ -152,6 +168,9 @@ func (s *store) settle() (newest saved, found bool, err error) {
 			continue
 		}
 		if err != nil {
+			return saved{}, false, err
+		}
+		if s.told, err = metaOf(s.path(name)); err != nil {
 			return saved{}, false, err
 		}
 		return c, true, s.link(name)

@@ -1,89 +1,42 @@
 package coordinator
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// book keeps account of the steps of a session: what is told to the ledger, and
-// how fast they come. It is a value without clock or network.
+// book knows how fast the steps of a session come, and the newest. It is a value
+// without clock or network.
 type book struct {
-	samples uint64 // of one step
-
 	session string
-	known   bool   // reported is
 	last    uint64 // newest step
-	told    uint64 // newest step that is in an event
-	tokens  uint64 // of the steps after told
 	newest  wire.Beat
-
 	watched uint64 // tokens of all steps that it saw, of any session
 	pace    pace
 }
 
-// stepsKey names the event of some steps. A leader that was not heard may have
-// told the first of them: the last is part of the name, so that none is lost.
-func stepsKey(session string, first, last uint64) string {
-	return fmt.Sprintf("steps/%s/%d-%d", session, first, last)
-}
-
-// sessionOf returns the session of a key of stepsKey.
-func sessionOf(key string) (string, bool) {
-	rest, ok := strings.CutPrefix(key, "steps/")
-	if !ok {
-		return "", false
-	}
-	i := strings.LastIndexByte(rest, '/')
-	return rest[:max(i, 0)], i > 0
-}
-
 // begin turns to another session.
-func (b *book) begin(session string) {
-	*b = book{samples: b.samples, session: session, watched: b.watched}
-}
-
-// from says that the steps up to one need not be told.
-func (b *book) from(step uint64) { b.known, b.told, b.last = true, step, step }
+func (b *book) begin(session string) { *b = book{session: session, watched: b.watched} }
 
 // applied takes a heartbeat of a member.
 func (b *book) applied(beat wire.Beat) {
 	if beat.Tokens == 0 && !beat.Skipped {
-		// It applied nothing yet; its step is that of the state that it took.
-		if !b.known {
-			b.from(beat.Step)
-		}
-		return
+		return // it applied nothing yet; its step is that of the state that it took
 	}
 	if beat.Step >= b.newest.Step {
 		b.newest = beat
 	}
-	if !b.known {
-		b.from(beat.Step)
-	}
 	if beat.Step <= b.last {
 		return
 	}
-	fresh := beat.Step - b.last // one, unless heartbeats were lost: steps are alike
+	fresh := uint64(1)
+	if b.last > 0 {
+		fresh = beat.Step - b.last // more where heartbeats were lost: steps are alike
+	}
 	b.last = beat.Step
-	b.tokens += fresh * beat.Tokens
 	b.watched += fresh * beat.Tokens
 	b.pace.add(beat.Tokens, beat.StepSeconds)
-}
-
-// take returns the event of the steps that were not told, if there are any.
-func (b *book) take() (wire.Event, bool) {
-	if !b.known || b.last <= b.told {
-		return wire.Event{}, false
-	}
-	e := wire.Event{
-		Key: stepsKey(b.session, b.told+1, b.last), Kind: "steps", Generation: b.newest.Generation,
-		FirstStep: b.told + 1, LastStep: b.last, Samples: (b.last - b.told) * b.samples, Tokens: b.tokens, Loss: b.newest.Loss,
-	}
-	b.told, b.tokens = b.last, 0
-	return e, true
 }
 
 // memory is the time over which the pace is smoothed, in seconds.

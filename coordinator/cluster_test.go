@@ -174,7 +174,7 @@ func (c *cluster) coordinatorWith(id string, store membership.Store) (stop func(
 		}
 	})
 	c.t.Cleanup(stop)
-	within(c.t, id+" listens", func() bool { return conn.NumSubscriptions() >= 5 && conn.Flush() == nil })
+	within(c.t, id+" listens", func() bool { return conn.NumSubscriptions() >= 4 && conn.Flush() == nil })
 	return stop
 }
 

@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// tellEvery is how often steps are told to the ledger where nothing else
-	// gives cause. It bounds what the death of a coordinator can leave out.
-	tellEvery = 15 * time.Second
 	// partWithin bounds how long the end of a coordinator waits for the last
 	// events to be acknowledged, and handOver how long it stays elected meanwhile.
 	partWithin = 2 * time.Second
@@ -43,8 +40,6 @@ type coordinator struct {
 	reign     *reign // nil: another leads, or nobody
 	sources   sources
 	book      book
-	told      time.Time         // when steps were last told
-	heard     map[string]uint64 // newest step that another coordinator told, by session
 	committed uint64
 }
 
@@ -68,8 +63,7 @@ func Run(ctx context.Context, cfg Config) error {
 		outbox:   newOutbox(cfg.NATS, subjects.Events(), cfg.Log),
 		messages: make(chan *nats.Msg, pending), handlers: map[*nats.Subscription]func(*nats.Msg){},
 		elected: make(chan *reign), results: make(chan result),
-		sources: sources{}, heard: map[string]uint64{},
-		book: book{samples: uint64(cfg.Spec.Batch.Rows) * uint64(cfg.Spec.Batch.MicroBatches)},
+		sources: sources{},
 	}
 	requests := make(chan *nats.Msg, pending)
 	serving, err := cfg.NATS.ChanQueueSubscribe(subjects.Shard(), shardQueue, requests)
@@ -80,7 +74,6 @@ func Run(ctx context.Context, cfg Config) error {
 	defer c.unsubscribe()
 	if err := c.subscribe(map[string]func(*nats.Msg){
 		subjects.Beats(): c.onBeat, subjects.Process(): c.onProcess, subjects.Committed(): c.onCommitted,
-		subjects.Events(): c.onEvents,
 	}); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
@@ -126,7 +119,6 @@ func (c *coordinator) loop(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			c.tellSteps()
 			return
 		case r := <-c.elected:
 			c.begin(r)
@@ -145,9 +137,6 @@ func (c *coordinator) loop(ctx context.Context) {
 				handle(m)
 			}
 		case <-tick.C:
-			if time.Since(c.told) >= tellEvery {
-				c.tellSteps()
-			}
 			c.feed(roster.Tick{})
 		}
 	}

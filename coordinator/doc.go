@@ -12,8 +12,7 @@
 //     often that has to be tried, as long as this process lives;
 //   - shards and tokenizer are served by every coordinator, elected or not.
 //
-// It does not guarantee that every step is told to the ledger: what a coordinator
-// saw and had not told when it was killed, a few seconds, is missing there unless
-// another one listened. Energy in the status is that of processes which this
+// Steps are not its to tell: the checkpoint service counts those that its
+// checkpoints hold. Energy in the status is that of processes which this
 // coordinator heard; the account of a run is the ledger.
 package coordinator

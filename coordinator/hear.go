@@ -52,22 +52,7 @@ func (c *coordinator) onCommitted(m *nats.Msg) {
 		return
 	}
 	c.committed = max(c.committed, e.Step)
-	c.tellSteps()
 	c.feed(roster.Committed{Step: e.Step})
-}
-
-// onEvents hears what the elected coordinator tells the ledger, so as not to
-// tell it again after the next election.
-func (c *coordinator) onEvents(m *nats.Msg) {
-	var events []wire.Event
-	if !c.decode(m, &events) {
-		return
-	}
-	for _, e := range events {
-		if session, ok := sessionOf(e.Key); ok {
-			c.heard[session] = max(c.heard[session], e.LastStep)
-		}
-	}
 }
 
 func (c *coordinator) onSuspect(m *nats.Msg) {

@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,8 +16,7 @@ import (
 func (c *coordinator) begin(r *reign) {
 	c.reign = r
 	r.roster = roster.New(c.roster)
-	c.book.begin("")                   // another may have led meanwhile
-	c.unsubscribe(c.subjects.Events()) // its own are known
+	c.book.begin("") // another may have led meanwhile
 	err := c.subscribe(map[string]func(*nats.Msg){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
 	})
@@ -30,13 +28,11 @@ func (c *coordinator) begin(r *reign) {
 		return
 	}
 	c.log.Info("elected", zap.Uint64("generation", r.plan.Generation))
-	c.told = time.Now()
 	c.feed(roster.Elected{Plan: r.plan, Intent: r.intent, Nonce: r.nonce})
 	c.feed(roster.Committed{Step: c.committed})
 }
 
-// depose ends the reign, if there is one. Steps that were not told are for the
-// next reign to tell, this process's or another's that has listened.
+// depose ends the reign, if there is one.
 func (c *coordinator) depose(why string) {
 	r := c.reign
 	if r == nil {
@@ -44,9 +40,6 @@ func (c *coordinator) depose(why string) {
 	}
 	c.reign = nil
 	c.unsubscribe(c.subjects.Suspect(), c.subjects.Control(), c.subjects.Status())
-	if err := c.subscribe(map[string]func(*nats.Msg){c.subjects.Events(): c.onEvents}); err != nil {
-		c.log.Debug("no longer elected", zap.Error(err)) // steps may be told twice
-	}
 	r.end()
 	c.log.Info("no longer elected", zap.String("reason", why))
 }
@@ -61,14 +54,7 @@ func (c *coordinator) feed(e roster.Event) {
 		c.carry(r, f)
 	}
 	if p := r.roster.Plan(); p.Session != c.book.session {
-		c.tellSteps()
 		c.book.begin(p.Session)
-		switch step, ok := c.heard[p.Session]; {
-		case ok:
-			c.book.from(step)
-		case strings.HasPrefix(p.Session, r.nonce): // it began just now
-			c.book.from(p.From)
-		}
 	}
 }
 
@@ -91,26 +77,12 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 		within := c.cfg.Spec.FailureTimeout
 		r.work.Go(func() { r.ask(c.cfg.NATS, c.subjects, f, within, c.results) })
 	case roster.Note:
-		c.tellSteps() // those of the generation before come first
 		c.outbox.add(f.Event)
 		if f.Event.Kind == "note" {
 			c.log.Warn(f.Event.Reason)
 		}
 	case roster.StateChanged:
 		c.log.Info("state", zap.String("state", f.State), zap.String("reason", f.Reason))
-		c.tellSteps()
-	}
-}
-
-// tellSteps tells the ledger which steps were applied since it last did.
-func (c *coordinator) tellSteps() {
-	c.told = time.Now()
-	if c.reign == nil {
-		return
-	}
-	if e, ok := c.book.take(); ok {
-		c.outbox.add(e)
-		c.heard[c.book.session] = e.LastStep
 	}
 }
 

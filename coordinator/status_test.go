@@ -19,9 +19,8 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	s.worker(now, wire.Beat{Incarnation: "y", Joules: 10, Watts: 4})
 	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 1, Joules: 100, Watts: 9})
 	s.other(now.Add(-time.Second), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 2, Joules: 20, Watts: 3, State: "running"})
-	b := book{samples: 1}
+	b := book{}
 	b.begin("s")
-	b.from(4)
 	b.applied(beat(5, 100, 0.5))
 	got := scene{
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,
@@ -51,8 +50,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 
 // TestStatusOfARunThatWaits shows the step that it would go on from, and no pace.
 func TestStatusOfARunThatWaits(t *testing.T) {
-	b := book{samples: 1}
-	b.from(4)
+	b := book{}
 	b.applied(beat(5, 100, 0.5))
 	got := scene{steps: 15, state: wire.StateWaiting, committed: 2, book: b, sources: sources{}}.status(time.Unix(1000, 0))
 	if got.Step != 2 || got.TokensPerSecond != 0 || got.EtaSeconds != 0 {

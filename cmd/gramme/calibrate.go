@@ -27,7 +27,7 @@ const bf16Gain = 1.5
 
 // efficiency is the share of a step that is spent on gradients; the rest is the
 // ring, the optimizer and checkpoints. Found by trying with the small models.
-const efficiency = 0.8
+const efficiency = 0.6
 
 // calibrate settles precision and, where minutes were given, steps, by measuring
 // how fast the workers compute.

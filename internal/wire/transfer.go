@@ -26,8 +26,9 @@ const (
 	HeaderSlice = "Gramme-Slice"  // SliceHeader as JSON
 )
 
-// MaxChunk is the most bytes that one binary message carries.
-const MaxChunk = 1 << 20
+// MaxChunk is the most bytes that one binary message carries. With its headers it
+// stays below the 1 MiB that a NATS server takes by default.
+const MaxChunk = 1 << 19
 
 // SnapshotInfo names a state that a donor can give.
 type SnapshotInfo struct {
@@ -42,19 +43,20 @@ type SnapshotInfo struct {
 // Weights and moments are cut at the same elements. The service answers each
 // chunk with a Reply.
 type SliceHeader struct {
-	Step       uint64 `json:"step"`
-	Generation uint64 `json:"generation"`
-	Rank       int    `json:"rank"`
-	World      int    `json:"world"`
-	Worker     string `json:"worker"`
-	Part       string `json:"part"`             // weights, moment1, moment2
-	Offset     int    `json:"offset"`           // first element of this chunk in the flat buffer
-	Count      int    `json:"count"`            // elements (float32, little-endian)
-	First      int    `json:"first"`            // first element of the worker's slice
-	End        int    `json:"end"`              // one past its last element
-	Meta       []byte `json:"meta,omitempty"`   // replica.Meta, sent with every chunk of rank 0's weights at offset First
-	Digest     string `json:"digest,omitempty"` // replica digest of the whole state, likewise
-	Final      bool   `json:"final,omitempty"`  // the run ends with this step
+	Step       uint64  `json:"step"`
+	Generation uint64  `json:"generation"`
+	Rank       int     `json:"rank"`
+	World      int     `json:"world"`
+	Worker     string  `json:"worker"`
+	Part       string  `json:"part"`             // weights, moment1, moment2
+	Offset     int     `json:"offset"`           // first element of this chunk in the flat buffer
+	Count      int     `json:"count"`            // elements (float32, little-endian)
+	First      int     `json:"first"`            // first element of the worker's slice
+	End        int     `json:"end"`              // one past its last element
+	Meta       []byte  `json:"meta,omitempty"`   // replica.Meta, sent with every chunk of rank 0's weights at offset First
+	Digest     string  `json:"digest,omitempty"` // replica digest of the whole state, likewise
+	Loss       float64 `json:"loss,omitempty"`   // of the step, likewise
+	Final      bool    `json:"final,omitempty"`  // the run ends with this step
 }
 
 // Committed announces a checkpoint that is visible and durable.
@@ -68,16 +70,11 @@ type Committed struct {
 // Event is something that the coordinator wants in the ledger.
 type Event struct {
 	Key        string    `json:"key"`  // counted once per key
-	Kind       string    `json:"kind"` // membership, steps, note
+	Kind       string    `json:"kind"` // membership, note
 	Generation uint64    `json:"generation,omitempty"`
 	Members    []string  `json:"members,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
 	Session    string    `json:"session,omitempty"` // of a membership: see Plan
 	From       uint64    `json:"from,omitempty"`
 	Time       time.Time `json:"time,omitzero"` // when it happened
-	FirstStep  uint64    `json:"first_step,omitempty"`
-	LastStep   uint64    `json:"last_step,omitempty"`
-	Samples    uint64    `json:"samples,omitempty"`
-	Tokens     uint64    `json:"tokens,omitempty"`
-	Loss       float64   `json:"loss,omitempty"`
 }
