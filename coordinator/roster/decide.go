@@ -180,7 +180,9 @@ func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) 
 	} else {
 		r.tell(wire.StateStopped, r.intent.Reason)
 	}
-	stuck := len(live) < len(r.plan.Members) && slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != "stopped" })
+	trains := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != "stopped" })
+	there := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.Step >= r.committed })
+	stuck := trains && (!there || len(live) < len(r.plan.Members))
 	i := r.intent
 	i.Drain = slices.Clone(i.Drain)
 	// Who has not the last state would train the rest once more.

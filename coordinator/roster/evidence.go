@@ -27,8 +27,12 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 	if r.over {
 		return // they leave one after the other
 	}
-	if r.pending != nil && s.Generation == r.pending.Generation {
-		r.early = append(r.early, s)
+	if r.pending != nil {
+		// Members that see the new plan first leave the ring of the one before,
+		// which is no sign of their end. What is true will be said again.
+		if s.Generation == r.pending.Generation {
+			r.early = append(r.early, s)
+		}
 		return
 	}
 	from := r.memberNamed(s.From)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	lapse ID | renew ID                    its registration ends; it writes it again
 //	sigterm ID                             its registration says that it leaves
-//	suspect FROM ID EVIDENCE… | ended ID EVIDENCE… | cut ID
+//	suspect FROM ID [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
 //	ask stop|resume|drain ID|scale N
 //	committed STEP
 //	lag | answer                           the store is slow; it answers
@@ -187,7 +188,12 @@ func (w *world) command(verb string, args []string) error {
 		p.registered = verb == "renew"
 		w.snapshot()
 	case "suspect":
-		s := wire.Suspicion{Generation: w.plan.Generation, From: args[0], Evidence: strings.Join(args[2:], " ")}
+		s := wire.Suspicion{Generation: w.plan.Generation, From: args[0]}
+		if g, ok := strings.CutPrefix(args[2], "generation="); ok {
+			s.Generation, _ = strconv.ParseUint(g, 10, 64)
+			args = slices.Delete(args, 2, 3)
+		}
+		s.Evidence = strings.Join(args[2:], " ")
 		if q := w.find(args[1]); q != nil {
 			s.Subject, s.Incarnation = q.reg.ID, q.reg.Incarnation
 		}
