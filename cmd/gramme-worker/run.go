@@ -6,18 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"syscall"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/buildinfo"
-	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
@@ -32,13 +34,16 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "train as a member of a cluster",
-		Long: `Registers with the cluster that GRAMME_ENDPOINT names and trains until the run ends.
+		Long: `Registers with a cluster and trains until the run ends. The cluster is that of --etcd
+and --nats, as gramme up prints them, or that of GRAMME_ENDPOINT, or that of a run on
+this machine. What the worker lacks of the run (corpus, state) comes over the network.
 SIGTERM asks for an orderly leave: the worker finishes the step and goes.`,
 		Args: cobra.NoArgs,
 	}
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and process")
 	dir := c.Flags().String("run", "", "`folder` of the run, where it is on this machine; else the corpus comes over the network")
-	host := c.Flags().String("host", "127.0.0.1", "`address` at which the other workers reach this one")
+	host := c.Flags().String("host", "", "`address` at which the other workers reach this one; default: that of its connection to NATS")
+	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *id == "" {
 			name, err := os.Hostname()
@@ -47,7 +52,7 @@ SIGTERM asks for an orderly leave: the worker finishes the step and goes.`,
 			}
 			*id = fmt.Sprintf("%s-%d", name, os.Getpid())
 		}
-		return train(c.Context(), *id, *dir, *host)
+		return train(c.Context(), cluster, *id, rundir.Dir(*dir), *host)
 	}
 	return c
 }
@@ -77,14 +82,14 @@ func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	return drain, ctx, func() { signal.Stop(signals); cancel(); <-ended }
 }
 
-func train(ctx context.Context, id, dir, host string) (err error) {
-	e, err := endpoint.FromEnviron(os.Environ())
+func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rundir.Dir, host string) (err error) {
+	e, err := cluster.Find(ctx, dir)
 	if err != nil {
-		return exit.Wrap(exit.Usage, "`gramme up` starts workers itself; on another machine, set GRAMME_ENDPOINT as `gramme up` prints it", err)
+		return err
 	}
 	drain, ctx, stop := leaving(ctx)
 	defer stop()
-	readings := rundir.Dir(dir).Energy()
+	readings := dir.Energy()
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
@@ -99,7 +104,7 @@ func train(ctx context.Context, id, dir, host string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, rundir.Dir(dir), host, drain) })
+	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, dir, host, drain) })
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
 		return nil
@@ -137,6 +142,11 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 	if err := model_.setWeights(model.Init(model_.config, model_.layout, r.Spec.Seed)); err != nil {
 		return err
 	}
+	if host == "" {
+		if host, err = ownAddress(r.NATS); err != nil {
+			return err
+		}
+	}
 	mailbox, err := natslink.Open(natslink.Options{Host: host, Secret: r.Endpoint.Secret})
 	if err != nil {
 		return err
@@ -152,4 +162,13 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 		Links: worker.Mailboxes{Run: r.Endpoint.Run, Own: mailbox}, Meter: r.Meter,
 		Cores: min(r.Spec.Threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
 	})
+}
+
+// ownAddress is where others of the network that NATS is in reach this machine.
+func ownAddress(conn *nats.Conn) (string, error) {
+	host, _, err := net.SplitHostPort(conn.LocalAddr())
+	if err != nil {
+		return "", exit.Wrap(exit.Usage, "give --host", fmt.Errorf("address of this machine: %w", err))
+	}
+	return host, nil
 }

@@ -3,24 +3,20 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/buildinfo"
-	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
 )
-
-// joinHint is what to do when a role process does not know its cluster.
-const joinHint = "`gramme up` starts this process itself; on another machine, set GRAMME_ENDPOINT as `gramme up` prints it"
 
 func checkpointCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -32,11 +28,12 @@ weights, optimizer state and the energy ledger together under the run's folder.`
 	}
 	run := runFlag(c)
 	id := c.Flags().String("id", "checkpoint", "`name` of this process")
+	cluster := clusterflags.Add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		// The service's own readings go into the ledger that it holds, which is
 		// open for longer than the process meters.
 		var service atomic.Pointer[checkpoint.Service]
-		err := startRole(c.Context(), role.Options{
+		err := startRole(c.Context(), cluster, rundir.Dir(*run), role.Options{
 			Role: wire.RoleCheckpoint, ID: *id, Energy: rundir.Dir(*run).Energy(), Phase: energy.Checkpoint,
 			Append: func(ctx context.Context, records []energy.Record) error {
 				s := service.Load()
@@ -72,15 +69,15 @@ func storeError(err error) error {
 	return err
 }
 
-// startRole runs a process of the cluster that the environment names, until it
-// ends or is asked to.
-func startRole(ctx context.Context, o role.Options, f func(context.Context, *role.Role) error) error {
-	var err error
-	if o.Endpoint, err = endpoint.FromEnviron(os.Environ()); err != nil {
-		return exit.Wrap(exit.Usage, joinHint, err)
-	}
+// startRole runs a process of the cluster that flags or environment name, until
+// it ends or is asked to.
+func startRole(ctx context.Context, cluster *clusterflags.Flags, dir rundir.Dir, o role.Options, f func(context.Context, *role.Role) error) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	var err error
+	if o.Endpoint, err = cluster.Find(ctx, dir); err != nil {
+		return err
+	}
 	r, err := role.Start(ctx, o)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -33,13 +33,14 @@ range that the run was started with (gramme up --workers min:max).`,
 		Args:    cobra.ExactArgs(1),
 	}
 	run := runFlag(c)
+	cluster := clusterflags.AddJoin(c)
 	wait := c.Flags().Bool("wait", false, "wait until that many workers train")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil {
 			return exit.Wrap(exit.Usage, "gramme scale --run DIR N", fmt.Errorf("scale: %q is no number of workers", args[0]))
 		}
-		return request(c.Context(), rundir.Dir(*run), wire.Control{Verb: "scale", Count: n}, *wait, func(s wire.Status) bool {
+		return request(c.Context(), asked{rundir.Dir(*run), cluster}, wire.Control{Verb: "scale", Count: n}, *wait, func(s wire.Status) bool {
 			return members(s) == n
 		})
 	}
@@ -55,9 +56,10 @@ func drainCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	run := runFlag(c)
+	cluster := clusterflags.AddJoin(c)
 	wait := c.Flags().Bool("wait", false, "wait until the worker has left")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return request(c.Context(), rundir.Dir(*run), wire.Control{Verb: "drain", Worker: args[0]}, *wait, func(s wire.Status) bool {
+		return request(c.Context(), asked{rundir.Dir(*run), cluster}, wire.Control{Verb: "drain", Worker: args[0]}, *wait, func(s wire.Status) bool {
 			for _, p := range s.Processes {
 				if p.Role == wire.RoleWorker && p.ID == args[0] {
 					return false
@@ -82,14 +84,16 @@ func members(s wire.Status) int {
 
 // request asks the coordinator of a run that is up, and waits, if told to, until
 // the status says that it is done.
-func request(ctx context.Context, dir rundir.Dir, control wire.Control, wait bool, done func(wire.Status) bool) error {
+func request(ctx context.Context, a asked, control wire.Control, wait bool, done func(wire.Status) bool) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	e, err := endpoint.ReadFile(dir.Endpoint())
-	if err != nil || !dir.Locked() {
-		return exit.Wrap(exit.Usage, "`gramme up --run "+string(dir)+"` starts it", fmt.Errorf("%s: the run at %s is not up", control.Verb, dir))
+	e, err := a.endpoint()
+	if err != nil {
+		return fmt.Errorf("%s: %w", control.Verb, err)
 	}
-	conn, err := e.DialNATS(ctx, control.Verb)
+	dialing, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	conn, err := e.DialNATS(dialing, control.Verb)
 	if err != nil {
 		return err
 	}
@@ -118,10 +122,10 @@ func request(ctx context.Context, dir rundir.Dir, control wire.Control, wait boo
 		}
 	}
 	if reply.Error != "" {
-		return exit.Wrap(exit.Usage, "`gramme status --run "+string(dir)+"` shows who is there", errors.New(reply.Error))
+		return exit.Wrap(exit.Usage, "`gramme status` shows who is there", errors.New(reply.Error))
 	}
 	for wait {
-		s, err := status(ctx, dir)
+		s, err := a.status(ctx)
 		switch {
 		case err != nil:
 			return err

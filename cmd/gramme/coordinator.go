@@ -5,7 +5,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/coordinator"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/energy"
@@ -24,11 +26,15 @@ one, and another takes over when it is gone. No training step waits for it.`,
 	}
 	run := runFlag(c)
 	id := c.Flags().String("id", "coordinator", "`name` of this process")
+	cluster := clusterflags.Add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		dir := rundir.Dir(*run)
-		return startRole(c.Context(), role.Options{
+		return startRole(c.Context(), cluster, dir, role.Options{
 			Role: wire.RoleCoordinator, ID: *id, Energy: dir.Energy(), Phase: energy.Idle,
 		}, func(ctx context.Context, r *role.Role) error {
+			if r.Endpoint.Shared {
+				r.Log.Info("workers of other machines join with", zap.String("command", clusterflags.Command(r.Endpoint)))
+			}
 			return coordinator.Run(ctx, coordinator.Config{
 				ID: *id, Host: r.Host, PID: os.Getpid(), Spec: r.Spec, CorpusDir: dir.Corpus(), Store: r.Store,
 				NATS: r.NATS, Log: r.Log, Software: buildinfo.Software(), Meter: r.Meter.Totals,

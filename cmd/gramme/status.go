@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -31,9 +32,10 @@ func statusCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	run := runFlag(c)
+	cluster := clusterflags.AddJoin(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		s, err := status(c.Context(), rundir.Dir(*run))
+		s, err := asked{rundir.Dir(*run), cluster}.status(c.Context())
 		if err != nil {
 			return err
 		}
@@ -47,31 +49,64 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
-// status asks the coordinator, or reads the folder where none is up.
-func status(ctx context.Context, dir rundir.Dir) (wire.Status, error) {
-	if _, err := os.Stat(string(dir)); err != nil {
-		return wire.Status{}, exit.Wrap(exit.Usage, "name the folder of a run with --run", fmt.Errorf("status: no run at %s", dir))
+// asked is the run that a command asks about: that of a folder, or one elsewhere
+// that flags name.
+type asked struct {
+	dir     rundir.Dir
+	cluster *clusterflags.Flags
+}
+
+// endpoint returns how to reach the run, or an error where it is not up.
+func (a asked) endpoint() (endpoint.Endpoint, error) {
+	if a.cluster.OnCommandLine() {
+		run, err := a.cluster.Run(a.dir)
+		if err != nil {
+			return endpoint.Endpoint{}, err
+		}
+		return a.cluster.Endpoint(run)
 	}
-	if dir.Locked() {
-		if s, err := askStatus(ctx, dir); err == nil {
+	e, err := endpoint.ReadFile(a.dir.Endpoint())
+	if err != nil || !a.dir.Locked() {
+		return e, exit.Wrap(exit.Usage, "`gramme up --run "+string(a.dir)+"` starts it", fmt.Errorf("the run at %s is not up", a.dir))
+	}
+	return e, nil
+}
+
+// status asks the coordinator, or reads the folder where none is up.
+func (a asked) status(ctx context.Context) (wire.Status, error) {
+	if a.cluster.OnCommandLine() {
+		e, err := a.endpoint()
+		if err != nil {
+			return wire.Status{}, err
+		}
+		s, err := askStatus(ctx, e)
+		if err != nil {
+			err = exit.Wrap(exit.Failure, "is the run up, and is that its name?", fmt.Errorf("status: no coordinator of run %s answers: %w", e.Run, err))
+		}
+		return s, err
+	}
+	if _, err := os.Stat(string(a.dir)); err != nil {
+		return wire.Status{}, exit.Wrap(exit.Usage, "name the folder of a run with --run", fmt.Errorf("status: no run at %s", a.dir))
+	}
+	e, err := a.endpoint()
+	if err == nil {
+		if s, err := askStatus(ctx, e); err == nil {
 			return s, nil
 		}
-		s, err := storedStatus(dir)
+	}
+	if err == nil || a.dir.Locked() {
+		s, err := storedStatus(a.dir)
 		s.State, s.Reason = wire.StatePreparing, "no coordinator answers yet"
 		if s.Run == "" {
 			s.Reason = "the corpus and what a run needs are being prepared"
 		}
 		return s, err
 	}
-	return storedStatus(dir)
+	return storedStatus(a.dir)
 }
 
-func askStatus(ctx context.Context, dir rundir.Dir) (wire.Status, error) {
+func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 	var s wire.Status
-	e, err := endpoint.ReadFile(dir.Endpoint())
-	if err != nil {
-		return s, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
 	conn, err := e.DialNATS(ctx, "status")

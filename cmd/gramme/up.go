@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/local"
 	"github.com/gramme-project/gramme/internal/logging"
@@ -30,14 +32,17 @@ func upCommand() *cobra.Command {
 		Short: "train on this machine: everything that it takes, until the steps are done",
 		Long: `Prepares the corpus, then starts etcd, NATS, the coordinator, the checkpoint service
 and the workers, and trains until the steps are done. Ctrl-C finishes the step,
-stores a checkpoint and ends; the same command goes on from there.`,
+stores a checkpoint and ends; the same command goes on from there. With --etcd and
+--nats it uses an etcd and a NATS that exist, and workers of other machines may join.`,
 		Example: "  gramme up --workers 2 --model tiny --steps 2000 --run runs/mine text/\n  gramme up --run runs/mine",
 	}
 	run := runFlag(c)
 	flags := addSpecFlags(c)
+	cluster := clusterflags.Add(c)
+	host := c.Flags().String("host", "", "`address` at which workers of other machines reach those of this one")
 	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as a short measurement says fit in these minutes")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes}
+		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host}
 		if *minutes < 0 || *minutes > 0 && c.Flags().Changed("steps") {
 			return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
 		}
@@ -51,6 +56,8 @@ type up struct {
 	dir      rundir.Dir
 	out, err io.Writer
 	minutes  float64
+	cluster  *clusterflags.Flags
+	host     string
 	gramme   string
 	worker   string
 }
@@ -65,6 +72,9 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	}
 	if !exists && len(spec.Corpus) == 0 {
 		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
+	}
+	if _, err := u.shared(spec); err != nil {
+		return err
 	}
 	if err := u.findBinaries(ctx); err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
@@ -125,6 +135,10 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 		return nil
 	}
 	u.announce(spec, m, newest)
+	shared, err := u.shared(spec)
+	if err != nil {
+		return err
+	}
 	log, err := logging.To(u.dir.Log("up"), spec.Log, "up", "up")
 	if err != nil {
 		return err
@@ -133,7 +147,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	show := newProgress(u.err, spec)
 	var measured evaluation
 	err = local.Run(ctx, local.Options{
-		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log,
+		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: u.invite,
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
 		Last: func(ctx context.Context, env []string) error {
 			show.end()
@@ -151,6 +165,24 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 		return err
 	}
 	return u.summarize(spec, m, show, measured)
+}
+
+// shared are the services that the flags name, if they do.
+func (u *up) shared(spec runspec.Spec) (*endpoint.Endpoint, error) {
+	if !u.cluster.Given() {
+		return nil, nil
+	}
+	e, err := u.cluster.Endpoint(cmp(spec.Run, "new")) // a new run gets its name later
+	return &e, err
+}
+
+// invite says how more workers join.
+func (u *up) invite(e endpoint.Endpoint) {
+	if !e.Shared {
+		fmt.Fprintf(u.err, "etcd and NATS listen on this machine only: workers of others need --etcd and --nats (docs/cluster.md)\n")
+		return
+	}
+	fmt.Fprintf(u.err, "workers of other machines join with:\n  %s\n", clusterflags.Command(e))
 }
 
 // announce says what is about to run.

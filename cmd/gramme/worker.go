@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
@@ -36,16 +36,12 @@ func workerCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			// Said here, too, so that whoever tries it hears first what a worker
 			// is for.
-			if _, err := endpoint.FromEnviron(os.Environ()); err != nil && !asksForHelp(args) {
-				return exit.Wrap(exit.Usage, joinHint, err)
+			if _, err := endpoint.FromEnviron(os.Environ()); err != nil && len(args) == 0 && !clusterflags.Add(&cobra.Command{}).Given() {
+				return exit.Wrap(exit.Usage, clusterflags.JoinHint, err)
 			}
 			return becomeWorker("run", args)
 		},
 	}
-}
-
-func asksForHelp(args []string) bool {
-	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }
 
 func predictCommand() *cobra.Command {

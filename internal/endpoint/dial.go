@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,41 +13,70 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // retry is the pause between attempts to connect.
 const retry = 50 * time.Millisecond
 
-// DialNATS connects to NATS under a name that NATS shows. It tries until ctx
-// ends, except when NATS refuses the secret. The connection reconnects for ever;
-// what is published meanwhile waits in a buffer of 64 MiB. The caller closes it.
+// tryWithin bounds one attempt to hear of etcd.
+const tryWithin = 3 * time.Second
+
+// DialNATS connects to NATS under a name that NATS shows. It tries all servers
+// until ctx ends, except when NATS refuses who asks. The connection reconnects
+// for ever, to whichever server answers; what is published meanwhile waits in a
+// buffer of 64 MiB. The caller closes it.
 func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
-	all := append([]nats.Option{
-		nats.Name(name), nats.Token(e.Secret), nats.Timeout(2 * time.Second),
+	fail := func(err error) (*nats.Conn, error) {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", redacted(strings.Split(e.NATS, ",")), err)
+	}
+	all := []nats.Option{
+		nats.Name(name), nats.Timeout(2 * time.Second),
 		nats.MaxReconnects(-1), nats.ReconnectWait(retry), nats.ReconnectJitter(retry, retry), nats.ReconnectBufSize(64 << 20),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(3),
-	}, opts...)
+	}
+	config, err := e.TLS.config()
+	if err != nil {
+		return fail(err)
+	}
+	switch {
+	case strings.HasPrefix(e.NATS, "tls:"):
+		all = append(all, nats.Secure(config))
+	case e.TLS != Files{}: // for servers that ask for TLS at addresses that do not say so
+		all = append(all, func(o *nats.Options) error { o.TLSConfig = config; return nil })
+	}
+	if e.Credentials != "" {
+		all = append(all, nats.UserCredentials(e.Credentials))
+	}
+	if !e.Shared {
+		all = append(all, nats.Token(e.Secret))
+	}
+	all = append(all, opts...)
 	for {
 		c, err := nats.Connect(e.NATS, all...)
 		if err == nil {
 			return c, nil
 		}
 		if errors.Is(err, nats.ErrAuthorization) {
-			return nil, fmt.Errorf("connect to NATS at %s: %w", e.NATS, err)
+			return fail(err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("connect to NATS at %s: %w", e.NATS, errors.Join(err, context.Cause(ctx)))
+			return fail(errors.Join(err, context.Cause(ctx)))
 		case <-time.After(retry):
 		}
 	}
 }
 
 // DialEtcd connects to etcd and waits until it answers or ctx ends. The client
-// reconnects for ever. The caller closes it.
+// reconnects for ever, to whichever member answers. The caller closes it.
 func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
-	c, err := clientv3.New(clientv3.Config{
-		Endpoints: e.Etcd, Logger: zap.NewNop(),
+	fail := func(err error) (*clientv3.Client, error) {
+		return nil, fmt.Errorf("connect to etcd at [%s]: %w", redacted(e.Etcd), err)
+	}
+	config := clientv3.Config{
+		Logger:            zap.NewNop(),
 		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		BackoffWaitBetween: retry,
 		// By default grpc waits for up to two minutes before it looks again.
@@ -53,12 +84,49 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 			Backoff:           backoff.Config{BaseDelay: retry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * retry},
 			MinConnectTimeout: 2 * time.Second,
 		})},
-	})
+	}
+	for _, text := range e.Etcd {
+		u, err := url.Parse(text)
+		if err != nil { // which would repeat the text
+			return fail(errors.New("an address is no URL"))
+		}
+		if u.User != nil {
+			config.Username = u.User.Username()
+			config.Password, _ = u.User.Password() // none is an empty one
+			u.User = nil
+			text = u.String()
+		}
+		config.Endpoints = append(config.Endpoints, text)
+		if u.Scheme == "https" && config.TLS == nil {
+			if config.TLS, err = e.TLS.config(); err != nil {
+				return fail(err)
+			}
+		}
+	}
+	c, err := clientv3.New(config)
 	if err != nil {
-		return nil, fmt.Errorf("connect to etcd at %v: %w", e.Etcd, err)
+		return fail(err)
 	}
-	if _, err := c.Get(ctx, "/gramme", clientv3.WithCountOnly()); err != nil {
-		return nil, fmt.Errorf("connect to etcd at %v: %w", e.Etcd, errors.Join(err, c.Close()))
+	var last error
+	for {
+		within, cancel := context.WithTimeout(ctx, tryWithin)
+		_, err := c.Get(within, "/gramme/"+e.Run, clientv3.WithCountOnly())
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+		code := status.Code(err)
+		if last == nil || code == codes.Unavailable { // which says why, as the end of a time does not
+			last = err
+		}
+		// What members cannot do now they may do later: they start, they elect.
+		transient := code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
+		if ctx.Err() != nil || !transient {
+			return fail(errors.Join(last, c.Close()))
+		}
+		select {
+		case <-time.After(retry):
+		case <-ctx.Done():
+		}
 	}
-	return c, nil
 }

@@ -2,17 +2,23 @@
 // small value that a parent hands to its children through the environment, and
 // that `gramme` finds in a file in the folder of a run.
 //
-// It guarantees that the secret stands in no process list and in no file that
-// others may read. It does not start services and knows no protocol above the
-// connection.
+// The services are a run's own, inside of `gramme up`, or clusters that others
+// use, too. There a run keeps to its own keys and subjects, and a Claim sees to
+// it that one `gramme up` at a time runs it.
+//
+// It guarantees that secrets stand in no process list, in no error and in no file
+// that others may read; of certificates and credentials it holds the paths only.
+// It does not start services and knows no protocol above the connection.
 package endpoint
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -22,12 +28,17 @@ const Variable = "GRAMME_ENDPOINT"
 // Endpoint names the services of one run.
 type Endpoint struct {
 	Run    string   `json:"run"`
-	Etcd   []string `json:"etcd"`             // URLs
-	NATS   string   `json:"nats"`             // URL
-	Secret string   `json:"secret,omitempty"` // token of NATS
+	Etcd   []string `json:"etcd"`             // URLs of the members
+	NATS   string   `json:"nats"`             // URLs of the servers, joined by commas
+	Secret string   `json:"secret,omitempty"` // of the run: mailboxes of workers ask for it, and the run's own NATS
+	// Shared says that the services are not the run's own: they do not know its
+	// secret, and others use them, too.
+	Shared      bool   `json:"shared,omitempty"`
+	TLS         Files  `json:"tls,omitzero"`
+	Credentials string `json:"nats_creds,omitempty"` // file of a NATS user
 }
 
-// Validate says what is missing.
+// Validate says what is missing, and what cannot be used.
 func (e Endpoint) Validate() error {
 	switch {
 	case e.Run == "":
@@ -37,7 +48,49 @@ func (e Endpoint) Validate() error {
 	case e.NATS == "":
 		return errors.New("endpoint: the address of NATS is missing")
 	}
+	if err := checkURLs("etcd", e.Etcd, "http", "https", "unix"); err != nil {
+		return err
+	}
+	if err := checkURLs("NATS", strings.Split(e.NATS, ","), "nats", "tls"); err != nil {
+		return err
+	}
+	return e.TLS.validate()
+}
+
+// checkURLs asks that all are URLs of one of the schemes, and all of the same.
+func checkURLs(service string, texts []string, schemes ...string) error {
+	var first string
+	for _, text := range texts {
+		u, err := url.Parse(text)
+		if err != nil { // which would repeat the text
+			return fmt.Errorf("endpoint: an address of %s is no URL", service)
+		}
+		if !slices.Contains(schemes, u.Scheme) || u.Host == "" && u.Path == "" {
+			return fmt.Errorf("endpoint: address %q of %s: %s://HOST:PORT is needed", u.Redacted(), service, strings.Join(schemes[:2], ":// or "))
+		}
+		if first == "" {
+			first = u.Scheme
+		}
+		if u.Scheme != first {
+			return fmt.Errorf("endpoint: addresses of %s begin with %s:// and with %s://: all are reached alike", service, first, u.Scheme)
+		}
+	}
 	return nil
+}
+
+// redacted shows addresses without the passwords that they may hold.
+func redacted(texts []string) string {
+	shown := make([]string, len(texts))
+	for i, text := range texts {
+		shown[i] = "?"
+		if u, err := url.Parse(text); err == nil {
+			if u.User != nil {
+				u.User = url.User("xxxxx") // a name alone may be a token
+			}
+			shown[i] = u.String()
+		}
+	}
+	return strings.Join(shown, ",")
 }
 
 // Environ returns the endpoint as NAME=value pairs for the environment of a
@@ -53,12 +106,15 @@ func (e Endpoint) Environ() ([]string, error) {
 // FromEnviron finds an endpoint among NAME=value pairs. The last one counts.
 func FromEnviron(environ []string) (Endpoint, error) {
 	for i := len(environ) - 1; i >= 0; i-- {
-		if text, ok := strings.CutPrefix(environ[i], Variable+"="); ok {
+		if text, ok := strings.CutPrefix(environ[i], Variable+"="); ok && text != "" {
 			return parse(Variable, []byte(text))
 		}
 	}
-	return Endpoint{}, fmt.Errorf("%s is not set: it says where etcd and NATS of the run are", Variable)
+	return Endpoint{}, fmt.Errorf("%s is %w: it says where etcd and NATS of the run are", Variable, ErrNotSet)
 }
+
+// ErrNotSet says that the environment holds no endpoint.
+var ErrNotSet = errors.New("not set")
 
 // parse reads an endpoint. An error never repeats the text: it holds a secret.
 func parse(from string, text []byte) (Endpoint, error) {

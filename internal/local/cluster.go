@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/process"
@@ -29,6 +30,13 @@ type Options struct {
 	Gramme string       // executable of coordinator and checkpoint service
 	Worker string       // executable of the workers
 	Log    *zap.Logger
+	// Shared are etcd and NATS that others run; nil: both run in this process.
+	Shared *endpoint.Endpoint
+	// Host is the address at which workers elsewhere reach those of this machine;
+	// "": that of the connection to NATS.
+	Host string
+	// Joined is told how to reach the services, once they are there.
+	Joined func(endpoint.Endpoint)
 	// Stop asks the run to end after the step that it is at; Kill, at once.
 	Stop, Kill <-chan struct{}
 	// Watch is told the status about twice a second.
@@ -59,14 +67,24 @@ type cluster struct {
 // of the cluster is left.
 func Run(ctx context.Context, o Options) (err error) {
 	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), moved: time.Now()}
-	if c.services, err = startServices(ctx, o.Dir, o.Spec.Run, o.Log); err != nil {
+	if o.Shared != nil {
+		c.services, err = joinServices(ctx, o.Dir, o.Spec, *o.Shared)
+	} else {
+		c.services, err = startServices(ctx, o.Dir, o.Spec.Run, o.Log)
+	}
+	if err != nil {
 		return err
 	}
-	defer func() { err = gather(err, c.services.close()) }()
+	defer func() { err = gather(err, c.services.close(err == nil && c.status.State == wire.StateDone)) }()
+	if o.Shared == nil {
+		if err := c.publishSpec(ctx); err != nil {
+			return err
+		}
+	}
+	if o.Joined != nil {
+		o.Joined(c.services.endpoint)
+	}
 	if c.environ, err = c.services.endpoint.Environ(); err != nil {
-		return err
-	}
-	if err := c.publishSpec(ctx); err != nil {
 		return err
 	}
 	c.role, err = role.Start(ctx, role.Options{
@@ -140,7 +158,11 @@ func (c *cluster) run(ctx context.Context) error {
 // newWorker is a worker of a name that no other has.
 func (c *cluster) newWorker() *child {
 	id := fmt.Sprintf("w%d", len(c.workers())+1)
-	ch := c.child(wire.RoleWorker, id, c.Worker, "run", "--run", string(c.Dir), "--id", id)
+	args := []string{"run", "--run", string(c.Dir), "--id", id}
+	if c.Host != "" {
+		args = append(args, "--host", c.Host)
+	}
+	ch := c.child(wire.RoleWorker, id, c.Worker, args...)
 	if c.Spec.Threads > 1 && c.Spec.Threads*c.Spec.Workers.Max > runtime.NumCPU() {
 		// libgomp's threads spin while they wait, which takes the processor from
 		// the other workers: two of two threads on two cores are 6 times slower.

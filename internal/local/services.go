@@ -14,11 +14,13 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
-// services are etcd and NATS of a run, inside this process.
+// services are etcd and NATS of a run: inside this process, or a claim on those
+// that others run.
 type services struct {
 	dir      rundir.Dir
 	etcd     *embedded.Etcd
 	nats     *embedded.NATS
+	claim    *endpoint.Claim
 	endpoint endpoint.Endpoint
 }
 
@@ -29,7 +31,7 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 	s = &services{dir: dir}
 	defer func() {
 		if err != nil {
-			err = multierror.Append(err, s.close()).ErrorOrNil()
+			err = multierror.Append(err, s.close(false)).ErrorOrNil()
 		}
 	}()
 	if err := s.clear(); err != nil {
@@ -61,8 +63,14 @@ func (s *services) clear() error {
 	return nil
 }
 
-func (s *services) close() error {
+// close ends what runs in this process, and leaves what runs elsewhere.
+func (s *services) close(done bool) error {
 	result := &multierror.Error{}
+	if s.claim != nil {
+		if err := s.leave(done); err != nil {
+			result = multierror.Append(result, err)
+		}
+	}
 	if s.nats != nil {
 		s.nats.Close()
 	}

@@ -13,6 +13,8 @@ func (k Keys) Intent() string          { return k.prefix + "intent" } // Intent
 func (k Keys) Workers() string         { return k.prefix + "workers/" }
 func (k Keys) Worker(id string) string { return k.Workers() + id } // Registration, under the worker's lease
 func (k Keys) Election() string        { return k.prefix + "election" }
+func (k Keys) Up() string              { return k.prefix + "up" }     // endpoint.Holder, under the lease of a `gramme up` on services that others use
+func (k Keys) Secret() string          { return k.prefix + "secret" } // what mailboxes of workers ask for, likewise
 
 // Subjects are the places of one run in NATS.
 type Subjects struct{ prefix string }

@@ -17,8 +17,9 @@ import (
 // the manifest does not describe.
 var ErrContent = errors.New("wrong content")
 
-// MaxRange is the most bytes that a Source is asked for at once.
-const MaxRange = 1 << 20
+// MaxRange is the most bytes that a Source is asked for at once: what a message
+// of the run carries.
+const MaxRange = 1 << 19
 
 // DefaultMaxBytes is the size of a cache when Config.MaxBytes is 0.
 const DefaultMaxBytes = 4 << 30

@@ -1,0 +1,195 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// claimTTL is how long a claim outlives a process that vanished, in seconds.
+const claimTTL = 10
+
+// Holder names who claims a run: one folder on one machine.
+type Holder struct {
+	Host   string `json:"host"`
+	Boot   string `json:"boot"`
+	Folder string `json:"folder"`
+	PID    int    `json:"pid"`
+}
+
+// ErrClaimed says that another `gramme up` runs the run.
+var ErrClaimed = errors.New("another `gramme up` runs it")
+
+// Claim is the right to run a run on shared services. It guards the start: one
+// `gramme up` begins while another is there only where etcd was away for longer
+// than a claim outlives its process.
+type Claim struct {
+	client  *clientv3.Client
+	session *concurrency.Session
+	keys    wire.Keys
+}
+
+// Claim takes the run. A claim of the same folder of the same machine is one that
+// a dead process left, as whoever calls this holds the folder; another is waited
+// for until it ends or its time is over.
+func (e Endpoint) Claim(ctx context.Context, h Holder) (*Claim, error) {
+	client, err := e.DialEtcd(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &Claim{client: client, keys: wire.KeysOf(e.Run)}
+	if err := c.take(ctx, h); err != nil {
+		return nil, errors.Join(fmt.Errorf("claim run %s: %w", e.Run, err), c.Release(ctx))
+	}
+	return c, nil
+}
+
+func (c *Claim) take(ctx context.Context, h Holder) error {
+	value, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	// The lease lives until Release, whatever bounds this call.
+	c.session, err = concurrency.NewSession(c.client, concurrency.WithTTL(claimTTL))
+	if err != nil {
+		return err
+	}
+	key := c.keys.Up()
+	put := clientv3.OpPut(key, string(value), clientv3.WithLease(c.session.Lease()))
+	var held Holder
+	for end := time.Now().Add(claimTTL * 3 / 2 * time.Second); time.Now().Before(end); {
+		r, err := c.client.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", 0)
+		free := len(r.Kvs) == 0
+		if !free {
+			held = Holder{}
+			if err := json.Unmarshal(r.Kvs[0].Value, &held); err != nil {
+				return fmt.Errorf("who holds it: %w", err)
+			}
+			free = held.Host == h.Host && held.Folder == h.Folder
+			unchanged = clientv3.Compare(clientv3.ModRevision(key), "=", r.Kvs[0].ModRevision)
+		}
+		if free {
+			t, err := c.client.Txn(ctx).If(unchanged).Then(put).Commit()
+			if err != nil {
+				return err
+			}
+			if t.Succeeded {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(4 * retry):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return fmt.Errorf("%w: process %d on %s, in %s", ErrClaimed, held.PID, held.Host, held.Folder)
+}
+
+// PutSpec stores the spec of the run in place of the one before.
+func (c *Claim) PutSpec(ctx context.Context, spec []byte) error {
+	if _, err := c.client.Put(ctx, c.keys.Spec(), string(spec)); err != nil {
+		return fmt.Errorf("write spec: %w", err)
+	}
+	return nil
+}
+
+// Spec returns the stored spec, or nil.
+func (c *Claim) Spec(ctx context.Context) ([]byte, error) {
+	r, err := c.client.Get(ctx, c.keys.Spec())
+	if err != nil {
+		return nil, fmt.Errorf("read spec: %w", err)
+	}
+	if len(r.Kvs) == 0 {
+		return nil, nil
+	}
+	return r.Kvs[0].Value, nil
+}
+
+// Renew forgets what an earlier start was asked to do, and the registrations of
+// which gone says that their processes have ended.
+func (c *Claim) Renew(ctx context.Context, gone func(wire.Registration) bool) error {
+	if _, err := c.client.Delete(ctx, c.keys.Intent()); err != nil {
+		return fmt.Errorf("forget the intent of before: %w", err)
+	}
+	r, err := c.client.Get(ctx, c.keys.Workers(), clientv3.WithPrefix())
+	if err != nil {
+		return fmt.Errorf("read registrations: %w", err)
+	}
+	for _, kv := range r.Kvs {
+		var w wire.Registration
+		if wire.Decode(kv.Value, &w) == nil && !gone(w) {
+			continue
+		}
+		unchanged := clientv3.Compare(clientv3.CreateRevision(string(kv.Key)), "=", kv.CreateRevision)
+		if _, err := c.client.Txn(ctx).If(unchanged).Then(clientv3.OpDelete(string(kv.Key))).Commit(); err != nil {
+			return fmt.Errorf("forget %s: %w", kv.Key, err)
+		}
+	}
+	return nil
+}
+
+// Clean removes every key of the run but the claim.
+func (c *Claim) Clean(ctx context.Context) error {
+	prefix, up := c.keys.Prefix(), c.keys.Up()
+	for _, part := range [][2]string{{prefix, up}, {up + "\x00", clientv3.GetPrefixRangeEnd(prefix)}} {
+		if _, err := c.client.Delete(ctx, part[0], clientv3.WithRange(part[1])); err != nil {
+			return fmt.Errorf("remove the keys of the run: %w", err)
+		}
+	}
+	return nil
+}
+
+// Release gives the run up and ends the connection.
+func (c *Claim) Release(ctx context.Context) (err error) {
+	if c.session != nil {
+		c.session.Orphan() // no more renewals
+		if _, err = c.client.Revoke(ctx, c.session.Lease()); err != nil {
+			err = fmt.Errorf("give up the claim: %w", err) // it ends by itself
+		}
+	}
+	if closed := c.client.Close(); !errors.Is(closed, context.Canceled) {
+		err = errors.Join(err, closed)
+	}
+	return err
+}
+
+// Settled returns the endpoint with the run's secret. That of shared services
+// lies in etcd: who comes first draws it.
+func (e Endpoint) Settled(ctx context.Context) (Endpoint, error) {
+	if !e.Shared || e.Secret != "" {
+		return e, nil
+	}
+	client, err := e.DialEtcd(ctx)
+	if err != nil {
+		return e, err
+	}
+	key := wire.KeysOf(e.Run).Secret()
+	r, err := client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, rand.Text()), clientv3.OpGet(key)).Else(clientv3.OpGet(key)).Commit()
+	if err == nil {
+		got := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
+		if len(got) == 1 {
+			e.Secret = string(got[0].Value)
+		}
+	}
+	if closed := client.Close(); !errors.Is(closed, context.Canceled) {
+		err = errors.Join(err, closed)
+	}
+	if err != nil {
+		return e, fmt.Errorf("secret of run %s: %w", e.Run, err)
+	}
+	return e, nil
+}

@@ -1,0 +1,124 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+const (
+	// joinWithin bounds the start on services that others run; it is longer than
+	// a claim that a dead process elsewhere left.
+	joinWithin = 30 * time.Second
+	// leaveWithin bounds what is tidied up there in the end.
+	leaveWithin = 5 * time.Second
+	// payload is the least that a message must be able to carry.
+	payload = wire.MaxChunk + 64<<10
+)
+
+// joinServices begins, or goes on with, a run on services that others run. What
+// an earlier start left there stays as far as it is of the run, its plan above
+// all: generations go on. What that start was asked to do is forgotten.
+func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endpoint.Endpoint) (s *services, err error) {
+	s = &services{dir: dir}
+	defer func() {
+		if err != nil {
+			err = gather(err, s.close(false))
+		}
+	}()
+	if err := s.clear(); err != nil {
+		return s, err
+	}
+	if err := os.MkdirAll(dir.Cluster(), 0o700); err != nil {
+		return s, fmt.Errorf("start cluster: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinWithin)
+	defer cancel()
+	if err := takesMessages(ctx, e); err != nil {
+		return s, err
+	}
+	folder, err := filepath.Abs(string(dir))
+	if err != nil {
+		return s, fmt.Errorf("start cluster: %w", err)
+	}
+	s.claim, err = e.Claim(ctx, endpoint.Holder{Host: meter.Host(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid()})
+	if err != nil {
+		return s, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
+	}
+	if s.endpoint, err = e.Settled(ctx); err != nil {
+		return s, err
+	}
+	if err := s.sameRun(ctx, spec); err != nil {
+		return s, err
+	}
+	if err := s.claim.Renew(ctx, ended); err != nil {
+		return s, err
+	}
+	return s, s.endpoint.WriteFile(dir.Endpoint())
+}
+
+// takesMessages finds out whether NATS answers and is set up for this.
+func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
+	conn, err := e.DialNATS(ctx, "up")
+	if err != nil {
+		return exit.Wrap(exit.Resource, "see whether NATS answers there, and whether the certificates and credentials are those that it asks for", err)
+	}
+	defer conn.Close()
+	if most := conn.MaxPayload(); most < payload {
+		return exit.Wrap(exit.Resource, fmt.Sprintf("set max_payload of the NATS servers to %d or more", payload),
+			fmt.Errorf("NATS takes messages of %d bytes at most, %d are needed", most, payload))
+	}
+	return nil
+}
+
+// sameRun stores the spec where the run's is stored or none. Keys that are not
+// fixed may have changed since.
+func (s *services) sameRun(ctx context.Context, spec runspec.Spec) error {
+	b, err := s.claim.Spec(ctx)
+	if err != nil {
+		return err
+	}
+	if b != nil {
+		stored, err := runspec.Decode("of the cluster", b)
+		if err == nil && stored.Hash() != spec.Hash() {
+			err = fmt.Errorf("run %s in etcd is another run of the same name", spec.Run)
+		}
+		if err != nil {
+			return exit.Wrap(exit.Usage, "begin the run with another --run-id", err)
+		}
+	}
+	if b, err = spec.Encode(); err != nil {
+		return err
+	}
+	return s.claim.PutSpec(ctx, b)
+}
+
+// ended reports whether a registration is one of a process of this machine that
+// is no more. The lease of any other shows by itself that it is gone.
+func ended(r wire.Registration) bool {
+	if r.Host != meter.Host() {
+		return false
+	}
+	return r.BootID != meter.BootID() || r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
+}
+
+// leave tidies up: a run that is done leaves no key behind.
+func (s *services) leave(done bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+	defer cancel()
+	var err error
+	if done {
+		err = s.claim.Clean(ctx)
+	}
+	return gather(err, s.claim.Release(ctx))
+}
