@@ -1,0 +1,147 @@
+package embedded
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+)
+
+// Certificates are PEM files of a server that asks its clients, and the other
+// members, for certificates of the same authority.
+type Certificates struct{ CA, Cert, Key string }
+
+// EtcdMember is one of an etcd cluster. All fields are required.
+type EtcdMember struct {
+	Name         string
+	DataDir      string
+	Client, Peer string            // addresses to listen on: host and port
+	Peers        map[string]string // of all members, by name
+	TLS          Certificates
+	Log          *zap.Logger
+}
+
+// StartEtcdMember starts a member and returns when the cluster serves, or when
+// ctx ends. Unlike that of StartEtcd its time-outs are those of a cluster.
+func StartEtcdMember(ctx context.Context, m EtcdMember) (*Etcd, error) {
+	q := newQuieter(m.Log)
+	at := func(address string) []url.URL { return []url.URL{{Scheme: "https", Host: address}} }
+	cfg := embed.NewConfig()
+	cfg.Name, cfg.Dir = m.Name, m.DataDir
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = at(m.Client), at(m.Client)
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = at(m.Peer), at(m.Peer)
+	cfg.InitialCluster = ""
+	for name, address := range m.Peers {
+		if cfg.InitialCluster != "" {
+			cfg.InitialCluster += ","
+		}
+		cfg.InitialCluster += name + "=https://" + address
+	}
+	cfg.ClientTLSInfo = transport.TLSInfo{
+		CertFile: m.TLS.Cert, KeyFile: m.TLS.Key, TrustedCAFile: m.TLS.CA, ClientCertAuth: true,
+	}
+	cfg.PeerTLSInfo = cfg.ClientTLSInfo
+	cfg.LogLevel = "warn"
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(q.logger())
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("start etcd member %s: %w", m.Name, err)
+	}
+	started := &Etcd{etcd: e, url: "https://" + m.Client, quit: q}
+	select {
+	case <-e.Server.ReadyNotify():
+		return started, nil
+	case err = <-e.Err():
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	started.Close()
+	return nil, fmt.Errorf("start etcd member %s: %w", m.Name, err)
+}
+
+// NATSMember is one server of a NATS cluster. All fields are required.
+type NATSMember struct {
+	Name          string
+	Client, Route string   // addresses to listen on: host and port
+	Routes        []string // of all servers
+	TLS           Certificates
+}
+
+// StartNATSMember starts a server with the limits that NATS has by default, and
+// returns when it accepts clients.
+func StartNATSMember(m NATSMember) (*NATS, error) {
+	s, err := newNATSMember(m)
+	if err != nil {
+		return nil, fmt.Errorf("start NATS server %s: %w", m.Name, err)
+	}
+	s.Start() // returns; its goroutines end with Shutdown
+	if !s.ReadyForConnections(10 * time.Second) {
+		s.Shutdown()
+		return nil, fmt.Errorf("start NATS server %s: not ready at %s after 10 s", m.Name, m.Client)
+	}
+	return &NATS{s}, nil
+}
+
+func newNATSMember(m NATSMember) (*server.Server, error) {
+	config, err := m.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	o := &server.Options{
+		ServerName: m.Name, TLS: true, TLSVerify: true, TLSConfig: config, TLSTimeout: 5,
+		NoSigs: true, NoLog: true,
+		Cluster: server.ClusterOpts{Name: "gramme", TLSConfig: config.Clone(), TLSTimeout: 5},
+	}
+	o.Cluster.TLSConfig.RootCAs = config.ClientCAs // a route is a client, too
+	if o.Host, o.Port, err = split(m.Client); err != nil {
+		return nil, err
+	}
+	if o.Cluster.Host, o.Cluster.Port, err = split(m.Route); err != nil {
+		return nil, err
+	}
+	for _, address := range m.Routes {
+		if address != m.Route {
+			o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: address})
+		}
+	}
+	return server.NewServer(o)
+}
+
+func split(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	return host, port, err
+}
+
+// config asks clients for certificates of the authority.
+func (c Certificates) config() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(c.CA)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, errors.New("no certificate in " + c.CA)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
+		ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+	}, nil
+}
