@@ -56,7 +56,13 @@ type conn struct {
 	buffer  []envelope // published while there is no connection
 }
 
-func hop(w *world) time.Duration { return w.between(50*time.Microsecond, time.Millisecond) }
+// hop is how long a message takes: now and then it has to be sent again.
+func hop(w *world) time.Duration {
+	if w.chance(100) {
+		return w.between(time.Millisecond, 250*time.Millisecond)
+	}
+	return w.between(50*time.Microsecond, time.Millisecond)
+}
 
 // connect begins a new connection, at once or as soon as there is a broker.
 func (b *broker) connect(p *process) {

@@ -6,17 +6,18 @@ type Bug int
 
 // The mistakes.
 const (
-	NoBug         Bug = iota
-	OldHellos         // hellos of older generations count as of this one
-	OldReductions     // a reduction of an older generation counts as of this one
-	LateFrames        // the ring takes frames of older generations
-	ApplyTwice        // an entry that was fetched is applied twice
-	ForgetHeld        // hellos do not say what a survivor holds
-	OldExponents      // a sum is rounded with the exponents of the step before
-	NoReset           // a sum goes on after its step
-	TwoLeaders        // the store takes plans of anybody
-	AckEarly          // a checkpoint is announced before it is durable
-	NoDigests         // replicas do not compare what they hold
-	MixedSnapshot     // a donor that has moved on gives what it has, unverified
-	LeaveMidStep      // a worker that is asked to leave does so at once
+	NoBug          Bug = iota
+	OldHellos          // hellos of older generations count as of this one
+	LateFrames         // the ring takes frames of any generation, if they seem to fit
+	ApplyTwice         // an entry that was fetched is applied twice
+	ForgetHeld         // hellos do not say what a survivor holds
+	OldExponents       // a sum is rounded with the exponents of the step before
+	NoReset            // a sum goes on after its step
+	TwoLeaders         // the store takes plans of anybody
+	AckEarly           // a checkpoint is announced before it is durable
+	NoDigests          // replicas do not compare what they hold, and one is not like the others
+	MixedSnapshot      // the checkpoint service gives parts of what is newest, and nobody verifies the whole
+	DeafToEviction     // a worker does not heed that its registration was taken away
+	KeepOldSlices      // slices of a last checkpoint that a dead member was to complete are not given up
+	LeaveMidStep       // a worker that is asked to leave does so at once
 )

@@ -88,7 +88,7 @@ func (k *worker) hello(h wire.Hello) {
 func (k *worker) compute(f step.Compute) {
 	k.w.oracle.computes(k, f)
 	clear(k.grad)
-	took := time.Duration(k.p.slow) * k.w.between(k.w.setup.compute/2, k.w.setup.compute*3/2)
+	took := time.Duration(k.p.slow*k.p.pace) * k.w.between(k.w.setup.compute/8, k.w.setup.compute*3/8)
 	k.p.after(took, func() {
 		if k.state.Step+1 != f.Step {
 			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.state.Step)

@@ -15,12 +15,11 @@ type faults struct {
 	quiet  time.Duration // when the last one ended
 }
 
-func newFaults(w *world) *faults {
-	f := &faults{w: w}
-	w.calm = w.rng.IntN(5) == 0
-	f.left = w.rng.IntN(12)
+// plan draws how much goes wrong.
+func (f *faults) plan() {
+	f.w.calm = f.w.rng.IntN(5) == 0
+	f.left = f.w.rng.IntN(12)
 	f.draw()
-	return f
 }
 
 // draw finds the place of the next fault: anywhere, or soon after the last one, in
@@ -181,7 +180,7 @@ func (f *faults) strike() {
 			f.lasts(d+time.Millisecond, func() { w.store.down = false })
 		}
 	case 14:
-		f.brokerOutage()
+		f.brokerAway(f.duration(3 * time.Second))
 	case 15:
 		f.stall()
 	case 16:

@@ -23,8 +23,8 @@ func (f *faults) partition() {
 	})
 }
 
-// brokerOutage takes NATS away for a while.
-func (f *faults) brokerOutage() {
+// brokerAway takes NATS away for a while.
+func (f *faults) brokerAway(d time.Duration) {
 	b := f.w.broker
 	if b.down {
 		return
@@ -34,7 +34,7 @@ func (f *faults) brokerOutage() {
 	for _, p := range f.w.processes {
 		b.breakOff(p)
 	}
-	f.lasts(f.duration(3*time.Second), func() {
+	f.lasts(d, func() {
 		f.w.say("NATS is back")
 		b.down = false
 	})

@@ -160,7 +160,7 @@ func (k *worker) giveEntry(e envelope) {
 
 func (k *worker) giveSnapshot(e envelope) {
 	r := e.body.(wire.Range)
-	if r.Step != k.state.Step && k.w.bug != MixedSnapshot {
+	if r.Step != k.state.Step {
 		k.p.answer(e, nil, errNotHeld)
 		return
 	}

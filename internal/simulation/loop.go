@@ -34,10 +34,6 @@ func (l *loop) tick() {
 
 // handle gives an event to the machine, then carries out what follows.
 func (l *loop) handle(e step.Event) {
-	if r, ok := e.(step.Reduced); ok && l.k.w.bug == OldReductions {
-		r.Generation = l.k.machine.Generation()
-		e = r
-	}
 	l.pending = append(l.pending, e)
 }
 

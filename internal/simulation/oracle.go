@@ -60,6 +60,7 @@ func (o *oracle) began(k *worker) {
 }
 
 func (o *oracle) loaded(k *worker) {
+	k.rotten = false
 	k.newest = k.state.Step
 	o.agrees(k.reg.Incarnation, k.state)
 }

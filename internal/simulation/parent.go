@@ -39,7 +39,11 @@ func newParent(w *world) *parent {
 	}
 	for i := range mostWorkers {
 		id := fmt.Sprintf("w%d", i+1)
-		u.workers = append(u.workers, add(id, func(p *process) role { return w.newWorker(p, id) }))
+		p := add(id, func(p *process) role { return w.newWorker(p, id) })
+		if w.setup.uneven {
+			p.pace = 1 + w.rng.IntN(12)
+		}
+		u.workers = append(u.workers, p)
 	}
 	u.p = add("up", func(*process) role { return idle{} })
 	return u

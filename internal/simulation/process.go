@@ -14,7 +14,8 @@ type process struct {
 	frozen bool
 	held   []func() // what would have happened while it was frozen
 	cut    bool     // from etcd
-	slow   int      // how many times longer it computes
+	pace   int      // how long it computes, in quarters of what is usual
+	slow   int      // how many times longer it computes for a while
 	ghost  bool     // it is gone, and its connection to NATS seems to be there
 
 	conn     conn
@@ -31,7 +32,7 @@ type role interface {
 }
 
 func (w *world) newProcess(name string, boot func() role) *process {
-	p := &process{w: w, name: name, boot: boot, slow: 1}
+	p := &process{w: w, name: name, boot: boot, slow: 1, pace: 4}
 	p.conn.out.w, p.conn.in.w = w, w
 	w.processes = append(w.processes, p)
 	return p

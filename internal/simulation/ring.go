@@ -196,13 +196,12 @@ func (r *ring) send(t allreduce.Transfer) {
 // receive takes the frame that is due. Those of older generations are dropped.
 func (r *ring) receive(m frame, t allreduce.Transfer) error {
 	f, err := allreduce.DecodeFrame(m.header, m.payload)
-	switch {
+	switch fits := f.Step == r.step && f.Transfer == t; {
 	case err != nil:
 		return err
-	case f.Generation < r.generation && r.k.w.bug != LateFrames:
+	case r.k.w.bug == LateFrames && !fits, r.k.w.bug != LateFrames && f.Generation < r.generation:
 		return nil
-	case f.Generation < r.generation && (f.Step != r.step || f.Transfer != t || f.Sequence != r.due):
-		return nil
+	case r.k.w.bug == LateFrames:
 	case f.Generation > r.generation || f.Rank != r.neighbour(previous) || f.World != r.world() || f.Sequence != r.due || f.Step != r.step || f.Transfer != t:
 		return fmt.Errorf("%v: frame %d of step %d is due", f, r.due, r.step)
 	}

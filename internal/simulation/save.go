@@ -89,7 +89,7 @@ func (s *saver) send(at int) {
 
 // again begins the job anew, unless the service does not want it or another waits.
 func (s *saver) again(err error) {
-	if len(s.jobs) > 1 {
+	if len(s.jobs) > 1 && s.k.w.bug != KeepOldSlices {
 		s.done()
 		return
 	}
@@ -103,7 +103,7 @@ func (s *saver) again(err error) {
 // await asks whether the last checkpoint stands. It gives up after a while, so
 // that a service that was restarted gets the slices again.
 func (s *saver) await(times int) {
-	if times == 0 || len(s.jobs) > 1 {
+	if times == 0 || len(s.jobs) > 1 && s.k.w.bug != KeepOldSlices {
 		s.again(errTimeout)
 		return
 	}

@@ -69,7 +69,7 @@ func (s *service) hear(e envelope) {
 		s.p.answer(e, s.info, nil)
 	case topicSnapshot:
 		r := e.body.(wire.Range)
-		if s.newest == nil || r.Step != s.newest.Step {
+		if s.newest == nil || r.Step != s.newest.Step && s.w.bug != MixedSnapshot {
 			s.p.answer(e, nil, errNotHeld)
 			return
 		}

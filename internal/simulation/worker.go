@@ -135,6 +135,11 @@ func (k *worker) resume() {
 func (k *worker) begin() {
 	k.sum.Reset(k.state)
 	k.w.oracle.began(k)
+	if k.id == k.w.rots {
+		k.w.rots = ""
+		k.w.say("a bit of the state of %s is flipped", k.id)
+		k.state.Weights[3], k.rotten = -k.state.Weights[3], true
+	}
 	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo} {
 		k.p.listen(t, k.id)
 	}
@@ -203,7 +208,7 @@ func (k *worker) watch() {
 // unregistered joins again, unless it is a member: that hears of it by the plan
 // that leaves it out.
 func (k *worker) unregistered() {
-	if k.lease.lost && k.machine.Rank() < 0 {
+	if k.lease.lost && k.machine.Rank() < 0 && k.w.bug != DeafToEviction {
 		k.outside("the registration is gone")
 	}
 }

@@ -30,6 +30,7 @@ type setup struct {
 	steps                        uint64
 	saveEvery                    time.Duration
 	compute                      time.Duration // of one micro-batch
+	uneven                       bool          // some are faster than others
 }
 
 // world is everything.
@@ -43,8 +44,9 @@ type world struct {
 	setup  setup
 	rule   replica.Rule
 	bug    Bug
-	calm   bool // workers come and go as they are asked to; nothing fails
-	silent bool // what ends now is not seen to end
+	calm   bool   // workers come and go as they are asked to; nothing fails
+	silent bool   // what ends now is not seen to end
+	rots   string // the worker whose state is tampered with when it begins
 
 	processes []*process
 	byName    map[string]*process
@@ -62,24 +64,33 @@ type world struct {
 	failure error
 }
 
+// newWorld draws a run and what goes wrong in it.
 func newWorld(seed uint64, bug Bug, record bool) (*world, error) {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x6772616d6d65)), bug: bug, record: record}
-	w.setup = setup{
-		workers: 1 + w.rng.IntN(4), coordinators: 1 + w.rng.IntN(2), microBatches: 3 + w.rng.IntN(4), steps: uint64(5 + w.rng.IntN(10)),
+	rng := rand.New(rand.NewPCG(seed, 0x6772616d6d65))
+	w := &world{rng: rng, bug: bug, record: record}
+	s := setup{
+		workers: 1 + rng.IntN(4), coordinators: 1 + rng.IntN(2), microBatches: 3 + rng.IntN(4), steps: uint64(5 + rng.IntN(10)),
 		saveEvery: w.between(200*time.Millisecond, 3*time.Second), compute: w.between(2*time.Millisecond, 60*time.Millisecond),
 	}
-	w.setup.least = 1 + w.rng.IntN(min(2, w.setup.workers))
-	w.lines, w.byName = map[[2]*process]*pipe{}, map[string]*process{}
-	w.rule = ruleOf(w.setup.microBatches, w.setup.steps)
-	states, err := reference(w.setup.microBatches, w.setup.steps)
-	if err != nil {
-		return nil, err
+	s.least = 1 + rng.IntN(min(2, s.workers))
+	s.uneven = w.chance(2)
+	if bug == NoDigests && s.workers > 2 {
+		w.rots = "w1"
 	}
+	err := w.build(s)
+	w.faults.plan()
+	return w, err
+}
+
+// build makes a cluster to which nothing happens yet.
+func (w *world) build(s setup) error {
+	w.setup, w.rule = s, ruleOf(s.microBatches, s.steps)
+	w.lines, w.byName = map[[2]*process]*pipe{}, map[string]*process{}
+	w.broker, w.store, w.faults = &broker{w: w}, &store{w: w}, &faults{w: w}
+	states, err := reference(s.microBatches, s.steps)
 	w.oracle = &oracle{w: w, states: states, work: map[uint64][]computation{}}
-	w.broker, w.store = &broker{w: w}, &store{w: w}
 	w.parent = newParent(w)
-	w.faults = newFaults(w)
-	return w, nil
+	return err
 }
 
 func (w *world) process(name string) *process { return w.byName[name] }

@@ -1,0 +1,35 @@
+package simulation
+
+import "testing"
+
+// TestDeliberateMistakesAreFound shows that the oracles bite: each mistake in a
+// shell is found within some seeds.
+func TestDeliberateMistakesAreFound(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		bug   Bug
+		seeds int
+	}{
+		{"hellos of older generations count", OldHellos, 2000},
+		{"the ring takes frames of older generations", LateFrames, 2000},
+		{"an entry is applied twice", ApplyTwice, 2000},
+		{"what survivors hold is forgotten", ForgetHeld, 2000},
+		{"sums are rounded with old exponents", OldExponents, 2000},
+		{"sums go on after their step", NoReset, 2000},
+		{"two leaders write", TwoLeaders, 2000},
+		{"checkpoints are announced before they are durable", AckEarly, 2000},
+		{"replicas are not compared", NoDigests, 2000},
+		{"parts of different snapshots are taken", MixedSnapshot, 2000},
+		{"a worker does not heed its eviction", DeafToEviction, 2000},
+		{"slices of a dead member are waited for", KeepOldSlices, 2000},
+		{"a drained worker leaves in mid-step", LeaveMidStep, 2000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			failed, _ := each(c.seeds, c.bug)
+			if failed == nil {
+				t.Fatalf("%d seeds did not find it", c.seeds)
+			}
+			t.Logf("seed %d: %v", failed.Seed, failed.Failure)
+		})
+	}
+}
