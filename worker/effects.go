@@ -14,6 +14,10 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
+// digestEvery is after how many steps members compare their states. A digest reads
+// the state once, at about memory speed.
+const digestEvery = 32
+
 // handle feeds an event and carries out what follows, effects that are answered
 // at once included. done says that the worker has nothing left to do.
 func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error) {
@@ -59,6 +63,13 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 	case step.Reset:
 		w.sum.Reset(w.replica.state)
 	case step.Reduce:
+		if f.Step%digestEvery == 0 {
+			d, err := replica.Digest(w.replica.state, w.cfg.Cores)
+			if err != nil {
+				return nil, err
+			}
+			f.Votes.Digest = d
+		}
 		w.sum.Vote(f.Votes)
 		w.ring.reduce(f.Step)
 	case step.Apply:
@@ -77,6 +88,10 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 	case step.Diverged:
 		w.log.Error("this replica differs from the others: taking their state",
 			zap.Uint64("step", f.Step), zap.String("mine", f.Mine), zap.String("theirs", f.Theirs))
+		return nil, w.publish(w.subjects.Events(), []wire.Event{{
+			Key: fmt.Sprintf("divergence/%s/%d", w.reg.Incarnation, f.Step), Kind: "divergence", Generation: w.machine.Generation(),
+			Reason: fmt.Sprintf("the replica of worker %s differed after step %d and was replaced by that of the others", w.reg.ID, f.Step),
+		}})
 	case step.Outside:
 		return nil, w.outside(ctx, f.Reason)
 	case step.Finish:
@@ -105,6 +120,7 @@ func (w *worker) apply(number uint64) (step.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	differ := w.machine.State() == step.Reducing && !w.rule.Agree(w.replica.entry, w.sum.Entry())
 	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
 		return nil, err
 	}
@@ -120,7 +136,7 @@ func (w *worker) apply(number uint64) (step.Event, error) {
 	w.beat.MLMAccuracy, w.beat.NSPAccuracy, w.beat.LearningRate = o.MLMAccuracy, o.NSPAccuracy, o.LearningRate
 	w.beat.Tokens, w.beat.Clamped, w.beat.Skipped = o.Tokens, o.Clamped, o.Skipped
 	w.publishBeat()
-	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save}, nil
+	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ}, nil
 }
 
 // load replaces the state by the snapshot that was fetched.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ import (
 type pureTrainer struct {
 	weights, gradient []float32
 	rest              time.Duration // how long a micro-batch takes
+	disturb           func(step uint64)
 }
 
 func newPureTrainer(l model.Layout) *pureTrainer {
@@ -47,6 +49,7 @@ func (t *pureTrainer) WeightsChanged() error { return nil }
 
 func (t *pureTrainer) Compute(b sampler.Batch, seed uint64) (replica.Measured, error) {
 	time.Sleep(t.rest)
+	t.disturb(uint64(b.IDs[0] / 100))
 	src := rng.New(seed, uint64(b.IDs[0]))
 	for i := range t.gradient {
 		t.gradient[i] = float32(src.Float64()-0.5) + 0.1*t.weights[i]
@@ -168,6 +171,11 @@ type running struct {
 }
 
 func (c *cluster) start(id string) *running {
+	return c.startWith(id, func(uint64, *pureTrainer) {})
+}
+
+// startWith calls disturb before each gradient.
+func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)) *running {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	r := &running{id: id, cancel: cancel, drain: make(chan struct{}), ended: make(chan error, 1)}
 	box, err := natslink.Open(natslink.Options{Secret: "s"})
@@ -176,6 +184,7 @@ func (c *cluster) start(id string) *running {
 	}
 	trainer := newPureTrainer(c.layout)
 	trainer.rest = 2 * time.Millisecond
+	trainer.disturb = func(step uint64) { disturb(step, trainer) }
 	cfg := Config{
 		Registration: wire.Registration{ID: id}, Spec: c.spec, Layout: c.layout, Trainer: trainer,
 		Batch: func(step uint64, index int) (sampler.Batch, error) {
@@ -321,6 +330,65 @@ func TestWorkersComeGoAndDie(t *testing.T) {
 	e.end(t, nil)
 	if got := c.final(); got != want {
 		t.Errorf("ends with %s, undisturbed with %s", got, want)
+	}
+}
+
+// TestAReplicaThatDiffersIsFoundAndHealed changes a bit in the state of one of
+// three workers, as a failing memory would.
+func TestAReplicaThatDiffersIsFoundAndHealed(t *testing.T) {
+	c := newCluster(t, 3*digestEvery)
+	notes := make(chan wire.Event, 16)
+	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Events(), func(m *nats.Msg) {
+		var events []wire.Event
+		if err := wire.Decode(m.Data, &events); err != nil {
+			t.Error(err)
+		}
+		for _, e := range events {
+			notes <- e
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	suspicions := make(chan wire.Suspicion, 64)
+	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Suspect(), func(m *nats.Msg) {
+		var s wire.Suspicion
+		if err := wire.Decode(m.Data, &s); err != nil {
+			t.Error(err)
+		}
+		suspicions <- s
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a, b, d := c.start("a"), c.start("b"), c.startWith("d", func(step uint64, t *pureTrainer) {
+		if step == digestEvery+2 {
+			t.weights[5] += 1e-3
+		}
+	})
+	c.plan(1, "a", "b", "d")
+	seen := map[string]bool{} // all three see it, in the same step
+	for len(seen) < 3 {
+		select {
+		case s := <-suspicions:
+			seen[s.From] = true
+			if !strings.Contains(s.Evidence, fmt.Sprintf("not equal before step %d", 2*digestEvery)) || s.Subject != "" {
+				t.Errorf("suspicion %+v", s)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("that a replica differs was seen by %v", seen)
+		}
+	}
+	c.plan(2, "a", "b", "d")
+	for _, w := range []*running{a, b, d} {
+		w.end(t, nil)
+	}
+	c.final() // the slices of all three are of one state
+	select {
+	case e := <-notes:
+		if e.Kind != "divergence" || !strings.Contains(e.Reason, "worker d differed") {
+			t.Errorf("note %+v", e)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the ledger is not told")
 	}
 }
 

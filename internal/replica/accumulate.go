@@ -59,6 +59,11 @@ func (a *Accumulator) Vote(v Votes) {
 	set(wordStop, v.Stop)
 	set(wordHold, v.Hold)
 	set(wordSave, v.Save)
+	p, given := pieces(v.Digest)
+	set(wordDigests, given)
+	for i, piece := range p {
+		c.set(wordDigest+i, piece)
+	}
 }
 
 // Entry returns the words of the sum, to be read only.

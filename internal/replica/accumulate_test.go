@@ -252,3 +252,51 @@ func TestMeasures(t *testing.T) {
 		}
 	}
 }
+
+// TestAgree sums the parts of workers of which one may hold another state.
+func TestAgree(t *testing.T) {
+	for _, reduce := range []Reduce{Exact, Float} {
+		r := testRule(4, 100)
+		r.Reduce = reduce
+		digest := []string{"0123456789abcdef0123", "0123456789abcdef0123", "fffffffffffffff00000"}
+		sum := func(digests ...string) (entry []int32, parts [][]int32) {
+			entry = make([]int32, r.EntryLen())
+			total := r.counters(entry)
+			for _, d := range digests {
+				a := NewAccumulator(r, 1)
+				a.Reset(newState(t, r, 1))
+				a.Vote(Votes{Digest: d})
+				part := r.counters(a.Entry())
+				for i := range fixedWords {
+					total.add(i, part.get(i))
+				}
+				parts = append(parts, a.Entry())
+			}
+			return entry, parts
+		}
+		entry, parts := sum(digest[0], digest[1])
+		if !r.Agree(entry, parts[0]) || !r.Agree(entry, parts[1]) {
+			t.Errorf("%s: equal states do not agree", reduce)
+		}
+		entry, parts = sum(digest...)
+		for i, p := range parts {
+			if r.Agree(entry, p) {
+				t.Errorf("%s: worker %d does not see that a state differs", reduce, i)
+			}
+		}
+		entry, parts = sum(digest[0], "", digest[2][:4])
+		if !r.Agree(entry, parts[0]) || !r.Agree(entry, parts[1]) {
+			t.Errorf("%s: who gives no digest disagrees", reduce)
+		}
+		if entry, parts = sum("", ""); !r.Agree(entry, parts[0]) {
+			t.Errorf("%s: no digests disagree", reduce)
+		}
+		many := make([]string, 256)
+		for i := range many {
+			many[i] = "ffffffffffff"
+		}
+		if entry, parts = sum(many...); !r.Agree(entry, parts[9]) {
+			t.Errorf("%s: the sum of 256 digests overflows", reduce)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"math"
+	"strconv"
 )
 
 // The words of an entry after the gradient. All are sums over micro-batches.
@@ -20,7 +21,11 @@ const (
 	wordStop              // workers that ask the run to stop after this step
 	wordHold              // workers that ask all to wait for the next plan after this step
 	wordSave              // workers that ask for a checkpoint after this step
-	fixedWords            // then, for each tensor, clamped elements and the largest absolute value, rounded up
+	wordDigests           // workers that give the digest of the state before this step
+	wordDigest            // its pieces, summed; digestPieces words
+	_
+	_
+	fixedWords // then, for each tensor, clamped elements and the largest absolute value, rounded up
 )
 
 // lossScale is the fixed point of a loss: 2^12 keeps three decimals, and a loss
@@ -42,7 +47,49 @@ type Measured struct {
 
 // Votes are what a worker asks of the run, decided alike by all replicas
 // because they travel in the entry.
-type Votes struct{ Stop, Hold, Save bool }
+type Votes struct {
+	Stop, Hold, Save bool
+	// Digest of the state that the step starts from, which Agree compares; empty
+	// where it is not due.
+	Digest string
+}
+
+// A digest travels as pieces of 16 bits, of which float mode can sum 256 too.
+const (
+	digestPieces = 3
+	pieceDigits  = 4 // hex digits
+)
+
+// pieces cuts the beginning of a digest; a malformed one has none.
+func pieces(digest string) (p [digestPieces]int64, ok bool) {
+	if len(digest) < digestPieces*pieceDigits {
+		return p, false
+	}
+	for i := range p {
+		v, err := strconv.ParseUint(digest[i*pieceDigits:(i+1)*pieceDigits], 16, 64)
+		if err != nil {
+			return p, false
+		}
+		p[i] = int64(v)
+	}
+	return p, true
+}
+
+// Agree reports whether all workers that gave a digest with an entry gave the one
+// that own, this worker's part of it, holds. Without one of its own it cannot tell,
+// and reports true. Two states that differ pass with a probability of 2^-48.
+func (r Rule) Agree(entry, own []int32) bool {
+	all, mine := r.counters(entry), r.counters(own)
+	if mine.get(wordDigests) != 1 {
+		return true
+	}
+	for i := range digestPieces {
+		if all.get(wordDigest+i) != all.get(wordDigests)*mine.get(wordDigest+i) {
+			return false
+		}
+	}
+	return true
+}
 
 // words reads and writes the counters of an entry, which are integers in exact
 // mode and float32 in float mode, since one ring sums both parts.

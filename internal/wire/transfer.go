@@ -70,7 +70,7 @@ type Committed struct {
 // Event is something that the coordinator wants in the ledger.
 type Event struct {
 	Key        string    `json:"key"`  // counted once per key
-	Kind       string    `json:"kind"` // membership, note
+	Kind       string    `json:"kind"` // membership, note, divergence
 	Generation uint64    `json:"generation,omitempty"`
 	Members    []string  `json:"members,omitempty"`
 	Reason     string    `json:"reason,omitempty"`

@@ -49,6 +49,7 @@ type (
 	Applied struct {
 		Step       uint64
 		Stop, Hold bool // some member voted so
+		Differ     bool // the states that members started from are not one
 		Save       bool
 	}
 	// Loaded is the answer to Load.

@@ -373,6 +373,9 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	if m.state == CatchingUp {
 		return append(out, m.catchUp()...)
 	}
+	if e.Differ {
+		return append(out, m.differ(now, e.Step)...)
+	}
 	switch {
 	case m.stopped:
 		return append(out, m.halt()...)
@@ -387,6 +390,17 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	m.todo = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
 	m.state = Computing
 	return append(out, m.advance()...)
+}
+
+// differ asks for a new generation, in which the members compare their states and
+// those that differ from most take theirs.
+func (m *Machine) differ(now time.Time, step uint64) []Effect {
+	m.state, m.todo = Broken, nil
+	m.dead, m.suspected = true, now
+	m.trouble = wire.Suspicion{
+		Generation: m.plan.Generation, From: m.cfg.ID, Evidence: fmt.Sprintf("the replicas were not equal before step %d", step),
+	}
+	return []Effect{Suspect{m.trouble}}
 }
 
 func (m *Machine) onLoaded(e Loaded) []Effect {
