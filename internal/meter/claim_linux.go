@@ -13,13 +13,18 @@ import (
 // errHeld: another process has the lock.
 var errHeld = errors.New("another process holds it")
 
-// lockFile locks a file for this process until it is closed or the process ends.
-func lockFile(path string) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+// lockFolder locks a folder for this process until it is closed or the process
+// ends. The folder itself is locked: no file stays behind.
+func lockFolder(path string) (io.Closer, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(f); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errHeld
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
