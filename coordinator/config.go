@@ -47,6 +47,6 @@ func (c Config) roster(corpusHash string) roster.Config {
 	return roster.Config{
 		Workers: c.Spec.Workers, MicroBatches: c.Spec.Batch.MicroBatches, Steps: c.Spec.Steps,
 		SpecHash: c.Spec.Hash(), CorpusHash: corpusHash, Build: buildinfo.Version,
-		AllowMixed: c.Spec.AllowMixed, FailureTimeout: c.Spec.FailureTimeout,
+		Ring: c.Spec.Ring, AllowMixed: c.Spec.AllowMixed, FailureTimeout: c.Spec.FailureTimeout,
 	}
 }

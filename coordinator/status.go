@@ -33,6 +33,9 @@ func (s scene) status(now time.Time) wire.Status {
 		Tokens: s.book.watched, StepSeconds: s.book.pace.stepSeconds(), Checkpoint: s.committed, Mixed: s.plan.Mixed,
 		Processes: []wire.Process{},
 	}
+	if out.Ring = s.plan.Ring; out.Ring == "" && len(s.plan.Members) > 1 {
+		out.Ring = wire.RingDirect
+	}
 	if step, ok := newestStep(s.workers); ok {
 		out.Step = step
 	}

@@ -2,6 +2,10 @@ package worker
 
 import (
 	"context"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/allreduce/natslink"
@@ -20,9 +24,59 @@ func (m Mailboxes) URL() string { return m.Own.URL() }
 
 // Connect joins the ring of a plan.
 func (m Mailboxes) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
+	return m.Own.Connect(ctx, sessionOf(m.Run, p, rank))
+}
+
+func sessionOf(run string, p wire.Plan, rank int) natslink.Session {
 	n := len(p.Members)
-	return m.Own.Connect(ctx, natslink.Session{
-		Run: m.Run, Generation: p.Generation, Rank: rank, World: n,
+	return natslink.Session{
+		Run: run, Generation: p.Generation, Rank: rank, World: n,
 		Previous: p.Members[(rank+n-1)%n].Mailbox, Next: p.Members[(rank+1)%n].Mailbox,
-	})
+	}
+}
+
+// Rings connects the members of a ring in the way that their plan says: straight,
+// or through the NATS of the run. Close ends it, after the links of it.
+type Rings struct {
+	Mailboxes
+	// Dial connects to the NATS of the run. Frames have a connection of their own,
+	// so that what the control plane says does not wait behind them.
+	Dial func(ctx context.Context) (*nats.Conn, error)
+
+	mu   sync.Mutex
+	conn *nats.Conn // dialled when it is first needed
+}
+
+// Connect joins the ring of a plan.
+func (r *Rings) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
+	if p.Ring != wire.RingBroker {
+		return r.Mailboxes.Connect(ctx, p, rank)
+	}
+	conn, err := r.broker(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect ring of generation %d: %w", p.Generation, err)
+	}
+	return natslink.Broker(ctx, conn, sessionOf(r.Run, p, rank))
+}
+
+func (r *Rings) broker(ctx context.Context) (*nats.Conn, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn == nil || r.conn.IsClosed() {
+		conn, err := r.Dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.conn = conn
+	}
+	return r.conn, nil
+}
+
+// Close ends the connection to the NATS of the run.
+func (r *Rings) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn != nil {
+		r.conn.Close()
+	}
 }

@@ -37,10 +37,12 @@ func join(t testing.TB, world int, connect func(ctx context.Context, rank int) (
 
 type mailboxes []*Mailbox
 
-func openMailboxes(t testing.TB, n int) ringtest.Cluster {
+func openMailboxes(t testing.TB, n int) ringtest.Cluster { return openWith(t, n, false) }
+
+func openWith(t testing.TB, n int, secure bool) ringtest.Cluster {
 	list := make(mailboxes, n)
 	for i := range list {
-		m, err := Open(Options{Secret: secret})
+		m, err := Open(Options{Secret: secret, TLS: secure})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,6 +65,10 @@ func (c mailboxes) Join(t testing.TB, generation uint64, members ...int) []allre
 func (c mailboxes) Kill(member int) { c[member].Close() }
 
 func TestMailboxConformance(t *testing.T) { ringtest.Run(t, worlds, openMailboxes) }
+
+func TestSecureMailboxConformance(t *testing.T) {
+	ringtest.Run(t, []int{2, 3}, func(t testing.TB, n int) ringtest.Cluster { return openWith(t, n, true) })
+}
 
 type brokered []*nats.Conn
 

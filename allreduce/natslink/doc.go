@@ -14,6 +14,8 @@
 //
 // A link that is closed leaves no subscription, connection or goroutine behind.
 //
-// Frames are neither encrypted nor authenticated beyond the secret that a
-// mailbox asks of those who connect.
+// A mailbox asks those who connect for the secret of the run. With TLS frames are
+// encrypted, and a neighbour is sure of the mailbox that it sends the secret to;
+// without, they are neither encrypted nor authenticated any further. Through a
+// broker they are as safe as its connections.
 package natslink

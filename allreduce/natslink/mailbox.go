@@ -2,6 +2,7 @@ package natslink
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -29,6 +30,7 @@ const (
 type Options struct {
 	Host   string // address to listen on, as the other workers reach it; "" is 127.0.0.1
 	Secret string // asked of everyone who connects; the same in the whole run
+	TLS    bool   // encrypt, and let neighbours know this mailbox by its certificate
 }
 
 // Mailbox is this worker's own NATS server: whatever its neighbours send to it,
@@ -56,11 +58,22 @@ func Open(o Options) (*Mailbox, error) {
 	if err := probe.Close(); err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
 	}
-	s, err := server.NewServer(&server.Options{
+	options := &server.Options{
 		Host: o.Host, Port: server.RANDOM_PORT, Authorization: o.Secret,
 		NoLog: true, NoSigs: true, NoSystemAccount: true,
 		MaxPayload: maxPayload, MaxPending: maxPending, WriteDeadline: writeDeadline,
-	})
+	}
+	scheme, fragment := "nats://", ""
+	if o.TLS {
+		pair, pin, err := certificate()
+		if err != nil {
+			return nil, fmt.Errorf("open mailbox: %w", err)
+		}
+		options.TLS, options.TLSTimeout = true, startTimeout.Seconds()
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}
+		scheme, fragment = "tls://", "#"+pin
+	}
+	s, err := server.NewServer(options)
 	if err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
 	}
@@ -72,7 +85,7 @@ func Open(o Options) (*Mailbox, error) {
 	port := s.Addr().(*net.TCPAddr).Port
 	return &Mailbox{
 		secret: o.Secret, server: s,
-		url: "nats://" + net.JoinHostPort(o.Host, strconv.Itoa(port)),
+		url: scheme + net.JoinHostPort(o.Host, strconv.Itoa(port)) + fragment,
 	}, nil
 }
 

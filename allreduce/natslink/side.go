@@ -68,18 +68,21 @@ func (s *side) dial(ctx context.Context, l *link, secret string) error {
 	if t, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(t), time.Millisecond)
 	}
+	to, options, err := destination(s.url, secret)
+	if err != nil {
+		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %w", allreduce.ErrLost, err)}
+	}
 	raw := &rawConn{ctx: ctx}
 	stop := context.AfterFunc(ctx, raw.close)
-	conn, err := nats.Connect(s.url, nats.Token(secret), nats.Name(l.session.name("to a neighbour")),
-		nats.NoReconnect(), nats.Timeout(timeout), nats.SetCustomDialer(raw), nats.IgnoreDiscoveredServers(),
-		nats.NoCallbacksAfterClientClose(),
+	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
+		nats.Timeout(timeout), nats.SetCustomDialer(raw),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			// Frames that reached the own mailbox before shall be read first.
 			if s.side == loss.Previous {
 				_ = l.own.FlushTimeout(abortTimeout)
 			}
 			l.lose(s.side, err)
-		}))
+		}))...)
 	if !stop() && err == nil {
 		conn.Close()
 		err = context.Cause(ctx)
@@ -88,7 +91,7 @@ func (s *side) dial(ctx context.Context, l *link, secret string) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("rank %d: %w", s.rank, context.Cause(ctx))
 		}
-		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", allreduce.ErrLost, s.url, err)}
+		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", allreduce.ErrLost, to, err)}
 	}
 	s.conn, s.raw = conn, raw
 	return nil

@@ -25,6 +25,7 @@ import (
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/worker"
@@ -147,19 +148,36 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 			return err
 		}
 	}
-	mailbox, err := natslink.Open(natslink.Options{Host: host, Secret: r.Endpoint.Secret})
+	mailbox, err := natslink.Open(natslink.Options{Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted()})
 	if err != nil {
 		return err
 	}
 	defer mailbox.Close()
+	links := &worker.Rings{
+		Mailboxes: worker.Mailboxes{Run: r.Endpoint.Run, Own: mailbox},
+		Dial:      func(ctx context.Context) (*nats.Conn, error) { return r.Endpoint.DialNATS(ctx, "ring of "+r.ID) },
+	}
+	defer links.Close()
+	met, err := worker.Acquaint(r.NATS, r.Endpoint.Run, mailbox, r.Endpoint.Secret, r.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, met.Close()) }()
+	way := ""
+	if r.Spec.Ring == runspec.RingAuto {
+		if way, err = met.Way(ctx); err != nil {
+			return err
+		}
+	}
 	r.Log.Info("ready", zap.String("fingerprint", print), zap.String("mailbox", mailbox.URL()), zap.Int("parameters", model_.layout.Parameters()))
 	return worker.Run(ctx, worker.Config{
 		Registration: wire.Registration{
 			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: r.Spec.Threads,
 			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
+			Ring: way,
 		},
 		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS,
-		Links: worker.Mailboxes{Run: r.Endpoint.Run, Own: mailbox}, Meter: r.Meter,
+		Links: links, Meter: r.Meter,
 		Cores: min(r.Spec.Threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
 	})
 }

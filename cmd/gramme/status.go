@@ -169,7 +169,11 @@ func showStatus(out io.Writer, s wire.Status) error {
 	}
 	switch {
 	case s.Generation > 0:
-		fmt.Fprintf(out, "generation %d: %s\n", s.Generation, s.Reason)
+		through := ""
+		if s.Ring == wire.RingBroker {
+			through = ", its ring goes through NATS"
+		}
+		fmt.Fprintf(out, "generation %d%s: %s\n", s.Generation, through, s.Reason)
 	case s.Reason != "":
 		fmt.Fprintln(out, s.Reason)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/plan"
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -220,6 +221,17 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
 	p := plan.Make(base, candidates, r.cfg.MicroBatches, reason)
+	p.Ring = r.way(members)
 	r.pending, r.decided = &p, r.last
 	r.emit(WritePlan{p})
+}
+
+// way is how the members of a plan exchange frames. All hear it from the plan:
+// what each found out for itself they could not agree on without one.
+func (r *Roster) way(members []*worker) string {
+	apart := slices.ContainsFunc(members, func(w *worker) bool { return w.reg.Ring == wire.RingBroker })
+	if r.cfg.Ring == wire.RingBroker || r.cfg.Ring == runspec.RingAuto && apart {
+		return wire.RingBroker
+	}
+	return ""
 }

@@ -27,6 +27,7 @@ type Config struct {
 	SpecHash       string
 	CorpusHash     string
 	Build          string
+	Ring           string // wire.RingBroker, runspec.RingAuto; else direct
 	AllowMixed     bool
 	FailureTimeout time.Duration
 }

@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 // TestTranscripts plays the commands of testdata/*.txt. Lines that begin with
 // white space are what the roster does; -update rewrites them.
 //
-//	config workers=1:3 steps=100 micro=8 mixed    first
+//	config workers=1:3 steps=100 micro=8 mixed ring=auto    first
 //	elect [GENERATION IN…]                 a leadership begins, with a stored plan
-//	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F]
+//	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F] [ring=broker]
 //	kill ID | leave ID | freeze ID | thaw ID
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	lapse ID | renew ID                    its registration ends; it writes it again
@@ -110,6 +110,8 @@ func parseConfig(words []string) (Config, error) {
 			cfg.Steps, err = strconv.ParseUint(v, 10, 64)
 		case "micro":
 			cfg.MicroBatches, err = strconv.Atoi(v)
+		case "ring":
+			cfg.Ring = v
 		case "mixed":
 			cfg.AllowMixed = true
 		default:
@@ -158,6 +160,8 @@ func (w *world) command(verb string, args []string) error {
 					r.Build = v
 				case "corpus":
 					r.CorpusHash = v
+				case "ring":
+					r.Ring = v
 				case "step":
 					r.Step, _ = strconv.ParseUint(v, 10, 64)
 				case "speed":

@@ -63,7 +63,7 @@ func (w *world) feed(e Event) {
 func (w *world) carry(f Effect) {
 	switch f := f.(type) {
 	case WritePlan:
-		w.say("plan %d [%s] %s%s", f.Plan.Generation, members(f.Plan), mixed(f.Plan), f.Plan.Reason)
+		w.say("plan %d [%s] %s%s", f.Plan.Generation, members(f.Plan), marks(f.Plan), f.Plan.Reason)
 		w.answer(f.Plan)
 	case WriteIntent:
 		i := f.Intent
@@ -99,11 +99,14 @@ func members(p wire.Plan) string {
 	return strings.Join(all, " ")
 }
 
-func mixed(p wire.Plan) string {
+func marks(p wire.Plan) (all string) {
 	if p.Mixed {
-		return "(mixed) "
+		all = "(mixed) "
 	}
-	return ""
+	if p.Ring != "" {
+		all += "(ring: " + p.Ring + ") "
+	}
+	return all
 }
 
 // answer stores a plan, as etcd would.

@@ -57,6 +57,11 @@ func (e Endpoint) Validate() error {
 	return e.TLS.validate()
 }
 
+// Encrypted reports whether the services are reached by TLS.
+func (e Endpoint) Encrypted() bool {
+	return strings.HasPrefix(e.NATS, "tls:") || len(e.Etcd) > 0 && strings.HasPrefix(e.Etcd[0], "https:")
+}
+
 // checkURLs asks that all are URLs of one of the schemes, and all of the same.
 func checkURLs(service string, texts []string, schemes ...string) error {
 	var first string

@@ -20,6 +20,9 @@ const (
 	DeviceCUDA = "cuda"
 )
 
+// Values of Ring, beside those of package wire.
+const RingAuto = "auto"
+
 // Spec is a run. The tags say how a key is called in files (yaml), whether it
 // determines the bits (key), and what it means (doc); docs/configuration.md is
 // made from them.
@@ -48,6 +51,7 @@ type Spec struct {
 	Workers        Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and goes on down to min"`
 	Checkpoint     Checkpoint    `yaml:"checkpoint" json:"checkpoint"`
 	FailureTimeout time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, where nothing quicker shows it"`
+	Ring           string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, where workers do not reach each other) or auto (direct if all reach each other when they join)"`
 	AllowMixed     bool          `yaml:"mixed" json:"mixed" key:"operational" doc:"admit workers whose arithmetic differs; the result is then not reproducible and says so"`
 	Energy         Energy        `yaml:"energy" json:"energy"`
 	Log            Log           `yaml:"log" json:"log"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
@@ -78,6 +79,9 @@ func (s Spec) Validate() error {
 	atLeast("checkpoint.keep", s.Checkpoint.Keep, 1)
 	if s.FailureTimeout < 50*time.Millisecond {
 		bad("failure_timeout", "%s is below 50ms", s.FailureTimeout)
+	}
+	if s.Ring != "" { // as it was before the key was there: direct
+		oneOf("ring", s.Ring, wire.RingDirect, wire.RingBroker, RingAuto)
 	}
 	within("energy.intensity", s.Energy.Intensity, 0, math.Inf(1))
 	within("energy.pue", s.Energy.PUE, 1, 10)

@@ -15,12 +15,19 @@ type Registration struct {
 	Build       string    `json:"build"`
 	SpecHash    string    `json:"spec_hash"`
 	CorpusHash  string    `json:"corpus_hash"`
-	Fingerprint string    `json:"fingerprint"` // numerics: hash of the gradient of one fixed micro-batch
-	Speed       float64   `json:"speed"`       // micro-batches a second, measured
-	Step        uint64    `json:"step"`        // newest applied step at registration
-	Draining    bool      `json:"draining"`    // asked to leave at the next step boundary (SIGTERM)
+	Fingerprint string    `json:"fingerprint"`    // numerics: hash of the gradient of one fixed micro-batch
+	Speed       float64   `json:"speed"`          // micro-batches a second, measured
+	Step        uint64    `json:"step"`           // newest applied step at registration
+	Ring        string    `json:"ring,omitempty"` // RingBroker: this worker and another do not reach each other's mailboxes
+	Draining    bool      `json:"draining"`       // asked to leave at the next step boundary (SIGTERM)
 	Started     time.Time `json:"started"`
 }
+
+// Ways that the frames of a ring take.
+const (
+	RingDirect = "direct" // from mailbox to mailbox
+	RingBroker = "broker" // through the NATS of the run
+)
 
 // Member is a place in the ring.
 type Member struct {
@@ -38,6 +45,7 @@ type Plan struct {
 	Reason       string   `json:"reason"`                // why this generation began
 	Fingerprint  string   `json:"fingerprint,omitempty"` // numerics of the run: that of the first worker admitted
 	Mixed        bool     `json:"mixed,omitempty"`       // members of other numerics take part, or took part
+	Ring         string   `json:"ring,omitempty"`        // how its members reach each other: "" is RingDirect
 	// Session is new whenever training begins with no member of the plan before:
 	// keys of events hold it, because steps and generations may come again.
 	Session string `json:"session,omitempty"`
@@ -111,6 +119,19 @@ type Beat struct {
 	Clamped      int64   `json:"clamped,omitempty"`
 	Digest       string  `json:"digest,omitempty"`
 	Reducing     float64 `json:"reducing"` // seconds of the step spent in the ring
+}
+
+// Reach asks all workers whether they reach the mailbox of one that is about to
+// register.
+type Reach struct {
+	Mailbox string `json:"mailbox"`
+}
+
+// Reached answers it: where the other's mailbox is, and why it does not reach the
+// one that asks, if so.
+type Reached struct {
+	Mailbox string `json:"mailbox"`
+	Error   string `json:"error,omitempty"`
 }
 
 // ProcessBeat is the heartbeat of a process that is no worker, once a second.

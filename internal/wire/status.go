@@ -18,6 +18,7 @@ type Status struct {
 	Step            uint64    `json:"step"`
 	Steps           uint64    `json:"steps"`
 	Generation      uint64    `json:"generation"`
+	Ring            string    `json:"ring,omitempty"`   // the way of that generation's frames
 	Reason          string    `json:"reason,omitempty"` // of the newest generation, or why the run waits
 	Loss            float64   `json:"loss"`
 	MLMLoss         float64   `json:"mlm_loss"`

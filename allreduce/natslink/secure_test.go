@@ -1,0 +1,53 @@
+package natslink
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReach(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		m, err := Open(Options{Secret: secret, TLS: secure})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		other, err := Open(Options{Secret: secret, TLS: secure})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		if err := Reach(t.Context(), m.URL(), secret); err != nil {
+			t.Errorf("a mailbox that is there: %v", err)
+		}
+		if err := Reach(t.Context(), m.URL(), "another secret"); err == nil {
+			t.Error("another secret is taken")
+		}
+		if !secure {
+			continue
+		}
+		// At that address listens a mailbox, but not the one that is meant.
+		at, _, _ := strings.Cut(m.URL(), "#")
+		_, pin, _ := strings.Cut(other.URL(), "#")
+		for _, wrong := range []string{at, at + "#" + pin, at + "#00"} {
+			if err := Reach(t.Context(), wrong, secret); err == nil {
+				t.Errorf("%s is taken for another", wrong)
+			}
+		}
+	}
+}
+
+// TestReachGivesUp tries an address from which nothing comes back.
+func TestReachGivesUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	if err := Reach(ctx, "nats://192.0.2.1:4222", secret); err == nil {
+		t.Error("an address of no machine is reached")
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}

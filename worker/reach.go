@@ -1,0 +1,146 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+const (
+	// dialMailbox bounds one attempt to reach a mailbox.
+	dialMailbox = time.Second
+	// meetFor is how long a worker waits for answers of the others. An answer
+	// takes an attempt of the other, and then one of its own.
+	meetFor = 3 * time.Second
+)
+
+// Acquaintance lets workers find out whether they reach each other's mailboxes.
+// Each asks the others when it comes, and answers those that come later: of any
+// two, one tries both directions.
+type Acquaintance struct {
+	run, secret, own string
+	conn             *nats.Conn
+	log              *zap.Logger
+	sub              *nats.Subscription
+	ctx              context.Context
+	cancel           context.CancelFunc
+	answers          sync.WaitGroup
+}
+
+// Acquaint begins to answer others. Close ends it.
+func Acquaint(conn *nats.Conn, run string, own *natslink.Mailbox, secret string, log *zap.Logger) (*Acquaintance, error) {
+	a := &Acquaintance{run: run, secret: secret, own: own.URL(), conn: conn, log: log}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	var err error
+	a.sub, err = conn.Subscribe(wire.SubjectsOf(run).Reach(), func(m *nats.Msg) {
+		a.answers.Go(func() { a.answer(m) })
+	})
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("answer who asks for mailboxes: %w", errors.Join(err, a.Close()))
+	}
+	return a, nil
+}
+
+// Close ends the answers.
+func (a *Acquaintance) Close() error {
+	var err error
+	if a.sub != nil {
+		err = a.sub.Drain() // what has come is answered, or given up
+	}
+	a.cancel()
+	a.answers.Wait()
+	return err
+}
+
+// reach tries a mailbox.
+func (a *Acquaintance) reach(url string) error {
+	ctx, cancel := context.WithTimeout(a.ctx, dialMailbox)
+	defer cancel()
+	return natslink.Reach(ctx, url, a.secret)
+}
+
+func (a *Acquaintance) answer(m *nats.Msg) {
+	var q wire.Reach
+	if err := wire.Decode(m.Data, &q); err != nil || q.Mailbox == a.own {
+		return // its own question comes here, too
+	}
+	reply := wire.Reached{Mailbox: a.own}
+	if err := a.reach(q.Mailbox); err != nil {
+		reply.Error = err.Error()
+	}
+	b, err := wire.Encode(reply)
+	if err == nil {
+		err = m.Respond(b)
+	}
+	if err != nil {
+		a.log.Debug("answer who asks for mailboxes", zap.Error(err))
+	}
+}
+
+// Way asks the workers that are there, and returns wire.RingBroker if one of them
+// does not reach this one, or this one it, and "" otherwise. Who does not answer
+// in time does not count.
+func (a *Acquaintance) Way(ctx context.Context) (string, error) {
+	fail := func(err error) (string, error) { return "", fmt.Errorf("ask the others for their mailboxes: %w", err) }
+	b, err := wire.Encode(wire.Reach{Mailbox: a.own})
+	if err != nil {
+		return fail(err)
+	}
+	inbox := a.conn.NewInbox()
+	replies, err := a.conn.SubscribeSync(inbox)
+	if err != nil {
+		return fail(err)
+	}
+	defer replies.Unsubscribe() //nolint:errcheck // fails only where the connection is closed
+	if err := a.conn.PublishRequest(wire.SubjectsOf(a.run).Reach(), inbox, b); err != nil {
+		return fail(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, meetFor)
+	defer cancel()
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	apart := make(chan error, 1)
+	tell := func(err error) {
+		select {
+		case apart <- err:
+			cancel() // one is enough
+		default:
+		}
+	}
+	for ctx.Err() == nil {
+		m, err := replies.NextMsgWithContext(ctx)
+		var other wire.Reached
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return fail(err)
+		case err != nil || wire.Decode(m.Data, &other) != nil:
+		case other.Error != "":
+			tell(fmt.Errorf("of %s: %s", other.Mailbox, other.Error))
+		default:
+			tries.Go(func() {
+				if err := a.reach(other.Mailbox); err != nil {
+					tell(err)
+				}
+			})
+		}
+	}
+	tries.Wait()
+	select {
+	case err := <-apart:
+		a.log.Warn("workers do not reach each other: the ring goes through NATS", zap.Error(err))
+		return wire.RingBroker, nil
+	default:
+		return "", nil
+	}
+}
