@@ -39,7 +39,9 @@ func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 	}()
 }
 
-// endRing stops the ring and waits until nothing reads the sum any more.
+// endRing stops the ring and waits until nothing reads the sum any more. To leave
+// neighbours that do not listen takes longer than a worker may be silent: that goes
+// on by itself, until close.
 func (w *worker) endRing() {
 	if w.ring == nil {
 		return
@@ -63,7 +65,7 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 		if link, err = w.cfg.Links.Connect(ctx, p, rank); err != nil {
 			return err
 		}
-		defer link.Close()
+		defer w.leaving.Go(func() { _ = link.Close() }) // it says nothing that is of use now
 		lost = link.Lost()
 	}
 	ring, err := allreduce.New(cfg, link)

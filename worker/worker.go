@@ -45,8 +45,9 @@ type worker struct {
 	sum     *replica.Accumulator
 	reg     wire.Registration
 	lease   membership.Lease
-	result  computed // of the newest micro-batch
-	ring    *session // nil outside
+	result  computed       // of the newest micro-batch
+	ring    *session       // nil outside
+	leaving sync.WaitGroup // links that are being closed
 	beat    wire.Beat
 	stepAt  time.Time          // when the newest step was applied
 	speed   float64            // micro-batches a second, smoothed
@@ -258,6 +259,7 @@ func (w *worker) leave(ctx context.Context) error {
 func (w *worker) close() {
 	w.endFetch()
 	w.endRing()
+	defer w.leaving.Wait()
 	if w.lease == nil {
 		return
 	}

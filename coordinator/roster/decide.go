@@ -110,10 +110,19 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 		stay, leave = append(stay, leave...), nil
 	case len(leave) == 0:
 		reasons = append(reasons, "the run is to stop")
-	case len(stay) == 0 || slices.ContainsFunc(stay, func(w *worker) bool { return !r.holding(w) }):
-		// Who leaves takes its state along: those who stay must have it, too.
-		stay, leave = append(stay, leave...), nil
 	default:
+		// One that has yet to hear that it is asked to leave would come back.
+		unaware := func(w *worker) bool { return !w.reg.Draining }
+		for _, w := range leave {
+			if unaware(w) {
+				stay = append(stay, w)
+			}
+		}
+		leave = slices.DeleteFunc(leave, unaware)
+		if len(stay) == 0 || slices.ContainsFunc(stay, func(w *worker) bool { return !r.holding(w) }) {
+			// Who leaves takes its state along: those who stay must have it, too.
+			stay, leave = append(stay, leave...), nil
+		}
 		for _, w := range leave {
 			reasons = append(reasons, w.reg.ID+" left: it was asked to")
 		}

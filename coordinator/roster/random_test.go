@@ -88,7 +88,10 @@ func (s *storm) behave() {
 	})
 	for _, p := range s.live() {
 		in := s.plan.Rank(p.reg.ID, p.reg.Incarnation) >= 0
-		p.reg.Draining = p.reg.Draining || slices.Contains(s.r.Intent().Drain, p.reg.Incarnation)
+		if !p.reg.Draining && slices.Contains(s.r.Intent().Drain, p.reg.Incarnation) {
+			p.reg.Draining = true
+			s.snapshot()
+		}
 		switch {
 		case !p.registered, p.member && !in, p.reg.Draining && !in:
 			p.tainted = true

@@ -102,6 +102,7 @@ func (b *broker) reconnect(p *process, after time.Duration) {
 
 // breakOff loses a connection and what is on the way; a new one follows.
 func (b *broker) breakOff(p *process) {
+	p.harmed, p.deaf = true, true
 	if p.up() && p.conn.up {
 		b.reset(p)
 		b.reconnect(p, b.w.between(10*time.Millisecond, 300*time.Millisecond))

@@ -19,5 +19,6 @@ const (
 	MixedSnapshot      // the checkpoint service gives parts of what is newest, and nobody verifies the whole
 	DeafToEviction     // a worker does not heed that its registration was taken away
 	KeepOldSlices      // slices of a last checkpoint that a dead member was to complete are not given up
+	SlowLeave          // a worker is silent while it leaves a neighbour that does not listen
 	LeaveMidStep       // a worker that is asked to leave does so at once
 )

@@ -10,6 +10,10 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
+// digestEvery is after how many steps members compare their states: more often than
+// they do for real.
+const digestEvery = 4
+
 // carry does what the machine wants, and returns the answer where it is due at
 // once.
 func (k *worker) carry(f step.Effect) step.Event {
@@ -36,6 +40,9 @@ func (k *worker) carry(f step.Effect) step.Event {
 	case step.Reset:
 		k.reset()
 	case step.Reduce:
+		if f.Step%digestEvery == 0 {
+			f.Votes.Digest = k.digest()
+		}
 		k.sum.Vote(f.Votes)
 		k.ring.reduce(f.Step)
 	case step.Apply:
@@ -131,10 +138,11 @@ func (k *worker) apply(number uint64) step.Event {
 		k.entry = make([]int32, k.w.rule.EntryLen())
 	}
 	k.entry, k.spare = k.spare, k.entry
+	differ := k.machine.State() == step.Reducing && !k.w.rule.Agree(k.entry, k.sum.Entry())
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
 	k.beat()
-	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save}
+	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ}
 }
 
 // load replaces the state by a fetched one.

@@ -170,7 +170,7 @@ func (f *faults) strike() {
 	case 12:
 		if p := f.anyone(); p != nil && !p.cut {
 			w.say("%s does not reach etcd", p.name)
-			p.cut = true
+			p.cut, p.harmed = true, true
 			f.lasts(f.duration(9*time.Second), func() { p.cut = false })
 		}
 	case 13:

@@ -11,6 +11,7 @@ func (f *faults) partition() {
 	}
 	way := f.w.rng.IntN(3)
 	f.w.say("%s is cut off (%d)", p.name, way)
+	p.harmed, p.deaf = true, true
 	p.conn.in.stalled, p.conn.out.stalled = way != 1, way != 2
 	breaks := f.w.chance(2)
 	f.lasts(f.duration(5*time.Second), func() {
@@ -51,7 +52,7 @@ func (f *faults) stall() {
 		return
 	}
 	f.w.say("frames from %s to %s are held up", from.name, to.name)
-	l.stalled = true
+	l.stalled, from.harmed, to.harmed, from.deaf, to.deaf = true, true, true, true, true
 	f.lasts(f.duration(4*time.Second), func() {
 		f.w.say("frames from %s reach %s", from.name, to.name)
 		l.heal()
@@ -64,6 +65,7 @@ func (f *faults) expire() {
 	if f.w.chance(2) && len(s.workers) > 0 {
 		r := s.workers[f.w.rng.IntN(len(s.workers))]
 		f.w.say("the lease of %s is lost", r.reg.Incarnation)
+		r.lease.p.harmed = true
 		s.remove(r)
 		return
 	}

@@ -86,9 +86,8 @@ func (r *ring) vanish() {
 	r.notify(r.rank, "connection closed")
 }
 
-// endRing waits until nothing reads the sum any more. To a neighbour that does not
-// read, leaving takes as long as is given to it: little in the midst of a
-// reduction, more between two.
+// endRing waits until nothing reads the sum any more: in the midst of a reduction,
+// a neighbour that does not read holds that up for a moment.
 func (k *worker) endRing() {
 	r := k.ring
 	if r == nil {
@@ -98,11 +97,14 @@ func (k *worker) endRing() {
 	wait := time.Duration(0)
 	if r.world() > 1 && r.joined && !r.dead {
 		for side := range 2 {
-			if p := r.peer(side); p != nil && p.up() && p.frozen {
+			p := r.peer(side)
+			if p == nil || !p.up() || !p.frozen {
+				continue
+			}
+			if r.step > 0 {
+				wait = 100 * time.Millisecond
+			} else if k.w.bug == SlowLeave {
 				wait = time.Second
-				if r.step > 0 {
-					wait = 100 * time.Millisecond
-				}
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -35,12 +36,32 @@ func (o *oracle) planned(p wire.Plan) {
 	o.emptied = o.emptied || len(p.Members) == 0
 	switch n := uint64(len(o.plans)); {
 	case p.Generation == n+1:
+		if n > 0 && len(p.Members) > 0 {
+			o.leftOut(o.plans[n-1], p)
+		}
 		o.plans = append(o.plans, p)
 	case p.Generation <= n && p.Generation > 0 && reflect.DeepEqual(o.plans[p.Generation-1], p):
 	case p.Generation <= n:
 		o.w.fail("two plans of generation %d: %s, then %s", p.Generation, described(o.plans[p.Generation-1]), described(p))
 	default:
 		o.w.fail("plan %d after plan %d", p.Generation, n)
+	}
+}
+
+// leftOut sees who is no member any more: nobody to whom nothing happened, unless
+// there is one who does not hear the others, and may accuse them.
+func (o *oracle) leftOut(before, p wire.Plan) {
+	for _, m := range before.Members {
+		if o.w.process(m.ID).deaf {
+			return
+		}
+	}
+	for _, m := range before.Members {
+		k, ok := o.w.process(m.ID).role.(*worker)
+		if ok && k.reg.Incarnation == m.Incarnation && p.Rank(m.ID, m.Incarnation) < 0 &&
+			!k.p.harmed && !slices.Contains(o.w.store.intent.Drain, m.Incarnation) && !k.drained && !k.closing && !o.done {
+			o.w.fail("%s is left out: %s", m.Incarnation, p.Reason)
+		}
 	}
 }
 

@@ -16,6 +16,8 @@ type process struct {
 	cut    bool     // from etcd
 	pace   int      // how long it computes, in quarters of what is usual
 	slow   int      // how many times longer it computes for a while
+	harmed bool     // something happened to this start of it but to end it
+	deaf   bool     // part of that: it may have missed messages
 	ghost  bool     // it is gone, and its connection to NATS seems to be there
 
 	conn     conn
@@ -46,7 +48,7 @@ func (p *process) start() {
 		return
 	}
 	p.w.pids++
-	p.life, p.pid, p.frozen, p.held, p.ghost = p.life+1, p.w.pids, false, nil, false
+	p.life, p.pid, p.frozen, p.held, p.ghost, p.harmed, p.deaf = p.life+1, p.w.pids, false, nil, false, false, false
 	p.topics, p.requests = map[subject]bool{}, map[uint64]func(any, error){}
 	p.w.say("start %s", p.name)
 	p.w.broker.connect(p)
@@ -93,7 +95,7 @@ func (p *process) every(d time.Duration, do func()) {
 func (p *process) freeze() {
 	if p.up() && !p.frozen {
 		p.w.say("freeze %s", p.name)
-		p.frozen = true
+		p.frozen, p.harmed = true, true
 	}
 }
 

@@ -159,6 +159,9 @@ func (s *store) deliver(w *watch) {
 func (s *store) outage(d time.Duration) {
 	s.w.say("etcd is away for %s", d.Round(time.Millisecond))
 	s.down = true
+	for _, p := range s.w.processes {
+		p.harmed = true
+	}
 	s.w.at(s.w.now+d, func() {
 		s.down = false
 		s.w.say("etcd is back")
