@@ -10,6 +10,7 @@ import (
 type faults struct {
 	w      *world
 	left   int
+	seen   int
 	due    int           // number of the event after which the next comes
 	active int           // that last
 	quiet  time.Duration // when the last one ended
@@ -41,6 +42,7 @@ func (f *faults) occur() {
 		return
 	}
 	f.left--
+	f.seen++
 	f.quiet = f.w.now
 	if f.w.calm {
 		f.request()
@@ -89,7 +91,7 @@ func (f *faults) anyone() *process {
 // request is what a user may do.
 func (f *faults) request() {
 	u := f.w.parent
-	switch f.w.rng.IntN(6) {
+	switch f.w.rng.IntN(7) {
 	case 0, 1: // one more comes
 		for _, p := range u.workers {
 			if !p.up() && !u.starting[p] {
@@ -111,6 +113,10 @@ func (f *faults) request() {
 		f.control(wire.Control{Verb: "scale", Count: n.least + f.w.rng.IntN(n.workers-n.least+1)})
 	case 5:
 		f.slow()
+	case 6:
+		if !f.w.calm {
+			f.control(wire.Control{Verb: "stop"})
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type parent struct {
 	starting map[*process]bool
 	scales   uint64
 	sessions int
+	resumes  bool // a stop that etcd still holds has to be taken back
 }
 
 // mostWorkers is how many may be there at a time.
@@ -163,8 +164,13 @@ func (u *parent) over() bool {
 func (u *parent) look() {
 	if s := u.w.folder.newest; u.gone() && (s == nil || s.Step < u.w.rule.Steps) {
 		u.w.say("all workers have left: everything begins anew")
-		u.anew(true)
+		u.anew(u.w.chance(2))
 		return
+	}
+	if u.resumes {
+		u.p.ask(topicControl, "", wire.Control{Verb: "resume"}, time.Second, func(_ any, err error) {
+			u.resumes = u.resumes && err != nil
+		})
 	}
 	if u.w.oracle.done || u.w.store.intent.Stop {
 		return
@@ -207,6 +213,7 @@ func (u *parent) anew(empty bool) {
 		u.w.store.watch(u.p, watchIntent, u.scale)
 	}
 	u.sessions++
+	u.resumes = u.w.store.intent.Stop
 	for _, p := range u.services {
 		u.start(p, u.w.between(0, time.Second))
 	}

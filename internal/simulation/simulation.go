@@ -7,7 +7,9 @@ type Outcome struct {
 	Seed       uint64
 	Failure    error // nil: everything held
 	Events     int
+	Faults     int           // requests of users included
 	Took       time.Duration // virtual
+	Settled    time.Duration // from the end of the last fault on
 	Transcript []string      // where it was asked for
 }
 
@@ -18,5 +20,5 @@ func Run(seed uint64, bug Bug, transcript bool) Outcome {
 		return Outcome{Seed: seed, Failure: err}
 	}
 	w.run()
-	return Outcome{seed, w.failure, w.events, w.now, w.said}
+	return Outcome{seed, w.failure, w.events, w.faults.seen, w.now, w.now - w.faults.quiet, w.said}
 }

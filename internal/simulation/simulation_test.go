@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,11 +26,30 @@ func show(t *testing.T, seed uint64, lines int) {
 		seed, o.Failure, strings.Join(o.Transcript[max(0, len(o.Transcript)-lines):], "\n"), seed)
 }
 
-// each plays seeds from 0 on all cores until one fails, which it returns.
-func each(seeds int, bug Bug) (failed *Outcome, events int64) {
-	var next, sum atomic.Int64
-	var mu sync.Mutex
+// sum is what many seeds came to.
+type sum struct {
+	sync.Mutex
+	failed         *Outcome // that of the lowest seed that is known to fail
+	events, faults int
+	settled        time.Duration // the longest
+}
+
+func (s *sum) add(o Outcome) {
+	s.Lock()
+	defer s.Unlock()
+	s.events += o.Events
+	s.faults += o.Faults
+	s.settled = max(s.settled, o.Settled)
+	if o.Failure != nil && (s.failed == nil || o.Seed < s.failed.Seed) {
+		s.failed = &o
+	}
+}
+
+// each plays seeds from 0 on all cores until one fails.
+func each(seeds int, bug Bug) *sum {
+	var next atomic.Int64
 	var work sync.WaitGroup
+	all := &sum{}
 	for range runtime.GOMAXPROCS(0) {
 		work.Go(func() {
 			for {
@@ -38,21 +58,14 @@ func each(seeds int, bug Bug) (failed *Outcome, events int64) {
 					return
 				}
 				o := Run(seed, bug, false)
-				sum.Add(int64(o.Events))
-				if o.Failure == nil {
-					continue
+				if all.add(o); o.Failure != nil {
+					next.Store(int64(seeds))
 				}
-				next.Store(int64(seeds))
-				mu.Lock()
-				if failed == nil || o.Seed < failed.Seed {
-					failed = &o
-				}
-				mu.Unlock()
 			}
 		})
 	}
 	work.Wait()
-	return failed, sum.Load()
+	return all
 }
 
 // TestSeeds plays many seeds.
@@ -65,12 +78,13 @@ func TestSeeds(t *testing.T) {
 		seeds = *allSeeds
 	}
 	begun := time.Now()
-	failed, events := each(seeds, NoBug)
-	if failed != nil {
-		show(t, failed.Seed, 60)
+	all := each(seeds, NoBug)
+	if all.failed != nil {
+		show(t, all.failed.Seed, 60)
 		return
 	}
-	t.Logf("%d seeds, %d events, %.0f seeds a second", seeds, events, float64(seeds)/time.Since(begun).Seconds())
+	t.Logf("%d seeds, %d faults, %d events, all over within %s of the last fault; %.0f seeds a second",
+		seeds, all.faults, all.events, all.settled.Round(time.Second), float64(seeds)/time.Since(begun).Seconds())
 }
 
 // TestSeed plays one seed and shows all that happened.
@@ -83,5 +97,15 @@ func TestSeed(t *testing.T) {
 	t.Log("\n" + strings.Join(o.Transcript, "\n"))
 	if o.Failure != nil {
 		t.Error(o.Failure)
+	}
+}
+
+// TestASeedIsPlayedAgain compares two transcripts of each of some seeds.
+func TestASeedIsPlayedAgain(t *testing.T) {
+	for seed := range uint64(40) {
+		one, two := Run(seed, NoBug, true), Run(seed, NoBug, true)
+		if !slices.Equal(one.Transcript, two.Transcript) || one.Events != two.Events {
+			t.Errorf("seed %d is not the same twice", seed)
+		}
 	}
 }
