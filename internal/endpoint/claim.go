@@ -166,8 +166,11 @@ func (c *Claim) Release(ctx context.Context) (err error) {
 	return err
 }
 
+// ErrNoRun says that etcd does not know the run.
+var ErrNoRun = errors.New("there is no such run: is this the right cluster, and does the run go on?")
+
 // Settled returns the endpoint with the run's secret. That of shared services
-// lies in etcd: who comes first draws it.
+// lies in etcd, beside the spec: who comes first draws it.
 func (e Endpoint) Settled(ctx context.Context) (Endpoint, error) {
 	if !e.Shared || e.Secret != "" {
 		return e, nil
@@ -176,20 +179,24 @@ func (e Endpoint) Settled(ctx context.Context) (Endpoint, error) {
 	if err != nil {
 		return e, err
 	}
-	key := wire.KeysOf(e.Run).Secret()
-	r, err := client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, rand.Text()), clientv3.OpGet(key)).Else(clientv3.OpGet(key)).Commit()
+	keys := wire.KeysOf(e.Run)
+	draw := clientv3.Compare(clientv3.CreateRevision(keys.Secret()), "=", 0)
+	begun := clientv3.Compare(clientv3.CreateRevision(keys.Spec()), ">", 0)
+	r, err := client.Txn(ctx).If(draw, begun).
+		Then(clientv3.OpPut(keys.Secret(), rand.Text()), clientv3.OpGet(keys.Secret())).Else(clientv3.OpGet(keys.Secret())).Commit()
 	if err == nil {
 		got := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
 		if len(got) == 1 {
 			e.Secret = string(got[0].Value)
+		} else {
+			err = ErrNoRun
 		}
 	}
 	if closed := client.Close(); !errors.Is(closed, context.Canceled) {
 		err = errors.Join(err, closed)
 	}
 	if err != nil {
-		return e, fmt.Errorf("secret of run %s: %w", e.Run, err)
+		return e, fmt.Errorf("look for run %s in etcd: %w", e.Run, err)
 	}
 	return e, nil
 }

@@ -2,9 +2,13 @@ package endpoint
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -107,7 +111,6 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 	if err != nil {
 		return fail(err)
 	}
-	var last error
 	for {
 		within, cancel := context.WithTimeout(ctx, tryWithin)
 		_, err := c.Get(within, "/gramme/"+e.Run, clientv3.WithCountOnly())
@@ -115,18 +118,46 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		if err == nil {
 			return c, nil
 		}
-		code := status.Code(err)
-		if last == nil || code == codes.Unavailable { // which says why, as the end of a time does not
-			last = err
-		}
 		// What members cannot do now they may do later: they start, they elect.
+		code := status.Code(err)
 		transient := code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
 		if ctx.Err() != nil || !transient {
-			return fail(errors.Join(last, c.Close()))
+			return fail(errors.Join(refusal(config), err, c.Close()))
 		}
 		select {
 		case <-time.After(retry):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// refusal is why members do not take a connection: grpc tries again and again,
+// and does not tell.
+func refusal(c clientv3.Config) error {
+	for _, text := range c.Endpoints {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		var conn net.Conn
+		if c.TLS != nil {
+			conn, err = (&tls.Dialer{Config: c.TLS}).DialContext(ctx, "tcp", u.Host)
+		} else {
+			conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+		}
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		// One that does not like the client's certificate says so now.
+		if err := conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+			return err
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return nil
 }

@@ -68,7 +68,7 @@ func checkURLs(service string, texts []string, schemes ...string) error {
 	for _, text := range texts {
 		u, err := url.Parse(text)
 		if err != nil { // which would repeat the text
-			return fmt.Errorf("endpoint: an address of %s is no URL", service)
+			return fmt.Errorf("endpoint: an address of %s is no URL: %s://HOST:PORT is needed", service, schemes[0])
 		}
 		if !slices.Contains(schemes, u.Scheme) || u.Host == "" && u.Path == "" {
 			return fmt.Errorf("endpoint: address %q of %s: %s://HOST:PORT is needed", u.Redacted(), service, strings.Join(schemes[:2], ":// or "))

@@ -143,6 +143,9 @@ func (c *cluster) run(ctx context.Context) error {
 		if err := c.supervise(ctx); err != nil {
 			return err
 		}
+		if c.Shared != nil {
+			c.awaitOthers(ctx)
+		}
 		if c.Last != nil && c.status.State == wire.StateDone {
 			last = c.Last(ctx, c.environ)
 		}

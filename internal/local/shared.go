@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,6 +21,10 @@ const (
 	// joinWithin bounds the start on services that others run; it is longer than
 	// a claim that a dead process elsewhere left.
 	joinWithin = 30 * time.Second
+	// natsWithin bounds the search for NATS alone.
+	natsWithin = 10 * time.Second
+	// othersWithin bounds how long the end waits for workers of other machines.
+	othersWithin = 10 * time.Second
 	// leaveWithin bounds what is tidied up there in the end.
 	leaveWithin = 5 * time.Second
 	// payload is the least that a message must be able to carry.
@@ -55,10 +60,10 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err != nil {
 		return s, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
 	}
-	if s.endpoint, err = e.Settled(ctx); err != nil {
+	if err := s.sameRun(ctx, spec); err != nil {
 		return s, err
 	}
-	if err := s.sameRun(ctx, spec); err != nil {
+	if s.endpoint, err = e.Settled(ctx); err != nil {
 		return s, err
 	}
 	if err := s.claim.Renew(ctx, ended); err != nil {
@@ -69,6 +74,8 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 
 // takesMessages finds out whether NATS answers and is set up for this.
 func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
+	ctx, cancel := context.WithTimeout(ctx, natsWithin)
+	defer cancel()
 	conn, err := e.DialNATS(ctx, "up")
 	if err != nil {
 		return exit.Wrap(exit.Resource, "see whether NATS answers there, and whether the certificates and credentials are those that it asks for", err)
@@ -110,6 +117,28 @@ func ended(r wire.Registration) bool {
 		return false
 	}
 	return r.BootID != meter.BootID() || r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
+}
+
+// awaitOthers lets workers of other machines end before the services of the run
+// that take their last energy readings do.
+func (c *cluster) awaitOthers(ctx context.Context) {
+	own := map[string]bool{}
+	for _, ch := range c.workers() {
+		own[ch.id] = true
+	}
+	met := false
+	for end := time.Now().Add(othersWithin); time.Now().Before(end) && ctx.Err() == nil; {
+		c.ask(ctx)
+		others := slices.ContainsFunc(c.status.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
+		if !others {
+			if met { // their readings follow the end of their registration
+				time.Sleep(time.Second)
+			}
+			return
+		}
+		met = true
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // leave tidies up: a run that is done leaves no key behind.

@@ -181,6 +181,9 @@ func (f *Flags) Find(ctx context.Context, dir rundir.Dir) (endpoint.Endpoint, er
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
 	e, err = e.Settled(ctx)
+	if errors.Is(err, endpoint.ErrNoRun) {
+		return e, exit.Wrap(exit.Usage, "`gramme up` prints what workers of other machines join with", err)
+	}
 	return e, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
 }
 
