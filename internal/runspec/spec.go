@@ -20,7 +20,8 @@ const (
 	DeviceCUDA = "cuda"
 )
 
-// Values of Ring, beside those of package wire.
+// RingAuto lets the members of a generation find out which way they reach each
+// other. The other values of Ring are those of package wire.
 const RingAuto = "auto"
 
 // Spec is a run. The tags say how a key is called in files (yaml), whether it
