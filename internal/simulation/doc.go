@@ -14,15 +14,17 @@
 //     can be lost before or after they took effect;
 //   - NATS (broker.go): in order within a connection; what is on the way is lost
 //     when a connection breaks, what is published meanwhile waits for the next;
-//   - the ring's links (ring.go): in order, stalled by a partition or a frozen
+//   - the ring's links (ring.go, links.go): in order, stalled by a partition or a frozen
 //     process, seen to close when a process ends, or not seen where its host went;
-//   - the checkpoint service's folder: a checkpoint is durable or it is not. Files,
-//     ledger and energy are tested in package checkpoint;
+//   - the checkpoint service (service.go, assembly.go): a checkpoint is durable or it
+//     is not. Its assembly is retold and goes back to an earlier step when a later
+//     generation does. Files, ledger and energy are tested in package checkpoint;
 //   - the model (trainer.go): gradients that depend on weights, batch and seed and
 //     differ in every element, some large enough to be clamped, some not finite.
 //
 // Every seed is held against oracles (oracle.go), which know a naive run of one
 // worker and what was done to whom. They guarantee that the machines keep their
 // promises in the orders of events that were drawn, not in all; and they say
-// nothing of what only the real shells do: encoding, sockets, files, goroutines.
+// nothing of what only the real shells do: encoding, sockets, files, goroutines,
+// flow control, and a ring that goes through NATS.
 package simulation

@@ -179,7 +179,7 @@ func (o *oracle) state(state string) {
 	}
 }
 
-// ended holds the whole run against what it must be.
+// end holds the whole run against what it must be.
 func (o *oracle) end() {
 	last := o.w.folder.newest
 	if last == nil || last.Step != o.w.rule.Steps {

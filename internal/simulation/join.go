@@ -1,0 +1,116 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// How a worker comes to take part.
+
+// resume brings the newest checkpoint, if there is one.
+func (k *worker) resume() {
+	k.p.ask(topicInfo, wire.RoleCheckpoint, nil, answerWithin, func(body any, err error) {
+		if err != nil {
+			k.p.after(100*time.Millisecond, k.resume)
+			return
+		}
+		info := body.(wire.SnapshotInfo)
+		if !info.Found {
+			k.begin()
+			return
+		}
+		k.fetchSnapshot([]string{wire.RoleCheckpoint}, info, func(f *fetched, err error) {
+			if err != nil {
+				k.exit(fmt.Errorf("fetch the checkpoint of step %d: %w", info.Step, err))
+				return
+			}
+			k.load(f)
+			k.begin()
+		})
+	})
+}
+
+// begin makes the worker known and begins the loop.
+func (k *worker) begin() {
+	k.sum.Reset(k.state)
+	k.w.oracle.began(k)
+	if k.id == k.w.rots {
+		k.w.rots = ""
+		k.w.say("a bit of the state of %s is flipped", k.id)
+		k.state.Weights[3], k.rotten = -k.state.Weights[3], true
+	}
+	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo} {
+		k.p.listen(t, k.id)
+	}
+	k.p.listen(topicHello, "")
+	k.p.listen(topicCommitted, "")
+	k.register(func(err error) {
+		if err != nil {
+			k.exit(err)
+			return
+		}
+		k.w.store.call(k.p, 5*time.Second, func() error { return nil }, func(err error) {
+			if err != nil {
+				k.exit(fmt.Errorf("watch plan: %w", err))
+				return
+			}
+			k.watch()
+		})
+	})
+}
+
+func (k *worker) register(done func(err error)) {
+	k.registering++
+	k.reg.Incarnation = fmt.Sprintf("%s.%d.%d", k.id, k.p.pid, k.registering)
+	k.reg.Step, k.reg.Speed = k.state.Step, k.speed
+	ttl := max(5*time.Second, 3*failureTimeout)
+	k.w.store.register(k.p, k.reg, ttl, func(l *lease, err error) {
+		k.lease = l
+		l.onLost = func() { k.loop.do(k.unregistered) }
+		if err == nil {
+			k.w.say("%s is registered with step %d", k.reg.Incarnation, k.state.Step)
+		} else {
+			err = fmt.Errorf("register: %w", err)
+		}
+		done(err)
+	})
+}
+
+// watch begins the loop.
+func (k *worker) watch() {
+	k.machine = step.New(step.Config{
+		ID: k.id, Incarnation: k.reg.Incarnation, Steps: k.w.rule.Steps,
+		FailureTimeout: failureTimeout, SaveEvery: k.w.setup.saveEvery,
+	}, k.w.time(), k.state.Step)
+	k.w.store.watch(k.p, watchPlan, func() {
+		k.plan, k.unread = k.w.store.plan, true
+		k.loop.do(func() {
+			if k.unread {
+				k.unread = false
+				k.w.say("%s sees plan %d, rank %d", k.reg.Incarnation, k.plan.Generation, k.plan.Rank(k.id, k.reg.Incarnation))
+				k.loop.handle(step.PlanChanged{Plan: k.plan})
+			}
+		})
+	})
+	k.w.store.watch(k.p, watchIntent, func() {
+		k.intent = k.w.store.intent
+		k.loop.do(func() { k.wanted(k.intent) })
+	})
+	k.beat()
+	k.p.every(failureTimeout/5, k.loop.tick)
+	if k.drained {
+		k.loop.do(k.leave)
+	}
+	k.loop.run()
+}
+
+// unregistered joins again, unless it is a member: that hears of it by the plan
+// that leaves it out.
+func (k *worker) unregistered() {
+	if k.lease.lost && k.machine.Rank() < 0 && k.w.bug != DeafToEviction {
+		k.outside("the registration is gone")
+	}
+}

@@ -1,0 +1,57 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// registered waits for a registration of a worker that is not one of some
+// incarnations.
+func (c *cluster) registered(id string, not ...string) string {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	defer cancel()
+	regs, err := c.store.WatchWorkers(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for all := range regs {
+		for _, r := range all {
+			if r.ID == id && !slices.Contains(not, r.Incarnation) {
+				return r.Incarnation
+			}
+		}
+	}
+	c.t.Fatalf("%s does not register", id)
+	return ""
+}
+
+// TestAWorkerThatWasEvictedJoinsAgain is about one that was a member without ever
+// seeing the plan, and was let go: no plan tells it that it is outside.
+func TestAWorkerThatWasEvictedJoinsAgain(t *testing.T) {
+	c := newCluster(t, 4)
+	w := c.start("a")
+	first := c.registered("a")
+	if err := c.lead.Evict(t.Context(), "a", first); err != nil {
+		t.Fatal(err)
+	}
+	c.registered("a", first)
+	c.plan(1, "a")
+	w.end(t, nil)
+}
+
+// TestAStopDoesNotHideThatAWorkerIsToLeave has one that came when the others
+// stopped.
+func TestAStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
+	c := newCluster(t, 4)
+	w := c.start("late")
+	in := c.registered("late")
+	if err := c.lead.PutIntent(t.Context(), wire.Intent{Stop: true, Drain: []string{in}}); err != nil {
+		t.Fatal(err)
+	}
+	w.end(t, ErrDrained)
+}

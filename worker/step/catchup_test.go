@@ -1,0 +1,35 @@
+package step
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// TestAnEntryThatNobodyHoldsIsNoEnd has a member one step ahead that took the state
+// itself, from a checkpoint or a peer, and holds no entry.
+func TestAnEntryThatNobodyHoldsIsNoEnd(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := New(Config{ID: "b", Incarnation: "1", Steps: 9, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 3)
+	m.Handle(now, PlanChanged{planOf(1, 1)})
+	m.Handle(now, Digested{3, "w"})
+	hello := wire.Hello{Generation: 1, ID: "a", Incarnation: "1", Rank: 0, Applied: 4, Digest: "x", Next: 5, Answer: true}
+	if got, ok := last(m.Handle(now, HelloReceived{hello})).(FetchEntry); !ok || got.From != "a" || got.Step != 4 {
+		t.Fatalf("one step behind: %+v", got)
+	}
+	if got, ok := last(m.Handle(now, FetchFailed{1, "not held"})).(FetchSnapshot); !ok || got.Step != 4 || got.Digest != "x" {
+		t.Fatalf("after the entry could not be had: %+v", got)
+	}
+	m.Handle(now, SnapshotFetched{1, 4})
+	if got, ok := last(m.Handle(now, Loaded{4, "x"})).(Compute); !ok || got.Step != 5 {
+		t.Fatalf("with the state of the others: %+v", got)
+	}
+}
+
+func last(all []Effect) Effect {
+	if len(all) == 0 {
+		return nil
+	}
+	return all[len(all)-1]
+}
