@@ -27,6 +27,31 @@ func TestAnEntryThatNobodyHoldsIsNoEnd(t *testing.T) {
 	}
 }
 
+// TestAStopEndsWithTheStateThatItWasOf has a member that stopped and meets one that
+// comes back with a newer state, in which nobody did.
+func TestAStopEndsWithTheStateThatItWasOf(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := New(Config{ID: "b", Incarnation: "1", Steps: 9, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 0)
+	alone := planOf(1)
+	alone.Members[0].ID = "b"
+	m.Handle(now, PlanChanged{alone})
+	m.Handle(now, Digested{0, "v"})
+	m.Handle(now, Computed{1, 0})
+	m.Handle(now, Reduced{Generation: 1, Step: 1})
+	if m.Handle(now, Applied{Step: 1, Stop: true}); m.State() != Stopped {
+		t.Fatalf("after the stop: %s", m.State())
+	}
+	p := planOf(1, 1)
+	p.Generation = 2
+	m.Handle(now, PlanChanged{p})
+	m.Handle(now, Digested{1, "w"})
+	m.Handle(now, HelloReceived{wire.Hello{Generation: 2, ID: "a", Incarnation: "1", Rank: 0, Applied: 6, Digest: "x", Next: 7, Answer: true}})
+	m.Handle(now, SnapshotFetched{2, 6})
+	if got, ok := last(m.Handle(now, Loaded{6, "x"})).(Compute); !ok || got.Step != 7 {
+		t.Fatalf("with the state of the other: %+v", got)
+	}
+}
+
 func last(all []Effect) Effect {
 	if len(all) == 0 {
 		return nil

@@ -405,6 +405,7 @@ func (m *Machine) differ(now time.Time, step uint64) []Effect {
 
 func (m *Machine) onLoaded(e Loaded) []Effect {
 	m.applied, m.digest = e.Step, e.Digest
+	m.stopped = m.applied >= m.cfg.Steps // not with the state that it replaces
 	m.forget()
 	if m.state != CatchingUp {
 		return []Effect{Reset{}}
