@@ -37,6 +37,7 @@ var layers = []struct {
 		"worker/...",
 	}},
 	{"shell", "puts roles, or all that roles share, together", []string{
+		"internal/chaos/...",
 		"internal/local/...",
 		"internal/role/...",
 		"internal/simulation/...",

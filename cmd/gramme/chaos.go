@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/spf13/cobra"
+
+	"github.com/gramme-project/gramme/internal/chaos"
+	"github.com/gramme-project/gramme/internal/exit"
+)
+
+func chaosCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "chaos [flags] [corpus...]",
+		Short: "kill, freeze and scale the processes of a run, and hold the result against an undisturbed one",
+		Long: `Trains with one worker, undisturbed, then the same once more under gramme up while
+it kills, freezes, drains, scales and interrupts what a seed draws. Tells for each
+fault how long it took until it was noticed and until the next step. Ends with 0 only
+if the weights are the same bits, the ledger and all checkpoints verify and count
+every sample once, and nothing is left behind.
+
+Without a plan: 20 faults of all kinds, 1 to 3 workers. Kinds of faults:
+` + kindsText(),
+		Example: "  gramme chaos text/\n  gramme chaos --plan plan.yaml --run runs/trial --json trial.json text/",
+	}
+	run := c.Flags().String("run", "runs/chaos", "`folder` that holds both runs; the undisturbed one is used again")
+	file := c.Flags().String("plan", "", "YAML `file` that says what to try")
+	report := c.Flags().String("json", "", "`file` to write the report to as JSON")
+	seed := c.Flags().Uint64("seed", 0, "seed of the faults, instead of the plan's")
+	faults := c.Flags().Int("faults", 0, "number of faults, instead of the plan's")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		plan := chaos.Default()
+		if *file != "" {
+			var err error
+			if plan, err = chaos.ReadPlan(*file); err != nil {
+				return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
+			}
+		}
+		if c.Flags().Changed("seed") {
+			plan.Seed = *seed
+		}
+		if c.Flags().Changed("faults") {
+			plan.Faults = *faults
+		}
+		if err := plan.Validate(); err != nil {
+			return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
+		}
+		u := &up{}
+		if err := u.findBinaries(c.Context()); err != nil {
+			return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+		}
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		out := c.OutOrStdout()
+		r, err := chaos.Run(ctx, chaos.Options{
+			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme, Corpus: args,
+			Say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) },
+			Saw: func(r chaos.Record) { fmt.Fprintln(out, r) },
+		})
+		if r == nil {
+			return err
+		}
+		if *report != "" {
+			err = errors.Join(err, writeReport(*report, r))
+		}
+		if err != nil {
+			return err
+		}
+		if r.Interrupted {
+			return exit.Wrap(exit.Interrupted, "", errors.New("chaos: interrupted; everything that it started has ended"))
+		}
+		if err := showReport(out, r); err != nil {
+			return err
+		}
+		return verdict(r)
+	}
+	return c
+}
+
+func kindsText() string {
+	var b strings.Builder
+	names, docs := chaos.Kinds()
+	for i, name := range names {
+		fmt.Fprintf(&b, "  %-17s %s\n", name, docs[i])
+	}
+	return b.String()
+}
+
+func writeReport(path string, r *chaos.Report) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		err = os.WriteFile(path, append(b, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// showReport prints what came of a trial.
+func showReport(out io.Writer, r *chaos.Report) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if len(r.Kinds) > 0 {
+		fmt.Fprintln(w, "\nms\tfaults\tnoticed p50\tp99\tnext step p50\tp99\t")
+	}
+	for _, k := range r.Kinds {
+		noticed, next := "-\t-", "-\t-"
+		if k.Detected > 0 {
+			noticed = fmt.Sprintf("%.0f\t%.0f", k.DetectP50, k.DetectP99)
+		}
+		if k.Recovered > 0 {
+			next = fmt.Sprintf("%.0f\t%.0f", k.RecoveryP50, k.RecoveryP99)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t\n", k.Kind, k.Faults, noticed, next)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if r.StepMS > 0 {
+		fmt.Fprintf(out, "\na step took %.1f ms (p99 %.1f)\n", r.StepMS, r.StepP99MS)
+	}
+	if e := r.Energy; e != nil {
+		fmt.Fprintf(out, "energy: %.0f J disturbed, of it %.0f J wasted (%.0f J on steps that were lost); %.0f J undisturbed; %.0f%% estimated\n",
+			e.Disturbed, e.Wasted, e.LostWork, e.Undisturbed, 100*e.Guessed)
+	}
+	for _, g := range r.Growth {
+		fmt.Fprintln(out, g)
+	}
+	fmt.Fprintln(out)
+	for _, c := range r.Checks {
+		mark := "ok    "
+		if !c.OK {
+			mark = "FAIL  "
+		}
+		fmt.Fprintf(out, "%s%s: %s\n", mark, c.Name, c.Found)
+	}
+	return nil
+}
+
+// verdict is an error that names everything that does not hold.
+func verdict(r *chaos.Report) error {
+	var all *multierror.Error
+	for _, c := range r.Failures() {
+		all = multierror.Append(all, fmt.Errorf("%s: %s", c.Name, c.Found))
+	}
+	return exit.Wrap(exit.Failure, "the logs of both runs are in "+r.Run, all.ErrorOrNil())
+}

@@ -1,0 +1,62 @@
+package chaos
+
+import "slices"
+
+// Kind is what a fault does.
+type Kind string
+
+// Kinds of faults.
+const (
+	KillWorker      Kind = "kill-worker"
+	FreezeShort     Kind = "freeze-short"
+	FreezeLong      Kind = "freeze-long"
+	KillCoordinator Kind = "kill-coordinator"
+	KillCheckpoint  Kind = "kill-checkpoint"
+	KillUp          Kind = "kill-up"
+	KillAll         Kind = "kill-all"
+	Interrupt       Kind = "interrupt"
+	Drain           Kind = "drain"
+	ScaleDown       Kind = "scale-down"
+	ScaleUp         Kind = "scale-up"
+)
+
+// kinds lists every kind with its weight where a plan gives none.
+var kinds = []struct {
+	kind   Kind
+	weight int
+	doc    string
+}{
+	{KillWorker, 6, "kill -9 of a worker"},
+	{FreezeShort, 2, "SIGSTOP of a worker, and SIGCONT before failure_timeout is over"},
+	{FreezeLong, 2, "SIGSTOP of a worker, and SIGCONT after failure_timeout"},
+	{KillCoordinator, 2, "kill -9 of the coordinator"},
+	{KillCheckpoint, 2, "kill -9 of the checkpoint service"},
+	{KillUp, 1, "kill -9 of `gramme up`, and the same command again"},
+	{KillAll, 1, "kill -9 of every process, and the same command again"},
+	{Interrupt, 1, "SIGINT of `gramme up`, and the same command again"},
+	{Drain, 2, "gramme drain of a worker"},
+	{ScaleDown, 2, "gramme scale to fewer workers"},
+	{ScaleUp, 2, "gramme scale to more workers"},
+}
+
+// Kinds lists all kinds of faults, and what each does.
+func Kinds() (names []Kind, docs []string) {
+	for _, k := range kinds {
+		names, docs = append(names, k.kind), append(docs, k.doc)
+	}
+	return names, docs
+}
+
+// restarts tells whether `gramme up` ends by it and is started again.
+func (k Kind) restarts() bool { return k == KillUp || k == KillAll || k == Interrupt }
+
+// resizes tells whether it needs a range of workers.
+func (k Kind) resizes() bool { return slices.Contains([]Kind{Drain, ScaleDown, ScaleUp}, k) }
+
+// hitsWorker tells whether its target is a worker of the ring.
+func (k Kind) hitsWorker() bool {
+	return slices.Contains([]Kind{KillWorker, FreezeShort, FreezeLong, Drain}, k)
+}
+
+// freezes tells whether its target is stopped and goes on later.
+func (k Kind) freezes() bool { return k == FreezeShort || k == FreezeLong }

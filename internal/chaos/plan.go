@@ -1,0 +1,100 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// Range is a span of time from which one is drawn.
+type Range struct{ Min, Max time.Duration }
+
+func (r Range) String() string { return r.Min.String() + ":" + r.Max.String() }
+
+// Plan says what is tried. The tags say how a key is called in a file.
+type Plan struct {
+	Seed     uint64          // of the faults
+	Faults   int             // how many; 0: as many as fit in Duration
+	Duration time.Duration   // about as long the run is disturbed, where Faults is 0
+	Workers  runspec.Workers // of the disturbed run
+	Gap      Range           // training between the end of a fault and the next
+	Whole    bool            // before a fault, wait until all workers that are wanted train
+	Patience time.Duration   // without a step for as long, the run hangs
+	Config   string          // file with configuration keys of the run
+	Settings []runspec.Setting
+	Weights  map[Kind]int
+}
+
+// Default is what is tried without a plan.
+func Default() Plan {
+	p := Plan{
+		Seed: 1, Faults: 20, Workers: runspec.Workers{Min: 1, Max: 3},
+		Gap: Range{500 * time.Millisecond, 2 * time.Second}, Patience: time.Minute,
+		Weights: map[Kind]int{},
+	}
+	for _, k := range kinds {
+		p.Weights[k.kind] = k.weight
+	}
+	return p
+}
+
+// recovery is about how long a fault takes apart from the gap, while training
+// goes on.
+const recovery = time.Second
+
+// Count is the number of faults.
+func (p Plan) Count() int {
+	if p.Faults > 0 {
+		return p.Faults
+	}
+	return max(1, int(p.Duration/((p.Gap.Min+p.Gap.Max)/2+recovery)))
+}
+
+// Training is about how long the run has to train so that all faults fit.
+func (p Plan) Training() time.Duration {
+	total := 3 * recovery // before the first and after the last
+	for _, f := range Draw(p) {
+		total += f.Gap + recovery
+	}
+	return total
+}
+
+// Validate says what cannot be tried.
+func (p Plan) Validate() error {
+	var errs []error
+	if p.Faults < 0 || p.Faults == 0 && p.Duration <= 0 {
+		errs = append(errs, errors.New("plan: faults or duration: one of them has to be above 0"))
+	}
+	if p.Gap.Min < 0 || p.Gap.Max < p.Gap.Min {
+		errs = append(errs, fmt.Errorf("plan: gap: %s is no span of time", p.Gap))
+	}
+	if p.Patience <= 0 {
+		errs = append(errs, fmt.Errorf("plan: patience: %s is not above 0", p.Patience))
+	}
+	if p.Workers.Min < 1 || p.Workers.Max < p.Workers.Min {
+		errs = append(errs, fmt.Errorf("plan: workers: %s cannot be", p.Workers))
+	}
+	sum := 0
+	for _, k := range kinds {
+		w := p.Weights[k.kind]
+		if w < 0 {
+			errs = append(errs, fmt.Errorf("plan: kinds.%s: weight %d is negative", k.kind, w))
+		}
+		if w > 0 && k.kind.resizes() && p.Workers.Min == p.Workers.Max {
+			errs = append(errs, fmt.Errorf("plan: kinds.%s: with always %s workers none can come or go; give workers a range, as 1:3", k.kind, p.Workers))
+		}
+		sum += max(w, 0)
+	}
+	if sum == 0 {
+		errs = append(errs, errors.New("plan: kinds: no kind of fault has a weight above 0"))
+	}
+	for _, s := range p.Settings {
+		switch s.Key.Name {
+		case "workers", "run_id", "corpus":
+			errs = append(errs, fmt.Errorf("plan: %s: run.%s is not for a plan to set", s.Origin, s.Key.Name))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,149 @@
+package chaos
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+const (
+	// pollEvery is the pause between two questions to the coordinator, and so
+	// about how precise a time of detection is.
+	pollEvery = 5 * time.Millisecond
+	// answerWithin bounds one question.
+	answerWithin = 500 * time.Millisecond
+)
+
+// watch follows a run over all starts of `gramme up`.
+type watch struct {
+	dir rundir.Dir
+
+	mu      sync.Mutex
+	history history
+	up      int
+	hosts   map[string]bool // where NATS listened
+}
+
+func newWatch(dir rundir.Dir) *watch { return &watch{dir: dir, hosts: map[string]bool{}} }
+
+// started tells that `gramme up` is about to be started, and returns how often it
+// was.
+func (w *watch) started() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.up++
+	return w.up
+}
+
+// newest is the last that was seen of the present start, nothing if none was.
+func (w *watch) newest() Seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.history.newest(); s.Up == w.up {
+		return s
+	}
+	return Seen{Up: w.up}
+}
+
+// since returns what was seen from a moment on, with the last before it.
+func (w *watch) since(t time.Time) []Seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.history.seen
+	i := len(all)
+	for i > 0 && !all[i-1].At.Before(t) {
+		i--
+	}
+	return append([]Seen(nil), all[max(0, i-1):]...)
+}
+
+// run follows until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if e, err := endpoint.ReadFile(w.dir.Endpoint()); err == nil {
+			w.session(ctx, e)
+		}
+		pause(ctx, 4*pollEvery)
+	}
+}
+
+// session follows one start of `gramme up`.
+func (w *watch) session(ctx context.Context, e endpoint.Endpoint) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	dialing, done := context.WithTimeout(ctx, answerWithin)
+	defer done()
+	conn, err := e.DialNATS(dialing, "chaos")
+	if err != nil {
+		return // not there yet, or no more
+	}
+	defer conn.Close()
+	w.mu.Lock()
+	up := w.up
+	for _, text := range strings.Split(e.NATS, ",") {
+		if u, err := url.Parse(text); err == nil {
+			w.hosts[u.Host] = true
+		}
+	}
+	w.mu.Unlock()
+	subjects := wire.SubjectsOf(e.Run)
+	beats, err := conn.SubscribeSync(subjects.Beats())
+	if err != nil {
+		return
+	}
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		for ctx.Err() == nil {
+			m, err := beats.NextMsg(answerWithin / 5)
+			var b wire.Beat
+			if err != nil || wire.Decode(m.Data, &b) != nil {
+				pause(ctx, pollEvery)
+				continue
+			}
+			w.mu.Lock()
+			w.history.beat(time.Now(), b)
+			w.mu.Unlock()
+		}
+	}()
+	for ctx.Err() == nil {
+		within, done := context.WithTimeout(ctx, answerWithin)
+		m, err := conn.RequestWithContext(within, subjects.Status(), nil)
+		done()
+		if err == nil {
+			w.answered(up, m.Data)
+		} else if now, err := endpoint.ReadFile(w.dir.Endpoint()); err != nil || now.Secret != e.Secret {
+			break // another start
+		}
+		pause(ctx, pollEvery)
+	}
+	cancel()
+	<-heard
+}
+
+func (w *watch) answered(up int, data []byte) {
+	now := time.Now()
+	var reply wire.Reply
+	var s wire.Status
+	if wire.Decode(data, &reply) != nil || reply.Error != "" || wire.Decode(reply.Result, &s) != nil {
+		return // a coordinator that has only just taken over
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.history.status(seenOf(now, up, s))
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
