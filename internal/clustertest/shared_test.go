@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -204,6 +205,13 @@ func TestSharedResume(t *testing.T) {
 	s.done(r, c)
 }
 
+// trains reports whether a worker computes a part of each step.
+func trains(s wire.Status, id string) bool {
+	return slices.ContainsFunc(s.Processes, func(p wire.Process) bool {
+		return p.ID == id && p.Role == wire.RoleWorker && p.Rank >= 0 && p.MicroBatches > 0
+	})
+}
+
 // TestSharedRemote lets a worker join that has nothing of the run: neither its
 // folder nor the home of its user.
 func TestSharedRemote(t *testing.T) {
@@ -222,14 +230,7 @@ func TestSharedRemote(t *testing.T) {
 	cmd := exec.Command("sh", "-c", binary+" "+told[1]+" --id far")
 	cmd.Dir, cmd.Env = empty, []string{"HOME=" + empty, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + s.tmp}
 	far := s.start(cmd)
-	s.until("the worker trains", patience, func() bool {
-		for _, p := range s.status().Processes {
-			if p.ID == "far" && p.Role == wire.RoleWorker && p.Rank >= 0 && p.MicroBatches > 0 {
-				return true
-			}
-		}
-		return false
-	})
+	s.until("the worker trains", patience, func() bool { return trains(s.status(), "far") })
 	s.done(r, c)
 	s.want(far.wait(), 0)
 	if left, _ := filepath.Glob(filepath.Join(empty, ".cache/gramme/runs/*/shards/*")); len(left) == 0 {
@@ -244,6 +245,37 @@ func TestSharedRemote(t *testing.T) {
 	if keys := s.keys(); len(keys) > 0 {
 		t.Errorf("a worker that came too late left in etcd: %v", keys)
 	}
+}
+
+// TestSharedOrphan kills all of the run but a worker of another machine: it holds
+// the newest state until the same command is given again.
+func TestSharedOrphan(t *testing.T) {
+	c := calm(t)
+	s := newShared(newSite(t))
+	up := s.up(text(c.steps), "1", "--checkpoint-every", "1h")
+	r := s.on(up...)
+	first := r.reaches(1)
+	far := s.on("worker", "--run-id", first.Run, "--id", "far")
+	var step uint64
+	s.until("the worker trains", patience, func() bool {
+		now := s.status()
+		step = now.Step
+		return trains(now, "far")
+	})
+	pids := []int{r.cmd.Process.Pid}
+	for _, p := range s.status().Processes {
+		if p.ID != "far" {
+			pids = append(pids, p.PID)
+		}
+	}
+	s.kill(pids...)
+	r.wait()
+	r = s.on(up...)
+	if got := r.reaches(1); got.Step < step {
+		t.Errorf("it goes on from step %d, where the worker was at %d", got.Step, step)
+	}
+	s.done(r, c)
+	s.want(far.wait(), 0)
 }
 
 // TestSharedMistakes are told in plain words.

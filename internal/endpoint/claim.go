@@ -20,7 +20,6 @@ const claimTTL = 10
 // Holder names who claims a run: one folder on one machine.
 type Holder struct {
 	Host   string `json:"host"`
-	Boot   string `json:"boot"`
 	Folder string `json:"folder"`
 	PID    int    `json:"pid"`
 }
@@ -39,7 +38,7 @@ type Claim struct {
 
 // Claim takes the run. A claim of the same folder of the same machine is one that
 // a dead process left, as whoever calls this holds the folder; another is waited
-// for until it ends or its time is over.
+// for until it ends, or is renewed: then its process lives.
 func (e Endpoint) Claim(ctx context.Context, h Holder) (*Claim, error) {
 	client, err := e.DialEtcd(ctx)
 	if err != nil {
@@ -64,8 +63,7 @@ func (c *Claim) take(ctx context.Context, h Holder) error {
 	}
 	key := c.keys.Up()
 	put := clientv3.OpPut(key, string(value), clientv3.WithLease(c.session.Lease()))
-	var held Holder
-	for end := time.Now().Add(claimTTL * 3 / 2 * time.Second); time.Now().Before(end); {
+	for lowest := int64(claimTTL); ; {
 		r, err := c.client.Get(ctx, key)
 		if err != nil {
 			return err
@@ -73,11 +71,19 @@ func (c *Claim) take(ctx context.Context, h Holder) error {
 		unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", 0)
 		free := len(r.Kvs) == 0
 		if !free {
-			held = Holder{}
+			var held Holder
 			if err := json.Unmarshal(r.Kvs[0].Value, &held); err != nil {
 				return fmt.Errorf("who holds it: %w", err)
 			}
 			free = held.Host == h.Host && held.Folder == h.Folder
+			left, err := c.client.TimeToLive(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
+			if err != nil {
+				return err
+			}
+			if !free && left.TTL > lowest {
+				return fmt.Errorf("%w: process %d on %s, in %s", ErrClaimed, held.PID, held.Host, held.Folder)
+			}
+			lowest = left.TTL
 			unchanged = clientv3.Compare(clientv3.ModRevision(key), "=", r.Kvs[0].ModRevision)
 		}
 		if free {
@@ -95,7 +101,6 @@ func (c *Claim) take(ctx context.Context, h Holder) error {
 			return context.Cause(ctx)
 		}
 	}
-	return fmt.Errorf("%w: process %d on %s, in %s", ErrClaimed, held.PID, held.Host, held.Folder)
 }
 
 // PutSpec stores the spec of the run in place of the one before.

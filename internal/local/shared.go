@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,7 +57,10 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err != nil {
 		return s, fmt.Errorf("start cluster: %w", err)
 	}
-	s.claim, err = e.Claim(ctx, endpoint.Holder{Host: meter.Host(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid()})
+	s.claim, err = e.Claim(ctx, endpoint.Holder{Host: meter.Host(), Folder: folder, PID: os.Getpid()})
+	if errors.Is(err, endpoint.ErrClaimed) {
+		return s, exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
+	}
 	if err != nil {
 		return s, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
 	}
