@@ -19,6 +19,7 @@ import (
 type assembly struct {
 	rule  replica.Rule
 	step  uint64
+	since uint64 // newest generation of a chunk
 	state replica.State
 	parts map[string]*part
 
@@ -63,14 +64,16 @@ func (a *assembly) reset(step uint64) {
 	}
 }
 
-// add takes a chunk. One of a later step drops what was collected; one of an
-// earlier step is errOlder.
+// add takes a chunk. One of another step drops what was collected if it is of a
+// later generation, or of a later step of the same: a step that all who had applied
+// it took with them is never completed, and those who are left go on before it. A
+// chunk that came too late is errOlder.
 func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	p := a.parts[h.Part]
 	switch {
 	case p == nil:
 		return fmt.Errorf("a state has no part %q", h.Part)
-	case h.Step < a.step:
+	case h.Step != a.step && (h.Generation < a.since || h.Generation == a.since && h.Step < a.step):
 		return fmt.Errorf("step %d: %w, of step %d", h.Step, errOlder, a.step)
 	case h.Step > a.rule.Steps:
 		return fmt.Errorf("step %d: the run has %d", h.Step, a.rule.Steps)
@@ -79,9 +82,10 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	case len(data) != 4*h.Count:
 		return fmt.Errorf("%d bytes for %d elements", len(data), h.Count)
 	}
-	if h.Step > a.step {
+	if h.Step != a.step {
 		a.reset(h.Step)
 	}
+	a.since = max(a.since, h.Generation)
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
