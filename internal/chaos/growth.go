@@ -110,12 +110,11 @@ func (z *sizes) sample(now time.Time, pid int, name string) {
 	l.threads = append(l.threads, held.threads)
 }
 
-// growths are those of all processes that lived for a while, the longest first
-// named once.
+// growths are those of all processes that lived for a while.
 func (z *sizes) growths() []Growth {
 	out := []Growth{}
 	for _, l := range z.lives {
-		if l.at[len(l.at)-1] >= 5*time.Second {
+		if l.at[len(l.at)-1] >= leastLife/2 {
 			out = append(out, l.growth())
 		}
 	}

@@ -57,3 +57,6 @@ func (k Kind) resizes() bool { return slices.Contains([]Kind{Drain, ScaleDown, S
 func (k Kind) hitsWorker() bool {
 	return slices.Contains([]Kind{KillWorker, FreezeShort, FreezeLong, Drain}, k)
 }
+
+// freezes tells whether its target is stopped and goes on later.
+func (k Kind) freezes() bool { return k == FreezeShort || k == FreezeLong }

@@ -144,7 +144,7 @@ func stable(all []Growth) Check {
 	case longest < leastLife.Seconds():
 		c.Found = fmt.Sprintf("no process lived for %s, nothing to tell", leastLife)
 	default:
-		c.Found = fmt.Sprintf("of %d processes that lived for 5 s or more", len(all))
+		c.Found = fmt.Sprintf("of %d processes that lived for %s or more", len(all), leastLife/2)
 	}
 	return c
 }

@@ -44,6 +44,13 @@ func Default() Plan {
 // goes on.
 const recovery = time.Second
 
+// takeover is about how long it takes until another coordinator leads. The run
+// trains meanwhile.
+const takeover = 3 * time.Second
+
+// rejoin is about how long a worker that was killed takes to be back.
+const rejoin = 5 * time.Second
+
 // Count is the number of faults.
 func (p Plan) Count() int {
 	if p.Faults > 0 {
@@ -57,6 +64,12 @@ func (p Plan) Training() time.Duration {
 	total := 3 * recovery // before the first and after the last
 	for _, f := range Draw(p) {
 		total += f.Gap + recovery
+		if f.Kind == KillCoordinator {
+			total += takeover
+		}
+		if p.Whole {
+			total += rejoin
+		}
 	}
 	return total
 }

@@ -111,6 +111,10 @@ func (t target) expected(k Kind) bool {
 	return true
 }
 
+// underWay is how long news of a step that was done before its worker was frozen
+// may be on the way.
+const underWay = 20 * time.Millisecond
+
 // outcome reads from what the status showed what followed on a fault. Where it
 // was noticed, the next step is the first one after that: a step that was under
 // way may still have been completed without the one that is gone.
@@ -123,7 +127,7 @@ func (t target) outcome(k Kind, seen []Seen) outcome {
 		}
 		if o.detected.IsZero() && t.notices(k, s) {
 			o.detected, o.reason = s.At, s.Reason
-			if !k.restarts() {
+			if k.hitsWorker() || k.resizes() { // no step waits for the others
 				o.next, base = time.Time{}, max(base, s.Step) // what came before does not count
 			}
 		}
@@ -135,6 +139,9 @@ func (t target) outcome(k Kind, seen []Seen) outcome {
 		}
 		if !from || s.Step < o.from {
 			o.from, from = s.Step, true
+		}
+		if k.freezes() && s.At.Sub(t.at) < underWay {
+			base = max(base, s.Step)
 		}
 		if o.next.IsZero() && s.Step > base {
 			o.next = s.At
