@@ -1,0 +1,59 @@
+//go:build cgo
+
+package clustertest
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/gramme-project/gramme/internal/chaos"
+)
+
+// TestChaos tries eight faults of a seed on one run, and once more against an
+// undisturbed run that was tampered with.
+func TestChaos(t *testing.T) {
+	c := calm(t)
+	s := newSite(t)
+	s.write("plan.yaml", `
+seed: 171
+faults: 8
+workers: 1:3
+config: config.yaml
+gap: 100ms:400ms
+run: {steps: `+strconv.FormatUint(4*c.steps, 10)+`}
+`)
+	args := []string{"chaos", "--plan", "plan.yaml", "--run", "trial", "--json", "trial.json", corpus}
+	s.want(s.gramme(args...), 0, "ok    same model.safetensors", "ok    no process left")
+	var r chaos.Report
+	b, err := os.ReadFile(filepath.Join(s.dir, "trial.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK || len(r.Faults) != 8 || len(r.Failures()) > 0 || r.Energy == nil {
+		t.Errorf("report: %s", b)
+	}
+	kinds := map[chaos.Kind]bool{}
+	for _, f := range r.Faults {
+		kinds[f.Kind] = true
+	}
+	if len(kinds) < 7 {
+		t.Errorf("only %d kinds of faults: another seed has more", len(kinds))
+	}
+
+	path := filepath.Join(s.dir, "trial", "undisturbed", "checkpoints", "latest", "model.safetensors")
+	b, err = os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.want(s.gramme(args...), 1, "the undisturbed run is there", "error: the undisturbed run verifies: ", "model.safetensors")
+}
