@@ -63,6 +63,17 @@ func (r *running) reaches(step uint64) (found wire.Status) {
 	return found
 }
 
+// generationAfter waits for a generation that is newer than one, and returns it. A
+// coordinator that has just come tells of the last plan until there is another.
+func (r *running) generationAfter(old uint64) (generation uint64) {
+	r.Helper()
+	r.until("a generation after "+strconv.FormatUint(old, 10), patience, func() bool {
+		generation = r.status().Generation
+		return generation > old
+	})
+	return generation
+}
+
 // processes are those of the site, by the folder in their environment: also those
 // that a process started which is gone.
 func (s *site) processes() []int {
