@@ -3,6 +3,8 @@ package shard
 import (
 	"fmt"
 	"io"
+
+	"github.com/gramme-project/gramme/shard/wordpiece"
 )
 
 // Defaults of PrepareOptions.
@@ -73,8 +75,8 @@ func (o PrepareOptions) Validate() error {
 	switch {
 	case o.OutDir == "":
 		return fmt.Errorf("prepare: no output folder given")
-	case o.VocabSize < 64 || o.VocabSize > 1<<20:
-		return fmt.Errorf("prepare: vocabulary of %d tokens, want 64 to 1048576", o.VocabSize)
+	case o.VocabSize < wordpiece.MinVocabSize || o.VocabSize > 1<<20:
+		return fmt.Errorf("prepare: vocabulary of %d tokens, want %d to %d", o.VocabSize, wordpiece.MinVocabSize, 1<<20)
 	case o.MaxSeq < 8 || o.MaxSeq > 1<<15:
 		return fmt.Errorf("prepare: sequence length %d, want 8 to 32768", o.MaxSeq)
 	case o.ShardTokens < o.MaxSeq || o.ShardTokens > 1<<30:

@@ -433,7 +433,7 @@ func TestPrepareOptions(t *testing.T) {
 	}{
 		{"", func(o *PrepareOptions) {}},
 		{"no output folder", func(o *PrepareOptions) { o.OutDir = "" }},
-		{"vocabulary of 10 tokens", func(o *PrepareOptions) { o.VocabSize = 10 }},
+		{"vocabulary of 6 tokens", func(o *PrepareOptions) { o.VocabSize = 6 }},
 		{"sequence length 4", func(o *PrepareOptions) { o.MaxSeq = 4 }},
 		{"shards of 100 tokens", func(o *PrepareOptions) { o.ShardTokens = 100 }},
 	} {

@@ -106,6 +106,7 @@ func TestBadValuesAreRefusedInPlainWords(t *testing.T) {
 		{"failure_timeout", "0s", "below 50ms"},
 		{"ring", "straight", "not one of"},
 		{"batch.micro_batches", "0", "not in 1..1024"},
+		{"vocab_size", "5", "5 is below 6"},
 		{"max_seq", "1000", "above model.max_positions 512"},
 		{"dropout", "1", "not in [0, 1)"},
 		{"dropout", "NaN", "not in [0, 1)"},

@@ -41,12 +41,13 @@ func (s Spec) Validate() error {
 	if s.Run != "" && !runName.MatchString(s.Run) {
 		bad("run_id", "%q is not made of letters, digits and dashes", s.Run)
 	}
-	// A vocabulary holds five special tokens and at least one piece; the
-	// real one is checked again when it is known.
-	if err := s.ModelConfig(max(s.VocabSize, 6)).Validate(); err != nil {
+	// A vocabulary holds five special tokens and at least one piece. That of a text
+	// of few words is hardly larger, and becomes the run's.
+	const fewest = 6
+	if err := s.ModelConfig(max(s.VocabSize, fewest)).Validate(); err != nil {
 		errs = append(errs, err)
 	}
-	atLeast("vocab_size", s.VocabSize, 64)
+	atLeast("vocab_size", s.VocabSize, fewest)
 	atLeast("max_seq", s.MaxSeq, 8)
 	if s.MaxSeq > s.Model.MaxPositions {
 		bad("max_seq", "%d is above model.max_positions %d", s.MaxSeq, s.Model.MaxPositions)

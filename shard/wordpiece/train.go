@@ -10,7 +10,7 @@ import (
 // TrainOptions says what vocabulary to train.
 type TrainOptions struct {
 	// VocabSize is the number of tokens at most, the five special ones included;
-	// at least minVocabSize.
+	// at least MinVocabSize.
 	VocabSize int
 	// Lowercase trains for a tokenizer that lowers case and strips accents.
 	Lowercase bool
@@ -20,8 +20,8 @@ type TrainOptions struct {
 }
 
 const (
-	// minVocabSize has room for the special tokens and one character.
-	minVocabSize = 7
+	// MinVocabSize has room for the special tokens and one character.
+	MinVocabSize = 7
 	// minFrequency is how often a pair must stand in the text to become a piece.
 	minFrequency = 2
 	// maxAlphabet is the number of characters, the most frequent ones, that
@@ -50,8 +50,8 @@ const (
 //
 // An error of the text ends the training and is returned as it is.
 func Train(ctx context.Context, text iter.Seq2[string, error], opts TrainOptions) ([]string, error) {
-	if opts.VocabSize < minVocabSize {
-		return nil, fmt.Errorf("a vocabulary of %d tokens: at least %d are needed", opts.VocabSize, minVocabSize)
+	if opts.VocabSize < MinVocabSize {
+		return nil, fmt.Errorf("a vocabulary of %d tokens: at least %d are needed", opts.VocabSize, MinVocabSize)
 	}
 	counts, err := countWords(ctx, text, opts.Lowercase, maxWords)
 	if err != nil {
