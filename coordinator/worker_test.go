@@ -94,9 +94,9 @@ func (c *cluster) worker(id string, step, limit uint64) (w *worker, kill func())
 func (w *worker) beat(conn *nats.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: "joining", Joules: 10, Watts: 4, Speed: 8}
+	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: "joining", Generation: w.plan.Generation, Joules: 10, Watts: 4, Speed: 8}
 	if b.Rank >= 0 {
-		b.Generation, b.State, b.StepSeconds, b.LearningRate = w.plan.Generation, "computing", 0.02, 1e-3
+		b.State, b.StepSeconds, b.LearningRate = "computing", 0.02, 1e-3
 		switch {
 		case w.stopped || w.step >= w.c.spec.Steps:
 			b.State = "stopped"

@@ -24,6 +24,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 	if r, ok := e.(step.Reduced); ok {
 		w.beat.Reducing = r.Took.Seconds()
 	}
+	following := w.machine.State() == step.Following
 	queue := []step.Event{e}
 	for len(queue) > 0 {
 		e, queue = queue[0], queue[1:]
@@ -39,6 +40,9 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 				queue = append(queue, answer)
 			}
 		}
+	}
+	if following != (w.machine.State() == step.Following) {
+		w.publishBeat() // the coordinator waits for it
 	}
 	w.meterPhase()
 	return false, nil
@@ -78,6 +82,8 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		return w.load(f.Step)
 	case step.FetchEntry:
 		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f) })
+	case step.FetchHeld:
+		w.begin(ctx, func(ctx context.Context) step.Event { return w.getHeld(ctx, f) })
 	case step.FetchSnapshot:
 		w.begin(ctx, func(ctx context.Context) step.Event { return w.getSnapshot(ctx, f) })
 	case step.Save:
@@ -201,7 +207,7 @@ func (w *worker) meterPhase() {
 		phase = energy.Waiting
 	case step.Greeting, step.Broken:
 		phase = energy.Recovery
-	case step.CatchingUp:
+	case step.Following, step.CatchingUp:
 		phase = energy.Joining
 	case step.Computing:
 		phase = energy.Compute

@@ -63,14 +63,25 @@ func (w *worker) failed(ctx context.Context, generation uint64, err error) step.
 	return step.FetchFailed{Generation: generation, Reason: err.Error()}
 }
 
-// getEntry fetches a peer's entry into the spare buffer.
+// getEntry fetches members' entry into the spare buffer.
 func (w *worker) getEntry(ctx context.Context, f step.FetchEntry) step.Event {
-	dst := replica.WordBytes(w.replica.spare)
-	err := w.fetchAll(ctx, []string{w.subjects.Entry(f.From)}, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, dst}})
-	if err != nil {
-		return w.failed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d from %s: %w", f.Step, f.From, err))
+	from := make([]string, len(f.From))
+	for i, id := range f.From {
+		from[i] = w.subjects.Entry(id)
 	}
-	return step.EntryFetched{Generation: f.Generation, Step: f.Step}
+	dst := replica.WordBytes(w.replica.spare)
+	for told := false; ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
+		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, dst}})
+		switch {
+		case err == nil:
+			return step.EntryFetched{Generation: f.Generation, Step: f.Step}
+		case !f.Await || !errors.Is(err, transfer.ErrLater) || ctx.Err() != nil:
+			return w.failed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d: %w", f.Step, err))
+		case !told:
+			told = true
+			w.post(ctx, step.UpToDate{Generation: f.Generation, Step: f.Step})
+		}
+	}
 }
 
 // getSnapshot fetches the members' state of a step.

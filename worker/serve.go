@@ -31,6 +31,7 @@ func (w *worker) serve() (stop func(), err error) {
 		w.subjects.Entry(w.reg.ID):        w.giveEntry,
 		w.subjects.Snapshot(w.reg.ID):     w.giveSnapshot,
 		w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
+		w.subjects.Hold(w.reg.ID):         w.giveHold,
 	} {
 		s, err := w.cfg.NATS.Subscribe(subject, answer)
 		if err != nil {
@@ -84,14 +85,22 @@ func (w *worker) giveEntry(m *nats.Msg) {
 		w.answered(m, transfer.Refuse(m, err))
 		return
 	}
+	number, err := strconv.ParseUint(r.Name, 10, 64)
+	if err != nil {
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %q: %w", r.Name, err)))
+		return
+	}
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.entry == nil || r.Name != strconv.FormatUint(s.state.Step, 10) {
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %s is not held: step %d is", r.Name, s.state.Step)))
-		return
+	switch entry := s.entryOf(number); {
+	case entry != nil:
+		w.answered(m, transfer.Answer(m, r, replica.WordBytes(entry)))
+	case number > s.state.Step:
+		w.answered(m, transfer.Later(m))
+	default:
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %d is not held: step %d is", number, s.state.Step)))
 	}
-	w.answered(m, transfer.Answer(m, r, replica.WordBytes(s.entry)))
 }
 
 func (w *worker) giveSnapshot(m *nats.Msg) {
@@ -103,17 +112,18 @@ func (w *worker) giveSnapshot(m *nats.Msg) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if r.Step != s.state.Step {
+	state := s.stateOf(r.Step)
+	if state == nil {
 		w.answered(m, transfer.Refuse(m, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.state.Step)))
 		return
 	}
 	switch r.Name {
 	case wire.PartWeights:
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(s.state.Weights)))
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(state.Weights)))
 	case wire.PartMoment1:
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(s.state.Moment1)))
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(state.Moment1)))
 	case wire.PartMoment2:
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(s.state.Moment2)))
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(state.Moment2)))
 	default:
 		w.answered(m, transfer.Refuse(m, fmt.Errorf("a snapshot has no part %q", r.Name)))
 	}
@@ -123,15 +133,53 @@ func (w *worker) giveInfo(m *nats.Msg) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	info := wire.SnapshotInfo{Found: true, Step: s.state.Step, Elements: len(s.state.Weights)}
-	reply := wire.Reply{}
-	meta, err := s.state.EncodeMeta()
-	if err == nil {
-		info.Meta = meta
-		info.Digest, err = replica.Digest(s.state, w.cfg.Cores)
+	info, err := w.infoOf(s.state)
+	w.reply(m, info, err)
+}
+
+// infoOf names a state that can be given.
+func (w *worker) infoOf(s *replica.State) (wire.SnapshotInfo, error) {
+	info := wire.SnapshotInfo{Found: true, Step: s.Step, Elements: len(s.Weights)}
+	var err error
+	if info.Meta, err = s.EncodeMeta(); err != nil {
+		return info, err
 	}
+	info.Digest, err = replica.Digest(s, w.cfg.Cores)
+	return info, err
+}
+
+// giveHold answers those who ask that a state be kept. What is kept does not change,
+// and is described once.
+func (w *worker) giveHold(m *nats.Msg) {
+	var h wire.Hold
+	if err := wire.Decode(m.Data, &h); err != nil {
+		w.reply(m, nil, err)
+		return
+	}
+	kept, state := w.replica.hold(h.Step)
+	switch {
+	case kept == nil:
+		w.reply(m, nil, fmt.Errorf("step %d has passed", h.Step))
+		return
+	case state == nil:
+		w.reply(m, wire.SnapshotInfo{Step: kept.at}, nil)
+		return
+	case kept.info == nil:
+		info, err := w.infoOf(state)
+		if err != nil {
+			w.reply(m, nil, err)
+			return
+		}
+		kept.info = &info
+	}
+	w.reply(m, kept.info, nil)
+}
+
+// reply answers with a result or an error.
+func (w *worker) reply(m *nats.Msg, result any, err error) {
+	var reply wire.Reply
 	if err == nil {
-		reply.Result, err = json.Marshal(info)
+		reply.Result, err = json.Marshal(result)
 	}
 	if err != nil {
 		reply = wire.Reply{Error: err.Error()}

@@ -232,6 +232,7 @@ func (w *worker) loop(ctx context.Context) error {
 			e = step.DrainRequested{}
 		case <-ticker.C:
 			w.publishBeat()
+			w.replica.release(time.Now().Add(-5 * w.cfg.Spec.FailureTimeout))
 			e = step.Tick{}
 		case e = <-w.events:
 		}
@@ -276,53 +277,4 @@ func (w *worker) post(ctx context.Context, e step.Event) {
 	case w.events <- e:
 	case <-ctx.Done():
 	}
-}
-
-// shared is the state with the newest entry, read by peers while the loop
-// changes it.
-type shared struct {
-	mu    sync.RWMutex
-	state *replica.State
-	// entry is that of state.Step, nil before the first; spare is where the
-	// next one is summed.
-	entry, spare []int32
-	length       int
-}
-
-func newShared(s *replica.State, r replica.Rule) *shared {
-	return &shared{state: s, spare: make([]int32, r.EntryLen()), length: r.EntryLen()}
-}
-
-func (s *shared) step() uint64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.state.Step
-}
-
-// load replaces the state by a fetched one.
-func (s *shared) load(f *fetchedState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	copy(s.state.Weights, f.state.Weights)
-	copy(s.state.Moment1, f.state.Moment1)
-	copy(s.state.Moment2, f.state.Moment2)
-	s.state.Meta = f.state.Meta
-	if s.entry != nil {
-		s.spare, s.entry = s.entry, nil
-	}
-}
-
-// apply applies the entry in spare and keeps it for peers.
-func (s *shared) apply(a *replica.Applier) (replica.Outcome, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, err := a.Apply(s.state, s.spare)
-	if err != nil {
-		return o, err
-	}
-	if s.entry == nil {
-		s.entry = make([]int32, s.length)
-	}
-	s.entry, s.spare = s.spare, s.entry
-	return o, nil
 }

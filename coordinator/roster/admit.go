@@ -101,14 +101,19 @@ func (r *Roster) leaving(w *worker) bool {
 }
 
 // newcomers are the workers that could be admitted now, by ID: registered, fit,
-// heard of and no members.
-func (r *Roster) newcomers(now time.Time) []*worker {
+// heard of and no members. Where enough live to go on without them, they have first
+// to see what plan there is and to come to its members' state.
+func (r *Roster) newcomers(now time.Time, live int) []*worker {
+	alone := r.over || r.intent.Stop || live == 0 || live < r.cfg.Workers.Min
+	unready := func(w *worker) bool {
+		return !alone && (w.beat.State == "following" || w.beat.Generation < r.plan.Generation)
+	}
 	var all []*worker
 	for _, w := range r.workers {
 		if r.rank(w.reg.Incarnation) >= 0 {
 			continue
 		}
-		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout {
+		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout || unready(w) {
 			w.ready = time.Time{}
 			continue
 		}

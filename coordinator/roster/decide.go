@@ -22,7 +22,7 @@ func (r *Roster) decide(now time.Time, may bool) {
 			live = append(live, w)
 		}
 	}
-	newcomers := r.newcomers(now)
+	newcomers := r.newcomers(now, len(live))
 	switch {
 	case r.over:
 		r.decideOver(now, live, newcomers, may)

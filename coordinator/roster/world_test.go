@@ -150,7 +150,7 @@ func (w *world) up(id string, change func(*wire.Registration)) *proc {
 		n++
 	}
 	in := fmt.Sprintf("%s.%d", id, n)
-	p := &proc{alive: true, registered: true, beat: wire.Beat{ID: id, Incarnation: in, State: "joining"}, reg: wire.Registration{
+	p := &proc{alive: true, registered: true, beat: wire.Beat{ID: id, Incarnation: in, State: "joining", Generation: w.plan.Generation}, reg: wire.Registration{
 		ID: id, Incarnation: in, Host: "host", PID: 100 + len(w.procs), SpecHash: w.cfg.SpecHash, CorpusHash: w.cfg.CorpusHash,
 		Build: w.cfg.Build, Fingerprint: "f", Mailbox: "at-" + in,
 	}}
@@ -217,6 +217,9 @@ func (w *world) wait(d time.Duration) {
 			for _, p := range w.order {
 				if p.alive {
 					w.feed(Beat{p.beat})
+					if w.plan.Rank(p.reg.ID, p.reg.Incarnation) < 0 {
+						p.beat.Generation = w.plan.Generation // as it hears meanwhile
+					}
 				}
 			}
 		}

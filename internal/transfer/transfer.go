@@ -56,6 +56,17 @@ func Refuse(request *nats.Msg, reason error) error {
 	return request.RespondMsg(m)
 }
 
+// ErrLater says that what was asked for has yet to come.
+var ErrLater = errors.New("it has yet to come")
+
+// Later replies that what was asked for has yet to come.
+func Later(request *nats.Msg) error {
+	m := nats.NewMsg(request.Reply)
+	m.Header.Set(wire.HeaderError, ErrLater.Error())
+	m.Header.Set(wire.HeaderLater, "1")
+	return request.RespondMsg(m)
+}
+
 // Fetch requests a range and returns its bytes and the size of the whole.
 func Fetch(ctx context.Context, conn *nats.Conn, subject string, r wire.Range) (data []byte, total int64, err error) {
 	body, err := wire.Encode(r)
@@ -73,8 +84,11 @@ func Fetch(ctx context.Context, conn *nats.Conn, subject string, r wire.Range) (
 	return data, total, nil
 }
 
-// Read verifies an answer.
+// Read verifies an answer. One of Later is ErrLater.
 func Read(m *nats.Msg) (data []byte, total int64, err error) {
+	if m.Header.Get(wire.HeaderLater) != "" {
+		return nil, 0, ErrLater
+	}
 	if reason := m.Header.Get(wire.HeaderError); reason != "" {
 		return nil, 0, errors.New(reason)
 	}

@@ -23,6 +23,7 @@ const (
 	HeaderCRC   = "Gramme-CRC32C" // of the data, 8 hex digits
 	HeaderTotal = "Gramme-Total"  // bytes of the whole, decimal
 	HeaderError = "Gramme-Error"  // set instead of data
+	HeaderLater = "Gramme-Later"  // set with an error: it has yet to come
 	HeaderSlice = "Gramme-Slice"  // SliceHeader as JSON
 )
 
@@ -37,6 +38,14 @@ type SnapshotInfo struct {
 	Elements int    `json:"elements"` // of each of weights, moment1, moment2 (flat, padded)
 	Meta     []byte `json:"meta"`     // replica.Meta, encoded
 	Digest   string `json:"digest"`   // replica digest of the whole
+}
+
+// Hold asks a member to keep its state after a step, and the entries since, for one
+// that joins: it goes on meanwhile. Step 0 is whatever it is at. The answer names the
+// state that is kept, which may be one that another asked for; Found is false where
+// its step has yet to come.
+type Hold struct {
+	Step uint64 `json:"step"`
 }
 
 // SliceHeader describes one chunk of one worker's part of a checkpoint.

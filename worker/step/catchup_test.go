@@ -1,6 +1,7 @@
 package step
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func TestAnEntryThatNobodyHoldsIsNoEnd(t *testing.T) {
 	m.Handle(now, PlanChanged{planOf(1, 1)})
 	m.Handle(now, Digested{3, "w"})
 	hello := wire.Hello{Generation: 1, ID: "a", Incarnation: "1", Rank: 0, Applied: 4, Digest: "x", Next: 5, Answer: true}
-	if got, ok := last(m.Handle(now, HelloReceived{hello})).(FetchEntry); !ok || got.From != "a" || got.Step != 4 {
+	if got, ok := last(m.Handle(now, HelloReceived{hello})).(FetchEntry); !ok || !slices.Equal(got.From, []string{"a"}) || got.Step != 4 || got.Await {
 		t.Fatalf("one step behind: %+v", got)
 	}
 	if got, ok := last(m.Handle(now, FetchFailed{1, "not held"})).(FetchSnapshot); !ok || got.Step != 4 || got.Digest != "x" {

@@ -32,10 +32,17 @@ type member struct {
 	loaded  uint64
 	reduce  *Reduce
 	done    bool
+	late    bool // the run had ended when it was ready
+
+	held    bool // it keeps entries, from the one after heldAt
+	heldAt  uint64
+	entries map[uint64]*entry
+	awaited *FetchEntry // an entry that has yet to come
 }
 
 // entry is what a ring sums: micro-batches and votes.
 type entry struct {
+	step  uint64
 	holds []int
 	hold  bool
 }
@@ -126,7 +133,7 @@ func (c *cluster) carry(p *member, f Effect) {
 	case Digest:
 		c.feed(p, Digested{p.applied, p.digest})
 	case CloseRing:
-		p.reduce = nil
+		p.reduce, p.awaited = nil, nil
 	case Compute:
 		if f.Step != p.applied+1 {
 			c.fail("%s computes step %d after applying %d", p.id, f.Step, p.applied)
@@ -150,13 +157,17 @@ func (c *cluster) carry(p *member, f Effect) {
 		c.say("%s loads %d", p.id, p.applied)
 		c.feed(p, Loaded{p.applied, p.digest})
 	case FetchEntry:
-		from := c.find(f.From)
-		if from == nil || from.applied != f.Step || from.entry == nil {
+		c.fetchEntry(p, f)
+	case FetchHeld:
+		from := c.find(f.From[c.rng.IntN(len(f.From))])
+		if from == nil || from.applied <= f.Newer || c.rng.IntN(8) == 0 {
 			p.queue = append(p.queue, FetchFailed{f.Generation, "gone"})
 			return
 		}
-		p.fetched = from.entry
-		p.queue = append(p.queue, EntryFetched{f.Generation, f.Step})
+		from.held, from.heldAt, from.entries = true, from.applied, map[uint64]*entry{}
+		p.loaded = from.applied
+		c.say("%s takes the state of step %d that %s keeps", p.id, p.loaded, from.id)
+		p.queue = append(p.queue, SnapshotFetched{f.Generation, p.loaded})
 	case FetchSnapshot:
 		for _, id := range f.From {
 			if from := c.find(id); from != nil && from.applied == f.Step {
@@ -179,6 +190,9 @@ func (c *cluster) carry(p *member, f Effect) {
 				o.queue = append(o.queue, Stored{c.stored})
 			}
 		}
+		if f.Rank < 0 {
+			c.fail("%s stores a state and is no member", p.id)
+		}
 	case Outside:
 		p.done = p.done || p.m.drain
 	case Finish:
@@ -186,6 +200,36 @@ func (c *cluster) carry(p *member, f Effect) {
 			c.fail("%s finishes with %d, has applied %d", p.id, f.Step, p.applied)
 		}
 		p.done = true
+	}
+}
+
+// fetchEntry gives what a member holds: the newest entry, or one that is kept.
+func (c *cluster) fetchEntry(p *member, f FetchEntry) {
+	later := false
+	for _, id := range f.From {
+		from := c.find(id)
+		switch {
+		case from == nil:
+		case from.applied < f.Step:
+			later = true
+		case from.entries[f.Step] != nil:
+			p.fetched = from.entries[f.Step]
+		case from.applied == f.Step && from.entry != nil:
+			p.fetched = from.entry
+		default:
+			continue
+		}
+		if p.fetched != nil && p.fetched.step == f.Step {
+			p.queue, p.awaited = append(p.queue, EntryFetched{f.Generation, f.Step}), nil
+			return
+		}
+	}
+	switch {
+	case !later || !f.Await:
+		p.queue, p.awaited = append(p.queue, FetchFailed{f.Generation, "gone"}), nil
+	case p.awaited == nil:
+		p.awaited = &f
+		p.queue = append(p.queue, UpToDate{f.Generation, f.Step})
 	}
 }
 
@@ -199,6 +243,9 @@ func (c *cluster) apply(p *member, step uint64) {
 		c.fail("%s applies step %d with micro-batches %v", p.id, step, e.holds)
 	}
 	p.applied, p.digest, p.entry = step, digestAfter(step), e
+	if p.held {
+		p.entries[step] = e
+	}
 	c.say("%s applies %d", p.id, step)
 	c.feed(p, Applied{Step: step, Hold: e.hold, Save: step%7 == 0})
 }
@@ -216,6 +263,7 @@ func (c *cluster) ring() bool {
 			c.fail("ring of generation %d reduces steps %d and %d", c.plan.Generation, p.reduce.Step, all[0].reduce.Step)
 		}
 		all = append(all, p)
+		e.step = p.reduce.Step
 		e.holds = append(e.holds, p.sum...)
 		e.hold = e.hold || p.reduce.Votes.Hold
 	}
@@ -255,6 +303,9 @@ func (c *cluster) run(faults int) {
 			continue
 		}
 		p := c.members[c.rng.IntN(len(c.members))]
+		if p.alive && p.awaited != nil {
+			c.fetchEntry(p, *p.awaited)
+		}
 		switch k := c.rng.IntN(400); {
 		case k == 0 && c.kills && faults > 0 && c.staying() > 1 && p.alive && !p.done:
 			faults--
@@ -268,8 +319,12 @@ func (c *cluster) run(faults int) {
 			}
 		case k == 1 && faults > 0 && living < 5:
 			faults--
-			c.start(c.stored)
-			c.replan("join")
+			p := c.start(c.stored)
+			if c.rng.IntN(4) == 0 { // taken in as it is
+				c.replan("join")
+				break
+			}
+			p.queue = append(p.queue, PlanChanged{c.plan})
 		case k == 2 && c.kills && faults > 0 && c.staying() > 1 && p.alive && !p.m.drain && p.m.rank >= 0:
 			faults--
 			c.say("drain %s", p.id)
@@ -303,8 +358,19 @@ func (c *cluster) staying() int {
 	return n
 }
 
-// mend is the coordinator: it replaces a plan that cannot go on.
+// mend is the coordinator: it replaces a plan that cannot go on, and takes in who
+// is ready.
 func (c *cluster) mend() {
+	for _, p := range c.members {
+		switch {
+		case !p.alive || p.done || p.m.rank >= 0:
+		case c.stored == c.steps: // it came too late
+			p.done, p.late = true, true
+		case p.m.Generation() == c.plan.Generation && p.m.State() == Joining:
+			c.replan(p.id + " is ready")
+			return
+		}
+	}
 	for _, want := range c.plan.Members {
 		p := c.find(want.ID)
 		switch {
@@ -333,7 +399,7 @@ func simulate(t *testing.T, seed uint64, kills bool) *cluster {
 	}
 	c.run(c.rng.IntN(8))
 	for _, p := range c.members {
-		if p.alive && !p.m.drain && p.applied != c.steps {
+		if p.alive && !p.m.drain && !p.late && p.applied != c.steps {
 			c.fail("%s ends with step %d", p.id, p.applied)
 		}
 	}

@@ -47,10 +47,20 @@ type (
 	// Load replaces the state by the snapshot that was fetched, and answers
 	// Loaded, at once.
 	Load struct{ Step uint64 }
-	// FetchEntry asks a member for the entry of a step.
+	// FetchEntry asks members for the entry of a step. It ends in EntryFetched or
+	// FetchFailed. Await says that the step may have yet to come: then it waits for
+	// it, after a word of UpToDate.
 	FetchEntry struct {
 		Generation, Step uint64
-		From             string
+		From             []string
+		Await            bool
+	}
+	// FetchHeld asks members to keep their state of one moment and the entries since
+	// while they go on, and brings that state if it is newer than a step. It ends in
+	// SnapshotFetched or FetchFailed.
+	FetchHeld struct {
+		Generation, Newer uint64
+		From              []string
 	}
 	// FetchSnapshot asks one of some equal members for its state.
 	FetchSnapshot struct {
@@ -91,6 +101,7 @@ func (Reduce) effect()        {}
 func (Apply) effect()         {}
 func (Load) effect()          {}
 func (FetchEntry) effect()    {}
+func (FetchHeld) effect()     {}
 func (FetchSnapshot) effect() {}
 func (Save) effect()          {}
 func (Suspect) effect()       {}

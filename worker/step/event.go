@@ -33,6 +33,9 @@ type (
 	}
 	// EntryFetched says that a peer's entry of a step is here.
 	EntryFetched struct{ Generation, Step uint64 }
+	// UpToDate says that the members asked for the entry of a step have yet to
+	// apply it.
+	UpToDate struct{ Generation, Step uint64 }
 	// SnapshotFetched says that a peer's state is here.
 	SnapshotFetched struct{ Generation, Step uint64 }
 	// FetchFailed says that an entry or a snapshot could not be had.
@@ -73,6 +76,7 @@ func (Computed) event()        {}
 func (Reduced) event()         {}
 func (RingBroken) event()      {}
 func (EntryFetched) event()    {}
+func (UpToDate) event()        {}
 func (SnapshotFetched) event() {}
 func (FetchFailed) event()     {}
 func (Digested) event()        {}

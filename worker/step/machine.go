@@ -14,7 +14,8 @@ type State string
 
 // The states.
 const (
-	Joining    State = "joining"     // registered, in no plan yet
+	Joining    State = "joining"     // registered, in no plan yet; ready to be
+	Following  State = "following"   // taking the members' state and their entries, to be ready
 	Greeting   State = "greeting"    // waiting for the hellos of a generation
 	CatchingUp State = "catching up" // fetching an entry or a snapshot
 	Computing  State = "computing"
@@ -44,6 +45,7 @@ type Machine struct {
 	stopped bool   // the run ends with applied
 	stored  uint64
 
+	took    bool          // outside: the members' state was asked for since it was last up to date
 	noEntry bool          // the entry that is missing could not be had in this generation
 	hellos  []*wire.Hello // of this generation, by rank
 	early   []wire.Hello  // of generations whose plan has not come yet
@@ -105,17 +107,20 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 			return m.perform(Apply{e.Step})
 		}
 	case EntryFetched:
-		if e.Generation == m.plan.Generation && m.state == CatchingUp && e.Step == m.applied+1 {
+		if e.Generation == m.plan.Generation && (m.state == CatchingUp || m.outside()) && e.Step == m.applied+1 {
 			return m.perform(Apply{e.Step})
 		}
+	case UpToDate:
+		if e.Generation == m.plan.Generation && m.state == Following && e.Step == m.applied+1 {
+			m.state, m.took = Joining, false
+		}
 	case SnapshotFetched:
-		if e.Generation == m.plan.Generation && m.state == CatchingUp {
+		if e.Generation == m.plan.Generation && (m.state == CatchingUp || m.state == Following) {
 			return m.perform(Load{e.Step})
 		}
 	case FetchFailed:
-		if e.Generation == m.plan.Generation && m.state == CatchingUp {
-			m.noEntry = true // who took the state itself does not hold it
-			return m.catchUp()
+		if e.Generation == m.plan.Generation {
+			return m.onFetchFailed()
 		}
 	case Digested:
 		return m.onDigested(now, e)
@@ -150,18 +155,14 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 		m.claim = m.at.Index
 	}
 	m.todo, m.ready = nil, nil
-	var out []Effect
-	if was >= 0 {
-		out = append(out, CloseRing{})
-	}
+	out := []Effect{CloseRing{}}
 	if m.rank < 0 {
-		m.state = Joining
 		// What it holds may be computed by others from now on.
 		m.forget()
 		if was >= 0 {
 			out = append(out, Reset{}, Outside{p.Reason})
 		}
-		return out
+		return append(out, m.follow()...)
 	}
 	m.state, m.begun, m.suspected, m.dead, m.noEntry = Greeting, now, now, false, false
 	m.hellos = make([]*wire.Hello, len(p.Members))
@@ -283,9 +284,9 @@ func (m *Machine) catchUp() []Effect {
 			Diverged{m.applied, m.digest, a.digest},
 			FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest},
 		}
-	case own.Applied+1 == a.newest && m.applied == own.Applied && !m.noEntry:
+	case m.applied < a.newest && a.newest-m.applied <= fewEntries && !m.noEntry:
 		m.state = CatchingUp
-		return []Effect{FetchEntry{m.plan.Generation, a.newest, a.donors[0]}}
+		return []Effect{FetchEntry{Generation: m.plan.Generation, Step: m.applied + 1, From: a.donors}}
 	default:
 		// Further behind; or the entry could not be had, or did not lead to the
 		// members' state.
@@ -356,6 +357,15 @@ func (m *Machine) onComputed(e Computed) []Effect {
 	return append(out, m.advance()...)
 }
 
+// onFetchFailed tries another way.
+func (m *Machine) onFetchFailed() []Effect {
+	if m.state == CatchingUp {
+		m.noEntry = true // who took the state itself does not hold it
+		return m.catchUp()
+	}
+	return m.missed()
+}
+
 // perform changes the state, now or once nothing is computed from it.
 func (m *Machine) perform(e Effect) []Effect {
 	if m.busy {
@@ -368,10 +378,13 @@ func (m *Machine) perform(e Effect) []Effect {
 func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	m.applied, m.digest = e.Step, ""
 	m.forget()
-	m.stopped = e.Stop || m.applied >= m.cfg.Steps
+	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // who follows has no part in a stop
 	out := []Effect{Reset{}}
-	if m.state == CatchingUp {
+	switch {
+	case m.state == CatchingUp:
 		return append(out, m.catchUp()...)
+	case m.outside():
+		return append(out, m.next()...)
 	}
 	if e.Differ {
 		return append(out, m.differ(now, e.Step)...)
@@ -407,10 +420,14 @@ func (m *Machine) onLoaded(e Loaded) []Effect {
 	m.applied, m.digest = e.Step, e.Digest
 	m.stopped = m.applied >= m.cfg.Steps // not with the state that it replaces
 	m.forget()
-	if m.state != CatchingUp {
-		return []Effect{Reset{}}
+	out := []Effect{Reset{}}
+	switch {
+	case m.state == CatchingUp:
+		return append(out, m.catchUp()...)
+	case m.outside():
+		return append(out, m.next()...)
 	}
-	return append([]Effect{Reset{}}, m.catchUp()...)
+	return out
 }
 
 // halt ends the run: nothing is left but to store the state.

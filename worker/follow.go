@@ -1,0 +1,89 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// mostDonors is how many members keep a state for one that joins: each copies its
+// own for it.
+const mostDonors = 4
+
+// getHeld fetches a state that members keep while they go on.
+func (w *worker) getHeld(ctx context.Context, f step.FetchHeld) step.Event {
+	fetch := func() (*fetchedState, error) {
+		info, donors, err := w.askToHold(ctx, f.From)
+		if err != nil {
+			return nil, err
+		}
+		if info.Step <= f.Newer {
+			return nil, fmt.Errorf("%v are at step %d, this worker is at %d", donors, info.Step, f.Newer)
+		}
+		return w.fetchSnapshot(ctx, donors, info)
+	}
+	got, err := fetch()
+	if err != nil {
+		return w.failed(ctx, f.Generation, fmt.Errorf("fetch a state that members keep: %w", err))
+	}
+	w.fetched.Store(got)
+	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}
+}
+
+// askToHold asks members to keep a state: the first that answers says which, and who
+// has the same, or is about to, is a donor as well.
+func (w *worker) askToHold(ctx context.Context, members []string) (wire.SnapshotInfo, []string, error) {
+	var failures error
+	for i, first := range members {
+		info, err := w.holdAt(ctx, first, 0)
+		if err == nil && !info.Found {
+			err = fmt.Errorf("%s waits for step %d, for another", first, info.Step)
+		}
+		if err != nil {
+			failures = errors.Join(failures, err)
+			continue
+		}
+		donors := []string{first}
+		for _, id := range members[i+1:] {
+			if len(donors) < mostDonors && w.holdsToo(ctx, id, info) {
+				donors = append(donors, id)
+			}
+		}
+		return info, donors, nil
+	}
+	return wire.SnapshotInfo{}, nil, failures
+}
+
+// holdsToo asks a member to keep the same state as another.
+func (w *worker) holdsToo(ctx context.Context, id string, want wire.SnapshotInfo) bool {
+	for end := time.Now().Add(w.cfg.Spec.FailureTimeout / 4); ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
+		info, err := w.holdAt(ctx, id, want.Step)
+		switch {
+		case err != nil || info.Step != want.Step:
+			return false
+		case info.Found:
+			return info.Digest == want.Digest
+		case time.Now().After(end):
+			return false // its step takes longer: the others will do
+		}
+	}
+}
+
+// holdAt asks a member to keep its state after a step.
+func (w *worker) holdAt(ctx context.Context, id string, number uint64) (wire.SnapshotInfo, error) {
+	body, err := wire.Encode(wire.Hold{Step: number})
+	if err != nil {
+		return wire.SnapshotInfo{}, err
+	}
+	within, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.Hold(id), body)
+	if err != nil {
+		return wire.SnapshotInfo{}, fmt.Errorf("ask %s to keep its state: %w", id, err)
+	}
+	return decodeInfo(m.Data)
+}

@@ -1,0 +1,55 @@
+package step
+
+// How a worker outside the ring comes to the state of the members while they go
+// on, so that they need not wait for it when it is one of them.
+
+// fewEntries is up to how many entries are fetched instead of a state, which is
+// three times as large as one.
+const fewEntries = 3
+
+// outside reports whether the worker is in no plan.
+func (m *Machine) outside() bool { return m.state == Joining || m.state == Following }
+
+// follow begins: with the entries since its own state, if members still have them.
+func (m *Machine) follow() []Effect {
+	m.state, m.took = Joining, false
+	if len(m.others()) > 0 && m.applied < m.cfg.Steps {
+		m.state = Following
+	}
+	return m.next()
+}
+
+// next asks for the next entry.
+func (m *Machine) next() []Effect {
+	from := m.others()
+	if len(from) == 0 || m.applied >= m.cfg.Steps {
+		m.state = Joining
+		return nil
+	}
+	return []Effect{FetchEntry{Generation: m.plan.Generation, Step: m.applied + 1, From: from, Await: true}}
+}
+
+// missed goes on without an entry that no member has any more: with their state,
+// once. Who cannot have that either is taken in as it is, and the others wait.
+func (m *Machine) missed() []Effect {
+	switch {
+	case !m.outside():
+		return nil
+	case m.took:
+		m.state = Joining
+		return nil
+	}
+	m.state, m.took = Following, true
+	return []Effect{FetchHeld{Generation: m.plan.Generation, Newer: m.applied, From: m.others()}}
+}
+
+// others are the members but for an earlier incarnation of this worker.
+func (m *Machine) others() []string {
+	var ids []string
+	for _, o := range m.plan.Members {
+		if o.ID != m.cfg.ID {
+			ids = append(ids, o.ID)
+		}
+	}
+	return ids
+}
