@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/transfer"
@@ -51,7 +50,8 @@ func (w *worker) endFetch() {
 }
 
 // failed is the event of a fetch that did not succeed, after a short rest: the
-// state machine tries again at once.
+// state machine tries again at once. Who follows from outside does not, and is told
+// without one.
 func (w *worker) failed(ctx context.Context, generation uint64, err error) step.Event {
 	if ctx.Err() == nil {
 		w.log.Warn("catch up", zap.Error(err))
@@ -75,7 +75,9 @@ func (w *worker) getEntry(ctx context.Context, f step.FetchEntry) step.Event {
 		switch {
 		case err == nil:
 			return step.EntryFetched{Generation: f.Generation, Step: f.Step}
-		case !f.Await || !errors.Is(err, transfer.ErrLater) || ctx.Err() != nil:
+		case f.Await && (!errors.Is(err, transfer.ErrLater) || ctx.Err() != nil):
+			return step.FetchFailed{Generation: f.Generation, Reason: err.Error()}
+		case !f.Await:
 			return w.failed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d: %w", f.Step, err))
 		case !told:
 			told = true
@@ -198,38 +200,49 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 		}
 	}
 	var mu sync.Mutex
+	changed := sync.NewCond(&mu)
 	var failures error
+	under := 0 // pieces on their way: they come back if their source fails
 	take := func() (piece, bool) {
 		mu.Lock()
 		defer mu.Unlock()
+		for len(pieces) == 0 && under > 0 {
+			changed.Wait()
+		}
 		if len(pieces) == 0 {
 			return piece{}, false
 		}
 		p := pieces[len(pieces)-1]
 		pieces = pieces[:len(pieces)-1]
+		under++
 		return p, true
 	}
-	var group errgroup.Group
+	give := func(p piece, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		under--
+		if err != nil {
+			pieces = append(pieces, p)
+			failures = errors.Join(failures, err)
+		}
+		changed.Broadcast()
+	}
+	var group sync.WaitGroup
 	for _, source := range sources {
-		group.Go(func() error {
+		group.Go(func() {
 			for {
 				p, ok := take()
 				if !ok {
-					return nil
+					return
 				}
-				if err := w.fetchPiece(ctx, source, p.what, p.to); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					pieces = append(pieces, p)
-					failures = errors.Join(failures, err)
-					return nil
+				err := w.fetchPiece(ctx, source, p.what, p.to)
+				if give(p, err); err != nil {
+					return
 				}
 			}
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
+	group.Wait()
 	if len(pieces) > 0 {
 		return fmt.Errorf("%d pieces are missing: %w", len(pieces), failures)
 	}

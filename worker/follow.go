@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -28,7 +30,8 @@ func (w *worker) getHeld(ctx context.Context, f step.FetchHeld) step.Event {
 	}
 	got, err := fetch()
 	if err != nil {
-		return w.failed(ctx, f.Generation, fmt.Errorf("fetch a state that members keep: %w", err))
+		w.log.Info("members keep no state to take", zap.Error(err))
+		return step.FetchFailed{Generation: f.Generation, Reason: err.Error()}
 	}
 	w.fetched.Store(got)
 	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}

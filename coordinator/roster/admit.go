@@ -101,10 +101,10 @@ func (r *Roster) leaving(w *worker) bool {
 }
 
 // newcomers are the workers that could be admitted now, by ID: registered, fit,
-// heard of and no members. Where enough live to go on without them, they have first
+// heard of and no members. Where enough stay to go on without them, they have first
 // to see what plan there is and to come to its members' state.
-func (r *Roster) newcomers(now time.Time, live int) []*worker {
-	alone := r.over || r.intent.Stop || live == 0 || live < r.cfg.Workers.Min
+func (r *Roster) newcomers(now time.Time, staying int) []*worker {
+	alone := r.over || r.intent.Stop || staying == 0 || staying < r.cfg.Workers.Min
 	unready := func(w *worker) bool {
 		return !alone && (w.beat.State == "following" || w.beat.Generation < r.plan.Generation)
 	}

@@ -17,12 +17,17 @@ func (r *Roster) decide(now time.Time, may bool) {
 		return
 	}
 	var live []*worker
+	staying := 0
 	for _, w := range r.members() {
-		if w.gone == "" {
-			live = append(live, w)
+		if w.gone != "" {
+			continue
+		}
+		live = append(live, w)
+		if !r.leaving(w) {
+			staying++
 		}
 	}
-	newcomers := r.newcomers(now, len(live))
+	newcomers := r.newcomers(now, staying)
 	switch {
 	case r.over:
 		r.decideOver(now, live, newcomers, may)

@@ -18,6 +18,7 @@ const (
 	topicEntry
 	topicSnapshot
 	topicInfo
+	topicHold
 	topicSlice
 )
 

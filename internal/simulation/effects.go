@@ -51,6 +51,8 @@ func (k *worker) carry(f step.Effect) step.Event {
 		return k.takeFetched(f.Step)
 	case step.FetchEntry:
 		k.fetchEntry(f)
+	case step.FetchHeld:
+		k.fetchHeld(f)
 	case step.FetchSnapshot:
 		k.w.say("%s fetches the state of step %d from %v", k.reg.Incarnation, f.Step, f.From)
 		k.fetchState(f)
@@ -138,6 +140,7 @@ func (k *worker) apply(number uint64) step.Event {
 		k.entry = make([]int32, k.w.rule.EntryLen())
 	}
 	k.entry, k.spare = k.spare, k.entry
+	k.keep()
 	differ := k.machine.State() == step.Reducing && !k.w.rule.Agree(k.entry, k.sum.Entry())
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
@@ -147,6 +150,7 @@ func (k *worker) apply(number uint64) step.Event {
 
 // load replaces the state by a fetched one.
 func (k *worker) load(f *fetched) {
+	k.held = nil
 	copy(k.state.Weights, f.state.Weights)
 	copy(k.state.Moment1, f.state.Moment1)
 	copy(k.state.Moment2, f.state.Moment2)

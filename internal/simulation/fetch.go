@@ -37,13 +37,17 @@ func (k *worker) endFetch() {
 	}
 }
 
-// settle tells the loop how a fetch ended: of a failure after a short rest.
+// settle tells the loop how a fetch ended: of a failure after a short rest, unless it
+// is one from outside.
 func (k *worker) settle(f *fetch, generation uint64, err error, success step.Event) {
-	if f.ended {
+	switch {
+	case f.ended:
 		return
-	}
-	if err == nil {
+	case err == nil:
 		k.post(success)
+		return
+	case k.machine.Rank() < 0:
+		k.post(step.FetchFailed{Generation: generation, Reason: err.Error()})
 		return
 	}
 	k.w.say("%s cannot fetch: %v", k.reg.Incarnation, err)
@@ -56,13 +60,37 @@ func (k *worker) settle(f *fetch, generation uint64, err error, success step.Eve
 
 func (k *worker) fetchEntry(e step.FetchEntry) {
 	f := k.beginFetch()
-	k.w.say("%s fetches the entry of step %d from %s", k.reg.Incarnation, e.Step, e.From)
-	k.p.ask(topicEntry, e.From, wire.Range{Step: e.Step}, answerWithin, func(body any, err error) {
-		if err == nil && !f.ended {
-			copy(k.spare, body.([]int32))
+	if !e.Await {
+		k.w.say("%s fetches the entry of step %d from %v", k.reg.Incarnation, e.Step, e.From)
+	}
+	told := false
+	var try func(from []string, later bool)
+	try = func(from []string, later bool) {
+		if f.ended {
+			return
 		}
-		k.settle(f, e.Generation, err, step.EntryFetched{Generation: e.Generation, Step: e.Step})
-	})
+		if len(from) > 0 {
+			k.p.ask(topicEntry, from[0], wire.Range{Step: e.Step}, answerWithin, func(body any, err error) {
+				if err != nil || f.ended {
+					try(from[1:], later || errors.Is(err, errLater))
+					return
+				}
+				copy(k.spare, body.([]int32))
+				k.settle(f, e.Generation, nil, step.EntryFetched{Generation: e.Generation, Step: e.Step})
+			})
+			return
+		}
+		if !later || !e.Await {
+			k.settle(f, e.Generation, errNotHeld, nil)
+			return
+		}
+		if !told {
+			told = true
+			k.post(step.UpToDate{Generation: e.Generation, Step: e.Step})
+		}
+		k.p.after(failureTimeout/100, func() { try(e.From, false) })
+	}
+	try(e.From, false)
 }
 
 func (k *worker) fetchState(s step.FetchSnapshot) {
@@ -151,25 +179,40 @@ func (k *worker) verify(got *fetched) error {
 
 func (k *worker) giveEntry(e envelope) {
 	r, ok := e.body.(wire.Range)
-	if !ok || k.entry == nil || r.Step != k.state.Step {
+	switch {
+	case !ok: // the coordinator asks whether it is there
 		k.p.answer(e, nil, errNotHeld)
-		return
+	case r.Step == k.state.Step && k.entry != nil:
+		k.p.answer(e, slices.Clone(k.entry), nil)
+	case k.held.entry(r.Step) != nil:
+		k.held.used = k.w.now
+		k.p.answer(e, k.held.entry(r.Step), nil)
+	case r.Step > k.state.Step:
+		k.p.answer(e, nil, errLater)
+	default:
+		k.p.answer(e, nil, errNotHeld)
 	}
-	k.p.answer(e, slices.Clone(k.entry), nil)
 }
 
 func (k *worker) giveSnapshot(e envelope) {
 	r := e.body.(wire.Range)
-	if r.Step != k.state.Step {
+	switch h := k.held; {
+	case r.Step == k.state.Step:
+		k.p.answer(e, slices.Clone(partOf(k.state, r.Name)), nil)
+	case h != nil && h.state != nil && r.Step == h.at:
+		h.used = k.w.now
+		k.p.answer(e, slices.Clone(partOf(h.state, r.Name)), nil)
+	default:
 		k.p.answer(e, nil, errNotHeld)
-		return
 	}
-	k.p.answer(e, slices.Clone(partOf(k.state, r.Name)), nil)
 }
 
 func (k *worker) giveInfo(e envelope) { k.p.answer(e, infoOf(k.w, k.state), nil) }
 
-var errNotHeld = errors.New("it is not held")
+var (
+	errNotHeld = errors.New("it is not held")
+	errLater   = errors.New("it has yet to come")
+)
 
 func partOf(s *replica.State, name string) []float32 {
 	switch name {

@@ -42,7 +42,7 @@ func (k *worker) begin() {
 		k.w.say("a bit of the state of %s is flipped", k.id)
 		k.state.Weights[3], k.rotten = -k.state.Weights[3], true
 	}
-	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo} {
+	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo, topicHold} {
 		k.p.listen(t, k.id)
 	}
 	k.p.listen(topicHello, "")

@@ -76,7 +76,11 @@ func (l *loop) take(next any) {
 			l.pending = append(l.pending, answer)
 		}
 	case step.Event:
+		was := l.k.machine.State()
 		effects := l.k.machine.Handle(l.k.w.time(), next)
+		if is := l.k.machine.State(); was != is && (was == step.Following || is == step.Following) {
+			l.k.beat()
+		}
 		first := make([]any, 0, len(effects)+len(l.pending))
 		for _, f := range effects {
 			first = append(first, f)

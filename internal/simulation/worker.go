@@ -22,6 +22,7 @@ type worker struct {
 	state       *replica.State
 	entry       []int32 // of state.Step, nil before the first
 	spare       []int32 // where the next one is summed
+	held        *held   // what it keeps for those who join
 	fetched     *fetched
 	applier     *replica.Applier
 	sum         *replica.Accumulator
@@ -168,6 +169,8 @@ func (k *worker) hear(e envelope) {
 		k.giveSnapshot(e)
 	case topicInfo:
 		k.giveInfo(e)
+	case topicHold:
+		k.giveHold(e)
 	}
 }
 
