@@ -156,25 +156,6 @@ func (w *worker) load(number uint64) (step.Event, error) {
 	return step.Loaded{Step: number, Digest: f.digest}, w.cfg.Trainer.WeightsChanged()
 }
 
-// outside registers anew after a plan left this worker out, or its registration
-// was taken away, unless it was asked to leave.
-func (w *worker) outside(ctx context.Context, reason string) error {
-	if w.reg.Draining {
-		return ErrDrained
-	}
-	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
-	closing, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := w.lease.Close(closing); err != nil {
-		w.log.Warn("unregister", zap.Error(err))
-	}
-	if err := w.register(ctx); err != nil {
-		return err
-	}
-	w.machine.Renew(w.reg.Incarnation)
-	return nil
-}
-
 func (w *worker) publish(subject string, v any) error {
 	b, err := wire.Encode(v)
 	if err != nil {
@@ -184,18 +165,6 @@ func (w *worker) publish(subject string, v any) error {
 		return fmt.Errorf("publish %s: %w", subject, err)
 	}
 	return nil
-}
-
-// publishBeat says how this worker is.
-func (w *worker) publishBeat() {
-	m := w.machine
-	b := w.beat
-	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
-	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.speed
-	b.Joules, b.Watts = w.cfg.Meter.Totals()
-	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
-		w.log.Warn("heartbeat", zap.Error(err))
-	}
 }
 
 // meterPhase tells the meter what the worker is at.

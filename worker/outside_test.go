@@ -55,3 +55,34 @@ func TestAStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
 	}
 	w.end(t, ErrDrained)
 }
+
+// TestAStopThatIsTakenBackStopsNobody has a worker that heard of a stop while it was
+// in no ring.
+func TestAStopThatIsTakenBackStopsNobody(t *testing.T) {
+	c := newCluster(t, 40)
+	w := c.start("a")
+	c.registered("a")
+	for _, stop := range []bool{true, false} {
+		if err := c.lead.PutIntent(t.Context(), wire.Intent{Stop: stop}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.plan(1, "a")
+	w.end(t, nil)
+	c.final()
+}
+
+// TestTheIDOfOneThatEndedIsWaitedFor has a process of the same ID that was killed: its
+// registration outlives it.
+func TestTheIDOfOneThatEndedIsWaitedFor(t *testing.T) {
+	c := newCluster(t, 4)
+	old := c.server.Connect()
+	if _, err := old.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "old"}, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	old.Crash()
+	w := c.start("a")
+	c.registered("a", "old")
+	c.plan(1, "a")
+	w.end(t, nil)
+}

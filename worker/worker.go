@@ -2,11 +2,9 @@ package worker
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -49,9 +46,12 @@ type worker struct {
 	ring    *session       // nil outside
 	leaving sync.WaitGroup // links that are being closed
 	beat    wire.Beat
-	stepAt  time.Time          // when the newest step was applied
-	speed   float64            // micro-batches a second, smoothed
-	fetch   context.CancelFunc // of the fetch under way, or nil
+	told    atomic.Pointer[told] // the newest heartbeat, for live
+	looked  time.Time            // when it was last asked whether the run is still there
+	stands  atomic.Bool          // the store holds the run's spec, or did
+	stepAt  time.Time            // when the newest step was applied
+	speed   float64              // micro-batches a second, smoothed
+	fetch   context.CancelFunc   // of the fetch under way, or nil
 	group   *errgroup.Group
 }
 
@@ -102,6 +102,7 @@ func (w *worker) run(ctx context.Context) error {
 	w.group, ctx = errgroup.WithContext(ctx)
 	w.group.Go(func() error { return w.compute(ctx) })
 	w.group.Go(func() error { return w.save(ctx) })
+	w.group.Go(func() error { return w.live(ctx) })
 	w.group.Go(func() error {
 		err := w.loop(ctx)
 		close(w.closed)
@@ -116,47 +117,6 @@ func (w *worker) run(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// resume brings the newest checkpoint, if there is one, or the initial weights
-// that the trainer holds.
-func (w *worker) resume(ctx context.Context) error {
-	w.cfg.Meter.Phase(energy.Joining, 0, 0)
-	info, err := w.snapshotInfo(ctx, wire.RoleCheckpoint)
-	if err != nil {
-		return fmt.Errorf("ask for a checkpoint: %w", err)
-	}
-	if info.Found {
-		got, err := w.fetchSnapshot(ctx, []string{wire.RoleCheckpoint}, info)
-		if err != nil {
-			return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
-		}
-		w.replica.load(got)
-		w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
-	}
-	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
-		return err
-	}
-	w.sum.Reset(w.replica.state)
-	return nil
-}
-
-// newIncarnation names a start of this worker, or a new beginning after it was
-// thrown out.
-func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
-
-// register makes the worker known.
-func (w *worker) register(ctx context.Context) error {
-	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed = w.replica.step(), w.speed
-	w.reg.Started = time.Now().UTC()
-	lease, err := w.cfg.Store.Register(ctx, w.reg, w.cfg.lease())
-	if err != nil {
-		return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
-	}
-	w.lease = lease
-	w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
-	return nil
 }
 
 // loop owns the state machine.
@@ -211,27 +171,20 @@ func (w *worker) loop(ctx context.Context) error {
 			switch {
 			case asked && w.machine.Rank() < 0:
 				return ErrDrained // no plan will leave it out: it is in none
-			case i.Stop:
-				e = step.StopRequested{}
-			case asked && !w.reg.Draining:
-				if err := w.leave(ctx); err != nil {
-					return err
-				}
-				e = step.DrainRequested{}
-			default:
-				continue
+			case asked && !i.Stop:
+				w.leave(ctx)
 			}
+			e = step.StopRequested{Withdrawn: !i.Stop}
 		case <-drain:
 			drain = nil
 			if w.machine.Rank() < 0 {
 				return ErrDrained
 			}
-			if err := w.leave(ctx); err != nil {
-				return err
-			}
-			e = step.DrainRequested{}
+			w.leave(ctx)
+			continue
 		case <-ticker.C:
 			w.publishBeat()
+			w.lookForRun(ctx)
 			w.replica.release(time.Now().Add(-5 * w.cfg.Spec.FailureTimeout))
 			e = step.Tick{}
 		case e = <-w.events:
@@ -245,16 +198,6 @@ func (w *worker) loop(ctx context.Context) error {
 
 // now is time on a clock that never jumps.
 func (w *worker) now() time.Time { return time.Unix(0, 0).Add(time.Since(w.start)) }
-
-// leave announces the drain; the worker goes on until a plan leaves it out.
-func (w *worker) leave(ctx context.Context) error {
-	w.reg.Draining = true
-	w.log.Info("draining")
-	if err := w.lease.Update(ctx, w.reg); err != nil {
-		return fmt.Errorf("announce the drain: %w", err)
-	}
-	return nil
-}
 
 // close ends what the loop had begun.
 func (w *worker) close() {

@@ -68,6 +68,7 @@ func (noMeter) Totals() (float64, float64)         { return 0, 0 }
 type cluster struct {
 	t      *testing.T
 	nats   *embedded.NATS
+	server *memstore.Server
 	store  *memstore.Store
 	lead   membership.Leadership
 	spec   runspec.Spec
@@ -90,8 +91,9 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", steps, runspec.PrecisionF32, 1
 	spec.Batch.MicroBatches = 6
 	spec.FailureTimeout = 500 * time.Millisecond
+	server := memstore.New()
 	c := &cluster{
-		t: t, store: memstore.New().Connect(), spec: spec, got: map[uint64]map[string]int{}, digest: map[uint64]string{}, beats: map[string]wire.Beat{},
+		t: t, server: server, store: server.Connect(), spec: spec, got: map[uint64]map[string]int{}, digest: map[uint64]string{}, beats: map[string]wire.Beat{},
 		layout: model.NewLayout(model.Config{VocabSize: 40, HiddenSize: 8, Layers: 1, Heads: 2, IntermediateSize: 16, MaxPositions: 8, TypeVocabSize: 2}),
 	}
 	if c.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "s"}); err != nil {

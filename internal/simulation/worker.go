@@ -111,10 +111,10 @@ func (k *worker) wanted(i wire.Intent) {
 	switch {
 	case asked && k.machine.Rank() < 0:
 		k.exit(errDrained)
-	case i.Stop:
-		k.loop.handle(step.StopRequested{})
-	case asked:
+	case asked && !i.Stop:
 		k.leave()
+	default:
+		k.loop.handle(step.StopRequested{Withdrawn: !i.Stop})
 	}
 }
 

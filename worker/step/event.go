@@ -60,8 +60,8 @@ type (
 		Step   uint64
 		Digest string
 	}
-	// StopRequested asks that the run stop with the next step.
-	StopRequested struct{}
+	// StopRequested asks that the run stop with the next step, or takes that back.
+	StopRequested struct{ Withdrawn bool }
 	// DrainRequested asks that this worker leave after the next step.
 	DrainRequested struct{}
 	// Stored says that the checkpoint of a step is durable.

@@ -131,7 +131,7 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 	case RingBroken:
 		return m.onBroken(now, e)
 	case StopRequested:
-		m.stop = true
+		m.stop = !e.Withdrawn
 	case DrainRequested:
 		m.drain = true
 	case Stored:
@@ -149,6 +149,9 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 		return nil
 	}
 	was := m.rank
+	if p.Session != m.plan.Session { // the run goes on, whatever it was asked in the one before
+		m.stopped = m.applied >= m.cfg.Steps
+	}
 	m.again = m.again || len(m.done) > 0 || m.state == Computing || m.state == Reducing || m.state == Broken
 	m.plan, m.rank = p, p.Rank(m.cfg.ID, m.cfg.Incarnation)
 	if m.busy && m.at.Step == m.applied+1 && slices.Contains(m.todo, m.at.Index) {

@@ -40,7 +40,12 @@ func (s *Store) WatchPlan(ctx context.Context) (<-chan wire.Plan, error) {
 
 // WatchIntent implements membership.Store.
 func (s *Store) WatchIntent(ctx context.Context) (<-chan wire.Intent, error) {
-	return watch(ctx, s, s.keys.Intent(), one[wire.Intent](s, s.keys.Intent()))
+	read, had := one[wire.Intent](s, s.keys.Intent()), false
+	return watch(ctx, s, s.keys.Intent(), func(held map[string][]byte) (wire.Intent, bool) {
+		i, ok := read(held)
+		had = had || ok
+		return i, ok || had && len(held) == 0 // one that was removed asks for nothing
+	})
 }
 
 // one decodes the value of a single key.

@@ -1,0 +1,59 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// told is the newest heartbeat and when the loop made it.
+type told struct {
+	beat wire.Beat
+	at   time.Time
+}
+
+// longest is how many failure timeouts the loop may take over one thing, such as an
+// update of a large model, before its worker falls silent.
+const longest = 20
+
+// publishBeat says how this worker is.
+func (w *worker) publishBeat() {
+	m := w.machine
+	b := w.beat
+	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.speed
+	b.Joules, b.Watts = w.cfg.Meter.Totals()
+	w.told.Store(&told{b, time.Now()})
+	w.sendBeat(b)
+}
+
+func (w *worker) sendBeat(b wire.Beat) {
+	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
+		w.log.Warn("heartbeat", zap.Error(err))
+	}
+}
+
+// live repeats the newest heartbeat while the loop is at something that takes long:
+// a busy worker is not a dead one.
+func (w *worker) live(ctx context.Context) error {
+	every := w.cfg.Spec.FailureTimeout / 8
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		t := w.told.Load()
+		if t == nil {
+			continue // it is not known yet
+		}
+		if silent := time.Since(t.at); silent > every && silent < longest*w.cfg.Spec.FailureTimeout {
+			w.sendBeat(t.beat)
+		}
+	}
+}

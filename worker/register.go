@@ -1,0 +1,165 @@
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// How a worker becomes known, and how it leaves. While the store is out of reach it
+// goes on trying: nothing of it ends a worker that could train.
+
+// resumeTries bounds how often the newest checkpoint is asked for at the start: a
+// newer one may take its place meanwhile.
+const resumeTries = 10
+
+// resume brings the newest checkpoint, if there is one, or the initial weights
+// that the trainer holds.
+func (w *worker) resume(ctx context.Context) error {
+	w.cfg.Meter.Phase(energy.Joining, 0, 0)
+	for try := 1; ; try++ {
+		err := w.resumeOnce(ctx)
+		if err == nil {
+			break
+		}
+		if try == resumeTries || ctx.Err() != nil {
+			return err
+		}
+		w.log.Warn("resume", zap.Error(err))
+		rest(ctx, w.cfg.Spec.FailureTimeout/4)
+	}
+	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
+		return err
+	}
+	w.sum.Reset(w.replica.state)
+	return nil
+}
+
+func (w *worker) resumeOnce(ctx context.Context) error {
+	info, err := w.snapshotInfo(ctx, wire.RoleCheckpoint)
+	if err != nil {
+		return fmt.Errorf("ask for a checkpoint: %w", err)
+	}
+	if !info.Found {
+		return nil
+	}
+	got, err := w.fetchSnapshot(ctx, []string{wire.RoleCheckpoint}, info)
+	if err != nil {
+		return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
+	}
+	w.replica.load(got)
+	w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
+	return nil
+}
+
+// newIncarnation names a start of this worker, or a new beginning after it was
+// thrown out.
+func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
+
+// register makes the worker known. Another that holds its ID may be one that has
+// ended, until its lease does.
+func (w *worker) register(ctx context.Context) error {
+	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
+	w.reg.Step, w.reg.Speed = w.replica.step(), w.speed
+	w.reg.Started = time.Now().UTC()
+	ttl := w.cfg.lease()
+	for begun := time.Now(); ; {
+		within, cancel := context.WithTimeout(ctx, ttl)
+		lease, err := w.cfg.Store.Register(within, w.reg, ttl)
+		cancel()
+		if err == nil {
+			w.lease = lease
+			w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
+			return nil
+		}
+		if ctx.Err() != nil || errors.Is(err, membership.ErrTaken) && time.Since(begun) > ttl+w.cfg.Spec.FailureTimeout {
+			return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
+		}
+		w.log.Warn("register: trying again", zap.Error(err))
+		select {
+		case <-w.cfg.Drain:
+			return ErrDrained
+		case <-time.After(w.cfg.Spec.FailureTimeout / 4):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// leave announces the drain, then tells the loop; the worker goes on until a plan
+// leaves it out.
+func (w *worker) leave(ctx context.Context) {
+	if w.reg.Draining {
+		return
+	}
+	w.reg.Draining = true
+	w.log.Info("draining")
+	reg, lease := w.reg, w.lease
+	w.group.Go(func() error {
+		for ctx.Err() == nil {
+			within, cancel := context.WithTimeout(ctx, w.cfg.lease())
+			err := lease.Update(within, reg)
+			cancel()
+			if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
+				break // or a plan without it is on its way
+			}
+			w.log.Warn("announce the drain: trying again", zap.Error(err))
+			rest(ctx, w.cfg.Spec.FailureTimeout/4)
+		}
+		w.post(ctx, step.DrainRequested{})
+		return nil
+	})
+}
+
+// outside registers anew after a plan left this worker out, or its registration
+// was taken away, unless it was asked to leave.
+func (w *worker) outside(ctx context.Context, reason string) error {
+	if w.reg.Draining {
+		return ErrDrained
+	}
+	w.told.Store(nil) // that was another incarnation
+	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
+	closing, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := w.lease.Close(closing); err != nil {
+		w.log.Warn("unregister", zap.Error(err))
+	}
+	if err := w.register(ctx); err != nil {
+		return err
+	}
+	w.machine.Renew(w.reg.Incarnation)
+	return nil
+}
+
+// lookForRun asks now and then, while this worker has no part in any step, whether
+// the run is still there: the end of one that it slept through is told nowhere. Only
+// a run on services that others use keeps its spec there, and removes it at its end.
+func (w *worker) lookForRun(ctx context.Context) {
+	s := w.machine.State()
+	alone := s == step.Joining || s == step.Broken || s == step.Greeting
+	if w.stands.Load() && !alone || time.Since(w.looked) < w.cfg.lease() {
+		return
+	}
+	w.looked = time.Now()
+	w.group.Go(func() error {
+		within, cancel := context.WithTimeout(ctx, w.cfg.lease())
+		defer cancel()
+		_, there, err := w.cfg.Store.Spec(within)
+		if there {
+			w.stands.Store(true)
+		} else if err == nil && w.stands.Load() {
+			w.log.Info("the run has ended: nothing of it is left in the store")
+			return errFinished
+		}
+		return nil
+	})
+}
