@@ -1,0 +1,74 @@
+package step
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// How the state changes, and what follows.
+
+// perform changes the state, now or once nothing is computed from it.
+func (m *Machine) perform(e Effect) []Effect {
+	if m.busy {
+		m.ready = e
+		return nil
+	}
+	return []Effect{e}
+}
+
+func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
+	m.applied, m.digest = e.Step, ""
+	m.forget()
+	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // who follows has no part in a stop
+	out := []Effect{Reset{}}
+	switch {
+	case m.state == CatchingUp:
+		return append(out, m.catchUp()...)
+	case m.outside():
+		return append(out, m.next()...)
+	}
+	if e.Differ {
+		return append(out, m.differ(now, e.Step)...)
+	}
+	switch {
+	case m.stopped:
+		return append(out, m.halt()...)
+	case e.Save:
+		m.saved, m.saveDue = now, false
+		out = append(out, m.save(false))
+	}
+	if e.Hold {
+		m.state = Holding
+		return out
+	}
+	m.todo = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
+	m.state = Computing
+	return append(out, m.advance()...)
+}
+
+// differ asks for a new generation, in which the members compare their states and
+// those that differ from most take theirs.
+func (m *Machine) differ(now time.Time, step uint64) []Effect {
+	m.state, m.todo = Broken, nil
+	m.dead, m.suspected = true, now
+	m.trouble = wire.Suspicion{
+		Generation: m.plan.Generation, From: m.cfg.ID, Evidence: fmt.Sprintf("the replicas were not equal before step %d", step),
+	}
+	return []Effect{Suspect{m.trouble}}
+}
+
+func (m *Machine) onLoaded(e Loaded) []Effect {
+	m.applied, m.digest = e.Step, e.Digest
+	m.stopped = m.applied >= m.cfg.Steps // not with the state that it replaces
+	m.forget()
+	out := []Effect{Reset{}}
+	switch {
+	case m.state == CatchingUp:
+		return append(out, m.catchUp()...)
+	case m.outside():
+		return append(out, m.next()...)
+	}
+	return out
+}

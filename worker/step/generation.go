@@ -1,0 +1,174 @@
+package step
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// How a generation begins: hellos, agreement, and the newest state.
+
+// onPlan begins a generation.
+func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
+	if p.Generation <= m.plan.Generation {
+		return nil
+	}
+	was := m.rank
+	if p.Session != m.plan.Session { // the run goes on, whatever it was asked in the one before
+		m.stopped = m.applied >= m.cfg.Steps
+	}
+	m.again = m.again || len(m.done) > 0 || m.state == Computing || m.state == Reducing || m.state == Broken
+	m.plan, m.rank = p, p.Rank(m.cfg.ID, m.cfg.Incarnation)
+	if m.busy && m.at.Step == m.applied+1 && slices.Contains(m.todo, m.at.Index) {
+		m.claim = m.at.Index
+	}
+	m.todo, m.ready = nil, nil
+	out := []Effect{CloseRing{}}
+	if m.rank < 0 {
+		// What it holds may be computed by others from now on.
+		m.forget()
+		if was >= 0 {
+			out = append(out, Reset{}, Outside{p.Reason})
+		}
+		return append(out, m.follow()...)
+	}
+	m.state, m.begun, m.suspected, m.dead, m.noEntry = Greeting, now, now, false, false
+	m.hellos = make([]*wire.Hello, len(p.Members))
+	out = append(out, OpenRing{p, m.rank})
+	if m.digest == "" {
+		return append(out, Digest{})
+	}
+	return append(out, m.meet(now)...)
+}
+
+// onDigested goes on with what waited for the digest.
+func (m *Machine) onDigested(now time.Time, e Digested) []Effect {
+	m.digest = e.Digest
+	switch m.state {
+	case Greeting:
+		return m.meet(now)
+	case CatchingUp:
+		return m.catchUp()
+	}
+	return nil
+}
+
+// meet greets the members of a new generation.
+func (m *Machine) meet(now time.Time) []Effect {
+	out := []Effect{m.greet(now, false)}
+	early := m.early
+	m.early = nil
+	for _, h := range early {
+		out = append(out, m.onHello(now, h)...)
+	}
+	return append(out, m.gathered()...)
+}
+
+// greet says where this worker stands.
+func (m *Machine) greet(now time.Time, answer bool) Effect {
+	m.greeted = now
+	h := wire.Hello{
+		Generation: m.plan.Generation, ID: m.cfg.ID, Incarnation: m.cfg.Incarnation, Rank: m.rank,
+		Applied: m.applied, Digest: m.digest, Next: m.applied + 1, Done: m.holds(),
+		Stopped: m.stopped, Answer: answer,
+	}
+	if own := m.hellos[m.rank]; own != nil {
+		// Whatever happened since: all members must reckon with the same words.
+		h = *own
+		h.Answer = answer
+	} else {
+		m.hellos[m.rank] = &h
+	}
+	return SendHello{h}
+}
+
+// holds lists the micro-batches of the next step that this worker has summed or
+// will have when what is under way is done.
+func (m *Machine) holds() []int {
+	held := slices.Clone(m.done)
+	if m.claim >= 0 && !slices.Contains(held, m.claim) {
+		held = append(held, m.claim)
+		slices.Sort(held)
+	}
+	return held
+}
+
+// forget drops what this worker holds of the next step.
+func (m *Machine) forget() { m.done, m.claim, m.again = nil, -1, false }
+
+func (m *Machine) onHello(now time.Time, h wire.Hello) []Effect {
+	switch {
+	case h.Generation > m.plan.Generation:
+		m.early = slices.DeleteFunc(m.early, func(o wire.Hello) bool { return o.ID == h.ID && o.Generation <= h.Generation })
+		m.early = append(m.early, h)
+		return nil
+	case h.Generation < m.plan.Generation || m.rank < 0 || h.Rank < 0 || h.Rank >= len(m.plan.Members) || h.Rank == m.rank:
+		return nil
+	case m.plan.Members[h.Rank].ID != h.ID || m.plan.Members[h.Rank].Incarnation != h.Incarnation:
+		return nil
+	}
+	var out []Effect
+	if !h.Answer {
+		out = append(out, m.greet(now, true))
+	}
+	if m.hellos[h.Rank] == nil {
+		m.hellos[h.Rank] = &h
+	}
+	return append(out, m.gathered()...)
+}
+
+// gathered goes on when all hellos are here.
+func (m *Machine) gathered() []Effect {
+	if m.state != Greeting || slices.Contains(m.hellos, nil) {
+		return nil
+	}
+	return m.catchUp()
+}
+
+func (m *Machine) agreement() agreement {
+	all := make([]wire.Hello, len(m.hellos))
+	for r, h := range m.hellos {
+		all[r] = *h
+	}
+	return agree(all)
+}
+
+// catchUp brings this worker to the newest state of the members, then begins
+// the step after it.
+func (m *Machine) catchUp() []Effect {
+	if m.digest == "" {
+		return []Effect{Digest{}}
+	}
+	a := m.agreement()
+	own := m.hellos[m.rank]
+	differs := own.Applied == a.newest && own.Digest != a.digest
+	switch {
+	case m.applied == a.newest && m.digest == a.digest:
+		m.stopped = m.stopped || a.stopped
+		return m.begin(a)
+	case differs:
+		m.state = CatchingUp
+		return []Effect{
+			Diverged{m.applied, m.digest, a.digest},
+			FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest},
+		}
+	case m.applied < a.newest && a.newest-m.applied <= fewEntries && !m.noEntry:
+		m.state = CatchingUp
+		return []Effect{FetchEntry{Generation: m.plan.Generation, Step: m.applied + 1, From: a.donors}}
+	default:
+		// Further behind; or the entry could not be had, or did not lead to the
+		// members' state.
+		m.state = CatchingUp
+		return []Effect{FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest}}
+	}
+}
+
+// onFetchFailed tries another way.
+func (m *Machine) onFetchFailed() []Effect {
+	if m.state == CatchingUp {
+		m.noEntry = true // who took the state itself does not hold it
+		return m.catchUp()
+	}
+	return m.missed()
+}
