@@ -90,6 +90,11 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 	}
 	drain, ctx, stop := leaving(ctx)
 	defer stop()
+	profiled, err := profile(id)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, profiled()) }()
 	readings := dir.Energy()
 	if dir == "" {
 		cache, err := os.UserCacheDir()
