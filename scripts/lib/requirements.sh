@@ -21,8 +21,9 @@ go_problem() {
 	if ! command -v go >/dev/null; then
 		echo "Go $want or newer is missing"
 	elif have=$(go env GOVERSION) && have=${have#go} && [ "$(printf '%s\n%s\n' "$want" "${have%%[!0-9.]*}" | sort -V | head -n 1)" != "$want" ]; then
-		# Go fetches a newer toolchain of itself unless told not to.
-		[ "$(go env GOTOOLCHAIN)" != local ] || echo "Go $want or newer is needed, this is $have"
+		# From 1.21 on Go fetches a newer toolchain by itself unless told not to; an
+		# older one knows no such setting.
+		case $(go env GOTOOLCHAIN) in '' | local) echo "Go $want or newer is needed, this is $have" ;; esac
 	fi
 }
 
@@ -32,7 +33,7 @@ needs_pip() { if has_libtorch || [ -n "$from" ]; then echo cached; else echo fet
 install_requirements() {
 	local problem packages
 	problem=$(go_problem)
-	[ -z "$problem" ] || fail "$problem" "install it from the Go project's site or the system's packages" 5
+	[ -z "$problem" ] || fail "$problem" "unpack the release of https://go.dev/dl and put its bin folder first in PATH; any Go from 1.21 on that is not told GOTOOLCHAIN=local fetches it by itself" 5
 	packages=$(missing_packages "$(needs_pip)" | tr '\n' ' ')
 	packages=${packages% }
 	[ -n "$packages" ] || return 0
