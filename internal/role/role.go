@@ -74,8 +74,8 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	if r.Etcd, err = o.Endpoint.DialEtcd(ctx); err != nil {
 		return r, err
 	}
-	r.Store = etcdstore.New(r.Etcd, o.Endpoint.Run)
-	if r.Spec, err = readSpec(ctx, r.Store); err != nil {
+	store := etcdstore.New(r.Etcd, o.Endpoint.Run)
+	if r.Spec, err = readSpec(ctx, store); err != nil {
 		return r, fmt.Errorf("read the run's spec: %w", err)
 	}
 	if r.Log == nil {
@@ -83,6 +83,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 			return r, err
 		}
 	}
+	r.Store = store.WithLog(r.Log)
 	send := o.Append
 	if send == nil {
 		send = r.send
