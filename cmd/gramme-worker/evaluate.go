@@ -49,7 +49,7 @@ func evaluateCommand() *cobra.Command {
 			return evaluate()
 		}
 		r, err := role.Start(c.Context(), role.Options{
-			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation,
+			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation, Computes: true,
 		})
 		if err != nil {
 			return err

@@ -99,7 +99,7 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
 	}
 	r, err := role.Start(ctx, role.Options{
-		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true,
+		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
 	})
 	if err != nil {
 		return err
