@@ -189,8 +189,9 @@ func (u *up) invite(e endpoint.Endpoint) {
 func (u *up) announce(spec runspec.Spec, m shard.Manifest, newest uint64) {
 	l := newLayout(spec, m.VocabSize)
 	per := spec.Batch.Rows * spec.Batch.MicroBatches
-	fmt.Fprintf(u.err, "model %s: %s parameters; %d workers × %d threads, %s; %d steps of %d sequences × %d tokens\n",
-		spec.Model.Name, count(int64(l.Parameters())), spec.Workers.Max, spec.Threads, spec.Precision, spec.Steps, per, spec.MaxSeq)
+	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
+		spec.Model.Name, count(int64(l.Parameters())), several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"),
+		spec.Precision, several(int(spec.Steps), "step"), per, spec.MaxSeq)
 	if newest > 0 {
 		fmt.Fprintf(u.err, "going on from step %d\n", newest)
 	}
