@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -13,7 +14,7 @@ import (
 
 // summarize says what came of it: loss, speed, checkpoint, energy, and how to go
 // on.
-func (u *up) summarize(spec runspec.Spec, m shard.Manifest, p *progress, e evaluation) error {
+func (u *up) summarize(spec runspec.Spec, m shard.Manifest, p *progress, e evaluation.Result) error {
 	newest, err := newestStep(u.dir)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/local"
@@ -145,7 +146,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	}
 	defer log.Sync() //nolint:errcheck // nothing can be done about it
 	show := newProgress(u.err, spec)
-	var measured evaluation
+	var measured evaluation.Result
 	err = local.Run(ctx, local.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: u.invite,
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
