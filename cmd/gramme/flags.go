@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -11,9 +10,6 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
-
-// terminate is how a supervisor asks to end.
-const terminate = syscall.SIGTERM
 
 // defaultRun is the folder of a run when --run is not given.
 const defaultRun = "runs/default"

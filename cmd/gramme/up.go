@@ -208,7 +208,7 @@ type interrupts struct {
 
 func (u *up) interrupts() *interrupts {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, terminate)
+	signal.Notify(signals, process.Ends()...)
 	ctx, cancel := context.WithCancel(context.Background())
 	in := &interrupts{first: ctx, second: make(chan struct{})}
 	quit := make(chan struct{})
@@ -225,7 +225,10 @@ func (u *up) interrupts() *interrupts {
 			select {
 			case <-quit:
 				return
-			case <-signals:
+			case s := <-signals:
+				if n > 0 && !process.Insists(s) {
+					continue
+				}
 				if n++; n == 1 {
 					fmt.Fprintln(u.err, "\nstopping after this step and storing a checkpoint; once more to end at once")
 					cancel()
