@@ -74,8 +74,14 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	if !exists && len(spec.Corpus) == 0 {
 		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
 	}
-	if _, err := u.shared(spec); err != nil {
+	shared, err := u.shared(spec)
+	if err != nil {
 		return err
+	}
+	if shared != nil {
+		if err := local.Reachable(ctx, *shared); err != nil {
+			return err
+		}
 	}
 	if err := u.findBinaries(ctx); err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
