@@ -27,6 +27,9 @@ import (
 // workerBinary is the only program that is linked with libtorch.
 const workerBinary = "gramme-worker"
 
+// mostMinutes bounds --minutes.
+const mostMinutes = 366 * 24 * 60
+
 func upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up [flags] [corpus...]",
@@ -39,13 +42,19 @@ stores a checkpoint and ends; the same command goes on from there. With --etcd a
 	}
 	run := runFlag(c)
 	flags := addSpecFlags(c)
+	flags.like = c.Flags().String("like", "", "`folder` of a run whose settings and corpus a new run has, but for what is given")
 	cluster := clusterflags.Add(c)
 	host := c.Flags().String("host", "", "`address` at which workers of other machines reach those of this one")
 	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as a short measurement says fit in these minutes")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host}
-		if *minutes < 0 || *minutes > 0 && c.Flags().Changed("steps") {
-			return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
+		if c.Flags().Changed("minutes") {
+			if !(*minutes > 0 && *minutes <= mostMinutes) { // nor is what is no number
+				return exit.Wrap(exit.Usage, "for example --minutes 10", fmt.Errorf("--minutes %g: it is more than 0 and at most %d, a year", *minutes, mostMinutes))
+			}
+			if c.Flags().Changed("steps") {
+				return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
+			}
 		}
 		return u.run(c.Context(), flags, args)
 	}
@@ -71,6 +80,9 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	for _, w := range spec.Warnings() {
 		fmt.Fprintln(u.err, "warning: "+w)
 	}
+	if exists && u.minutes > 0 {
+		fmt.Fprintf(u.err, "note: --minutes is for a new run; this one began with %s\n", several(int(spec.Steps), "step"))
+	}
 	if !exists && len(spec.Corpus) == 0 {
 		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
 	}
@@ -79,7 +91,11 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 		return err
 	}
 	if shared != nil {
-		if err := local.Reachable(ctx, *shared); err != nil {
+		newest, err := newestStep(u.dir)
+		if err == nil && (!exists || newest < spec.Steps) { // else nothing is left to do there
+			err = local.Reachable(ctx, *shared)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -138,8 +154,12 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 		return err
 	}
 	if newest >= spec.Steps {
-		fmt.Fprintf(u.out, "all %d steps are done: %s\n", spec.Steps, u.dir.Checkpoints())
-		return nil
+		measured, err := u.evaluated(newest)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(u.out, "all %d steps are done\n", spec.Steps)
+		return u.summarize(spec, m, newest, measured)
 	}
 	u.announce(spec, m, newest)
 	shared, err := u.shared(spec)
@@ -160,7 +180,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 			show.end()
 			fmt.Fprintln(u.err, "measuring the validation split")
 			var err error
-			measured, err = u.evaluate(ctx, env)
+			measured, err = u.evaluate(ctx, env, show.rate())
 			return err
 		},
 	})
@@ -171,7 +191,15 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	if err != nil {
 		return err
 	}
-	return u.summarize(spec, m, show, measured)
+	if newest, err = newestStep(u.dir); err != nil {
+		return err
+	}
+	if newest < spec.Steps {
+		fmt.Fprintf(u.out, "stopped at step %d of %d\n", newest, spec.Steps)
+	} else {
+		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
+	}
+	return u.summarize(spec, m, newest, measured)
 }
 
 // shared are the services that the flags name, if they do.

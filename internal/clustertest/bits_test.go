@@ -162,7 +162,11 @@ func TestDone(t *testing.T) {
 	c := calm(t)
 	s := copyOf(t, c)
 	before := contents(t, string(s.run))
-	s.want(s.gramme(s.up(text(c.steps), "1")...), 0, fmt.Sprintf("all %d steps are done", c.steps))
+	s.want(s.gramme(append(s.up(text(c.steps), "1"), "--minutes", "1")...), 2, "two ways to say how long")
+	s.want(s.gramme("up", "--run", "run", "--minutes", "1"), 0,
+		fmt.Sprintf("note: --minutes is for a new run; this one began with %d steps", c.steps),
+		fmt.Sprintf("all %d steps are done", c.steps), "validation: MLM loss ", "speed: ", "checkpoint: run/checkpoints/latest", "energy: ",
+		"audit:      ok", fmt.Sprintf("for longer: gramme up --run run-2 --like run --steps %d", 2*c.steps))
 	after := contents(t, string(s.run))
 	for path, was := range before {
 		if after[path] != was {

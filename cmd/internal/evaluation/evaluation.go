@@ -18,4 +18,6 @@ type Result struct {
 	Split  string   `json:"split"`
 	Start  Measures `json:"start"`
 	Newest Measures `json:"newest"`
+	// TokensPerSecond is how fast the training was that led there.
+	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
 }
