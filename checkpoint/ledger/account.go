@@ -39,8 +39,10 @@ type Account struct {
 	Repeated    uint64       `json:"repeated_steps"` // committed again after a resume
 	Samples     uint64       `json:"samples"`        // of Steps; of a step that was repeated, once
 	Tokens      uint64       `json:"tokens"`
-	FirstLoss   float64      `json:"first_loss"` // of the first and the newest Steps entry
-	LastLoss    float64      `json:"last_loss"`
+	FirstLoss   float64      `json:"first_loss"` // mean over the steps of the first Steps entry
+	FirstSteps  uint64       `json:"first_loss_steps"`
+	LastLoss    float64      `json:"last_loss"` // and of the newest
+	LastSteps   uint64       `json:"last_loss_steps"`
 	Generation  uint64       `json:"generation"` // the newest
 	Memberships int64        `json:"memberships"`
 	Resumes     []Resume     `json:"resumes"`

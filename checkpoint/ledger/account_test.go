@@ -189,6 +189,24 @@ func TestCarbon(t *testing.T) {
 	}
 }
 
+// An entry holds the mean loss of its steps, and that is how it is told.
+func TestReportOfLoss(t *testing.T) {
+	sum := newTally()
+	for _, c := range []struct {
+		steps Steps
+		want  string
+	}{
+		{Steps{FirstStep: 1, LastStep: 50, Loss: 9.5}, ", mean loss 9.5000\n"},
+		{Steps{FirstStep: 51, LastStep: 99, Loss: 7}, ", mean loss 9.5000 in the first 50 steps and 7.0000 in the last 49 steps\n"},
+		{Steps{FirstStep: 100, LastStep: 100, Loss: 6.25}, ", mean loss 9.5000 in the first 50 steps and 6.2500 in the last 1 step\n"},
+	} {
+		sum.add(Entry{Steps: &c.steps})
+		if got := sum.account.String(); !strings.Contains(got, c.want) {
+			t.Errorf("no %q in\n%s", c.want, got)
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	o := testOptions(t)
 	l := mustOpen(t, o)
@@ -220,7 +238,7 @@ carbon: 8.36 gCO2e, 99 % estimated
 gaps: 1, in which meters gave nothing for 2.0 s
   cpu of w0, 2.0 s: the counter could not be read (entry 4)
 
-training: 4 steps, 128 samples, 16384 tokens, loss 10.2500 to 10.2500
+training: 4 steps, 128 samples, 16384 tokens, mean loss 10.2500
 membership: 1 change, the newest generation is 1
 resumed at step 4 (entry 11): proven to continue the ledger of 11 entries that the checkpoint knew
 

@@ -119,8 +119,13 @@ func (a *Account) writeGaps(b *strings.Builder) {
 
 func (a *Account) writeTraining(b *strings.Builder) {
 	fmt.Fprintf(b, "\ntraining: %d steps, %d samples, %d tokens", a.Steps, a.Samples, a.Tokens)
-	if a.Steps > 0 {
-		fmt.Fprintf(b, ", loss %.4f to %.4f", a.FirstLoss, a.LastLoss)
+	switch {
+	case a.Steps == 0:
+	case a.FirstSteps == a.Steps: // there is no other entry
+		fmt.Fprintf(b, ", mean loss %.4f", a.LastLoss)
+	default:
+		fmt.Fprintf(b, ", mean loss %.4f in the first %s and %.4f in the last %s",
+			a.FirstLoss, count(int64(a.FirstSteps), "step", "steps"), a.LastLoss, count(int64(a.LastSteps), "step", "steps"))
 	}
 	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", count(a.Memberships, "change", "changes"), a.Generation)
 	for _, r := range a.Resumes {

@@ -104,11 +104,11 @@ func (t *tally) reading(r *energy.Reading) {
 // tokens the share of the steps that are new: a step always has as many.
 func (t *tally) committed(s *Steps) {
 	a := &t.account
-	if len(t.steps) == 0 {
-		a.FirstLoss = s.Loss
-	}
-	a.LastLoss = s.Loss
 	all := s.LastStep - s.FirstStep + 1
+	if len(t.steps) == 0 {
+		a.FirstLoss, a.FirstSteps = s.Loss, all
+	}
+	a.LastLoss, a.LastSteps = s.Loss, all
 	fresh := all - t.cover(s.FirstStep, s.LastStep)
 	a.Steps += fresh
 	a.Repeated += all - fresh

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
@@ -49,7 +50,7 @@ func evaluateCommand() *cobra.Command {
 			return evaluate()
 		}
 		r, err := role.Start(c.Context(), role.Options{
-			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation,
+			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation, Computes: true,
 		})
 		if err != nil {
 			return err
@@ -60,24 +61,7 @@ func evaluateCommand() *cobra.Command {
 	return c
 }
 
-// measures are means over the predictions and the pairs of a split.
-type measures struct {
-	MLMLoss     float64 `json:"mlm_loss"`
-	MLMAccuracy float64 `json:"mlm_accuracy"`
-	NSPLoss     float64 `json:"nsp_loss"`
-	NSPAccuracy float64 `json:"nsp_accuracy"`
-	Predictions int     `json:"predictions"`
-	Pairs       int     `json:"pairs"`
-}
-
-type evaluation struct {
-	Step   uint64   `json:"step"`
-	Split  string   `json:"split"`
-	Start  measures `json:"start"`
-	Newest measures `json:"newest"`
-}
-
-func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (out evaluation, err error) {
+func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (out evaluation.Result, err error) {
 	spec, err := runspec.Read(dir.Spec())
 	if err != nil {
 		return out, exit.Wrap(exit.Usage, "name the folder of a run with --run", err)
@@ -116,10 +100,10 @@ func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (o
 	return out, err
 }
 
-func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spec, name string, most int) (measures, error) {
+func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spec, name string, most int) (evaluation.Measures, error) {
 	split, err := data.manifest.Split(name)
 	if err != nil {
-		return measures{}, exit.Wrap(exit.Usage, "", err)
+		return evaluation.Measures{}, exit.Wrap(exit.Usage, "", err)
 	}
 	cfg := sampling(spec)
 	cfg.Split, cfg.Rows, cfg.MicroBatches = name, 16, most
@@ -127,9 +111,9 @@ func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spe
 	cfg.MaskProb, cfg.MaxPredictions = 0.15, max(1, spec.MaxSeq*3/20+1)
 	s, batches, err := sampler.NewEvaluation(cfg, data.manifest, data.vocabulary, shard.Loader(ctx, data.fetcher, split))
 	if err != nil {
-		return measures{}, err
+		return evaluation.Measures{}, err
 	}
-	var m measures
+	var m evaluation.Measures
 	var correct, right int
 	for i := range batches {
 		b, err := s.Batch(0, i)

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"syscall"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -23,6 +22,7 @@ import (
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -38,7 +38,7 @@ func runCommand() *cobra.Command {
 		Long: `Registers with a cluster and trains until the run ends. The cluster is that of --etcd
 and --nats, as gramme up prints them, or that of GRAMME_ENDPOINT, or that of a run on
 this machine. What the worker lacks of the run (corpus, state) comes over the network.
-SIGTERM asks for an orderly leave: the worker finishes the step and goes.`,
+SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finishes the step and goes.`,
 		Args: cobra.NoArgs,
 	}
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and process")
@@ -63,7 +63,7 @@ SIGTERM asks for an orderly leave: the worker finishes the step and goes.`,
 func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(signals, process.Ends()...)
 	drain, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -71,10 +71,10 @@ func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-signals:
+			case s := <-signals:
 				if n == 0 {
 					close(drain)
-				} else {
+				} else if process.Insists(s) {
 					cancel()
 				}
 			}
@@ -104,7 +104,7 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
 	}
 	r, err := role.Start(ctx, role.Options{
-		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true,
+		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
 	})
 	if err != nil {
 		return err

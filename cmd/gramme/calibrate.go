@@ -45,7 +45,7 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 	if u.minutes == 0 {
 		return nil
 	}
-	fmt.Fprintf(u.err, "measuring the speed of %d workers × %d threads\n", spec.Workers.Max, spec.Threads)
+	fmt.Fprintf(u.err, "measuring the speed of %s × %s\n", several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"))
 	rates := make([]float64, spec.Workers.Max)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range rates {

@@ -3,37 +3,45 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 )
 
-// measures are what the worker's evaluation prints for one state of the model:
-// means over the validation split.
-type measures struct {
-	MLMLoss     float64 `json:"mlm_loss"`
-	MLMAccuracy float64 `json:"mlm_accuracy"`
-	NSPLoss     float64 `json:"nsp_loss"`
-	NSPAccuracy float64 `json:"nsp_accuracy"`
-	Predictions int     `json:"predictions"`
-	Pairs       int     `json:"pairs"`
-}
-
-// evaluation compares the model at its start with the newest checkpoint.
-type evaluation struct {
-	Step   uint64   `json:"step"`
-	Start  measures `json:"start"`
-	Newest measures `json:"newest"`
-}
-
-// evaluate runs the worker's evaluation and keeps its result in the run's folder.
-func (u *up) evaluate(ctx context.Context, env []string) (evaluation, error) {
+// evaluate runs the worker's evaluation and keeps its result in the run's folder,
+// with the speed of the training.
+func (u *up) evaluate(ctx context.Context, env []string, tokensPerSecond float64) (e evaluation.Result, err error) {
 	out, err := u.workerOutput(ctx, env, "evaluate", "--run", string(u.dir))
 	if err != nil {
-		return evaluation{}, err
+		return e, err
 	}
-	var e evaluation
 	if err := json.Unmarshal(out, &e); err != nil {
 		return e, fmt.Errorf("evaluate: %w", err)
 	}
-	return e, os.WriteFile(u.dir.Evaluation(), out, 0o644)
+	e.TokensPerSecond = tokensPerSecond
+	if out, err = json.MarshalIndent(e, "", "  "); err != nil {
+		return e, fmt.Errorf("evaluate: %w", err)
+	}
+	return e, os.WriteFile(u.dir.Evaluation(), append(out, '\n'), 0o644)
+}
+
+// evaluated is what evaluate kept of a step, nothing where it kept nothing.
+func (u *up) evaluated(step uint64) (e evaluation.Result, err error) {
+	b, err := os.ReadFile(u.dir.Evaluation())
+	if errors.Is(err, fs.ErrNotExist) {
+		return e, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &e)
+	}
+	if err != nil {
+		return e, fmt.Errorf("read %s: %w", u.dir.Evaluation(), err)
+	}
+	if e.Step != step {
+		return evaluation.Result{}, nil
+	}
+	return e, nil
 }

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
-	"syscall"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -11,9 +12,6 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
-
-// terminate is how a supervisor asks to end.
-const terminate = syscall.SIGTERM
 
 // defaultRun is the folder of a run when --run is not given.
 const defaultRun = "runs/default"
@@ -26,6 +24,7 @@ func runFlag(c *cobra.Command) *string {
 // specFlags are --config and one flag for every configuration key.
 type specFlags struct {
 	config *string
+	like   *string // nil: the command has no such flag
 	values map[string]*string
 	flags  *pflag.FlagSet
 }
@@ -43,6 +42,30 @@ func addSpecFlags(c *cobra.Command) *specFlags {
 		}
 	}
 	return f
+}
+
+// other returns the settings of the run that --like names, and its prepared corpus.
+// Its name stays its own.
+func (f *specFlags) other() ([]runspec.Setting, error) {
+	if f.like == nil || *f.like == "" {
+		return nil, nil
+	}
+	dir := rundir.Dir(*f.like)
+	all, err := runspec.File(dir.Spec())
+	if err != nil {
+		return nil, exit.Wrap(exit.Usage, "name the folder of a run", fmt.Errorf("--like %s: %w", *f.like, err))
+	}
+	var settings []runspec.Setting
+	for _, s := range all {
+		switch s.Key.Name {
+		case "run_id":
+			continue
+		case "corpus":
+			s.Texts = []string{dir.Corpus()}
+		}
+		settings = append(settings, s)
+	}
+	return settings, nil
 }
 
 // layers returns what file, environment and command line say, in this order.
@@ -85,7 +108,11 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 		spec, origins, err := runspec.Resume(stored, dir.Spec(), withoutFitting(dir, layers)...)
 		return spec, origins, true, exit.Wrap(exit.Usage, "give --run another folder to begin another run", err)
 	}
-	spec, origins, err = runspec.New(layers...)
+	other, err := f.other()
+	if err != nil {
+		return spec, nil, false, err
+	}
+	spec, origins, err = runspec.New(slices.Insert(layers, 0, other)...)
 	return spec, origins, false, usage(err)
 }
 

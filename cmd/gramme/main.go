@@ -15,6 +15,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
 )
 
 func main() {
@@ -101,8 +102,8 @@ func usageErrors(c *cobra.Command) {
 	}
 }
 
-// interruptible returns a context that ends with the first interrupt or
-// termination signal.
+// interruptible returns a context that ends with the first signal that asks for
+// it.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, os.Interrupt, terminate)
+	return signal.NotifyContext(ctx, process.Ends()...)
 }

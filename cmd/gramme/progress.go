@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
@@ -17,6 +19,7 @@ const plainEvery = 10 * time.Second
 type progress struct {
 	w       io.Writer
 	live    bool
+	width   func() int // of the terminal, 0 is unknown
 	factor  energy.Factor
 	shown   time.Time
 	last    wire.Status
@@ -29,7 +32,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, spec runspec.Spec) *progress {
-	p := &progress{w: w, live: live(w)}
+	p := &progress{w: w, live: live(w), width: func() int { return width(w) }}
 	// A spec that is valid has a factor; without one the line shows none.
 	p.factor, _ = energy.NewFactor(spec.Energy.Country, spec.Energy.Intensity, spec.Energy.PUE)
 	return p
@@ -46,11 +49,12 @@ func (p *progress) set(s wire.Status) {
 	p.last = s
 	switch {
 	case p.live:
-		fmt.Fprintf(p.w, "\r\x1b[K%s", p.line(s))
+		// One column stays free: some terminals wrap when the last is written.
+		fmt.Fprintf(p.w, "\r\x1b[K%s", fit(p.fields(s), p.width()-1))
 		p.open = true
 	case time.Since(p.shown) >= plainEvery:
 		p.shown = time.Now()
-		fmt.Fprintln(p.w, p.line(s))
+		fmt.Fprintln(p.w, fit(p.fields(s), 0))
 	}
 }
 
@@ -77,9 +81,17 @@ func (p *progress) note(s wire.Status) {
 	fmt.Fprintln(p.w, text)
 }
 
-func (p *progress) line(s wire.Status) string {
+// field is a part of the line. What is needed most has the lowest rank.
+type field struct {
+	rank int
+	text string
+}
+
+// fields are the parts of the line, in their order.
+func (p *progress) fields(s wire.Status) []field {
+	step := field{0, fmt.Sprintf("step %d/%d", s.Step, s.Steps)}
 	if s.State != wire.StateTraining && s.State != wire.StateStopping {
-		return fmt.Sprintf("step %d/%d  %s", s.Step, s.Steps, s.State)
+		return []field{step, {0, s.State}}
 	}
 	workers := 0
 	for _, w := range s.Processes {
@@ -87,9 +99,37 @@ func (p *progress) line(s wire.Status) string {
 			workers++
 		}
 	}
-	return fmt.Sprintf("step %d/%d  loss %.3f  lr %.1e  %s tokens/s  %d workers  %.0f W  %.3f gCO2e  eta %s",
-		s.Step, s.Steps, s.Loss, s.LearningRate, count(int64(s.TokensPerSecond)), workers, s.Watts,
-		p.factor.Grams(int64(s.Joules*1e6)), ago(time.Duration(s.EtaSeconds*float64(time.Second))))
+	return []field{
+		step,
+		{1, fmt.Sprintf("loss %.3f", s.Loss)},
+		{7, fmt.Sprintf("lr %.2g", s.LearningRate)},
+		{3, count(int64(s.TokensPerSecond)) + " tok/s"},
+		{4, several(workers, "worker")},
+		{6, fmt.Sprintf("%.0f W", s.Watts)},
+		{5, fmt.Sprintf("%.3f gCO2e", p.factor.Grams(int64(s.Joules*1e6)))},
+		{2, "eta " + ago(time.Duration(s.EtaSeconds*float64(time.Second)))},
+	}
+}
+
+// fit joins the fields to a line of at most so many columns; 0 or less is no
+// bound. It puts them closer together, then leaves out the least needed.
+func fit(fields []field, columns int) string {
+	fits := func(line string) bool { return columns <= 0 || len(line) <= columns }
+	for {
+		texts := make([]string, len(fields))
+		for i, f := range fields {
+			texts[i] = f.text
+		}
+		if line := strings.Join(texts, "  "); fits(line) {
+			return line
+		}
+		line := strings.Join(texts, " ")
+		least := slices.MaxFunc(fields, func(a, b field) int { return a.rank - b.rank })
+		if fits(line) || least.rank == 0 {
+			return line
+		}
+		fields = slices.DeleteFunc(fields, func(f field) bool { return f == least })
+	}
 }
 
 // end leaves the live line as it stands.

@@ -51,3 +51,64 @@ asked for by the user
 		t.Errorf("told\n%s\nnot\n%s", got, want)
 	}
 }
+
+// TestProgressLine reads the line of numbers as terminals of several widths show
+// it.
+func TestProgressLine(t *testing.T) {
+	spec, _, err := runspec.New([]runspec.Setting{setting(t, "energy.intensity", "400"), setting(t, "energy.pue", "1.5")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := wire.Status{
+		State: wire.StateTraining, Generation: 1, Step: 1234, Steps: 3000, Loss: 6.0625, LearningRate: 0.0025,
+		TokensPerSecond: 123456, Watts: 87.4, Joules: 36_000, EtaSeconds: 3*3600 + 25*60,
+		Processes: []wire.Process{
+			{Role: wire.RoleWorker, ID: "w1", Rank: 0}, {Role: wire.RoleWorker, ID: "w2", Rank: 1},
+			{Role: wire.RoleWorker, ID: "w3", Rank: -1}, {Role: wire.RoleCheckpoint, ID: "c1"},
+		},
+	}
+	whole := "step 1234/3000  loss 6.062  lr 0.0025  123k tok/s  2 workers  87 W  6.000 gCO2e  eta 3h25m0s"
+	for columns, want := range map[int]string{
+		0:   whole, // unknown
+		200: whole,
+		87:  strings.ReplaceAll(whole, "  ", " "),
+		80:  "step 1234/3000 loss 6.062 123k tok/s 2 workers 87 W 6.000 gCO2e eta 3h25m0s",
+		60:  "step 1234/3000 loss 6.062 123k tok/s 2 workers eta 3h25m0s",
+		40:  "step 1234/3000  loss 6.062  eta 3h25m0s",
+		30:  "step 1234/3000  loss 6.062",
+		10:  "step 1234/3000",
+	} {
+		var out bytes.Buffer
+		p := newProgress(&out, spec)
+		p.live, p.width = true, func() int { return columns }
+		p.note(status)
+		out.Reset()
+		p.set(status)
+		if got := strings.TrimPrefix(out.String(), "\r\x1b[K"); got != want {
+			t.Errorf("%d columns: %q, not %q", columns, got, want)
+		}
+	}
+	var out bytes.Buffer
+	status.Processes = status.Processes[:1]
+	status.Step = 3
+	newProgress(&out, spec).set(status)
+	if !strings.Contains(out.String(), "  1 worker  ") {
+		t.Errorf("one worker is told as %q", out.String())
+	}
+	status.State = wire.StateWaiting
+	if got := fit(newProgress(&out, spec).fields(status), 79); got != "step 3/3000  waiting" {
+		t.Errorf("a run that waits shows %q", got)
+	}
+}
+
+// setting is what a flag gives.
+func setting(t *testing.T, key, value string) runspec.Setting {
+	t.Helper()
+	for _, k := range runspec.Keys() {
+		if k.Name == key {
+			return runspec.Flag(k, value)
+		}
+	}
+	t.Fatalf("there is no key %s", key)
+	return runspec.Setting{}
+}

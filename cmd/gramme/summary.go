@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -13,29 +16,20 @@ import (
 
 // summarize says what came of it: loss, speed, checkpoint, energy, and how to go
 // on.
-func (u *up) summarize(spec runspec.Spec, m shard.Manifest, p *progress, e evaluation) error {
-	newest, err := newestStep(u.dir)
-	if err != nil {
-		return err
-	}
+func (u *up) summarize(spec runspec.Spec, m shard.Manifest, newest uint64, e evaluation.Result) error {
 	report, err := checkpoint.Audit(string(u.dir))
 	if err != nil {
 		return exit.Wrap(exit.Verify, "`gramme audit "+string(u.dir)+"` shows it again", fmt.Errorf("audit of what was just written: %w", err))
 	}
 	w := u.out
-	if newest < spec.Steps {
-		fmt.Fprintf(w, "stopped at step %d of %d\n", newest, spec.Steps)
-	} else {
-		fmt.Fprintf(w, "done: %d steps\n", spec.Steps)
-	}
 	if e.Newest.Predictions > 0 {
 		fmt.Fprintf(w, "validation: MLM loss %.3f at the start, %.3f at the end (unigram entropy of the corpus %.3f); accuracy %.1f%%\n",
 			e.Start.MLMLoss, e.Newest.MLMLoss, m.UnigramEntropyNats, 100*e.Newest.MLMAccuracy)
 		fmt.Fprintf(w, "            NSP loss %.3f at the start, %.3f at the end; accuracy %.1f%% of %d pairs (chance is 50%%)\n",
 			e.Start.NSPLoss, e.Newest.NSPLoss, 100*e.Newest.NSPAccuracy, e.Newest.Pairs)
 	}
-	if rate := p.rate(); rate > 0 {
-		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", rate)
+	if e.TokensPerSecond > 0 {
+		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", e.TokensPerSecond)
 	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(u.dir.Checkpoints(), "latest"))
 	a := report.Account
@@ -50,7 +44,17 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, p *progress, e evalu
 	}
 	fmt.Fprintf(w, "audit:      ok, %d ledger entries, %d checkpoints\n", a.Entries, len(report.Checkpoints))
 	if newest < spec.Steps {
-		fmt.Fprintf(w, "go on with: gramme up --run %s\n", u.dir)
+		fmt.Fprintf(w, "go on with: %s up --run %s\n", self(), u.dir)
+	} else { // the learning rate has fallen to 0: more steps are another run
+		fmt.Fprintf(w, "for longer: %s up --run %s --like %s --steps %d\n", self(), u.dir.Next(), u.dir, 2*spec.Steps)
 	}
 	return nil
+}
+
+// self is what this program is called by at a prompt.
+func self() string {
+	if name := os.Args[0]; strings.Contains(name, "/") && !filepath.IsAbs(name) {
+		return name
+	}
+	return "gramme"
 }

@@ -15,6 +15,24 @@ func live(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// width is how many columns the terminal w has, 0 where that is unknown.
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return columns
+		}
+	}
+	return 0
+}
+
+// several writes how many there are of something.
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // meterLine shows how far something is: one line that is written over on a
 // terminal, elsewhere a line when it begins and every few seconds.
 type meterLine struct {

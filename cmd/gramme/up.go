@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/local"
@@ -26,6 +27,9 @@ import (
 // workerBinary is the only program that is linked with libtorch.
 const workerBinary = "gramme-worker"
 
+// mostMinutes bounds --minutes.
+const mostMinutes = 366 * 24 * 60
+
 func upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up [flags] [corpus...]",
@@ -38,13 +42,19 @@ stores a checkpoint and ends; the same command goes on from there. With --etcd a
 	}
 	run := runFlag(c)
 	flags := addSpecFlags(c)
+	flags.like = c.Flags().String("like", "", "`folder` of a run whose settings and corpus a new run has, but for what is given")
 	cluster := clusterflags.Add(c)
 	host := c.Flags().String("host", "", "`address` at which workers of other machines reach those of this one")
 	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as a short measurement says fit in these minutes")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host}
-		if *minutes < 0 || *minutes > 0 && c.Flags().Changed("steps") {
-			return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
+		if c.Flags().Changed("minutes") {
+			if !(*minutes > 0 && *minutes <= mostMinutes) { // nor is what is no number
+				return exit.Wrap(exit.Usage, "for example --minutes 10", fmt.Errorf("--minutes %g: it is more than 0 and at most %d, a year", *minutes, mostMinutes))
+			}
+			if c.Flags().Changed("steps") {
+				return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
+			}
 		}
 		return u.run(c.Context(), flags, args)
 	}
@@ -70,11 +80,24 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	for _, w := range spec.Warnings() {
 		fmt.Fprintln(u.err, "warning: "+w)
 	}
+	if exists && u.minutes > 0 {
+		fmt.Fprintf(u.err, "note: --minutes is for a new run; this one began with %s\n", several(int(spec.Steps), "step"))
+	}
 	if !exists && len(spec.Corpus) == 0 {
 		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
 	}
-	if _, err := u.shared(spec); err != nil {
+	shared, err := u.shared(spec)
+	if err != nil {
 		return err
+	}
+	if shared != nil {
+		newest, err := newestStep(u.dir)
+		if err == nil && (!exists || newest < spec.Steps) { // else nothing is left to do there
+			err = local.Reachable(ctx, *shared)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := u.findBinaries(ctx); err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
@@ -131,8 +154,12 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 		return err
 	}
 	if newest >= spec.Steps {
-		fmt.Fprintf(u.out, "all %d steps are done: %s\n", spec.Steps, u.dir.Checkpoints())
-		return nil
+		measured, err := u.evaluated(newest)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(u.out, "all %d steps are done\n", spec.Steps)
+		return u.summarize(spec, m, newest, measured)
 	}
 	u.announce(spec, m, newest)
 	shared, err := u.shared(spec)
@@ -145,7 +172,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	}
 	defer log.Sync() //nolint:errcheck // nothing can be done about it
 	show := newProgress(u.err, spec)
-	var measured evaluation
+	var measured evaluation.Result
 	err = local.Run(ctx, local.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: u.invite,
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
@@ -153,7 +180,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 			show.end()
 			fmt.Fprintln(u.err, "measuring the validation split")
 			var err error
-			measured, err = u.evaluate(ctx, env)
+			measured, err = u.evaluate(ctx, env, show.rate())
 			return err
 		},
 	})
@@ -164,7 +191,15 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	if err != nil {
 		return err
 	}
-	return u.summarize(spec, m, show, measured)
+	if newest, err = newestStep(u.dir); err != nil {
+		return err
+	}
+	if newest < spec.Steps {
+		fmt.Fprintf(u.out, "stopped at step %d of %d\n", newest, spec.Steps)
+	} else {
+		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
+	}
+	return u.summarize(spec, m, newest, measured)
 }
 
 // shared are the services that the flags name, if they do.
@@ -189,8 +224,9 @@ func (u *up) invite(e endpoint.Endpoint) {
 func (u *up) announce(spec runspec.Spec, m shard.Manifest, newest uint64) {
 	l := newLayout(spec, m.VocabSize)
 	per := spec.Batch.Rows * spec.Batch.MicroBatches
-	fmt.Fprintf(u.err, "model %s: %s parameters; %d workers × %d threads, %s; %d steps of %d sequences × %d tokens\n",
-		spec.Model.Name, count(int64(l.Parameters())), spec.Workers.Max, spec.Threads, spec.Precision, spec.Steps, per, spec.MaxSeq)
+	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
+		spec.Model.Name, count(int64(l.Parameters())), several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"),
+		spec.Precision, several(int(spec.Steps), "step"), per, spec.MaxSeq)
 	if newest > 0 {
 		fmt.Fprintf(u.err, "going on from step %d\n", newest)
 	}
@@ -206,7 +242,7 @@ type interrupts struct {
 
 func (u *up) interrupts() *interrupts {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, terminate)
+	signal.Notify(signals, process.Ends()...)
 	ctx, cancel := context.WithCancel(context.Background())
 	in := &interrupts{first: ctx, second: make(chan struct{})}
 	quit := make(chan struct{})
@@ -223,7 +259,10 @@ func (u *up) interrupts() *interrupts {
 			select {
 			case <-quit:
 				return
-			case <-signals:
+			case s := <-signals:
+				if n > 0 && !process.Insists(s) {
+					continue
+				}
 				if n++; n == 1 {
 					fmt.Fprintln(u.err, "\nstopping after this step and storing a checkpoint; once more to end at once")
 					cancel()

@@ -2,7 +2,8 @@
 // to a run: their arithmetic may differ.
 package buildinfo
 
-// Version is set by the linker (scripts/setup).
+// Version is set by the linker: scripts/setup names the commit and, where the
+// sources are not those of one, their hash.
 var Version = "devel"
 
 // Software is what ledgers and model cards say of who made them.

@@ -5,6 +5,7 @@ package clustertest
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -105,17 +106,21 @@ func TestKillOne(t *testing.T) {
 // TestInterrupt stops a run in order, and goes on.
 func TestInterrupt(t *testing.T) {
 	c := calm(t)
-	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}
+	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+	// The children of a test that runs under nohup would ignore it.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	defer signal.Stop(heard)
 	if testing.Short() {
 		signals = signals[:1]
 	}
-	for _, signal := range signals {
-		t.Run(signal.String(), func(t *testing.T) {
+	for _, sent := range signals {
+		t.Run(sent.String(), func(t *testing.T) {
 			s := newSite(t)
 			up := s.up(text(c.steps), "2", "--checkpoint-every", "1h")
 			r := s.start(s.command(up...))
 			r.reaches(c.steps / 4)
-			if err := r.cmd.Process.Signal(signal); err != nil {
+			if err := r.cmd.Process.Signal(sent); err != nil {
 				t.Fatal(err)
 			}
 			s.want(r.wait(), 0, "stopped at step ", "go on with: gramme up --run run")
@@ -157,7 +162,11 @@ func TestDone(t *testing.T) {
 	c := calm(t)
 	s := copyOf(t, c)
 	before := contents(t, string(s.run))
-	s.want(s.gramme(s.up(text(c.steps), "1")...), 0, fmt.Sprintf("all %d steps are done", c.steps))
+	s.want(s.gramme(append(s.up(text(c.steps), "1"), "--minutes", "1")...), 2, "two ways to say how long")
+	s.want(s.gramme("up", "--run", "run", "--minutes", "1"), 0,
+		fmt.Sprintf("note: --minutes is for a new run; this one began with %d steps", c.steps),
+		fmt.Sprintf("all %d steps are done", c.steps), "validation: MLM loss ", "speed: ", "checkpoint: run/checkpoints/latest", "energy: ",
+		"audit:      ok", fmt.Sprintf("for longer: gramme up --run run-2 --like run --steps %d", 2*c.steps))
 	after := contents(t, string(s.run))
 	for path, was := range before {
 		if after[path] != was {

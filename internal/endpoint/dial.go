@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		}
 		select {
 		case <-ctx.Done():
-			return fail(errors.Join(err, context.Cause(ctx)))
+			return fail(because(err, context.Cause(ctx)))
 		case <-time.After(retry):
 		}
 	}
@@ -122,7 +123,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		code := status.Code(err)
 		transient := code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
 		if ctx.Err() != nil || !transient {
-			return fail(errors.Join(refusal(config), err, c.Close()))
+			return fail(because(refusal(config), err, c.Close()))
 		}
 		select {
 		case <-time.After(retry):
@@ -130,6 +131,23 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		}
 	}
 }
+
+// causes are the errors of one attempt, told in one line.
+type causes []error
+
+func because(errs ...error) error {
+	return causes(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+}
+
+func (c causes) Error() string {
+	texts := make([]string, len(c))
+	for i, err := range c {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (c causes) Unwrap() []error { return c }
 
 // refusal is why members do not take a connection: grpc tries again and again,
 // and does not tell.

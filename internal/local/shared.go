@@ -22,8 +22,8 @@ const (
 	// joinWithin bounds the start on services that others run; it is longer than
 	// a claim that a dead process elsewhere left.
 	joinWithin = 30 * time.Second
-	// natsWithin bounds the search for NATS alone.
-	natsWithin = 10 * time.Second
+	// serviceWithin bounds the search for NATS or etcd alone.
+	serviceWithin = 10 * time.Second
 	// othersWithin bounds how long the end waits for workers of other machines.
 	othersWithin = 10 * time.Second
 	// leaveWithin bounds what is tidied up there in the end.
@@ -31,6 +31,8 @@ const (
 	// payload is the least that a message must be able to carry.
 	payload = wire.MaxChunk + 64<<10
 )
+
+const etcdHint = "see whether etcd answers there, and whether the certificates are those that it asks for"
 
 // joinServices begins, or goes on with, a run on services that others run. What
 // an earlier start left there stays as far as it is of the run, its plan above
@@ -62,7 +64,7 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 		return s, exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
 	}
 	if err != nil {
-		return s, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
+		return s, exit.Wrap(exit.Resource, etcdHint, err)
 	}
 	if err := s.sameRun(ctx, spec); err != nil {
 		return s, err
@@ -76,9 +78,24 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	return s, s.endpoint.WriteFile(dir.Endpoint())
 }
 
+// Reachable finds out whether services that others run answer, before anything
+// is made for a run on them.
+func Reachable(ctx context.Context, e endpoint.Endpoint) error {
+	if err := takesMessages(ctx, e); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, serviceWithin)
+	defer cancel()
+	client, err := e.DialEtcd(ctx)
+	if err != nil {
+		return exit.Wrap(exit.Resource, etcdHint, err)
+	}
+	return client.Close()
+}
+
 // takesMessages finds out whether NATS answers and is set up for this.
 func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
-	ctx, cancel := context.WithTimeout(ctx, natsWithin)
+	ctx, cancel := context.WithTimeout(ctx, serviceWithin)
 	defer cancel()
 	conn, err := e.DialNATS(ctx, "up")
 	if err != nil {

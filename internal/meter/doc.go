@@ -20,6 +20,11 @@
 // host must not be added up. A counter that cannot be read for five intervals
 // states a gap and gives up its lock.
 //
+// # What cannot be read
+//
+// A device that is used and of which no meter is known is given to Open as
+// Absent: it is a gap from the birth of the process to its end.
+//
 // # How it is divided
 //
 // Phase says what the process does from now on. Processor time is read at every

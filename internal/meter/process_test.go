@@ -87,6 +87,50 @@ func TestEstimateThatBreaks(t *testing.T) {
 	}
 }
 
+// A device that nobody can meter is a gap from the birth of the process on, which
+// is stated early: also by a process that is killed.
+func TestAbsentDevice(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{}
+			o := options(t, "worker-1", "a", s)
+			o.Sources = []Source{Absent("gpu", "no counter of the GPU is read")}
+			m := mustOpen(t, o, newMachine(t).system(newMemDisk()))
+			stop := start(t, m)
+			m.Phase(energy.Compute, 1, 7)
+			time.Sleep(9 * time.Second)
+			stop()
+			want := 0.0
+			if !killed {
+				want = 9
+				if err := m.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := m.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			list := check(t, s.records)[meterKey{"worker-1", "a", "gpu"}]
+			stated, seconds := gaps(list), 0.0
+			for _, g := range stated {
+				seconds += g.Seconds()
+				if g.Kind != "gpu" || g.Reason != "no counter of the GPU is read" {
+					t.Errorf("stated %+v", g)
+				}
+			}
+			if len(stated) == 0 || len(stated) != len(list) || seconds != want {
+				t.Errorf("killed %v: %v s in %d gaps of %d records, want %v s", killed, seconds, len(stated), len(list), want)
+			}
+			if last := stated[len(stated)-1]; !killed && last.LastStep != 7 {
+				t.Errorf("a gap up to step %d, not 7", last.LastStep)
+			}
+			if joules, _ := m.Totals(); !near(joules, 9*2.375) {
+				t.Errorf("%v J", joules)
+			}
+		})
+	}
+}
+
 // counter is a source from elsewhere.
 type counter struct {
 	value  uint64

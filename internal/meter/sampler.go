@@ -69,6 +69,10 @@ func (s *sampler) sample(at instant, slots []slot, every time.Duration) (done []
 		}
 	}
 	for _, p := range s.estimates {
+		if p.desc.Absent != "" {
+			done = append(done, s.absent(p, at, slots)...)
+			continue
+		}
 		done = append(done, s.estimate(p, covers[p.desc.Kind], at, slots)...)
 	}
 	s.sampled = true
@@ -155,6 +159,25 @@ func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done [
 	return done
 }
 
+// absent states at the first look that a device is not metered, so that even a
+// process that is killed has said so; the rest follows in the end.
+func (s *sampler) absent(p *post, at instant, slots []slot) []energy.Record {
+	p.miss(slots)
+	if s.sampled {
+		return nil
+	}
+	p.rest(s.birth)
+	return p.unmetered(at)
+}
+
+// unmetered states that the device was not metered until now.
+func (p *post) unmetered(at instant) []energy.Record {
+	r := p.gap(at, p.desc.Absent)
+	p.waiting = nil
+	p.rest(at)
+	return []energy.Record{r}
+}
+
 // read looks at a running meter. It stands afterwards if that has failed for too
 // long.
 func (s *sampler) read(p *post, at instant, slots []slot) []energy.Record {
@@ -191,6 +214,8 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 		switch {
 		case p.runs:
 			done = append(done, p.stop(at, p.silent(at))...)
+		case p.desc.Absent != "":
+			done = append(done, p.unmetered(at)...)
 		case p.claim == nil && p.lost:
 			done = append(done, p.gap(at, unreadable))
 		case p.claim == nil && p.cover == ended:

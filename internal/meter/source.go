@@ -1,6 +1,10 @@
 package meter
 
-import "github.com/gramme-project/gramme/internal/energy"
+import (
+	"errors"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
 
 // Source is a counter that can be read.
 type Source interface {
@@ -27,4 +31,18 @@ type Description struct {
 	// ProcessorTime: the raw numbers are the processor time of this process,
 	// which begins with 0 at its birth and by which a reading is divided.
 	ProcessorTime bool
+	// Absent is why there is nothing to read: the device is used, and no meter of
+	// it is known here. It is stated as a gap for as long as the process lives.
+	Absent string
 }
+
+// Absent returns the source of a device of this process that cannot be metered.
+func Absent(kind, reason string) Source { return absent{kind, reason} }
+
+type absent struct{ kind, reason string }
+
+func (a absent) Describe() Description {
+	return Description{Meter: a.kind, Kind: a.kind, Scope: energy.Process, Absent: a.reason}
+}
+func (a absent) Read() (uint64, error) { return 0, errors.New(a.reason) }
+func (a absent) Close() error          { return nil }

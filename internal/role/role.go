@@ -42,6 +42,8 @@ type Options struct {
 	Phase    energy.Phase
 	// HostCounters lets this process own the energy counters of its host.
 	HostCounters bool
+	// Computes says that this process uses the device of the run.
+	Computes bool
 	// Append, if not nil, takes the readings instead of the checkpoint service.
 	Append func(ctx context.Context, records []energy.Record) error
 	Log    *zap.Logger // nil: to standard error, as the spec says
@@ -74,8 +76,8 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	if r.Etcd, err = o.Endpoint.DialEtcd(ctx); err != nil {
 		return r, err
 	}
-	r.Store = etcdstore.New(r.Etcd, o.Endpoint.Run)
-	if r.Spec, err = readSpec(ctx, r.Store); err != nil {
+	store := etcdstore.New(r.Etcd, o.Endpoint.Run)
+	if r.Spec, err = readSpec(ctx, store); err != nil {
 		return r, fmt.Errorf("read the run's spec: %w", err)
 	}
 	if r.Log == nil {
@@ -83,6 +85,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 			return r, err
 		}
 	}
+	r.Store = store.WithLog(r.Log)
 	send := o.Append
 	if send == nil {
 		send = r.send
@@ -90,9 +93,13 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	if r.Phase == "" {
 		r.Phase = energy.Idle
 	}
+	var sources []meter.Source
+	if o.Computes && r.Spec.Device == runspec.DeviceCUDA {
+		sources = append(sources, meter.Absent("gpu", "the GPU was not metered: no counter of it is read yet"))
+	}
 	r.Meter, err = meter.Open(meter.Options{
 		Run: o.Endpoint.Run, Process: o.ID, Incarnation: r.Incarnation, Host: r.Host, BootID: r.BootID,
-		Dir: filepath.Join(o.Energy, o.ID), Energy: r.Spec.Energy, HostCounters: o.HostCounters,
+		Dir: filepath.Join(o.Energy, o.ID), Energy: r.Spec.Energy, HostCounters: o.HostCounters, Sources: sources,
 		Send: send, Log: r.Log.Sugar().Infof,
 	})
 	if err != nil {

@@ -33,6 +33,16 @@ func (d Dir) Log(process string) string { return filepath.Join(d.Logs(), process
 
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }
 
+// Next is a folder beside this one that is free for another run.
+func (d Dir) Next() Dir {
+	for n := 2; ; n++ {
+		next := Dir(fmt.Sprintf("%s-%d", filepath.Clean(string(d)), n))
+		if _, err := os.Lstat(string(next)); err != nil {
+			return next
+		}
+	}
+}
+
 // Sockets is a folder for unix sockets, whose paths must be short. It is the
 // same for every start of the run.
 func (d Dir) Sockets() string {

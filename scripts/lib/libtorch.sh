@@ -12,7 +12,7 @@ provide_libtorch() { # cuda from
 	fi
 	if [ -n "$from" ]; then
 		link_libtorch "$from"
-	elif [ ! -e "$libtorch/ready" ] || { [ "$cuda" = yes ] && [ ! -e "$libtorch/cuda" ]; }; then
+	elif ! has_libtorch || { [ "$cuda" = yes ] && [ ! -e "$libtorch/cuda" ]; }; then
 		fetch_libtorch "$cuda"
 	fi
 	# compat.h may be newer than the folder.
@@ -53,19 +53,31 @@ PYTHON
 
 # link_libtorch makes the folder of links into a torch that is there already.
 link_libtorch() { # from
-	local from staging="$libtorch.staging"
-	from=$(cd "$1" 2>/dev/null && pwd) || fail "--libtorch $1: no such folder" ""
+	local from part staging="$libtorch.staging"
+	from=$(cd "$1" 2>/dev/null && pwd -P) || fail "--libtorch $1: no such folder" "name the folder that holds lib and include, such as site-packages/torch" 2
+	case $from/ in
+	"$(cd "$gramme_cache" && pwd -P)"/libtorch-*)
+		fail "--libtorch $1: that is the folder that the set-up makes" "without --libtorch it is used as it is" 2
+		;;
+	esac
 	for part in lib/libtorch_cpu.so include/ATen/ATen.h; do
-		[ -e "$from/$part" ] || fail "--libtorch $1: no $part in it" "name the folder that holds lib and include, such as site-packages/torch"
+		[ -e "$from/$part" ] || fail "--libtorch $1: no $part in it" "name the folder that holds lib and include, such as site-packages/torch" 2
 	done
-	grep -qsE "^#define TORCH_VERSION \"$torch_version" "$from/include/torch/csrc/api/include/torch/version.h" "$from/include/torch/headeronly/version.h" ||
-		fail "--libtorch $1: not torch $torch_version" "without --libtorch the right one is fetched"
+	local found
+	found=$(header_version "$from/include") || true
+	[ "$found" = "$torch_version" ] ||
+		fail "--libtorch $1: it is torch ${found:-of another release}, not $torch_version" "without --libtorch the right one is fetched" 2
 	say "using torch $torch_version in $from"
 	rm -rf "$staging"
 	mkdir -p "$staging"
 	ln -s "$from" "$staging/torch"
 	[ ! -d "$from/../nvidia" ] || ln -s "$(cd "$from/../nvidia" && pwd)" "$staging/nvidia"
 	publish "$staging"
+}
+
+# header_version prints the version that the headers of a torch give, such as 2.11.0.
+header_version() { # include
+	sed -nE 's/^#define TORCH_VERSION_(MAJOR|MINOR|PATCH) +//p' "$1/torch/headeronly/version.h" 2>/dev/null | paste -sd .
 }
 
 # publish adds what every libtorch needs here and puts the folder in its place.

@@ -4,7 +4,7 @@
 require_platform() {
 	[ "$(uname -s)" = Linux ] && [ "$(uname -m)" = x86_64 ] && return
 	fail "libtorch $torch_version is fetched for Linux on x86-64, this is $(uname -s) on $(uname -m)" \
-		"everything but the worker builds here: CGO_ENABLED=0 go build -o bin/gramme ./cmd/gramme"
+		"everything but the worker builds here: CGO_ENABLED=0 go build -o bin/gramme ./cmd/gramme" 5
 }
 
 # missing_packages prints the Debian names of what is not there.
@@ -21,29 +21,30 @@ go_problem() {
 	if ! command -v go >/dev/null; then
 		echo "Go $want or newer is missing"
 	elif have=$(go env GOVERSION) && have=${have#go} && [ "$(printf '%s\n%s\n' "$want" "${have%%[!0-9.]*}" | sort -V | head -n 1)" != "$want" ]; then
-		# Go fetches a newer toolchain of itself unless told not to.
-		[ "$(go env GOTOOLCHAIN)" != local ] || echo "Go $want or newer is needed, this is $have"
+		# From 1.21 on Go fetches a newer toolchain by itself unless told not to; an
+		# older one knows no such setting.
+		case $(go env GOTOOLCHAIN) in '' | local) echo "Go $want or newer is needed, this is $have" ;; esac
 	fi
 }
 
 # needs_pip says whether libtorch is still to be fetched.
-needs_pip() { if [ -e "$libtorch/ready" ] || [ -n "$from" ]; then echo cached; else echo fetch; fi; }
+needs_pip() { if has_libtorch || [ -n "$from" ]; then echo cached; else echo fetch; fi; }
 
 install_requirements() {
 	local problem packages
 	problem=$(go_problem)
-	[ -z "$problem" ] || fail "$problem" "install it from the Go project's site or the system's packages"
+	[ -z "$problem" ] || fail "$problem" "unpack the release of https://go.dev/dl and put its bin folder first in PATH; any Go from 1.21 on that is not told GOTOOLCHAIN=local fetches it by itself" 5
 	packages=$(missing_packages "$(needs_pip)" | tr '\n' ' ')
 	packages=${packages% }
 	[ -n "$packages" ] || return 0
 	local command="apt-get update && apt-get install -y $packages"
 	if ! command -v apt-get >/dev/null; then
-		fail "missing: $packages" "install a C++ compiler and pip for python3 with the system's package manager"
+		fail "missing: $packages" "install a C++ compiler and pip for python3 with the system's package manager" 5
 	elif [ "$(id -u)" != 0 ]; then
-		fail "missing: $packages" "sudo sh -c '$command'"
+		fail "missing: $packages" "sudo sh -c '$command'" 5
 	fi
 	say "installing $packages"
-	DEBIAN_FRONTEND=noninteractive sh -c "$command" >/dev/null || fail "cannot install $packages" "$command"
+	DEBIAN_FRONTEND=noninteractive sh -c "$command" >/dev/null || fail "cannot install $packages" "$command" 5
 }
 
 # check_requirements says what is there and fails if anything is not.
@@ -60,7 +61,7 @@ check_requirements() {
 		say "missing   $p"
 		missing=1
 	done
-	if [ -e "$libtorch/ready" ]; then
+	if has_libtorch; then
 		say "there     libtorch $torch_version in $libtorch"
 	else
 		say "missing   libtorch $torch_version in $libtorch"

@@ -3,8 +3,9 @@
 
 say() { printf '%s\n' "$*"; }
 
-fail() { # message hint
+# fail ends the script, with 1 or another of the codes of docs/exit-codes.md.
+fail() { # message hint [code]
 	printf 'error: %s\n' "$1" >&2
 	if [ -n "${2:-}" ]; then printf 'hint: %s\n' "$2" >&2; fi
-	exit 1
+	exit "${3:-1}"
 }

@@ -1,0 +1,22 @@
+package process
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Ends are the signals that ask a process to end: an interrupt, the request of a
+// supervisor, and a terminal that was closed, unless whoever started the process
+// has switched that off, as nohup does.
+func Ends() []os.Signal {
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	return ends
+}
+
+// Insists reports whether a signal after the first asks to end at once. A closed
+// terminal may say so twice, through the kernel and through the shell.
+func Insists(s os.Signal) bool { return s != syscall.SIGHUP }

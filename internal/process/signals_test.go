@@ -1,0 +1,31 @@
+package process
+
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// TestEnds asks which signals end a process of a terminal, and one under nohup.
+func TestEnds(t *testing.T) {
+	defer signal.Reset(syscall.SIGHUP)
+	for _, ignored := range []bool{true, false} {
+		if ignored {
+			signal.Ignore(syscall.SIGHUP)
+		} else { // a handler takes the place of what this process was started with
+			signal.Notify(make(chan<- os.Signal, 1), syscall.SIGHUP)
+		}
+		ends := Ends()
+		if got := slices.Contains(ends, os.Signal(syscall.SIGHUP)); got == ignored {
+			t.Errorf("hangup ignored %v, ends %v", ignored, ends)
+		}
+		if !slices.Contains(ends, os.Interrupt) || !slices.Contains(ends, os.Signal(syscall.SIGTERM)) {
+			t.Errorf("ends %v", ends)
+		}
+	}
+	if Insists(syscall.SIGHUP) || !Insists(syscall.SIGINT) || !Insists(syscall.SIGTERM) {
+		t.Error("only a hangup may come twice from one event")
+	}
+}
