@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
@@ -57,6 +58,7 @@ func (s scene) status(now time.Time) wire.Status {
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
 			Rank: w.Rank, State: w.State, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
+			Slow: math.Ceil(w.Slow*100) / 100, // not 0
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {

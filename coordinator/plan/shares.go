@@ -63,12 +63,14 @@ func quotas(speeds []float64, microBatches int) []float64 {
 	return clean
 }
 
+// measured reports whether a speed is known.
+func measured(speed float64) bool { return speed > 0 && speed < 1e12 } // not NaN either
+
 // known replaces speeds that are unknown by the mean of those that are known.
 func known(speeds []float64) []float64 {
-	ok := func(s float64) bool { return s > 0 && s < 1e12 } // not NaN either
 	sum, n := 0.0, 0.0
 	for _, s := range speeds {
-		if ok(s) {
+		if measured(s) {
 			sum += s
 			n++
 		}
@@ -79,7 +81,7 @@ func known(speeds []float64) []float64 {
 	}
 	clean := slices.Clone(speeds)
 	for i, s := range clean {
-		if !ok(s) {
+		if !measured(s) {
 			clean[i] = mean
 		}
 	}
