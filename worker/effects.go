@@ -106,11 +106,7 @@ func (w *worker) add(index int) error {
 	if w.result.job.Index != index {
 		return fmt.Errorf("add micro-batch %d: the gradient at hand is of %d", index, w.result.job.Index)
 	}
-	if rate := 1 / max(w.result.took.Seconds(), 1e-6); w.speed == 0 {
-		w.speed = rate
-	} else {
-		w.speed += (rate - w.speed) / 8
-	}
+	w.pace.Add(w.now(), w.result.took)
 	return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
 }
 
@@ -157,7 +153,7 @@ func (w *worker) outside(ctx context.Context, reason string) error {
 		return ErrDrained
 	}
 	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
-	closing, cancel := context.WithTimeout(ctx, 2*time.Second)
+	closing, cancel := context.WithTimeout(ctx, w.cfg.parting())
 	defer cancel()
 	if err := w.lease.Close(closing); err != nil {
 		w.log.Warn("unregister", zap.Error(err))
@@ -185,7 +181,7 @@ func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
-	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.speed
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.pace.Speed()
 	b.Joules, b.Watts = w.cfg.Meter.Totals()
 	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
 		w.log.Warn("heartbeat", zap.Error(err))

@@ -210,12 +210,12 @@ func TestRebalance(t *testing.T) {
 			p.MicroBatches += s
 			p.Members = append(p.Members, wire.Member{ID: id, Incarnation: "1", Share: s})
 		}
-		if reason, pays := Rebalance(p, candidates(speeds)); reason != c.want || pays != (c.want != "") {
-			t.Errorf("%v at %v: %q, %v, want %q", c.shares, c.speeds, reason, pays, c.want)
+		if gain, reason := Rebalance(p, candidates(speeds)); (gain > Worthwhile) != (c.want != "") || gain > Worthwhile && reason != c.want {
+			t.Errorf("%v at %v: %g, %q, want %q", c.shares, c.speeds, gain, reason, c.want)
 		}
 	}
 	p := Make(wire.Plan{}, candidates(map[string]float64{"a": 1, "b": 1}), 8, "")
-	if reason, pays := Rebalance(p, candidates(map[string]float64{"a": 1, "c": 9})); pays {
+	if gain, reason := Rebalance(p, candidates(map[string]float64{"a": 1, "c": 9})); gain != 1 {
 		t.Errorf("other members: %s", reason)
 	}
 }
@@ -249,12 +249,13 @@ func TestRebalancePaysOnceAndOnlyWhereAStepBecomesShorter(t *testing.T) {
 			}
 			return worst
 		}
-		reason, pays := Rebalance(p, candidates(speeds))
+		gain, reason := Rebalance(p, candidates(speeds))
+		pays := gain > Worthwhile
 		next := Make(p, candidates(speeds), m, reason)
 		ratio := seconds(p) / best(list, m, least)
 		switch {
-		case pays && seconds(p) <= 1.3*seconds(next):
-			t.Fatalf("%v of %v: from %s to %s, which is not worth it", list, m, ring(p), ring(next))
+		case math.Abs(gain-seconds(p)/seconds(next)) > 1e-9:
+			t.Fatalf("%v of %v: from %s to %s, which is not to gain %g", list, m, ring(p), ring(next), gain)
 		case pays && ratio <= 1.3:
 			t.Fatalf("%v: %s is within %g of the best", list, ring(p), ratio)
 		case !pays && least == 1 && ratio > 2.6:
@@ -262,7 +263,7 @@ func TestRebalancePaysOnceAndOnlyWhereAStepBecomesShorter(t *testing.T) {
 			// twice the best.
 			t.Fatalf("%v: %s takes %g times the best, and stays", list, ring(p), ratio)
 		}
-		if _, again := Rebalance(next, candidates(speeds)); pays && again {
+		if again, _ := Rebalance(next, candidates(speeds)); again != 1 {
 			t.Fatalf("%v: after %s came %s, which is left again", list, ring(p), ring(next))
 		}
 		if pays {

@@ -9,35 +9,36 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// worthwhile is how much slower a step must be than it could, before that alone is
-// reason for a plan. It is above alike times hysteresis: what two measurements of
+// Worthwhile is how much slower a step must be than it could, before that alone is
+// reason for a plan. It is above alike times Hysteresis: what two measurements of
 // equal workers may differ by, and what the shares of any plan may be off, are no
 // reason together either. A new generation costs a part of a step, which this much
 // of each step soon pays back.
-const worthwhile = 1.3
+const Worthwhile = 1.3
 
-// Rebalance decides whether the members of previous should divide the
-// micro-batches anew, because their speeds are no longer those that its shares
-// were made for; and says why, for people. A member that computes and whose speed
-// is not known yet is waited for. Make then gives the plan: whose shares are
-// those, so that the same speeds are no reason twice.
-func Rebalance(previous wire.Plan, members []Candidate) (reason string, pays bool) {
+// Rebalance tells how many times as long the steps of previous take as they would
+// if the same members divided the micro-batches anew, because their speeds are no
+// longer those that its shares were made for; and what would change and for whose
+// speed, for people. It is 1 where nothing would change: where no division is
+// better, in a plan of other members, and while a member that computes has not
+// measured its speed. Make gives the plan.
+func Rebalance(previous wire.Plan, members []Candidate) (gain float64, reason string) {
 	next := Make(previous, members, previous.MicroBatches, "")
 	before, ok := sharesOf(previous, next)
 	if !ok {
-		return "", false // a plan of other members divides anew by itself
+		return 1, ""
 	}
 	speeds, after := make([]float64, len(before)), make([]int, len(before))
 	for i, c := range order(previous, members) {
 		speeds[i], after[i] = c.Speed, next.Members[i].Share
 		if before[i] > 0 && !measured(c.Speed) {
-			return "", false
+			return 1, ""
 		}
 	}
-	if slowness(speeds, before) <= worthwhile*slowness(speeds, after) {
-		return "", false
+	if slices.Equal(before, after) {
+		return 1, ""
 	}
-	return explain(next, speeds, before), true
+	return slowness(speeds, before) / slowness(speeds, after), explain(next, speeds, before)
 }
 
 // Slow returns for each speed its part of what is usual among them, where it is
@@ -45,7 +46,7 @@ func Rebalance(previous wire.Plan, members []Candidate) (reason string, pays boo
 func Slow(speeds []float64) []float64 {
 	parts := relative(speeds)
 	for i, p := range parts {
-		if p*worthwhile >= 1 {
+		if p*Worthwhile >= 1 {
 			parts[i] = 0
 		}
 	}

@@ -9,9 +9,9 @@ const (
 	// alike is the ratio of the fastest to the slowest member up to which the
 	// difference counts as noise of the measurement.
 	alike = 1.15
-	// hysteresis is how much slower a step may be than it could, before shares
+	// Hysteresis is how much slower a step may be than it could, before shares
 	// that stand are changed.
-	hysteresis = 1.1
+	Hysteresis = 1.1
 )
 
 // Shares divides micro-batches in proportion to speeds by the largest remainder,

@@ -7,8 +7,9 @@ import (
 )
 
 // steadySteps is for how many steps shares must have been wrong before that is
-// reason for a plan, apart from the time of steady: steps may be longer.
-const steadySteps = 3
+// reason for a plan, apart from the time of steady: steps may be longer. A worker
+// that computes one micro-batch of each has forgotten one that was disturbed by then.
+const steadySteps = 4
 
 // steady is how long shares must have been wrong before that is reason for a plan:
 // several times as long as a silence that may be a blip, and as the span over which
@@ -26,8 +27,8 @@ type tilt struct {
 }
 
 // rebalance returns why the members should divide the micro-batches anew, if they
-// should. It is asked at every tick: a tilt ends with the first at which the shares
-// are right, or somebody does not train.
+// should. It is asked at every tick. What is worthwhile at first, and when it is
+// done, may be a little less between: speeds are measured, and measurements differ.
 func (r *Roster) rebalance(now time.Time, live []*worker) (reason string) {
 	step := uint64(0)
 	for _, w := range live {
@@ -37,12 +38,15 @@ func (r *Roster) rebalance(now time.Time, live []*worker) (reason string) {
 		}
 		step = max(step, w.beat.Step)
 	}
-	reason, pays := plan.Rebalance(r.plan, candidates(live))
-	switch {
-	case !pays || r.intent.Stop || !r.broken.IsZero():
+	gain, reason := plan.Rebalance(r.plan, candidates(live))
+	if gain <= plan.Hysteresis || r.intent.Stop || !r.broken.IsZero() {
 		r.tilt = tilt{}
 		return ""
-	case r.tilt.since.IsZero():
+	}
+	if gain <= plan.Worthwhile {
+		return ""
+	}
+	if r.tilt.since.IsZero() {
 		r.tilt = tilt{now, step}
 	}
 	if now.Sub(r.tilt.since) < r.steady() || step < r.tilt.step+steadySteps || !r.evened.IsZero() && now.Sub(r.evened) < r.rest() {

@@ -251,7 +251,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		p.beat.Speed = 0.5 + 4*s.rng.Float64()
 		s.say("%s computes at %.2f", p.reg.Incarnation, p.beat.Speed)
 	case 8: // long enough for shares to follow
-		s.pass(time.Duration(s.rng.IntN(12)) * time.Second)
+		s.pass(time.Duration(s.rng.IntN(7)) * time.Second)
 	}
 }
 
