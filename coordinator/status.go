@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
@@ -57,12 +58,21 @@ func (s scene) status(now time.Time) wire.Status {
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
 			Rank: w.Rank, State: w.State, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
+			Slow: hundredths(w.Slow),
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {
 		out.Processes = append(out.Processes, wire.Process{Role: p.Role, ID: p.ID, PID: p.PID, Host: p.Host, Rank: -1, State: p.State})
 	}
 	return out
+}
+
+// hundredths rounds what is positive to two places, and never to nothing.
+func hundredths(x float64) float64 {
+	if x <= 0 {
+		return 0
+	}
+	return max(1, math.Round(100*x)) / 100
 }
 
 // newestStep is the newest step of any member that was heard.

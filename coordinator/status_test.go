@@ -26,7 +26,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,
 		workers: []roster.Worker{
 			{Registration: wire.Registration{ID: "late", Step: 9, Speed: 7}, Rank: -1, State: "registered"},
-			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: "computing"},
+			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: "computing", Slow: 0.3333},
 		},
 		book: b, sources: s, self: wire.ProcessBeat{Role: "coordinator", ID: "c", Joules: 7, Watts: 1, State: "elected"},
 	}.status(now)
@@ -39,7 +39,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	}
 	want := []wire.Process{
 		{Role: "worker", ID: "late", Rank: -1, State: "registered", Speed: 7},
-		{Role: "worker", ID: "w", PID: 5, Host: "h", Rank: 0, State: "computing", MicroBatches: 4, Step: 5, Speed: 6},
+		{Role: "worker", ID: "w", PID: 5, Host: "h", Rank: 0, State: "computing", MicroBatches: 4, Step: 5, Speed: 6, Slow: 0.33},
 		{Role: "checkpoint", ID: "store", PID: 2, Rank: -1, State: "running"},
 		{Role: "coordinator", ID: "c", Rank: -1, State: "elected"},
 	}
@@ -55,6 +55,10 @@ func TestStatusOfARunThatWaits(t *testing.T) {
 	got := scene{steps: 15, state: wire.StateWaiting, committed: 2, book: b, sources: sources{}}.status(time.Unix(1000, 0))
 	if got.Step != 2 || got.TokensPerSecond != 0 || got.EtaSeconds != 0 {
 		t.Errorf("got %+v", got)
+	}
+	normal, err := json.Marshal(wire.Process{Role: wire.RoleWorker, Speed: 5})
+	if err != nil || strings.Contains(string(normal), "slow") {
+		t.Errorf("%s, %v", normal, err)
 	}
 	empty, err := json.Marshal(wire.Status{Processes: scene{}.status(time.Unix(0, 0)).Processes[:0]})
 	if err != nil || !strings.Contains(string(empty), `"processes":[]`) {

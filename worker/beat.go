@@ -24,7 +24,7 @@ func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
-	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.speed
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.pace.Speed()
 	b.Joules, b.Watts = w.cfg.Meter.Totals()
 	w.told.Store(&told{b, time.Now()})
 	w.sendBeat(b)

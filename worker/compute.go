@@ -25,7 +25,6 @@ func (w *worker) compute(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		begun := time.Now()
 		batch := ahead.batch
 		if !ahead.ok || ahead.job.Step != job.Step || ahead.job.Index != job.Index {
 			var err error
@@ -34,6 +33,7 @@ func (w *worker) compute(ctx context.Context) error {
 			}
 		}
 		seed := rng.Mix(rng.DomainDropout, w.cfg.Spec.Seed, job.Step, uint64(job.Index))
+		begun := time.Now() // a batch may have had to wait for a shard, which is not this worker's speed
 		measured, err := w.cfg.Trainer.Compute(batch, seed)
 		if err != nil {
 			return fmt.Errorf("gradient of micro-batch %d of step %d: %w", job.Index, job.Step, err)

@@ -112,11 +112,7 @@ func (w *worker) add(index int) error {
 	if w.result.job.Index != index {
 		return fmt.Errorf("add micro-batch %d: the gradient at hand is of %d", index, w.result.job.Index)
 	}
-	if rate := 1 / max(w.result.took.Seconds(), 1e-6); w.speed == 0 {
-		w.speed = rate
-	} else {
-		w.speed += (rate - w.speed) / 8
-	}
+	w.pace.Add(w.now(), w.result.took)
 	return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
 }
 

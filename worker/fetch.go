@@ -23,10 +23,6 @@ type fetchedState struct {
 	digest string
 }
 
-// answerWithin bounds one request for a piece. A donor that is slower is passed
-// over.
-const answerWithin = 5 * time.Second
-
 // begin runs a fetch in the background; its event ends it. There is one at a
 // time.
 func (w *worker) begin(ctx context.Context, fetch func(context.Context) step.Event) {
@@ -110,7 +106,7 @@ func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Eve
 // not there.
 func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotInfo, error) {
 	for {
-		within, cancel := context.WithTimeout(ctx, answerWithin)
+		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(donor), nil)
 		cancel()
 		if err == nil {
@@ -121,7 +117,7 @@ func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotI
 		}
 		w.log.Info("waiting for the checkpoint service", zap.Error(err))
 		select {
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(w.cfg.Spec.FailureTimeout / 10):
 		case <-ctx.Done():
 			return wire.SnapshotInfo{}, context.Cause(ctx)
 		}
@@ -250,7 +246,7 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 }
 
 func (w *worker) fetchPiece(ctx context.Context, subject string, what wire.Range, to []byte) error {
-	within, cancel := context.WithTimeout(ctx, answerWithin)
+	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 	defer cancel()
 	data, _, err := transfer.Fetch(within, w.cfg.NATS, subject, what)
 	if err != nil {

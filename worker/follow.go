@@ -82,7 +82,7 @@ func (w *worker) holdAt(ctx context.Context, id string, number uint64) (wire.Sna
 	if err != nil {
 		return wire.SnapshotInfo{}, err
 	}
-	within, cancel := context.WithTimeout(ctx, answerWithin)
+	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 	defer cancel()
 	m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.Hold(id), body)
 	if err != nil {

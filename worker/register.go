@@ -70,7 +70,7 @@ func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 // ended, until its lease does.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed = w.replica.step(), w.speed
+	w.reg.Step, w.reg.Speed = w.replica.step(), w.pace.Speed()
 	w.reg.Started = time.Now().UTC()
 	ttl := w.cfg.lease()
 	for begun := time.Now(); ; {
@@ -128,7 +128,7 @@ func (w *worker) outside(ctx context.Context, reason string) error {
 	}
 	w.told.Store(nil) // that was another incarnation
 	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
-	closing, cancel := context.WithTimeout(ctx, 2*time.Second)
+	closing, cancel := context.WithTimeout(ctx, w.cfg.parting())
 	defer cancel()
 	if err := w.lease.Close(closing); err != nil {
 		w.log.Warn("unregister", zap.Error(err))

@@ -89,7 +89,7 @@ func (w *worker) save(ctx context.Context) error {
 				if refused := (*refusal)(nil); errors.As(err, &refused) && !job.header.Final {
 					break // the next checkpoint comes
 				}
-				rest(ctx, 200*time.Millisecond)
+				rest(ctx, w.cfg.Spec.FailureTimeout/5)
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 	m.Data = data
 	m.Header.Set(wire.HeaderSlice, string(header))
 	m.Header.Set(wire.HeaderCRC, transfer.Checksum(data))
-	within, cancel := context.WithTimeout(ctx, 2*answerWithin)
+	within, cancel := context.WithTimeout(ctx, 2*w.cfg.answer())
 	defer cancel()
 	answer, err := w.cfg.NATS.RequestMsgWithContext(within, m)
 	if err != nil {
@@ -147,12 +147,13 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 // that a service that was restarted gets the slices again, and when another slice
 // waits: a member was lost, whose slice will not come, and the state is cut anew.
 func (w *worker) awaitStored(ctx context.Context, number uint64) error {
-	for range 20 {
-		rest(ctx, 250*time.Millisecond)
+	const often = 20
+	for range often {
+		rest(ctx, w.cfg.answer()/often)
 		if len(w.saves) > 0 {
 			break
 		}
-		within, cancel := context.WithTimeout(ctx, answerWithin)
+		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(wire.RoleCheckpoint), nil)
 		cancel()
 		if err != nil {

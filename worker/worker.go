@@ -50,7 +50,7 @@ type worker struct {
 	looked  time.Time            // when it was last asked whether the run is still there
 	stands  atomic.Bool          // the store holds the run's spec, or did
 	stepAt  time.Time            // when the newest step was applied
-	speed   float64              // micro-batches a second, smoothed
+	pace    *step.Pace           // of what it computes
 	fetch   context.CancelFunc   // of the fetch under way, or nil
 	group   *errgroup.Group
 }
@@ -78,6 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
 		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
+		pace: step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
 	if err != nil {
@@ -207,7 +208,7 @@ func (w *worker) close() {
 	if w.lease == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.parting())
 	defer cancel()
 	if err := w.lease.Close(ctx); err != nil {
 		w.log.Warn("unregister", zap.Error(err)) // the lease ends by itself

@@ -186,7 +186,11 @@ func showStatus(out io.Writer, s wire.Status) error {
 		if p.Rank >= 0 {
 			rank = fmt.Sprint(p.Rank)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%d\n", p.Role, p.ID, p.PID, p.Host, rank, p.State, p.MicroBatches)
+		state := p.State
+		if p.Slow > 0 {
+			state += fmt.Sprintf(", slow (%.2g of the others' speed)", p.Slow)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%d\n", p.Role, p.ID, p.PID, p.Host, rank, state, p.MicroBatches)
 	}
 	return w.Flush()
 }

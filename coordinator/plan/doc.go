@@ -4,5 +4,7 @@
 // It is a pure function. It guarantees that shares add up to the micro-batches of
 // a step, that every member has at least one where there are enough, that nobody
 // has fewer than a slower member, and that survivors keep their order in the
-// ring. It does not decide who is a member: package roster does.
+// ring. Rebalance tells what a plan for the speeds alone would gain: nothing where
+// no other shares are better. It does not decide who is a member, nor how long
+// speeds must have been so: package roster does.
 package plan

@@ -26,7 +26,7 @@ func Make(previous wire.Plan, members []Candidate, microBatches int, reason stri
 		p.Members = append(p.Members, wire.Member{ID: c.ID, Incarnation: c.Incarnation, Mailbox: c.Mailbox})
 	}
 	shares := Shares(speeds, microBatches)
-	if kept, ok := sharesOf(previous, p); ok && slowness(speeds, kept) <= hysteresis*slowness(speeds, shares) {
+	if kept, ok := sharesOf(previous, p); ok && slowness(speeds, kept) <= Hysteresis*slowness(speeds, shares) {
 		shares = kept
 	}
 	for i, s := range shares {

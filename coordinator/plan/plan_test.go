@@ -166,3 +166,129 @@ func TestPlansDependOnTheSetOfMembersOnly(t *testing.T) {
 		p = one
 	}
 }
+
+// best tries every division and returns the least time of a step.
+func best(speeds []float64, left, least int) float64 {
+	if len(speeds) == 0 {
+		if left > 0 {
+			return math.Inf(1)
+		}
+		return 0
+	}
+	fastest := math.Inf(1)
+	for s := least; s <= left; s++ {
+		fastest = min(fastest, max(float64(s)/speeds[0], best(speeds[1:], left-s, least)))
+	}
+	return fastest
+}
+
+func TestRebalance(t *testing.T) {
+	for _, c := range []struct {
+		shares []int
+		speeds []float64
+		want   string
+	}{
+		{[]int{4, 4}, []float64{1, 1}, ""},
+		{[]int{4, 4}, []float64{1, 0.75}, ""}, // 5 and 3 would be 1.07 times as fast
+		{[]int{4, 4}, []float64{1, 0.4}, "b computes at 0.4 of the others' speed: 2 of 8 micro-batches"},
+		{[]int{6, 2}, []float64{1, 0.4}, ""},
+		{[]int{6, 2}, []float64{1, 0.95}, "b computes as fast as the others: 4 of 8 micro-batches"},
+		{[]int{2, 2, 2, 2}, []float64{1, 0.3, 1, 0.3}, "b computes at 0.3 of the others' speed: 1 of 8 micro-batches, d computes at 0.3 of the others' speed: 1 of 8 micro-batches"},
+		{[]int{4, 4, 4}, []float64{1, 3, 1}, "b computes at 3 times the others' speed: 7 of 12 micro-batches"},
+		{[]int{4, 4}, []float64{1, 0}, ""}, // not measured yet
+		{[]int{4, 4}, []float64{math.NaN(), 5}, ""},
+		{[]int{1, 1}, []float64{1, 0.01}, ""}, // each has one: no division is better
+		{[]int{1, 0}, []float64{1, 0}, ""},
+		{[]int{1, 0}, []float64{1, 2}, "a computes at 0.5 of the others' speed: 0 of 1 micro-batches"},
+		{[]int{8}, []float64{0.001}, ""},
+		{nil, nil, ""},
+	} {
+		speeds, p := map[string]float64{}, wire.Plan{Generation: 1}
+		for i, s := range c.shares {
+			id := string(rune('a' + i))
+			speeds[id] = c.speeds[i]
+			p.MicroBatches += s
+			p.Members = append(p.Members, wire.Member{ID: id, Incarnation: "1", Share: s})
+		}
+		if gain, reason := Rebalance(p, candidates(speeds)); (gain > Worthwhile) != (c.want != "") || gain > Worthwhile && reason != c.want {
+			t.Errorf("%v at %v: %g, %q, want %q", c.shares, c.speeds, gain, reason, c.want)
+		}
+	}
+	p := Make(wire.Plan{}, candidates(map[string]float64{"a": 1, "b": 1}), 8, "")
+	if gain, reason := Rebalance(p, candidates(map[string]float64{"a": 1, "c": 9})); gain != 1 {
+		t.Errorf("other members: %s", reason)
+	}
+}
+
+func TestRebalancePaysOnceAndOnlyWhereAStepBecomesShorter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	paid := 0
+	for range 4000 {
+		n, m := 1+rng.IntN(4), 1+rng.IntN(9)
+		speeds, list := map[string]float64{}, make([]float64, n)
+		p := wire.Plan{Generation: 1, MicroBatches: m, Members: make([]wire.Member, n)}
+		for i := range n {
+			id := string(rune('a' + i))
+			list[i] = 0.2 + rng.ExpFloat64()
+			speeds[id] = list[i]
+			p.Members[i] = wire.Member{ID: id, Incarnation: "1"}
+		}
+		least := 0
+		if m >= n {
+			least = 1
+			for i := range n {
+				p.Members[i].Share = 1
+			}
+		}
+		for range m - n*least {
+			p.Members[rng.IntN(n)].Share++
+		}
+		seconds := func(p wire.Plan) (worst float64) {
+			for i, k := range p.Members {
+				worst = max(worst, float64(k.Share)/list[i])
+			}
+			return worst
+		}
+		gain, reason := Rebalance(p, candidates(speeds))
+		pays := gain > Worthwhile
+		next := Make(p, candidates(speeds), m, reason)
+		ratio := seconds(p) / best(list, m, least)
+		switch {
+		case math.Abs(gain-seconds(p)/seconds(next)) > 1e-9:
+			t.Fatalf("%v of %v: from %s to %s, which is not to gain %g", list, m, ring(p), ring(next), gain)
+		case pays && ratio <= 1.3:
+			t.Fatalf("%v: %s is within %g of the best", list, ring(p), ratio)
+		case !pays && least == 1 && ratio > 2.6:
+			// Where each has one, the division nearest to the quotas takes no more than
+			// twice the best.
+			t.Fatalf("%v: %s takes %g times the best, and stays", list, ring(p), ratio)
+		}
+		if again, _ := Rebalance(next, candidates(speeds)); again != 1 {
+			t.Fatalf("%v: after %s came %s, which is left again", list, ring(p), ring(next))
+		}
+		if pays {
+			paid++
+			if named := slices.ContainsFunc(p.Members, func(k wire.Member) bool { return len(reason) > 1 && reason[:2] == k.ID+" " }); !named {
+				t.Fatalf("%q names no member", reason)
+			}
+		}
+	}
+	if paid < 400 || paid > 3600 {
+		t.Errorf("%d of 4000 pay", paid)
+	}
+}
+
+func TestSlow(t *testing.T) {
+	for _, c := range []struct{ speeds, want []float64 }{
+		{nil, []float64{}},
+		{[]float64{3}, []float64{0}},
+		{[]float64{10, 4}, []float64{0, 0.4}}, // of two, the slower
+		{[]float64{10, 8}, []float64{0, 0}},
+		{[]float64{0, 10, math.NaN(), 5}, []float64{0, 0, 0, 0.5}},
+		{[]float64{1, 2, 4, 1}, []float64{0.5, 0, 0, 0.5}},
+	} {
+		if got := Slow(c.speeds); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.speeds, got, c.want)
+		}
+	}
+}

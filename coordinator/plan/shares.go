@@ -9,9 +9,9 @@ const (
 	// alike is the ratio of the fastest to the slowest member up to which the
 	// difference counts as noise of the measurement.
 	alike = 1.15
-	// hysteresis is how much slower a step may be than it could, before shares
+	// Hysteresis is how much slower a step may be than it could, before shares
 	// that stand are changed.
-	hysteresis = 1.1
+	Hysteresis = 1.1
 )
 
 // Shares divides micro-batches in proportion to speeds by the largest remainder,
@@ -63,12 +63,14 @@ func quotas(speeds []float64, microBatches int) []float64 {
 	return clean
 }
 
+// measured reports whether a speed is known.
+func measured(speed float64) bool { return speed > 0 && speed < 1e12 } // not NaN either
+
 // known replaces speeds that are unknown by the mean of those that are known.
 func known(speeds []float64) []float64 {
-	ok := func(s float64) bool { return s > 0 && s < 1e12 } // not NaN either
 	sum, n := 0.0, 0.0
 	for _, s := range speeds {
-		if ok(s) {
+		if measured(s) {
 			sum += s
 			n++
 		}
@@ -79,7 +81,7 @@ func known(speeds []float64) []float64 {
 	}
 	clean := slices.Clone(speeds)
 	for i, s := range clean {
-		if !ok(s) {
+		if !measured(s) {
 			clean[i] = mean
 		}
 	}

@@ -41,7 +41,7 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 		if w.registered {
 			w.registered, w.ended = false, now
 		}
-		if r.rank(in) < 0 && w.gone == "" && now.Sub(w.heard) > strange {
+		if r.rank(in) < 0 && w.gone == "" && now.Sub(w.heard) > r.strange() {
 			delete(r.workers, in)
 		}
 	}

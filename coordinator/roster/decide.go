@@ -47,7 +47,7 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 		pool = pool[:min(len(pool), want)]
 	}
 	// A run that is to stop does so with whoever is there.
-	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.came) >= settle
+	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.came) >= r.settle()
 	if !enough || len(pool) == 0 || !may {
 		r.tell(wire.StateWaiting, r.missing(len(pool), want))
 		return
@@ -141,6 +141,11 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 		}
 		stay = append(stay, joining...)
 	}
+	if len(reasons) == 0 && r.tick && may {
+		if why := r.rebalance(now, live); why != "" {
+			reasons = append(reasons, why)
+		}
+	}
 	if len(reasons) == 0 {
 		r.tellRunning(live)
 		return
@@ -166,7 +171,7 @@ func (r *Roster) holding(w *worker) bool {
 // batched reports whether newcomers have waited for each other.
 func (r *Roster) batched(now time.Time, joining []*worker) bool {
 	for _, w := range joining {
-		if now.Sub(w.ready) < batch {
+		if now.Sub(w.ready) < r.batch() {
 			return false
 		}
 	}
@@ -226,15 +231,10 @@ func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) 
 
 // write decides on a plan.
 func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
-	candidates := make([]plan.Candidate, len(members))
-	for i, w := range members {
-		candidates[i] = plan.Candidate{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Mailbox: w.reg.Mailbox, Speed: w.reg.Speed}
-		if w.beat.Speed > 0 {
-			candidates[i].Speed = w.beat.Speed
-		}
+	for _, w := range members {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
-	p := plan.Make(base, candidates, r.cfg.MicroBatches, reason)
+	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
 	p.Ring = r.way(members)
 	r.pending, r.decided = &p, r.last
 	r.emit(WritePlan{p})

@@ -81,7 +81,7 @@ func (r *Roster) examine(now time.Time) {
 		silent := now.Sub(later(w.heard, w.joined))
 		limit := r.cfg.FailureTimeout
 		if !w.confirmed {
-			limit = grace
+			limit = r.grace()
 		}
 		quarter := r.cfg.FailureTimeout / 4
 		switch {

@@ -3,6 +3,7 @@ package roster
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type storm struct {
 	dead    map[string]bool  // the parent said so
 	accused map[string]*proc // by generation and incarnation, who wrongly suspects it
 	written uint64
+	planned time.Time // the newest plan
+	evened  time.Time // the newest for speeds alone
 }
 
 func (s *storm) fail(format string, args ...any) {
@@ -41,6 +44,10 @@ func (s *storm) check(f Effect) {
 		s.fail("plan %d after plan %d", p.Generation, s.written)
 	}
 	s.written = p.Generation
+	if strings.Contains(p.Reason, " computes ") {
+		s.checkShares(p)
+	}
+	s.planned = s.now
 	sum, ids := 0, map[string]bool{}
 	for _, m := range p.Members {
 		q := s.procs[m.Incarnation]
@@ -66,6 +73,66 @@ func (s *storm) check(f Effect) {
 	}
 	if len(out) > 0 && (len(p.Members) > 0 || len(out) >= s.cfg.Workers.Min) {
 		s.fail("plan %d leaves %v out, to which nothing happened", p.Generation, out)
+	}
+}
+
+// seconds is how long a step takes by the speeds that workers measure; ok is false
+// if one that computes has not measured yet.
+func (s *storm) seconds(p wire.Plan) (longest float64, ok bool) {
+	for _, m := range p.Members {
+		speed := s.procs[m.Incarnation].beat.Speed
+		if speed == 0 && m.Share > 0 {
+			return 0, false
+		}
+		longest = max(longest, float64(m.Share)/speed)
+	}
+	return longest, true
+}
+
+// checkShares looks at a plan that was made for the speeds of its members alone.
+func (s *storm) checkShares(p wire.Plan) {
+	before, ok := s.seconds(s.plan)
+	after, _ := s.seconds(p)
+	switch {
+	case !ok || before <= 1.3*after:
+		s.fail("plan %d: steps of %g s become %g s, measured: %v", p.Generation, before, after, ok)
+	case s.now.Sub(s.planned) < 5*s.cfg.FailureTimeout || !s.evened.IsZero() && s.now.Sub(s.evened) < 10*s.cfg.FailureTimeout:
+		s.fail("plan %d comes too soon: %s", p.Generation, p.Reason)
+	}
+	for i, m := range p.Members {
+		if m.ID != s.plan.Members[i].ID || m.Incarnation != s.plan.Members[i].Incarnation {
+			s.fail("plan %d: other members, and nothing but speed as reason: %s", p.Generation, p.Reason)
+		}
+	}
+	s.evened = s.now
+}
+
+// even checks that no division of the micro-batches makes steps much shorter than
+// that of the plan does, once speeds have been what they are for long.
+func (s *storm) even() {
+	takes, ok := s.seconds(s.plan)
+	if !ok {
+		return
+	}
+	best := math.Inf(1)
+	var divide func(p wire.Plan, at, left int)
+	divide = func(p wire.Plan, at, left int) {
+		if at == len(p.Members)-1 {
+			p.Members[at].Share = left
+			t, _ := s.seconds(p)
+			best = min(best, t)
+			return
+		}
+		for share := 1; share < left; share++ {
+			p.Members[at].Share = share
+			divide(p, at+1, left-share)
+		}
+	}
+	p := s.plan
+	p.Members = slices.Clone(p.Members)
+	divide(p, 0, s.cfg.MicroBatches)
+	if takes > 2*1.3*best { // the division nearest to the speeds takes up to twice as long
+		s.fail("steps take %g s, and could take %g s, by plan %d", takes, best, s.plan.Generation)
 	}
 }
 
@@ -130,12 +197,13 @@ func (s *storm) happen(frozen map[string]*proc) {
 		id := fmt.Sprintf("w%d", s.rng.IntN(6))
 		if s.holder(id) == nil {
 			s.say("up %s", id)
-			s.up(id, nil)
+			p := s.up(id, nil)
+			p.beat.Speed = float64(s.rng.IntN(4)) // 0: not measured yet
 		}
 		return
 	}
 	p := pick()
-	switch s.rng.IntN(7) {
+	switch s.rng.IntN(9) {
 	case 0, 1: // killed; neighbours, the connection and the parent tell of it, or not
 		p.tainted = true
 		s.say("kill %s", p.reg.Incarnation)
@@ -179,6 +247,11 @@ func (s *storm) happen(frozen map[string]*proc) {
 			delete(frozen, in)
 			s.say("thaw %s", in)
 		}
+	case 7: // a busy machine, or one that is not any more
+		p.beat.Speed = 0.5 + 4*s.rng.Float64()
+		s.say("%s computes at %.2f", p.reg.Incarnation, p.beat.Speed)
+	case 8: // long enough for shares to follow
+		s.pass(time.Duration(s.rng.IntN(7)) * time.Second)
 	}
 }
 
@@ -192,6 +265,7 @@ func (s *storm) settle() {
 }
 
 func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
+	evened := 0
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		cfg := Config{
@@ -199,7 +273,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			SpecHash: "s", FailureTimeout: time.Second,
 		}
 		s := &storm{world: newWorld(cfg), t: t, rng: rng, dead: map[string]bool{}, accused: map[string]*proc{}}
-		s.seen = s.check
+		s.seen, s.pace, s.nextS = s.check, 100*time.Millisecond, s.now
 		s.say("seed %d", seed)
 		s.feed(Elected{Nonce: "n"})
 		s.snapshot()
@@ -217,6 +291,9 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 		s.settle()
 		for _, p := range frozen {
 			p.alive = true
+		}
+		for _, p := range s.live() {
+			p.beat.Speed = 0.5 + 4*rng.Float64()
 		}
 		s.pass(25 * time.Second)
 		if s.r.Intent().Stop {
@@ -236,6 +313,14 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 		slices.Sort(got)
 		if state, _ := s.r.State(); len(want) >= cfg.Workers.Min && (!slices.Equal(got, want) || state != wire.StateTraining) {
 			s.fail("calm again, %v live, plan %d holds %v, state %s", want, s.plan.Generation, got, state)
+		} else if state == wire.StateTraining {
+			s.even()
 		}
+		if !s.evened.IsZero() {
+			evened++
+		}
+	}
+	if evened < 200 {
+		t.Errorf("shares follow the speeds in %d of 2000 storms", evened)
 	}
 }

@@ -7,17 +7,21 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-const (
-	// settle is how long the start waits for more workers after one came.
-	settle = 5 * time.Second
-	// batch is how long a newcomer waits for others, so that one generation
-	// takes in all.
-	batch = 200 * time.Millisecond
-	// grace is how long a new member may be silent before its first heartbeat.
-	grace = 10 * time.Second
-	// strange is how long a heartbeat without a registration is remembered.
-	strange = 10 * time.Second
-)
+// All times follow from the failure timeout, the one that a user sets.
+
+// settle is how long the start waits for more workers after one came.
+func (r *Roster) settle() time.Duration { return 5 * r.cfg.FailureTimeout }
+
+// batch is how long a newcomer waits for others, so that one generation takes in
+// all: as long as from one heartbeat to the next.
+func (r *Roster) batch() time.Duration { return r.cfg.FailureTimeout / 5 }
+
+// grace is how long a new member may be silent before its first heartbeat as one.
+// It has work to do before, which does not get less where a user is impatient.
+func (r *Roster) grace() time.Duration { return 10 * max(r.cfg.FailureTimeout, time.Second) }
+
+// strange is how long a heartbeat without a registration is remembered.
+func (r *Roster) strange() time.Duration { return 10 * r.cfg.FailureTimeout }
 
 // Config is what the roster must know of the run.
 type Config struct {
@@ -51,10 +55,14 @@ type Roster struct {
 
 	broken    time.Time // when the ring of this generation was said to be broken; zero: it is not
 	trouble   string
+	tilt      tilt
+	evened    time.Time        // when shares were last the reason of a plan; zero: not in this reign
 	early     []wire.Suspicion // of the plan that is being written
 	dead      map[string]int   // process that ended, by worker ID, as its parent said
 	committed uint64
 	over      bool // the run has ended and is stored
+
+	tick bool // the event at hand says that time has passed
 
 	state, reason string
 	out           []Effect
@@ -100,6 +108,7 @@ func (r *Roster) Committed() uint64 { return r.committed }
 // is to be done, in order.
 func (r *Roster) Handle(now time.Time, e Event) []Effect {
 	r.out = nil
+	_, r.tick = e.(Tick)
 	r.forgive(now)
 	switch e := e.(type) {
 	case Elected:
@@ -147,6 +156,7 @@ func (r *Roster) forgive(now time.Time) {
 // restart lets the clocks of all members begin anew. Who is no member has yet to
 // be heard: a start does not count on those who fell silent meanwhile.
 func (r *Roster) restart(now time.Time) {
+	r.tilt = tilt{} // it may have ended meanwhile
 	for _, w := range r.members() {
 		for _, t := range []*time.Time{&w.heard, &w.joined, &w.asked, &w.ended} {
 			if !t.IsZero() {
@@ -200,7 +210,7 @@ func membership(p wire.Plan) wire.Event {
 // adopt begins a generation.
 func (r *Roster) adopt(now time.Time, p wire.Plan) {
 	old := r.ranks
-	r.plan, r.broken, r.trouble, r.ranks = p, time.Time{}, "", map[string]int{}
+	r.plan, r.broken, r.trouble, r.tilt, r.ranks = p, time.Time{}, "", tilt{}, map[string]int{}
 	for rank, m := range p.Members {
 		r.ranks[m.Incarnation] = rank
 		w := r.workers[m.Incarnation]

@@ -20,11 +20,14 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 // TestTranscripts plays the commands of testdata/*.txt. Lines that begin with
 // white space are what the roster does; -update rewrites them.
 //
-//	config workers=1:3 steps=100 micro=8 mixed ring=auto    first
+//	config workers=1:3 steps=100 micro=8 mixed ring=auto timeout=1s    first
 //	elect [GENERATION IN…]                 a leadership begins, with a stored plan
 //	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F] [ring=broker]
 //	kill ID | leave ID | freeze ID | thaw ID
 //	beat ID STATE STEP                     what its heartbeats say from now on
+//	speed ID F                             what it measures from now on
+//	pace DURATION                          from now on members that compute apply a step every so often
+//	show                                   how the members are said to be
 //	lapse ID | renew ID                    its registration ends; it writes it again
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
@@ -112,6 +115,8 @@ func parseConfig(words []string) (Config, error) {
 			cfg.MicroBatches, err = strconv.Atoi(v)
 		case "ring":
 			cfg.Ring = v
+		case "timeout":
+			cfg.FailureTimeout, err = time.ParseDuration(v)
 		case "mixed":
 			cfg.AllowMixed = true
 		default:
@@ -130,7 +135,7 @@ func (w *world) command(verb string, args []string) error {
 		p = w.find(args[0])
 	}
 	switch verb {
-	case "kill", "leave", "freeze", "thaw", "beat", "sigterm", "ended", "cut", "lapse", "renew":
+	case "kill", "leave", "freeze", "thaw", "beat", "speed", "sigterm", "ended", "cut", "lapse", "renew":
 		if p == nil {
 			return fmt.Errorf("no such worker")
 		}
@@ -185,6 +190,26 @@ func (w *world) command(verb string, args []string) error {
 		}
 		p.beat.State, p.beat.Step = strings.ReplaceAll(args[1], "_", " "), step
 		w.feed(Beat{p.beat})
+	case "speed":
+		speed, err := strconv.ParseFloat(args[1], 64)
+		if err != nil {
+			return err
+		}
+		p.beat.Speed = speed
+	case "pace":
+		d, err := time.ParseDuration(args[0])
+		if err != nil {
+			return err
+		}
+		w.pace, w.nextS = d, w.now.Add(d)
+	case "show":
+		for _, v := range w.r.Workers() {
+			slow := ""
+			if v.Slow > 0 {
+				slow = fmt.Sprintf(", slow: %.2g", v.Slow)
+			}
+			w.say("%s: %d%s", v.Registration.ID, v.Share, slow)
+		}
 	case "sigterm":
 		p.reg.Draining = true
 		w.snapshot()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gramme-project/gramme/coordinator/plan"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -17,16 +18,18 @@ type Worker struct {
 	Share        int
 	State        string
 	Refused      string
+	Slow         float64 // its part of the members' usual speed, where that is clearly less; else 0
 }
 
 // Workers lists the registered workers by ID.
 func (r *Roster) Workers() []Worker {
 	var all []Worker
+	slow := r.slow()
 	for _, w := range r.sorted() {
 		if !w.registered || w.gone != "" {
 			continue
 		}
-		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused}
+		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Slow: slow[w.reg.Incarnation]}
 		switch {
 		case w.refused != "":
 			v.State = "refused"
@@ -41,6 +44,22 @@ func (r *Roster) Workers() []Worker {
 		all = append(all, v)
 	}
 	return all
+}
+
+// slow returns the members that are clearly slower than usual, by incarnation.
+func (r *Roster) slow() map[string]float64 {
+	var there []*worker
+	var speeds []float64
+	for _, w := range r.members() {
+		if w.gone == "" {
+			there, speeds = append(there, w), append(speeds, w.speed())
+		}
+	}
+	out := map[string]float64{}
+	for i, part := range plan.Slow(speeds) {
+		out[there[i].reg.Incarnation] = part
+	}
+	return out
 }
 
 // sorted lists the workers by ID and incarnation, so that nothing depends on the

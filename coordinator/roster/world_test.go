@@ -25,6 +25,8 @@ type world struct {
 	seen  func(Effect)
 	nextB time.Time
 	nextT time.Time
+	nextS time.Time
+	pace  time.Duration // of a step; 0: none is applied
 	asks  int
 }
 
@@ -195,6 +197,15 @@ func (w *world) leave(p *proc) {
 	w.snapshot()
 }
 
+// step lets the members that compute apply a step.
+func (w *world) step() {
+	for _, m := range w.plan.Members {
+		if p := w.procs[m.Incarnation]; p != nil && p.alive && p.beat.State == "computing" {
+			p.beat.Step++
+		}
+	}
+}
+
 // wait lets time pass: heartbeats five times and ticks eight times a failure
 // timeout.
 func (w *world) wait(d time.Duration) {
@@ -205,7 +216,14 @@ func (w *world) wait(d time.Duration) {
 				next = earlier(next, p.expires)
 			}
 		}
+		if w.pace > 0 {
+			next = earlier(next, w.nextS)
+		}
 		w.now = earlier(earlier(next, w.nextB), w.nextT)
+		if w.pace > 0 && !w.now.Before(w.nextS) {
+			w.nextS = w.now.Add(w.pace)
+			w.step()
+		}
 		for _, p := range w.order {
 			if !p.alive && p.registered && !w.now.Before(p.expires) {
 				p.registered = false

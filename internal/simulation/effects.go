@@ -98,17 +98,14 @@ func (k *worker) compute(f step.Compute) {
 	k.w.oracle.computes(k, f)
 	clear(k.grad)
 	took := time.Duration(k.p.slow*k.p.pace) * k.w.between(k.w.setup.compute/8, k.w.setup.compute*3/8)
+	begun := k.w.now
 	k.p.after(took, func() {
 		if k.state.Step+1 != f.Step {
 			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.state.Step)
 			return
 		}
-		k.result = result{f, gradient(k.w.rule, k.state.Weights, f.Step, f.Index, k.grad), took}
-		if rate := 1 / took.Seconds(); k.speed == 0 {
-			k.speed = rate
-		} else {
-			k.speed += (rate - k.speed) / 8
-		}
+		k.result = result{f, gradient(k.w.rule, k.state.Weights, f.Step, f.Index, k.grad)}
+		k.pace.Add(k.w.time(), k.w.now-begun)
 		k.post(step.Computed{Step: f.Step, Index: f.Index})
 	})
 }
@@ -201,6 +198,6 @@ func (k *worker) beat() {
 	m := k.machine
 	k.p.publish(topicBeat, "", wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.state.Step, Speed: k.speed, Tokens: 1,
+		Step: k.state.Step, Speed: k.pace.Speed(), Tokens: 1,
 	})
 }

@@ -21,6 +21,7 @@ type oracle struct {
 	offered uint64
 	done    bool
 	emptied bool // a plan without members let all go
+	evened  int  // plans of the same members, for their speeds alone
 }
 
 // computation is one micro-batch that a worker began to compute.
@@ -38,6 +39,7 @@ func (o *oracle) planned(p wire.Plan) {
 	case p.Generation == n+1:
 		if n > 0 && len(p.Members) > 0 {
 			o.leftOut(o.plans[n-1], p)
+			o.divided(o.plans[n-1], p)
 		}
 		o.plans = append(o.plans, p)
 	case p.Generation <= n && p.Generation > 0 && reflect.DeepEqual(o.plans[p.Generation-1], p):
@@ -62,6 +64,28 @@ func (o *oracle) leftOut(before, p wire.Plan) {
 			!k.p.harmed && !slices.Contains(o.w.store.intent.Drain, m.Incarnation) && !k.drained && !k.closing && !o.done {
 			o.w.fail("%s is left out: %s", m.Incarnation, p.Reason)
 		}
+	}
+}
+
+// divided sees a plan that changes nothing but the shares. Where nothing fails, that
+// is for speed, which is no reason soon again.
+func (o *oracle) divided(before, p wire.Plan) {
+	if len(before.Members) != len(p.Members) {
+		return
+	}
+	same := true
+	for i, m := range p.Members {
+		b := before.Members[i]
+		if b.ID != m.ID || b.Incarnation != m.Incarnation {
+			return
+		}
+		same = same && b.Share == m.Share
+	}
+	switch {
+	case !same:
+		o.evened++
+	case o.undisturbed():
+		o.w.fail("plan %d is the one before: %s", p.Generation, described(p))
 	}
 }
 

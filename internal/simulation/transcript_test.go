@@ -21,6 +21,7 @@ import (
 //	until ID STEP             until a worker has applied a step
 //	wait DURATION
 //	start | crash | vanish | freeze | wake | sigterm | cut | mend ID
+//	slow ID N                 computes N times as long from now on
 //	drain ID | scale N        a user asks for it
 //	etcd DURATION | nats DURATION   away for that long
 //	everything [etcd]         crashes and begins anew, with an empty etcd
@@ -184,6 +185,10 @@ func (w *world) command(verb string, args []string) error {
 		p.wake()
 	case "cut", "mend":
 		p.cut = verb == "cut"
+	case "slow":
+		n, err := strconv.Atoi(args[1])
+		p.slow = n
+		return err
 	case "sigterm":
 		p.role.(*worker).sigterm()
 	case "drain":

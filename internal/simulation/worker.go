@@ -28,7 +28,7 @@ type worker struct {
 	sum         *replica.Accumulator
 	grad        []float32
 	result      result
-	speed       float64
+	pace        *step.Pace
 	machine     *step.Machine // nil before it is registered
 	reg         wire.Registration
 	lease       *lease
@@ -54,14 +54,13 @@ type worker struct {
 type result struct {
 	job      step.Compute
 	measured replica.Measured
-	took     time.Duration
 }
 
 var errDrained = errors.New("drained")
 
 // newWorker is what a process does that is started as a worker.
 func (w *world) newWorker(p *process, id string) *worker {
-	k := &worker{w: w, p: p, id: id}
+	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout)}
 	k.loop.k, k.saver.k, k.events.w = k, k, w
 	var err error
 	if k.state, err = initial(w.rule); err == nil {

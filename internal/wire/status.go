@@ -47,5 +47,6 @@ type Process struct {
 	State        string  `json:"state"`
 	MicroBatches int     `json:"micro_batches"`
 	Step         uint64  `json:"step,omitempty"`
-	Speed        float64 `json:"speed,omitempty"`
+	Speed        float64 `json:"speed,omitempty"` // micro-batches a second
+	Slow         float64 `json:"slow,omitempty"`  // its part of the members' median speed, where that is clearly less
 }

@@ -1,0 +1,112 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// Worthwhile is how much slower a step must be than it could, before that alone is
+// reason for a plan. It is above alike times Hysteresis: what two measurements of
+// equal workers may differ by, and what the shares of any plan may be off, are no
+// reason together either. A new generation costs a part of a step, which this much
+// of each step soon pays back.
+const Worthwhile = 1.3
+
+// Rebalance tells how many times as long the steps of previous take as they would
+// if the same members divided the micro-batches anew, because their speeds are no
+// longer those that its shares were made for; and what would change and for whose
+// speed, for people. It is 1 where nothing would change: where no division is
+// better, in a plan of other members, and while a member that computes has not
+// measured its speed. Make gives the plan.
+func Rebalance(previous wire.Plan, members []Candidate) (gain float64, reason string) {
+	next := Make(previous, members, previous.MicroBatches, "")
+	before, ok := sharesOf(previous, next)
+	if !ok {
+		return 1, ""
+	}
+	speeds, after := make([]float64, len(before)), make([]int, len(before))
+	for i, c := range order(previous, members) {
+		speeds[i], after[i] = c.Speed, next.Members[i].Share
+		if before[i] > 0 && !measured(c.Speed) {
+			return 1, ""
+		}
+	}
+	if slices.Equal(before, after) {
+		return 1, ""
+	}
+	return slowness(speeds, before) / slowness(speeds, after), explain(next, speeds, before)
+}
+
+// Slow returns for each speed its part of what is usual among them, where it is
+// clearly less; 0 elsewhere.
+func Slow(speeds []float64) []float64 {
+	parts := relative(speeds)
+	for i, p := range parts {
+		if p*Worthwhile >= 1 {
+			parts[i] = 0
+		}
+	}
+	return parts
+}
+
+// relative divides speeds by their median: by the higher one of two, so that the
+// slower of two workers is the one that is slow. What is unknown counts as usual.
+func relative(speeds []float64) []float64 {
+	out := slices.Repeat([]float64{1}, len(speeds))
+	sorted := slices.DeleteFunc(slices.Clone(speeds), func(s float64) bool { return !measured(s) })
+	if len(sorted) == 0 {
+		return out
+	}
+	slices.Sort(sorted)
+	usual := sorted[len(sorted)/2]
+	for i, s := range speeds {
+		if measured(s) {
+			out[i] = s / usual
+		}
+	}
+	return out
+}
+
+// explain says whose speed is why the shares of a plan are not those before: the
+// slow ones that have fewer now, or else the one whose share changed most.
+func explain(p wire.Plan, speeds []float64, before []int) string {
+	parts, slow := relative(speeds), Slow(speeds)
+	var all []string
+	say := func(i int) {
+		m := p.Members[i]
+		all = append(all, fmt.Sprintf("%s computes %s: %d of %d micro-batches", m.ID, pace(parts[i]), m.Share, p.MicroBatches))
+	}
+	most := 0
+	for i, m := range p.Members {
+		if slow[i] > 0 && m.Share < before[i] {
+			say(i)
+		}
+		change := func(i int) int {
+			d := p.Members[i].Share - before[i]
+			return max(d, -d)
+		}
+		fewest := func(i int) int { return min(p.Members[i].Share, before[i]) }
+		if change(i) > change(most) || change(i) == change(most) && fewest(i) < fewest(most) {
+			most = i
+		}
+	}
+	if len(all) == 0 {
+		say(most)
+	}
+	return strings.Join(all, ", ")
+}
+
+func pace(part float64) string {
+	switch {
+	case math.Max(part, 1/part) <= alike:
+		return "as fast as the others"
+	case part < 1:
+		return fmt.Sprintf("at %.2g of the others' speed", part)
+	default:
+		return fmt.Sprintf("at %.2g times the others' speed", part)
+	}
+}
