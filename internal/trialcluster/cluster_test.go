@@ -134,6 +134,7 @@ func TestClaim(t *testing.T) {
 	if _, err := e.Claim(t.Context(), endpoint.Holder{Host: "b", Folder: "/run", PID: 2}); !errors.Is(err, endpoint.ErrClaimed) || !strings.Contains(err.Error(), "process 1 on a") {
 		t.Errorf("another machine: %v", err)
 	}
+	// The first has lost it, and gives up no more than it has.
 	if err := first.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -183,6 +184,19 @@ func TestClaim(t *testing.T) {
 	}
 	if got, want := left(), "r/secret r/spec r/up r/workers/w2 r2/spec"; got != want {
 		t.Errorf("after a new beginning there are %s, not %s", got, want)
+	}
+	// While etcd was away it ended: who held it holds it again.
+	r, err := client.Get(t.Context(), keys.Up())
+	if err != nil || len(r.Kvs) != 1 {
+		t.Fatalf("the claim: %v, %v", r, err)
+	}
+	if _, err := client.Revoke(t.Context(), clientv3.LeaseID(r.Kvs[0].Lease)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(left(), "r/up"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not claimed again")
+		}
 	}
 	if err := second.Clean(t.Context()); err != nil {
 		t.Error(err)
