@@ -48,4 +48,5 @@ type Process struct {
 	MicroBatches int     `json:"micro_batches"`
 	Step         uint64  `json:"step,omitempty"`
 	Speed        float64 `json:"speed,omitempty"`
+	Goroutines   int     `json:"goroutines,omitempty"`
 }
