@@ -95,8 +95,11 @@ func (p Plan) Training() time.Duration {
 	total := 3 * recovery // before the first and after the last
 	for _, f := range Draw(p) {
 		total += f.Gap + recovery
-		if f.Kind == KillCoordinator || f.Kind.serves() != "" {
+		if f.Kind == KillCoordinator {
 			total += takeover
+		}
+		if f.Kind.serves() != "" { // they start again, and then may another coordinator
+			total += 2 * takeover
 		}
 		total += time.Duration(f.Hold * float64(time.Second)) // failure_timeout is a second where nothing is said
 		if p.Whole {
