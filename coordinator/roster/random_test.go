@@ -135,7 +135,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		return
 	}
 	p := pick()
-	switch s.rng.IntN(7) {
+	switch s.rng.IntN(8) {
 	case 0, 1: // killed; neighbours, the connection and the parent tell of it, or not
 		p.tainted = true
 		s.say("kill %s", p.reg.Incarnation)
@@ -179,6 +179,9 @@ func (s *storm) happen(frozen map[string]*proc) {
 			delete(frozen, in)
 			s.say("thaw %s", in)
 		}
+	case 7:
+		s.say("connected to NATS again")
+		s.feed(Reconnected{})
 	}
 }
 
