@@ -111,6 +111,8 @@ func Run(ctx context.Context, cfg Config) error {
 func (c *coordinator) loop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.Spec.FailureTimeout / 8)
 	defer tick.Stop()
+	connected := c.cfg.NATS.StatusChanged(nats.CONNECTED)
+	defer c.cfg.NATS.RemoveStatusListener(connected)
 	for {
 		var workers <-chan []wire.Registration
 		var lost <-chan struct{}
@@ -132,6 +134,9 @@ func (c *coordinator) loop(ctx context.Context) {
 			c.feed(roster.Registered{All: all})
 		case r := <-c.results:
 			c.onResult(r)
+		case <-connected:
+			c.log.Info("connected to NATS again")
+			c.feed(roster.Reconnected{})
 		case m := <-c.messages:
 			if handle := c.handlers[m.Sub]; handle != nil {
 				handle(m)

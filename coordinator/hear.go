@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"encoding/json"
+	"runtime"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -101,7 +102,7 @@ func (c *coordinator) onStatus(m *nats.Msg) {
 
 // self is what this coordinator tells of itself.
 func (c *coordinator) self() wire.ProcessBeat {
-	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: "elected"}
+	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: "elected", Goroutines: runtime.NumGoroutine()}
 	if c.cfg.Meter != nil {
 		b.Joules, b.Watts = c.cfg.Meter()
 	}

@@ -58,11 +58,12 @@ func (s scene) status(now time.Time) wire.Status {
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
 			Rank: w.Rank, State: w.State, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
-			Slow: hundredths(w.Slow),
+			Slow:       hundredths(w.Slow),
+			Goroutines: w.Beat.Goroutines,
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {
-		out.Processes = append(out.Processes, wire.Process{Role: p.Role, ID: p.ID, PID: p.PID, Host: p.Host, Rank: -1, State: p.State})
+		out.Processes = append(out.Processes, wire.Process{Role: p.Role, ID: p.ID, PID: p.PID, Host: p.Host, Rank: -1, State: p.State, Goroutines: p.Goroutines})
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,6 +27,7 @@ func (w *worker) publishBeat() {
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
 	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.pace.Speed()
 	b.Joules, b.Watts = w.cfg.Meter.Totals()
+	b.Goroutines = runtime.NumGoroutine()
 	w.told.Store(&told{b, time.Now()})
 	w.sendBeat(b)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/energy"
@@ -157,7 +158,12 @@ func (w *worker) publish(subject string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := w.cfg.NATS.Publish(subject, b); err != nil {
+	err = w.cfg.NATS.Publish(subject, b)
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		w.log.Warn("lost, as NATS is away", zap.String("subject", subject))
+		return nil // what has to arrive is said again
+	}
+	if err != nil {
 		return fmt.Errorf("publish %s: %w", subject, err)
 	}
 	return nil

@@ -27,6 +27,7 @@ const (
 // two, one tries both directions.
 type Acquaintance struct {
 	run, secret, own string
+	dial             natslink.Dial
 	conn             *nats.Conn
 	log              *zap.Logger
 	sub              *nats.Subscription
@@ -37,7 +38,7 @@ type Acquaintance struct {
 
 // Acquaint begins to answer others. Close ends it.
 func Acquaint(conn *nats.Conn, run string, own *natslink.Mailbox, secret string, log *zap.Logger) (*Acquaintance, error) {
-	a := &Acquaintance{run: run, secret: secret, own: own.URL(), conn: conn, log: log}
+	a := &Acquaintance{run: run, secret: secret, own: own.URL(), dial: own.Dial(), conn: conn, log: log}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	var err error
 	a.sub, err = conn.Subscribe(wire.SubjectsOf(run).Reach(), func(m *nats.Msg) {
@@ -67,7 +68,7 @@ func (a *Acquaintance) Close() error {
 func (a *Acquaintance) reach(url string) error {
 	ctx, cancel := context.WithTimeout(a.ctx, dialMailbox)
 	defer cancel()
-	return natslink.Reach(ctx, url, a.secret)
+	return natslink.Reach(ctx, url, a.secret, a.dial)
 }
 
 func (a *Acquaintance) answer(m *nats.Msg) {

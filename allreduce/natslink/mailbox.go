@@ -31,12 +31,17 @@ type Options struct {
 	Host   string // address to listen on, as the other workers reach it; "" is 127.0.0.1
 	Secret string // asked of everyone who connects; the same in the whole run
 	TLS    bool   // encrypt, and let neighbours know this mailbox by its certificate
+	Dial   Dial   // how neighbours are reached; nil is straight
 }
+
+// Dial connects as net.Dialer does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Mailbox is this worker's own NATS server: whatever its neighbours send to it,
 // in any generation, comes here.
 type Mailbox struct {
 	secret string
+	dial   Dial
 	url    string
 	server *server.Server
 }
@@ -84,13 +89,16 @@ func Open(o Options) (*Mailbox, error) {
 	}
 	port := s.Addr().(*net.TCPAddr).Port
 	return &Mailbox{
-		secret: o.Secret, server: s,
+		secret: o.Secret, dial: o.Dial, server: s,
 		url: scheme + net.JoinHostPort(o.Host, strconv.Itoa(port)) + fragment,
 	}, nil
 }
 
 // URL is where neighbours find the mailbox. It does not hold the secret.
 func (m *Mailbox) URL() string { return m.url }
+
+// Dial is how this worker reaches others; nil is straight.
+func (m *Mailbox) Dial() Dial { return m.dial }
 
 // Close ends the mailbox; neighbours see this worker as lost. Links of it
 // should be closed before.
@@ -127,7 +135,7 @@ func (l *link) join(ctx context.Context, m *Mailbox) error {
 	}
 	errs := make(chan error, len(l.sides))
 	for i := range l.sides {
-		go func() { errs <- l.sides[i].dial(ctx, l, m.secret) }()
+		go func() { errs <- l.sides[i].dial(ctx, l, m) }()
 	}
 	for range l.sides {
 		err = errors.Join(err, <-errs)

@@ -72,13 +72,14 @@ func destination(address, secret string) (string, []nats.Option, error) {
 	})), nil
 }
 
-// Reach finds out whether a mailbox can be connected to before ctx ends.
-func Reach(ctx context.Context, address, secret string) error {
+// Reach finds out whether a mailbox can be connected to before ctx ends; dial nil
+// is straight.
+func Reach(ctx context.Context, address, secret string, dial Dial) error {
 	to, options, err := destination(address, secret)
 	if err != nil {
 		return fmt.Errorf("reach mailbox: %w", err)
 	}
-	raw := &rawConn{ctx: ctx}
+	raw := &rawConn{ctx: ctx, dial: dial}
 	defer context.AfterFunc(ctx, raw.close)()
 	conn, err := nats.Connect(to, append(options, nats.Timeout(startTimeout), nats.SetCustomDialer(raw))...)
 	if err != nil {

@@ -30,7 +30,8 @@ type side struct {
 // holds its lock while it writes: only closing the socket frees a write that a
 // frozen neighbour holds up.
 type rawConn struct {
-	ctx context.Context
+	ctx  context.Context
+	dial Dial
 
 	mu     sync.Mutex
 	conn   net.Conn
@@ -39,8 +40,11 @@ type rawConn struct {
 
 // Dial implements nats.CustomDialer.
 func (r *rawConn) Dial(network, address string) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(r.ctx, network, address)
+	dial := r.dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	c, err := dial(r.ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -63,16 +67,16 @@ func (r *rawConn) close() {
 }
 
 // dial connects to the neighbour's mailbox.
-func (s *side) dial(ctx context.Context, l *link, secret string) error {
+func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	timeout := startTimeout
 	if t, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(t), time.Millisecond)
 	}
-	to, options, err := destination(s.url, secret)
+	to, options, err := destination(s.url, m.secret)
 	if err != nil {
 		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %w", allreduce.ErrLost, err)}
 	}
-	raw := &rawConn{ctx: ctx}
+	raw := &rawConn{ctx: ctx, dial: m.dial}
 	stop := context.AfterFunc(ctx, raw.close)
 	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
 		nats.Timeout(timeout), nats.SetCustomDialer(raw),

@@ -19,6 +19,7 @@ import (
 	"github.com/gramme-project/gramme/allreduce/natslink"
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
@@ -153,7 +154,9 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 			return err
 		}
 	}
-	mailbox, err := natslink.Open(natslink.Options{Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted()})
+	mailbox, err := natslink.Open(natslink.Options{
+		Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted(), Dial: endpoint.Dial,
+	})
 	if err != nil {
 		return err
 	}

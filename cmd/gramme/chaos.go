@@ -21,12 +21,12 @@ func chaosCommand() *cobra.Command {
 		Use:   "chaos [flags] [corpus...]",
 		Short: "kill, freeze and scale the processes of a run, and hold the result against an undisturbed one",
 		Long: `Trains with one worker, undisturbed, then the same once more under gramme up while
-it kills, freezes, drains, scales and interrupts what a seed draws. Tells for each
+it kills, freezes, cuts off, drains, scales and interrupts what a seed draws. Tells for each
 fault how long it took until it was noticed and until the next step. Ends with 0 only
 if the weights are the same bits, the ledger and all checkpoints verify and count
 every sample once, and nothing is left behind.
 
-Without a plan: 20 faults of all kinds, 1 to 3 workers. Kinds of faults:
+Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds of faults:
 ` + kindsText(),
 		Example: "  gramme chaos text/\n  gramme chaos --plan plan.yaml --run runs/trial --json trial.json text/",
 	}
@@ -35,6 +35,7 @@ Without a plan: 20 faults of all kinds, 1 to 3 workers. Kinds of faults:
 	report := c.Flags().String("json", "", "`file` to write the report to as JSON")
 	seed := c.Flags().Uint64("seed", 0, "seed of the faults, instead of the plan's")
 	faults := c.Flags().Int("faults", 0, "number of faults, instead of the plan's")
+	services := c.Flags().String("services", "", "where etcd and NATS are: embedded, or cluster, which is started for the trial; instead of the plan's")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		plan := chaos.Default()
 		if *file != "" {
@@ -49,6 +50,9 @@ Without a plan: 20 faults of all kinds, 1 to 3 workers. Kinds of faults:
 		if c.Flags().Changed("faults") {
 			plan.Faults = *faults
 		}
+		if c.Flags().Changed("services") {
+			plan.Services = *services
+		}
 		if err := plan.Validate(); err != nil {
 			return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
 		}
@@ -60,7 +64,7 @@ Without a plan: 20 faults of all kinds, 1 to 3 workers. Kinds of faults:
 		defer stop()
 		out := c.OutOrStdout()
 		r, err := chaos.Run(ctx, chaos.Options{
-			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme, Corpus: args,
+			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme, Member: []string{u.gramme, memberVerb}, Corpus: args,
 			Say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) },
 			Saw: func(r chaos.Record) { fmt.Fprintln(out, r) },
 		})

@@ -76,7 +76,7 @@ signed ledger that anyone can verify offline.`,
 	})
 	root.AddCommand(
 		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
-		configCommand(), chaosCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(),
+		configCommand(), chaosCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(), memberCommand(),
 	)
 	usageErrors(root)
 	return root

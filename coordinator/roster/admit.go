@@ -89,7 +89,7 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 		}
 		w.gone = "" // no plan went on without it: it was away for a while
 	}
-	w.heard, w.beat = now, b
+	w.heard, w.beat, w.awaited = now, b, false
 	if r.rank(b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
 		w.confirmed = true
 	}

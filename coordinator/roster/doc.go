@@ -16,7 +16,8 @@
 // incarnation of the ID registers; two members suspect it, or one does and its
 // connection is gone or it stays silent when asked; its registration ended and it
 // is silent; it sends no heartbeat for the failure timeout while others do.
-// Whoever does not hear anybody does not conclude that all are dead.
+// Whoever does not hear anybody does not conclude that all are dead, nor, when it
+// hears again, that those are whom it does not hear yet.
 //
 // It has no goroutine, clock or network; package coordinator is the shell.
 package roster

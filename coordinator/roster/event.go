@@ -21,6 +21,10 @@ type (
 	Suspected struct{ Suspicion wire.Suspicion }
 	// ConnectionGone answers Ask: nobody listens where the worker did.
 	ConnectionGone struct{ ID, Incarnation string }
+	// Reconnected says that messages come again after a time in which this
+	// coordinator was cut off. The others may have been, too, and may be heard
+	// again only later.
+	Reconnected struct{}
 	// Committed says that the checkpoint of a step is durable.
 	Committed struct{ Step uint64 }
 	// Asked brings a request of a user. It is answered by one Reply.
@@ -43,6 +47,7 @@ func (Registered) event()     {}
 func (Beat) event()           {}
 func (Suspected) event()      {}
 func (ConnectionGone) event() {}
+func (Reconnected) event()    {}
 func (Committed) event()      {}
 func (Asked) event()          {}
 func (PlanWritten) event()    {}

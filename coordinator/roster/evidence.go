@@ -64,7 +64,7 @@ func (r *Roster) memberNamed(id string) *worker {
 }
 
 func (r *Roster) onConnectionGone(e ConnectionGone) {
-	if w := r.workers[e.Incarnation]; w != nil && len(w.suspects) > 0 {
+	if w := r.workers[e.Incarnation]; w != nil && len(w.suspects) > 0 && !w.awaited {
 		r.bury(w, said(w.suspects)+"; its connection to the coordinator is gone, too", false)
 	}
 }
@@ -80,11 +80,12 @@ func (r *Roster) examine(now time.Time) {
 		}
 		silent := now.Sub(later(w.heard, w.joined))
 		limit := r.cfg.FailureTimeout
-		if !w.confirmed {
+		if !w.confirmed || w.awaited {
 			limit = r.grace()
 		}
 		quarter := r.cfg.FailureTimeout / 4
 		switch {
+		case w.awaited && silent < limit: // who suspects it may have been cut off as well
 		case len(r.standing(w.suspects)) >= 2:
 			r.bury(w, said(r.standing(w.suspects)), false)
 		case len(r.standing(w.suspects)) == 1 && now.Sub(w.asked) >= quarter && !w.heard.After(w.asked):

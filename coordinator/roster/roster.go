@@ -83,6 +83,7 @@ type worker struct {
 	// As a member of the plan.
 	joined    time.Time
 	confirmed bool // it has sent a heartbeat as a member
+	awaited   bool // not heard since the coordinator was cut off
 	suspects  map[string]string
 	asked     time.Time
 }
@@ -121,6 +122,8 @@ func (r *Roster) Handle(now time.Time, e Event) []Effect {
 		r.onSuspected(now, e.Suspicion)
 	case ConnectionGone:
 		r.onConnectionGone(e)
+	case Reconnected:
+		r.onReconnected(now)
 	case Committed:
 		r.committed = max(r.committed, e.Step)
 	case Asked:
@@ -163,6 +166,16 @@ func (r *Roster) restart(now time.Time) {
 				*t = now
 			}
 		}
+	}
+}
+
+// onReconnected lets members that were heard before be away for a while: servers of
+// NATS that start again find each other later than their clients find them. What
+// was said of them meanwhile is a sign of that, not of their end.
+func (r *Roster) onReconnected(now time.Time) {
+	r.restart(now)
+	for _, w := range r.members() {
+		w.awaited, w.suspects = true, nil
 	}
 }
 

@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
 //	ask stop|resume|drain ID|scale N
+//	reconnected                            the coordinator was cut off, and is not any more
 //	committed STEP
 //	lag | answer                           the store is slow; it answers
 //	wait DURATION
@@ -245,6 +246,8 @@ func (w *world) command(verb string, args []string) error {
 		}
 		w.asks++
 		w.feed(Asked{c, w.asks})
+	case "reconnected":
+		w.feed(Reconnected{})
 	case "committed":
 		step, err := strconv.ParseUint(args[0], 10, 64)
 		if err != nil {

@@ -11,7 +11,7 @@ type Fault struct {
 	N    int // from 1
 	Kind Kind
 	Gap  time.Duration // of training before it
-	Hold float64       // how long its target is frozen, in failure timeouts
+	Hold float64       // how long its target is frozen, cut off or away, in failure timeouts
 	Pick uint64        // which of those that are there it hits, or to how many it scales
 }
 
@@ -24,7 +24,7 @@ const domain = 0x6368616f73
 func Draw(p Plan) []Fault {
 	total := 0
 	for _, k := range kinds {
-		total += max(0, p.Weights[k.kind])
+		total += p.weight(k.kind)
 	}
 	faults := make([]Fault, p.Count())
 	for i := range faults {
@@ -33,17 +33,19 @@ func Draw(p Plan) []Fault {
 		f.N = i + 1
 		at := r.IntN(total)
 		for _, k := range kinds {
-			if at -= max(0, p.Weights[k.kind]); at < 0 {
+			if at -= p.weight(k.kind); at < 0 {
 				f.Kind = k.kind
 				break
 			}
 		}
 		f.Gap = p.Gap.Min + time.Duration(r.Float64()*float64(p.Gap.Max-p.Gap.Min))
 		switch share := r.Float64(); f.Kind {
-		case FreezeShort:
+		case FreezeShort, CutShort:
 			f.Hold = 0.1 + 0.5*share
-		case FreezeLong:
+		case FreezeLong, CutLong, CutOneWay:
 			f.Hold = 1.5 + 1.5*share
+		case KillEtcd, KillNATS, EtcdAway, NATSAway:
+			f.Hold = 0.5 + 3.5*share // a coordinator outlives 3 of them
 		}
 		f.Pick = r.Uint64()
 	}

@@ -92,6 +92,7 @@ func (t *trial) one(ctx context.Context, f Fault, s Seen) (Record, error) {
 		return r, nil
 	}
 	var o outcome
+	healed := time.Now()
 	if err == nil {
 		switch f.Kind {
 		case Drain:
@@ -101,10 +102,22 @@ func (t *trial) one(ctx context.Context, f Fault, s Seen) (Record, error) {
 		}
 		err = t.until(ctx, 0, func(s Seen) bool {
 			o = hit.outcome(f.Kind, t.watch.since(hit.at))
-			return o.over(hit, f.Kind) || s.State == wire.StateDone
+			// What comes next has to be asked of a coordinator that is there.
+			told := hold == 0 || t.watch.toldSince(healed)
+			return told && o.over(hit, f.Kind) || s.State == wire.StateDone
 		})
 	}
-	return hit.record(f, hold, o, t.spec.Batch.MicroBatches), err
+	r := hit.record(f, hold, o, t.spec.Batch.MicroBatches)
+	if f.Kind.serves() != "" {
+		r.Meanwhile = meanwhile(t.watch.since(hit.at), hit.at, healed)
+		now := t.watch.newest()
+		for _, m := range hit.before.Members {
+			if len(now.Members) > 0 && !now.has(m.PID) {
+				r.ThrownOut = append(r.ThrownOut, m.ID)
+			}
+		}
+	}
+	return r, err
 }
 
 // until waits for a condition on what the status shows, for as long as the plan's

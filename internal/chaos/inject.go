@@ -7,7 +7,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/chaos/partition"
 	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/trialcluster"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -25,6 +27,9 @@ func (f Fault) choose(s Seen) (target, error) {
 		t.id, t.pid = wire.RoleCoordinator, s.Service[wire.RoleCoordinator]
 	case f.Kind == KillCheckpoint:
 		t.id, t.pid = wire.RoleCheckpoint, s.Service[wire.RoleCheckpoint]
+	case f.Kind.serves() != "":
+		t.id = f.Kind.serves()
+		return t, nil
 	default:
 		t.id = "up"
 		return t, nil
@@ -51,6 +56,16 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 			err = signal(hit.pid, syscall.SIGCONT)
 		}
 		hold = time.Since(hit.at)
+	case CutShort, CutLong, CutOneWay:
+		hold, err = t.cut(ctx, f, &hit)
+	case KillEtcd, KillNATS, EtcdAway, NATSAway:
+		members := t.services.Members(f.Kind.serves())
+		if f.Kind == KillEtcd || f.Kind == KillNATS {
+			members = members[f.Pick%uint64(len(members)):][:1]
+			hit.id = members[0].Name
+		}
+		err = trialcluster.Away(ctx, members, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
+		hold = time.Since(hit.at)
 	case Drain:
 		err = t.ask(ctx, wire.Control{Verb: "drain", Worker: hit.id, Reason: "chaos"})
 	case ScaleDown, ScaleUp:
@@ -68,6 +83,25 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 		}
 	}
 	return hit, hold, err
+}
+
+// cut cuts the network of a worker for a while.
+func (t *trial) cut(ctx context.Context, f Fault, hit *target) (time.Duration, error) {
+	mailbox, err := t.watch.mailbox(ctx, hit.id)
+	if err != nil {
+		return 0, err
+	}
+	c := partition.Cut{PID: hit.pid, Address: mailbox, To: true, From: true}
+	if f.Kind == CutOneWay {
+		c.To = f.Pick>>32&1 == 0
+		c.From = !c.To
+		hit.way = map[bool]string{true: "to", false: "from"}[c.To]
+	}
+	hit.at = time.Now()
+	heal := t.proxy.Cut(c)
+	pause(ctx, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
+	heal()
+	return time.Since(hit.at), nil
 }
 
 // errRefused says that the coordinator refused a request, for refusedFor.

@@ -1,6 +1,10 @@
 package chaos
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gramme-project/gramme/internal/trialcluster"
+)
 
 // Kind is what a fault does.
 type Kind string
@@ -18,6 +22,13 @@ const (
 	Drain           Kind = "drain"
 	ScaleDown       Kind = "scale-down"
 	ScaleUp         Kind = "scale-up"
+	CutShort        Kind = "cut-short"
+	CutLong         Kind = "cut-long"
+	CutOneWay       Kind = "cut-one-way"
+	KillEtcd        Kind = "kill-etcd"
+	KillNATS        Kind = "kill-nats"
+	EtcdAway        Kind = "etcd-away"
+	NATSAway        Kind = "nats-away"
 )
 
 // kinds lists every kind with its weight where a plan gives none.
@@ -37,6 +48,13 @@ var kinds = []struct {
 	{Drain, 2, "gramme drain of a worker"},
 	{ScaleDown, 2, "gramme scale to fewer workers"},
 	{ScaleUp, 2, "gramme scale to more workers"},
+	{CutShort, 2, "network of a worker cut, and healed before failure_timeout is over"},
+	{CutLong, 2, "network of a worker cut, and healed after failure_timeout"},
+	{CutOneWay, 2, "likewise after failure_timeout, but only to or from it"},
+	{KillEtcd, 1, "kill -9 of one etcd member, and its start again (services: cluster)"},
+	{KillNATS, 1, "kill -9 of one NATS server, and its start again (services: cluster)"},
+	{EtcdAway, 1, "kill -9 of all etcd members, and their start again (services: cluster)"},
+	{NATSAway, 1, "kill -9 of all NATS servers, and their start again (services: cluster)"},
 }
 
 // Kinds lists all kinds of faults, and what each does.
@@ -55,8 +73,22 @@ func (k Kind) resizes() bool { return slices.Contains([]Kind{Drain, ScaleDown, S
 
 // hitsWorker tells whether its target is a worker of the ring.
 func (k Kind) hitsWorker() bool {
-	return slices.Contains([]Kind{KillWorker, FreezeShort, FreezeLong, Drain}, k)
+	return slices.Contains([]Kind{KillWorker, FreezeShort, FreezeLong, Drain, CutShort, CutLong, CutOneWay}, k)
 }
 
 // freezes tells whether its target is stopped and goes on later.
 func (k Kind) freezes() bool { return k == FreezeShort || k == FreezeLong }
+
+// cuts tells whether its target is cut off and reached again later.
+func (k Kind) cuts() bool { return k == CutShort || k == CutLong || k == CutOneWay }
+
+// serves is the kind of service that it kills, or "".
+func (k Kind) serves() string {
+	switch k {
+	case KillEtcd, EtcdAway:
+		return trialcluster.Etcd
+	case KillNATS, NATSAway:
+		return trialcluster.NATS
+	}
+	return ""
+}

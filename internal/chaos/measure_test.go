@@ -118,19 +118,23 @@ func TestStepTimes(t *testing.T) {
 }
 
 func TestGrowth(t *testing.T) {
-	flat, leak := life{name: "worker w1"}, life{name: "up"}
+	flat, leak, routines := life{name: "worker w1"}, life{name: "up"}, life{name: "coordinator"}
 	for i := range 100 {
 		at := time.Duration(i) * time.Second
-		flat.at, leak.at = append(flat.at, at), append(leak.at, at)
+		flat.at, leak.at, routines.at = append(flat.at, at), append(leak.at, at), append(routines.at, at)
 		start := min(200, 10*float64(i)) // a start is no growth
-		flat.rss, flat.threads = append(flat.rss, start), append(flat.threads, 9)
-		leak.rss, leak.threads = append(leak.rss, 50+2*float64(i)), append(leak.threads, 9)
+		flat.held = append(flat.held, size{start, 9, 20, 40})
+		leak.held = append(leak.held, size{50 + 2*float64(i), 9, 20, 0})
+		routines.held = append(routines.held, size{50, 9, 20, 40 + float64(2*i)})
 	}
 	if g := flat.growth(); g.Grew || g.MiBPerMinute > 1 {
 		t.Errorf("flat: %s", g)
 	}
 	if g := leak.growth(); !g.Grew || g.MiBPerMinute < 119 || g.MiBPerMinute > 121 {
 		t.Errorf("2 MiB a second: %s", g)
+	}
+	if g := routines.growth(); !g.Grew || g.RoutineMinute < 119 || g.RoutineMinute > 121 {
+		t.Errorf("2 goroutines a second: %s", g)
 	}
 	if c := stable([]Growth{flat.growth(), leak.growth()}); c.OK {
 		t.Error("a leak is fine")

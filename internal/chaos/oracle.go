@@ -18,6 +18,8 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/trialcluster"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // The files that hold the state of a run.
@@ -87,6 +89,42 @@ func counted(a *ledger.Account, spec runspec.Spec, lost uint64, falls int) []Che
 	}
 }
 
+// outages checks that training does not depend on etcd, and that no worker that
+// lives is let go while a service is away. In a ring through NATS a worker whose
+// server died may be taken for dead before it is at another.
+func outages(faults []Record, ring string, slowest time.Duration) []Check {
+	still := Check{Name: "steps go on while etcd is away", OK: true}
+	kept := Check{Name: "nobody is let go for a service that is away", OK: true}
+	n, all := 0, 0
+	for _, f := range faults {
+		if f.Kind.serves() == "" {
+			continue
+		}
+		all++
+		if len(f.ThrownOut) > 0 && (ring != wire.RingBroker || f.Kind.serves() == trialcluster.Etcd) {
+			kept.OK = false
+			kept.Found += fmt.Sprintf("fault %d: %s; ", f.N, strings.Join(f.ThrownOut, ", "))
+		}
+		if f.Kind.serves() == trialcluster.Etcd {
+			n++
+			if time.Duration(f.HoldMS)*time.Millisecond > time.Second+2*slowest && f.Meanwhile == 0 {
+				still.OK = false
+				still.Found += fmt.Sprintf("fault %d: no step in %.0f ms; ", f.N, f.HoldMS)
+			}
+		}
+	}
+	if all == 0 {
+		return nil
+	}
+	if still.OK {
+		still.Found = fmt.Sprintf("of %d times", n)
+	}
+	if kept.OK {
+		kept.Found = fmt.Sprintf("of %d times", all)
+	}
+	return []Check{still, kept}
+}
+
 // energyOf compares what two runs cost.
 func energyOf(undisturbed, disturbed *ledger.Account) *Energy {
 	const joule = 1e6
@@ -129,7 +167,7 @@ func found[T any](name string, left []T) Check {
 
 // stable checks that no process grew while the run went on.
 func stable(all []Growth) Check {
-	c := Check{Name: "memory and threads do not grow", OK: true}
+	c := Check{Name: "memory, threads, open files and goroutines do not grow", OK: true}
 	var grew []string
 	longest := 0.0
 	for _, g := range all {

@@ -56,6 +56,10 @@ var setters = map[string]func(p *Plan, text string) error{
 		p.Patience, err = time.ParseDuration(text)
 		return err
 	},
+	"services": func(p *Plan, text string) error {
+		p.Services = text
+		return nil
+	},
 	"config": func(p *Plan, text string) error {
 		p.Config = text
 		return nil
@@ -95,9 +99,6 @@ func ParsePlan(name string, text []byte) (Plan, error) {
 	}
 	if r.seen["duration"] && !r.seen["faults"] {
 		r.plan.Faults = 0
-	}
-	if r.plan.Workers.Min == r.plan.Workers.Max && !r.seen["kinds"] {
-		maps.DeleteFunc(r.plan.Weights, func(k Kind, _ int) bool { return k.resizes() })
 	}
 	if err := errors.Join(r.errs...); err != nil {
 		return r.plan, err

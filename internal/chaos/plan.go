@@ -19,25 +19,56 @@ type Plan struct {
 	Faults   int             // how many; 0: as many as fit in Duration
 	Duration time.Duration   // about as long the run is disturbed, where Faults is 0
 	Workers  runspec.Workers // of the disturbed run
+	Services string          // where its etcd and NATS are: Embedded or Cluster
 	Gap      Range           // training between the end of a fault and the next
 	Whole    bool            // before a fault, wait until all workers that are wanted train
 	Patience time.Duration   // without a step for as long, the run hangs
 	Config   string          // file with configuration keys of the run
 	Settings []runspec.Setting
-	Weights  map[Kind]int
+	Weights  map[Kind]int // nil: those of all kinds that are possible
 }
+
+// Where etcd and NATS of the disturbed run are.
+const (
+	Embedded = "embedded" // inside of `gramme up`
+	Cluster  = "cluster"  // members of a cluster that the trial starts
+)
 
 // Default is what is tried without a plan.
 func Default() Plan {
-	p := Plan{
-		Seed: 1, Faults: 20, Workers: runspec.Workers{Min: 1, Max: 3},
+	return Plan{
+		Seed: 1, Faults: 20, Workers: runspec.Workers{Min: 1, Max: 3}, Services: Embedded,
 		Gap: Range{500 * time.Millisecond, 2 * time.Second}, Patience: time.Minute,
-		Weights: map[Kind]int{},
 	}
-	for _, k := range kinds {
-		p.Weights[k.kind] = k.weight
+}
+
+// weight is how often a kind is drawn, beside the others.
+func (p Plan) weight(k Kind) int {
+	if p.Weights != nil {
+		return max(0, p.Weights[k])
 	}
-	return p
+	for _, of := range kinds {
+		if of.kind == k && p.possible(k) == nil {
+			return of.weight
+		}
+	}
+	return 0
+}
+
+// possible says why a kind cannot happen.
+func (p Plan) possible(k Kind) error {
+	switch {
+	case k.resizes() && p.Workers.Min == p.Workers.Max:
+		return fmt.Errorf("with always %s workers none can come or go; give workers a range, as 1:3", p.Workers)
+	case k.serves() != "" && p.Services != Cluster:
+		return fmt.Errorf("etcd and NATS live in `gramme up`, and go with it (%s); give services: %s", KillUp, Cluster)
+	}
+	return nil
+}
+
+// partitions tells whether a worker is cut off by one of the faults.
+func (p Plan) partitions() bool {
+	return p.weight(CutShort)+p.weight(CutLong)+p.weight(CutOneWay) > 0
 }
 
 // recovery is about how long a fault takes apart from the gap, while training
@@ -67,6 +98,10 @@ func (p Plan) Training() time.Duration {
 		if f.Kind == KillCoordinator {
 			total += takeover
 		}
+		if f.Kind.serves() != "" { // they start again, and then may another coordinator
+			total += 2 * takeover
+		}
+		total += time.Duration(f.Hold * float64(time.Second)) // failure_timeout is a second where nothing is said
 		if p.Whole {
 			total += rejoin
 		}
@@ -89,16 +124,17 @@ func (p Plan) Validate() error {
 	if p.Workers.Min < 1 || p.Workers.Max < p.Workers.Min {
 		errs = append(errs, fmt.Errorf("plan: workers: %s cannot be", p.Workers))
 	}
+	if p.Services != Embedded && p.Services != Cluster {
+		errs = append(errs, fmt.Errorf("plan: services: %q is neither %s nor %s", p.Services, Embedded, Cluster))
+	}
 	sum := 0
 	for _, k := range kinds {
-		w := p.Weights[k.kind]
-		if w < 0 {
+		if w := p.Weights[k.kind]; w < 0 {
 			errs = append(errs, fmt.Errorf("plan: kinds.%s: weight %d is negative", k.kind, w))
+		} else if err := p.possible(k.kind); w > 0 && err != nil {
+			errs = append(errs, fmt.Errorf("plan: kinds.%s: %w", k.kind, err))
 		}
-		if w > 0 && k.kind.resizes() && p.Workers.Min == p.Workers.Max {
-			errs = append(errs, fmt.Errorf("plan: kinds.%s: with always %s workers none can come or go; give workers a range, as 1:3", k.kind, p.Workers))
-		}
-		sum += max(w, 0)
+		sum += p.weight(k.kind)
 	}
 	if sum == 0 {
 		errs = append(errs, errors.New("plan: kinds: no kind of fault has a weight above 0"))

@@ -44,8 +44,8 @@ kinds:
 	if p, err := ParsePlan("long.yaml", []byte("duration: 1m\ngap: 1s")); err != nil || p.Count() != 30 {
 		t.Errorf("a minute of faults: %d, %v", p.Count(), err)
 	}
-	if p, err := ParsePlan("fixed.yaml", []byte("workers: 2")); err != nil || p.Weights[Drain] != 0 || p.Weights[KillWorker] == 0 {
-		t.Errorf("always two workers: %v, %v", p.Weights, err)
+	if p, err := ParsePlan("fixed.yaml", []byte("workers: 2")); err != nil || p.weight(Drain) != 0 || p.weight(KillWorker) == 0 {
+		t.Errorf("always two workers: %v, %v", p, err)
 	}
 }
 
@@ -62,14 +62,17 @@ func TestParsePlanMistakes(t *testing.T) {
 		"kinds: {drain: 0}":                  {"no kind of fault has a weight"},
 		"kinds: [drain]":                     {"kinds is a list of kind: weight"},
 		"workers: 2\nkinds: {drain: 1}":      {"with always 2 workers none can come or go"},
-		"faults: 0":                          {"one of them has to be above 0"},
-		"faults: 3\nduration: 1m":            {"faults and duration are two ways"},
-		"gap: 2s:1s":                         {"is no span of time"},
-		"patience: 0s":                       {"patience: 0s is not above 0"},
-		"\nrun:\n  batch: {row: 2}":          {`plan.yaml:3: unknown key "batch.row": did you mean "batch.rows"?`},
-		"run: {workers: 3}":                  {"run.workers is not for a plan to set"},
-		"- seed":                             {"a plan is a list of key: value"},
-		"seed: [1":                           {"read plan plan.yaml: yaml"},
+		"kinds: {etcd-away: 1}":              {"etcd and NATS live in `gramme up`"},
+		"services: elsewhere":                {`services: "elsewhere" is neither embedded nor cluster`},
+		"services: cluster\nkinds: {etcd-away: 1, cuts: 1}": {`unknown kind "cuts"`},
+		"faults: 0":                 {"one of them has to be above 0"},
+		"faults: 3\nduration: 1m":   {"faults and duration are two ways"},
+		"gap: 2s:1s":                {"is no span of time"},
+		"patience: 0s":              {"patience: 0s is not above 0"},
+		"\nrun:\n  batch: {row: 2}": {`plan.yaml:3: unknown key "batch.row": did you mean "batch.rows"?`},
+		"run: {workers: 3}":         {"run.workers is not for a plan to set"},
+		"- seed":                    {"a plan is a list of key: value"},
+		"seed: [1":                  {"read plan plan.yaml: yaml"},
 	} {
 		_, err := ParsePlan("plan.yaml", []byte(text))
 		for _, want := range wants {
@@ -93,6 +96,7 @@ func FuzzParsePlan(f *testing.F) {
 
 func TestDraw(t *testing.T) {
 	p := Default()
+	p.Services = Cluster
 	p.Faults = 2000
 	all := Draw(p)
 	if !reflect.DeepEqual(all, Draw(p)) {
@@ -114,7 +118,9 @@ func TestDraw(t *testing.T) {
 		if f.Gap < p.Gap.Min || f.Gap > p.Gap.Max {
 			t.Fatalf("gap %s", f.Gap)
 		}
-		if (f.Hold > 0) != f.Kind.freezes() || f.Kind == FreezeShort && f.Hold >= 1 || f.Kind == FreezeLong && f.Hold <= 1 {
+		held := f.Kind.freezes() || f.Kind.cuts() || f.Kind.serves() != ""
+		short, long := f.Kind == FreezeShort || f.Kind == CutShort, f.Kind == FreezeLong || f.Kind == CutLong || f.Kind == CutOneWay
+		if (f.Hold > 0) != held || short && f.Hold >= 1 || long && f.Hold <= 1 {
 			t.Fatalf("%s for %g failure timeouts", f.Kind, f.Hold)
 		}
 	}
@@ -125,6 +131,12 @@ func TestDraw(t *testing.T) {
 		want := float64(k.weight) / float64(total) * float64(len(all))
 		if got := float64(counts[k.kind]); got < 0.6*want || got > 1.4*want {
 			t.Errorf("%d times %s, about %.0f expected", counts[k.kind], k.kind, want)
+		}
+	}
+	p.Services = Embedded
+	for _, f := range Draw(p) {
+		if f.Kind.serves() != "" {
+			t.Fatalf("%s, but etcd and NATS are in gramme up", f.Kind)
 		}
 	}
 	p.Weights = map[Kind]int{Drain: 1}

@@ -61,8 +61,10 @@ func killMarked(token string, within time.Duration) error {
 
 // size is how much a process holds.
 type size struct {
-	rss     float64 // MiB
-	threads float64
+	rss        float64 // MiB
+	threads    float64
+	files      float64 // that are open, sockets included
+	goroutines float64 // as the process says
 }
 
 func sizeOf(pid int) (size, error) {
@@ -70,7 +72,16 @@ func sizeOf(pid int) (size, error) {
 	if err != nil {
 		return size{}, fmt.Errorf("size of process %d: %w", pid, err)
 	}
-	return parseSize(string(b))
+	s, err := parseSize(string(b))
+	if err != nil {
+		return s, err
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return size{}, fmt.Errorf("open files of process %d: %w", pid, err)
+	}
+	s.files = float64(len(files))
+	return s, nil
 }
 
 // parseSize reads /proc/PID/status.

@@ -18,7 +18,8 @@ type Record struct {
 	At         time.Time `json:"at"`
 	Step       uint64    `json:"step"` // newest applied before it
 	Workers    int       `json:"workers"`
-	HoldMS     float64   `json:"hold_ms,omitempty"` // how long the target was frozen
+	HoldMS     float64   `json:"hold_ms,omitempty"` // how long the target was frozen, cut off or away
+	Way        string    `json:"way,omitempty"`     // of cut-one-way: to or from the worker
 	DetectMS   *float64  `json:"detect_ms"`
 	NextStepMS *float64  `json:"next_step_ms"`
 	RegainedMS *float64  `json:"regained_ms"` // until a step beyond those of before
@@ -27,6 +28,10 @@ type Record struct {
 	LostSteps   uint64 `json:"lost_steps"`
 	AgainAtMost uint64 `json:"micro_batches_again_at_most"`
 	Reason      string `json:"reason,omitempty"` // as the coordinator gives it
+	// Of services that were away: steps meanwhile, and workers that were let go for
+	// it, although they live.
+	Meanwhile uint64   `json:"steps_meanwhile,omitempty"`
+	ThrownOut []string `json:"thrown_out,omitempty"`
 }
 
 // record makes a record of what was seen.
@@ -40,7 +45,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 	}
 	r := Record{
 		N: f.N, Kind: f.Kind, Target: t.id, At: t.at, Step: t.before.Step, Workers: len(t.before.Members), HoldMS: float64(hold.Microseconds()) / 1000,
-		DetectMS: since(o.detected), NextStepMS: since(o.next), RegainedMS: since(o.regained), Reason: o.reason,
+		DetectMS: since(o.detected), NextStepMS: since(o.next), RegainedMS: since(o.regained), Reason: o.reason, Way: t.way,
 	}
 	lost := (f.Kind.restarts() || len(t.before.Members) == 1) && !o.next.IsZero() && o.from < t.before.Step
 	if lost {
@@ -49,7 +54,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 	switch {
 	case f.Kind == KillUp, f.Kind == KillAll, lost:
 		r.AgainAtMost = (r.LostSteps + 1) * uint64(microBatches)
-	case f.Kind == KillWorker, f.Kind == FreezeLong:
+	case f.Kind == KillWorker, f.Kind == FreezeLong, f.Kind.cuts() && r.DetectMS != nil:
 		r.AgainAtMost = uint64(t.share)
 	}
 	return r
@@ -58,6 +63,9 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 func (r Record) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%3d  step %-6d %d workers  %-16s %-10s", r.N, r.Step, r.Workers, r.Kind, r.Target)
+	if r.Way != "" {
+		fmt.Fprintf(&b, "  %s it", r.Way)
+	}
 	if r.HoldMS > 0 {
 		fmt.Fprintf(&b, "  for %.0f ms", r.HoldMS)
 	}
@@ -72,6 +80,12 @@ func (r Record) String() string {
 	write("next step", r.NextStepMS)
 	if r.LostSteps > 0 {
 		fmt.Fprintf(&b, "  %d steps lost", r.LostSteps)
+	}
+	if r.Meanwhile > 0 {
+		fmt.Fprintf(&b, "  %d steps meanwhile", r.Meanwhile)
+	}
+	if len(r.ThrownOut) > 0 {
+		fmt.Fprintf(&b, "  thrown out: %s", strings.Join(r.ThrownOut, ", "))
 	}
 	if r.AgainAtMost > 0 {
 		fmt.Fprintf(&b, "  at most %d micro-batches again", r.AgainAtMost)
@@ -88,6 +102,7 @@ type Report struct {
 	Seconds     float64   `json:"seconds"`
 	Steps       uint64    `json:"steps"`
 	Workers     string    `json:"workers"`
+	Services    string    `json:"services"`
 	Processors  int       `json:"processors"`
 	StepMS      float64   `json:"step_p50_ms"` // of the disturbed run
 	StepP99MS   float64   `json:"step_p99_ms"`

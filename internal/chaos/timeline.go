@@ -64,6 +64,7 @@ type target struct {
 	id     string
 	pid    int
 	share  int
+	way    string    // of a cut that is one way only: to or from it
 	before Seen      // the last status before
 	at     time.Time // when it was done
 	up     int       // of which start of `gramme up` the steps after it are
@@ -80,7 +81,7 @@ type outcome struct {
 func (t target) notices(k Kind, s Seen) bool {
 	newer := s.Generation > t.before.Generation
 	switch k {
-	case KillWorker, FreezeShort, FreezeLong:
+	case KillWorker, FreezeShort, FreezeLong, CutShort, CutLong, CutOneWay:
 		named := s.State == wire.StateWaiting && strings.Contains(s.Reason, t.id+" is gone")
 		return newer && !s.has(t.pid) || named
 	case KillCoordinator:
@@ -95,6 +96,8 @@ func (t target) notices(k Kind, s Seen) bool {
 		return newer && len(s.Members) < len(t.before.Members)
 	case ScaleUp:
 		return newer && len(s.Members) > len(t.before.Members)
+	case KillEtcd, KillNATS, EtcdAway, NATSAway:
+		return newer
 	}
 	return s.Up >= t.up // the same command again is up
 }
@@ -103,9 +106,11 @@ func (t target) notices(k Kind, s Seen) bool {
 // has nobody who could tell, and one frozen for a moment need not be missed.
 func (t target) expected(k Kind) bool {
 	switch k {
-	case FreezeShort:
+	case FreezeShort, CutShort, KillEtcd, KillNATS, EtcdAway, NATSAway:
 		return false
-	case FreezeLong:
+	case CutOneWay: // who hears nothing is heard, and waits
+		return t.way == "from" && len(t.before.Members) > 1
+	case FreezeLong, CutLong:
 		return len(t.before.Members) > 1
 	}
 	return true
@@ -140,7 +145,7 @@ func (t target) outcome(k Kind, seen []Seen) outcome {
 		if !from || s.Step < o.from {
 			o.from, from = s.Step, true
 		}
-		if k.freezes() && s.At.Sub(t.at) < underWay {
+		if (k.freezes() || k.cuts()) && s.At.Sub(t.at) < underWay {
 			base = max(base, s.Step)
 		}
 		if o.next.IsZero() && s.Step > base {
@@ -156,6 +161,21 @@ func (t target) outcome(k Kind, seen []Seen) outcome {
 // over tells whether nothing more is to be waited for.
 func (o outcome) over(t target, k Kind) bool {
 	return !o.next.IsZero() && (!o.detected.IsZero() || !t.expected(k))
+}
+
+// meanwhile counts the steps that were seen in the first part of a time.
+func meanwhile(seen []Seen, from, to time.Time) uint64 {
+	var first, last uint64
+	for _, s := range seen {
+		if s.At.After(to) {
+			break
+		}
+		if s.At.Before(from) || first == 0 {
+			first = s.Step
+		}
+		last = max(last, s.Step)
+	}
+	return last - min(first, last)
 }
 
 // drops adds up by how many steps the newest step fell: what was lost, and had to

@@ -14,18 +14,22 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/chaos/partition"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/trialcluster"
 )
 
 // Options say what to try, and where.
 type Options struct {
 	Plan   Plan
-	File   string // of the plan, "" without
-	Dir    string // holds both runs
-	Gramme string // the program
+	File   string   // of the plan, "" without
+	Dir    string   // holds both runs
+	Gramme string   // the program
+	Member []string // the command that runs a member of a trial cluster
 	Corpus []string
 	Say    func(text string) // what happens now
 	Saw    func(Record)      // a fault is over
@@ -40,7 +44,9 @@ type trial struct {
 	cluster   *cluster
 	watch     *watch
 	sizes     *sizes
-	wanted    int // workers
+	services  *trialcluster.Cluster // nil: they are in `gramme up`
+	proxy     *partition.Proxy      // nil: nothing is cut
+	wanted    int                   // workers
 	report    Report
 }
 
@@ -54,7 +60,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &trial{
 		Options: o, calm: rundir.Dir(filepath.Join(o.Dir, "undisturbed")), dir: rundir.Dir(filepath.Join(o.Dir, "disturbed")), sizes: newSizes(),
 		report: Report{
-			Plan: o.File, Seed: o.Plan.Seed, Run: o.Dir, Began: time.Now(), Workers: o.Plan.Workers.String(), Processors: runtime.NumCPU(),
+			Plan: o.File, Seed: o.Plan.Seed, Run: o.Dir, Began: time.Now(), Workers: o.Plan.Workers.String(), Services: o.Plan.Services, Processors: runtime.NumCPU(),
 			Faults: []Record{}, Kinds: []Summary{}, Growth: []Growth{}, Checks: []Check{},
 		},
 	}
@@ -104,23 +110,31 @@ func (t *trial) newCluster(dir rundir.Dir, name string, args []string) *cluster 
 }
 
 // disturbed trains with faults, and judges.
-func (t *trial) disturbed(ctx context.Context) error {
+func (t *trial) disturbed(ctx context.Context) (err error) {
 	t.watch, t.wanted = newWatch(t.dir), t.Plan.Workers.Max
 	t.cluster = t.newCluster(t.dir, "disturbed", []string{
 		"up", "--run", string(t.dir), "--config", t.calm.Spec(), "--run-id", runspec.NewRunID(), "--workers", t.Plan.Workers.String(), t.calm.Corpus(),
 	})
+	closing := func() error { return nil }
+	defer func() { err = errors.Join(err, closing()) }()
+	if closing, err = t.surround(ctx); err != nil {
+		return err
+	}
 	faults := Draw(t.Plan)
 	t.Say(fmt.Sprintf("training %d steps with %s workers and %d faults of seed %d: %s", t.spec.Steps, t.Plan.Workers, len(faults), t.Plan.Seed, t.dir))
 	following, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { t.watch.run(following) })
 	t.watch.started()
-	err := t.cluster.start()
+	err = t.cluster.start()
 	if err == nil {
 		err = t.drive(ctx, faults)
 	}
 	stop()
 	group.Wait()
+	if closed := closing(); err == nil {
+		err = closed
+	}
 	t.summarize()
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), t.cluster.close())
@@ -132,6 +146,49 @@ func (t *trial) disturbed(ctx context.Context) error {
 		t.judge()
 	}
 	return t.cluster.close()
+}
+
+// surround starts what the disturbed run needs: services, and a proxy where its
+// network is cut. It returns what ends them, once.
+func (t *trial) surround(ctx context.Context) (closing func() error, err error) {
+	var ends []func() error
+	closing = sync.OnceValue(func() (err error) {
+		for _, end := range slices.Backward(ends) {
+			err = errors.Join(err, end())
+		}
+		return err
+	})
+	if t.Plan.Services == Cluster {
+		dir := filepath.Join(t.Dir, "services")
+		if err := os.RemoveAll(dir); err != nil {
+			return closing, fmt.Errorf("start a cluster: %w", err)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return closing, fmt.Errorf("start a cluster: %w", err)
+		}
+		ends = append(ends, func() error { return os.RemoveAll(dir) })
+		t.Say("starting three etcd members and three NATS servers: " + dir)
+		if t.services, err = trialcluster.Start(ctx, trialcluster.Options{Dir: dir, Command: t.Member}); err != nil {
+			return closing, err
+		}
+		ends = append(ends, t.services.Close)
+		t.cluster.env = append(t.cluster.env, t.services.Environ()...)
+	}
+	if t.Plan.partitions() {
+		dir, err := os.MkdirTemp("", "gramme-cut-") // short: it is a socket's path
+		if err != nil {
+			return closing, fmt.Errorf("make a place for a proxy: %w", err)
+		}
+		ends = append(ends, func() error { return os.RemoveAll(dir) })
+		path := filepath.Join(dir, "proxy")
+		if t.proxy, err = partition.Listen(path); err != nil {
+			return closing, err
+		}
+		ends = append(ends, t.proxy.Close)
+		t.cluster.env = append(t.cluster.env, endpoint.ProxyVariable+"=unix://"+path)
+		t.cluster.args = append(t.cluster.args, "--host", "127.0.0.1") // which a connection to a proxy does not tell
+	}
+	return closing, nil
 }
 
 // summarize makes numbers of what was seen.
@@ -160,5 +217,7 @@ func (t *trial) judge() {
 		t.check(counted(account, t.spec, lost, falls)...)
 		t.report.Energy = energyOf(t.account, account)
 	}
+	slowest := time.Duration(t.report.StepP99MS * float64(time.Millisecond))
+	t.check(outages(t.report.Faults, t.spec.Ring, slowest)...)
 	t.check(stable(t.report.Growth))
 }

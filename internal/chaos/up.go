@@ -22,6 +22,7 @@ type cluster struct {
 	dir     rundir.Dir
 	gramme  string // the program
 	args    []string
+	env     []string // beside that of this process
 	log     string
 	token   string // marks its processes
 	starter *process.Starter
@@ -33,7 +34,7 @@ type cluster struct {
 // start starts `gramme up`.
 func (c *cluster) start() error {
 	p, err := c.starter.Start(process.Command{
-		Name: "gramme up", Path: c.gramme, Args: c.args, Env: []string{mark + "=" + c.token}, Log: c.log,
+		Name: "gramme up", Path: c.gramme, Args: c.args, Env: append([]string{mark + "=" + c.token}, c.env...), Log: c.log,
 	})
 	if err != nil {
 		return err

@@ -2,12 +2,14 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -28,9 +30,13 @@ type watch struct {
 	history history
 	up      int
 	hosts   map[string]bool // where NATS listened
+	told    time.Time       // when a coordinator answered last
+	held    map[int]int     // goroutines by process, as it says
 }
 
-func newWatch(dir rundir.Dir) *watch { return &watch{dir: dir, hosts: map[string]bool{}} }
+func newWatch(dir rundir.Dir) *watch {
+	return &watch{dir: dir, hosts: map[string]bool{}, held: map[int]int{}}
+}
 
 // started tells that `gramme up` is about to be started, and returns how often it
 // was.
@@ -39,6 +45,60 @@ func (w *watch) started() int {
 	defer w.mu.Unlock()
 	w.up++
 	return w.up
+}
+
+func (w *watch) starts() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.up
+}
+
+// toldSince tells whether a coordinator has answered since.
+func (w *watch) toldSince(t time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.told.After(t)
+}
+
+// goroutines of a process as it last said, 0 where it has not.
+func (w *watch) goroutines(pid int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held[pid]
+}
+
+// mailbox is the address to which the other workers connect to reach one of the
+// ring.
+func (w *watch) mailbox(ctx context.Context, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*answerWithin)
+	defer cancel()
+	e, err := endpoint.ReadFile(w.dir.Endpoint())
+	if err != nil {
+		return "", fmt.Errorf("mailbox of %s: %w", id, err)
+	}
+	client, err := e.DialEtcd(ctx)
+	if err != nil {
+		return "", fmt.Errorf("mailbox of %s: %w", id, err)
+	}
+	defer client.Close()
+	plans, err := etcdstore.New(client, e.Run).WatchPlan(ctx)
+	if err != nil {
+		return "", fmt.Errorf("mailbox of %s: %w", id, err)
+	}
+	for p := range plans {
+		for _, m := range p.Members {
+			if m.ID != id {
+				continue
+			}
+			u, err := url.Parse(m.Mailbox)
+			if err != nil {
+				return "", fmt.Errorf("mailbox of %s: %w", id, err)
+			}
+			return u.Host, nil
+		}
+		break
+	}
+	return "", fmt.Errorf("mailbox of %s: it is not in the ring", id)
 }
 
 // newest is the last that was seen of the present start, nothing if none was.
@@ -85,7 +145,6 @@ func (w *watch) session(ctx context.Context, e endpoint.Endpoint) {
 	}
 	defer conn.Close()
 	w.mu.Lock()
-	up := w.up
 	for _, text := range strings.Split(e.NATS, ",") {
 		if u, err := url.Parse(text); err == nil {
 			w.hosts[u.Host] = true
@@ -113,6 +172,7 @@ func (w *watch) session(ctx context.Context, e endpoint.Endpoint) {
 		}
 	}()
 	for ctx.Err() == nil {
+		up := w.starts() // services that others run outlive a start
 		within, done := context.WithTimeout(ctx, answerWithin)
 		m, err := conn.RequestWithContext(within, subjects.Status(), nil)
 		done()
@@ -137,6 +197,10 @@ func (w *watch) answered(up int, data []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history.status(seenOf(now, up, s))
+	w.told = now
+	for _, p := range s.Processes {
+		w.held[p.PID] = p.Goroutines
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) {

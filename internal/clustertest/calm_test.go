@@ -41,8 +41,8 @@ type calmRun struct {
 }
 
 var (
-	calmOnce  sync.Once
-	calmFound calmRun
+	calmOnce, longOnce   sync.Once
+	calmFound, longFound calmRun
 )
 
 var speed = regexp.MustCompile(`speed: +(\d+) tokens/s`)
@@ -79,6 +79,24 @@ func calm(t *testing.T) calmRun {
 		t.Fatal("the undisturbed run failed")
 	}
 	return calmFound
+}
+
+// longer is how many times the steps of calm are those of long.
+const longer = 3
+
+// long is calm for as long that something can be away for seconds.
+func long(t *testing.T) calmRun {
+	t.Helper()
+	steps := longer * calm(t).steps
+	longOnce.Do(func() {
+		s := newSite(t)
+		s.must(s.up(strconv.FormatUint(steps, 10), "1")...)
+		longFound = calmRun{s.run, steps, digestOf(t, s.run)}
+	})
+	if longFound.steps == 0 {
+		t.Fatal("the undisturbed run failed")
+	}
+	return longFound
 }
 
 // up are the arguments that train for steps.

@@ -12,13 +12,14 @@ import (
 	"github.com/gramme-project/gramme/internal/chaos"
 )
 
-// TestChaos tries eight faults of a seed on one run, and once more against an
+// TestChaos tries eight faults of a seed on one run, others on a run with a cluster
+// of etcd and NATS that goes away and comes back, and once more against an
 // undisturbed run that was tampered with.
 func TestChaos(t *testing.T) {
 	c := calm(t)
 	s := newSite(t)
 	s.write("plan.yaml", `
-seed: 171
+seed: 922
 faults: 8
 workers: 1:3
 config: config.yaml
@@ -45,6 +46,19 @@ run: {steps: `+strconv.FormatUint(4*c.steps, 10)+`}
 	if len(kinds) < 7 {
 		t.Errorf("only %d kinds of faults: another seed has more", len(kinds))
 	}
+
+	s.write("cluster.yaml", `
+seed: 1811
+faults: 4
+services: cluster
+workers: 2
+config: config.yaml
+gap: 100ms:400ms
+kinds: {kill-etcd: 1, kill-nats: 1, etcd-away: 1, nats-away: 1}
+run: {steps: `+strconv.FormatUint(4*c.steps, 10)+`, failure_timeout: 500ms, threads: 1}
+`)
+	s.want(s.gramme("chaos", "--plan", "cluster.yaml", "--run", "trial", corpus), 0,
+		"ok    steps go on while etcd is away", "ok    nobody is let go for a service that is away", "ok    same model.safetensors")
 
 	path := filepath.Join(s.dir, "trial", "undisturbed", "checkpoints", "latest", "model.safetensors")
 	b, err = os.ReadFile(path)

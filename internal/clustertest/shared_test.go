@@ -56,11 +56,9 @@ func TestSharedMembersDie(t *testing.T) {
 			r := s.on(s.up(text(c.steps), "2", "--ring", ring)...)
 			for at, kind := range []string{"nats", "etcd"} {
 				r.reaches(c.steps * uint64(at+1) / 4)
-				pid, known := s.pids[fmt.Sprintf("%s-%d", kind, i+1)]
-				if !known {
-					t.Fatalf("no %s-%d", kind, i+1)
+				if err := s.member(fmt.Sprintf("%s-%d", kind, i+1)).Kill(); err != nil {
+					t.Fatal(err)
 				}
-				s.kill(pid)
 			}
 			s.done(r, c)
 		})

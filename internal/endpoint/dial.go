@@ -25,6 +25,9 @@ import (
 // retry is the pause between attempts to connect.
 const retry = 50 * time.Millisecond
 
+// dialNATS bounds one attempt to connect to a server of NATS.
+const dialNATS = 2 * time.Second
+
 // tryWithin bounds one attempt to hear of etcd.
 const tryWithin = 3 * time.Second
 
@@ -37,7 +40,7 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		return nil, fmt.Errorf("connect to NATS at %s: %w", redacted(strings.Split(e.NATS, ",")), err)
 	}
 	all := []nats.Option{
-		nats.Name(name), nats.Timeout(2 * time.Second),
+		nats.Name(name), nats.Timeout(dialNATS),
 		nats.MaxReconnects(-1), nats.ReconnectWait(retry), nats.ReconnectJitter(retry, retry), nats.ReconnectBufSize(64 << 20),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(3),
 	}
@@ -56,6 +59,9 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 	}
 	if !e.Shared {
 		all = append(all, nats.Token(e.Secret))
+	}
+	if proxied() {
+		all = append(all, nats.SetCustomDialer(bounded(dialNATS)))
 	}
 	all = append(all, opts...)
 	for {
@@ -107,6 +113,11 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 				return fail(err)
 			}
 		}
+	}
+	if proxied() && !strings.HasPrefix(e.Etcd[0], "unix:") {
+		config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return Dial(ctx, "tcp", address)
+		}))
 	}
 	c, err := clientv3.New(config)
 	if err != nil {

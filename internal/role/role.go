@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func (r *Role) Beat(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: "running"}
+		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: "running", Goroutines: runtime.NumGoroutine()}
 		b.Joules, b.Watts = r.Meter.Totals()
 		body, err := wire.Encode(b)
 		if err == nil {

@@ -119,6 +119,7 @@ type Beat struct {
 	Clamped      int64   `json:"clamped,omitempty"`
 	Digest       string  `json:"digest,omitempty"`
 	Reducing     float64 `json:"reducing"` // seconds of the step spent in the ring
+	Goroutines   int     `json:"goroutines,omitempty"`
 }
 
 // Reach asks all workers whether they reach the mailbox of one that is about to
@@ -136,13 +137,14 @@ type Reached struct {
 
 // ProcessBeat is the heartbeat of a process that is no worker, once a second.
 type ProcessBeat struct {
-	Role   string  `json:"role"`
-	ID     string  `json:"id"`
-	PID    int     `json:"pid"`
-	Host   string  `json:"host"`
-	State  string  `json:"state"`
-	Joules float64 `json:"joules"` // of this process since it started
-	Watts  float64 `json:"watts"`
+	Role       string  `json:"role"`
+	ID         string  `json:"id"`
+	PID        int     `json:"pid"`
+	Host       string  `json:"host"`
+	State      string  `json:"state"`
+	Joules     float64 `json:"joules"` // of this process since it started
+	Watts      float64 `json:"watts"`
+	Goroutines int     `json:"goroutines,omitempty"`
 }
 
 // Control is a request of a user.

@@ -49,4 +49,5 @@ type Process struct {
 	Step         uint64  `json:"step,omitempty"`
 	Speed        float64 `json:"speed,omitempty"` // micro-batches a second
 	Slow         float64 `json:"slow,omitempty"`  // its part of the members' median speed, where that is clearly less
+	Goroutines   int     `json:"goroutines,omitempty"`
 }

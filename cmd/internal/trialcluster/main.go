@@ -1,9 +1,8 @@
-// Command trialcluster runs three etcd members and three NATS servers on this
-// machine, each a process of its own, with TLS and client certificates of an
-// authority of their own: to try how Gramme runs on a cluster that exists.
+// Command trialcluster runs a trial cluster until it is interrupted, or a command
+// beside one. scripts/cluster builds and starts it.
 //
 // It guarantees that nothing is left when it ends, however it ends, but the files
-// of one that was killed. scripts/cluster builds and starts it.
+// of one that was killed.
 package main
 
 import (
@@ -17,7 +16,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/trialcluster"
 )
 
 const usage = `usage: scripts/cluster                  run a cluster until interrupted; prints the flags that use it
@@ -37,7 +36,7 @@ func run(args []string) (int, error) {
 	defer stop()
 	switch {
 	case len(args) == 2 && args[0] == "member":
-		return 0, member(ctx, args[1])
+		return 0, trialcluster.Serve(ctx, args[1])
 	case len(args) == 0, len(args) > 1 && args[0] == "run":
 		return cluster(ctx, args)
 	}
@@ -52,31 +51,32 @@ func cluster(ctx context.Context, args []string) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	starter := process.NewStarter()
-	defer starter.Close() // kills what still lives
-	c, err := start(ctx, starter, dir)
-	defer c.end()
+	self, err := os.Executable()
 	if err != nil {
 		return 1, err
 	}
-	for _, m := range c.members {
-		fmt.Fprintf(os.Stderr, "%s: %s, process %d\n", m.name, m.address, m.process.PID)
+	c, err := trialcluster.Start(ctx, trialcluster.Options{Dir: dir, Command: []string{self, "member"}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	for _, m := range c.Members("") {
+		fmt.Fprintf(os.Stderr, "%s: %s, process %d\n", m.Name, m.Address, m.PID())
 	}
 	if len(args) == 0 {
-		fmt.Println(strings.Join(c.flags(), " "))
+		fmt.Println(strings.Join(c.Flags(), " "))
 		fmt.Fprintln(os.Stderr, "up until interrupted")
 		<-ctx.Done()
 		return 0, nil
 	}
-	return c.beside(args[1:])
+	return beside(args[1:], c.Environ())
 }
 
-// beside runs a command with the flags in its environment and returns its exit
-// code.
-func (c *members) beside(args []string) (int, error) {
+// beside runs a command with more in its environment and returns its exit code.
+func beside(args, environ []string) (int, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), c.environ()...)
+	cmd.Env = append(os.Environ(), environ...)
 	if err := cmd.Start(); err != nil {
 		return 1, fmt.Errorf("start %s: %w", filepath.Base(args[0]), err)
 	}

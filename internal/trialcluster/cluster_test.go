@@ -1,11 +1,10 @@
-package main
+package trialcluster
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -14,32 +13,33 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
-	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // TestMain lets this binary be a member.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "member" || os.Getenv("TRIALCLUSTER") != "" {
-		main()
+	if len(os.Args) == 3 && os.Args[1] == "member" {
+		if err := Serve(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
 
 // trial starts a cluster that ends with the test.
-func trial(t *testing.T) (*members, endpoint.Endpoint) {
+func trial(t *testing.T) (*Cluster, endpoint.Endpoint) {
 	t.Helper()
-	starter := process.NewStarter()
-	t.Cleanup(starter.Close)
-	c, err := start(t.Context(), starter, t.TempDir())
-	t.Cleanup(c.end)
+	c, err := Start(t.Context(), Options{Dir: t.TempDir(), Command: []string{os.Args[0], "member"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, endpoint.Endpoint{
-		Run: "r", Etcd: strings.Split(c.addresses("etcd"), ","), NATS: c.addresses("nats"), Shared: true,
-		TLS: endpoint.Files{CA: c.file("ca.pem"), Cert: c.file("client.pem"), Key: c.file("client.key")},
-	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, c.Endpoint("r")
 }
 
 func TestDialsAClusterThatLosesMembers(t *testing.T) {
@@ -57,12 +57,9 @@ func TestDialsAClusterThatLosesMembers(t *testing.T) {
 	if _, err := conn.Subscribe("ping", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range c.members { // whichever the clients are at
-		if strings.HasSuffix(m.name, "-1") || m.address == conn.ConnectedUrl() {
-			if strings.HasPrefix(m.name, "nats") && m.address != conn.ConnectedUrl() {
-				continue
-			}
-			if err := m.process.Kill(); err != nil {
+	for _, m := range c.Members("") { // whichever the clients are at
+		if m.Name == "etcd-1" || m.Address == conn.ConnectedUrl() {
+			if err := m.Kill(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -137,6 +134,7 @@ func TestClaim(t *testing.T) {
 	if _, err := e.Claim(t.Context(), endpoint.Holder{Host: "b", Folder: "/run", PID: 2}); !errors.Is(err, endpoint.ErrClaimed) || !strings.Contains(err.Error(), "process 1 on a") {
 		t.Errorf("another machine: %v", err)
 	}
+	// The first has lost it, and gives up no more than it has.
 	if err := first.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -187,6 +185,19 @@ func TestClaim(t *testing.T) {
 	if got, want := left(), "r/secret r/spec r/up r/workers/w2 r2/spec"; got != want {
 		t.Errorf("after a new beginning there are %s, not %s", got, want)
 	}
+	// While etcd was away it ended: who held it holds it again.
+	r, err := client.Get(t.Context(), keys.Up())
+	if err != nil || len(r.Kvs) != 1 {
+		t.Fatalf("the claim: %v, %v", r, err)
+	}
+	if _, err := client.Revoke(t.Context(), clientv3.LeaseID(r.Kvs[0].Lease)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(left(), "r/up"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not claimed again")
+		}
+	}
 	if err := second.Clean(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -198,20 +209,49 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestRunsACommand checks what a command finds in its environment, its exit code,
-// and that nothing is left.
-func TestRunsACommand(t *testing.T) {
-	tmp := t.TempDir()
-	cmd := exec.Command(os.Args[0], "run", "sh", "-c", "echo $GRAMME_ETCD $GRAMME_NATS; cat $GRAMME_TLS_CA $GRAMME_TLS_CERT $GRAMME_TLS_KEY; exit 7")
-	cmd.Env = append(os.Environ(), "TRIALCLUSTER=1", "TMPDIR="+tmp)
-	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 {
-		t.Errorf("ended with %v", err)
+// TestAway kills all members of both kinds: clients that were there find them
+// again, with what they held.
+func TestAway(t *testing.T) {
+	c, e := trial(t)
+	etcd, err := e.DialEtcd(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := fmt.Sprint(strings.Count(string(out), "https://127"), strings.Count(string(out), "tls://127"), strings.Count(string(out), "BEGIN")); got != "3 3 3" {
-		t.Errorf("%s of etcd, NATS and files:\n%s", got, out)
+	defer etcd.Close()
+	conn, err := e.DialNATS(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if left, _ := os.ReadDir(tmp); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	defer conn.Close()
+	if _, err := etcd.Put(t.Context(), "/gramme/r/x", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Subscribe("ping", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]int{}
+	for _, m := range c.Members("") {
+		before[m.Name] = m.PID()
+	}
+	if err := Away(t.Context(), c.Members(""), 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.Members("") {
+		if m.PID() == before[m.Name] {
+			t.Errorf("%s was not killed", m.Name)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if r, err := etcd.Get(ctx, "/gramme/r/x"); err != nil || len(r.Kvs) != 1 || string(r.Kvs[0].Value) != "kept" {
+		t.Errorf("etcd holds %v, %v", r, err)
+	}
+	for {
+		if _, err = conn.Request("ping", nil, time.Second); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("NATS: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package trialcluster
 
 import (
 	"crypto/ecdsa"
