@@ -36,6 +36,7 @@ type worker struct {
 	events   chan step.Event
 	jobs     chan step.Compute
 	saves    chan saveJob
+	refusals chan wire.Refusal
 	fetched  atomic.Pointer[fetchedState] // waits for Load
 	closed   chan struct{}                // when the loop has ended
 	start    time.Time
@@ -44,6 +45,9 @@ type worker struct {
 	applier *replica.Applier
 	sum     *replica.Accumulator
 	reg     wire.Registration
+	state   wire.Numerics // by which the state was computed
+	met     bool          // it knows whether it reaches the others
+	refused string        // the incarnation that knows that it is
 	lease   membership.Lease
 	result  computed       // of the newest micro-batch
 	ring    *session       // nil outside
@@ -77,7 +81,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
 	if err != nil {
@@ -132,6 +136,7 @@ func (w *worker) resume(ctx context.Context) error {
 			return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
 		}
 		w.replica.load(got)
+		w.state = info.Numerics
 		w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
 	}
 	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
@@ -148,14 +153,47 @@ func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 // register makes the worker known.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed = w.replica.step(), w.speed
+	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), w.speed, w.state
 	w.reg.Started = time.Now().UTC()
 	lease, err := w.cfg.Store.Register(ctx, w.reg, w.cfg.lease())
 	if err != nil {
 		return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
 	}
 	w.lease = lease
+	if err := w.meet(ctx); err != nil {
+		return err
+	}
 	w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
+	return nil
+}
+
+// meet finds out, once, how this worker and those that are registered reach each
+// other, and says so in its registration. Nobody takes it in meanwhile: it has sent
+// no heartbeat yet.
+func (w *worker) meet(ctx context.Context) error {
+	if w.cfg.Meet == nil || w.met {
+		return nil
+	}
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	registered, err := w.cfg.Store.WatchWorkers(watching)
+	if err != nil {
+		return fmt.Errorf("see who is registered: %w", err)
+	}
+	var mailboxes []string
+	for _, other := range <-registered {
+		mailboxes = append(mailboxes, other.Mailbox)
+	}
+	if w.reg.Ring, err = w.cfg.Meet(ctx, mailboxes); err != nil {
+		return err
+	}
+	w.met = true
+	if w.reg.Ring == "" {
+		return nil
+	}
+	if err := w.lease.Update(ctx, w.reg); err != nil {
+		return fmt.Errorf("say that the ring goes through NATS: %w", err)
+	}
 	return nil
 }
 
@@ -201,6 +239,9 @@ func (w *worker) loop(ctx context.Context) error {
 			}
 			w.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("rank", p.Rank(w.reg.ID, w.reg.Incarnation)),
 				zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
+			if p.Rank(w.reg.ID, w.reg.Incarnation) >= 0 {
+				w.state = wire.Numerics{Fingerprint: p.Fingerprint, Mixed: p.Mixed}
+			}
 			e = step.PlanChanged{Plan: p}
 		case i, ok := <-intents:
 			if !ok {
@@ -233,6 +274,9 @@ func (w *worker) loop(ctx context.Context) error {
 		case <-ticker.C:
 			w.publishBeat()
 			e = step.Tick{}
+		case r := <-w.refusals:
+			w.hearRefusal(r)
+			continue
 		case e = <-w.events:
 		}
 		done, err := w.handle(ctx, e)
@@ -267,6 +311,15 @@ func (w *worker) close() {
 	defer cancel()
 	if err := w.lease.Close(ctx); err != nil {
 		w.log.Warn("unregister", zap.Error(err)) // the lease ends by itself
+	}
+}
+
+// hearRefusal says, once, that this worker is not admitted. It stays: who runs the
+// run may let it in.
+func (w *worker) hearRefusal(r wire.Refusal) {
+	if r.Incarnation == w.reg.Incarnation && w.refused != r.Incarnation {
+		w.refused = r.Incarnation
+		w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 	}
 }
 

@@ -41,7 +41,8 @@ type Account struct {
 	Tokens      uint64       `json:"tokens"`
 	FirstLoss   float64      `json:"first_loss"` // of the first and the newest Steps entry
 	LastLoss    float64      `json:"last_loss"`
-	Generation  uint64       `json:"generation"` // the newest
+	Generation  uint64       `json:"generation"`      // the newest
+	Mixed       bool         `json:"mixed,omitempty"` // workers of different arithmetic took part: not reproducible
 	Memberships int64        `json:"memberships"`
 	Resumes     []Resume     `json:"resumes"`
 	Checkpoints []Saved      `json:"checkpoints"`

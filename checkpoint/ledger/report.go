@@ -123,6 +123,9 @@ func (a *Account) writeTraining(b *strings.Builder) {
 		fmt.Fprintf(b, ", loss %.4f to %.4f", a.FirstLoss, a.LastLoss)
 	}
 	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", count(a.Memberships, "change", "changes"), a.Generation)
+	if a.Mixed {
+		b.WriteString("mixed: workers of different arithmetic took part, the result is not reproducible\n")
+	}
 	for _, r := range a.Resumes {
 		fmt.Fprintf(b, "resumed at step %d (entry %d)", r.Step, r.Entry)
 		if r.From != nil {

@@ -43,6 +43,15 @@ func (r *Roster) Workers() []Worker {
 	return all
 }
 
+// Refused says why an incarnation is not admitted, "" where nothing speaks against
+// it.
+func (r *Roster) Refused(incarnation string) string {
+	if w := r.workers[incarnation]; w != nil {
+		return w.refused
+	}
+	return ""
+}
+
 // sorted lists the workers by ID and incarnation, so that nothing depends on the
 // order of a map.
 func (r *Roster) sorted() []*worker {
