@@ -23,6 +23,7 @@ import (
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -121,6 +122,9 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
 		return nil
+	}
+	if errors.Is(err, membership.ErrTaken) {
+		return exit.Wrap(exit.Failure, "give another --id; the place of one that has died is free within seconds", err)
 	}
 	if errors.Is(err, shard.ErrCorrupt) {
 		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)

@@ -4,6 +4,7 @@ package clustertest
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,11 +29,15 @@ var others = []struct {
 	{"another instruction set", nil, otherISA},
 }
 
-// far starts a worker from outside.
+// far starts a worker as on another machine: it has a cache of its own.
 func (c *shared) far(id, run string, environ []string, flags ...string) *running {
 	c.Helper()
 	cmd := c.command(append([]string{"worker", "--run-id", run, "--id", id}, flags...)...)
-	cmd.Env = append(append(cmd.Env, c.environ...), environ...)
+	cache, err := os.MkdirTemp(c.dir, "far")
+	if err != nil {
+		c.Fatal(err)
+	}
+	cmd.Env = append(append(append(cmd.Env, c.environ...), "XDG_CACHE_HOME="+cache), environ...)
 	return c.start(cmd)
 }
 
@@ -139,7 +144,8 @@ func (s *site) mixed() {
 func TestGoingOnWithOtherArithmetic(t *testing.T) {
 	c := calm(t)
 	s := newSite(t)
-	up := s.up(text(c.steps), "1")
+	steps := 3 * c.steps // room for three stops
+	up := s.up(text(steps), "1")
 	start := func(environ []string, more ...string) *running {
 		cmd := s.command(append(slices.Clone(up), more...)...)
 		cmd.Env = append(cmd.Env, environ...)
@@ -175,6 +181,6 @@ func TestGoingOnWithOtherArithmetic(t *testing.T) {
 	if !r.reaches(at + c.steps/4).Mixed {
 		t.Error("the status has forgotten that the run is mixed")
 	}
-	s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps))
+	s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", steps))
 	s.mixed()
 }
