@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/ringtest"
 	"github.com/gramme-project/gramme/allreduce/memlink"
+	"github.com/gramme-project/gramme/allreduce/ringtest"
 )
 
 func mesh(world int) ([]*memlink.Link, []allreduce.Link) {

@@ -13,6 +13,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // Report is what an audit found to be in order.
@@ -31,6 +32,8 @@ type Verified struct {
 	Files  int    `json:"files"`
 	Bytes  int64  `json:"bytes"`
 	Entry  int64  `json:"entry"` // of the ledger
+	// Numerics are those of its manifest.
+	Numerics wire.Numerics `json:"numerics,omitzero"`
 }
 
 // ErrNoLedger says that a folder holds no ledger, so that there is nothing to audit.
@@ -132,7 +135,7 @@ func auditCheckpoint(dir rundir.Dir, step uint64, a *ledger.Account) (Verified, 
 	if err != nil {
 		return Verified{}, err
 	}
-	v := Verified{Step: step, Folder: name, Files: len(m.Files) + 1, Entry: -1}
+	v := Verified{Step: step, Folder: name, Files: len(m.Files) + 1, Entry: -1, Numerics: m.Numerics}
 	for _, c := range a.Checkpoints {
 		if c.Manifest == hash && c.Folder == name && c.Step == m.Step {
 			v.Entry = c.Entry
@@ -181,7 +184,11 @@ func (r *Report) String() string {
 		b.WriteString("\nverified\n")
 	}
 	for _, c := range r.Checkpoints {
-		fmt.Fprintf(&b, "  %s: %d files, %.1f MB, as entry %d says\n", c.Folder, c.Files, float64(c.Bytes)/1e6, c.Entry)
+		mixed := ""
+		if c.Numerics.Mixed {
+			mixed = ", of a mixed run"
+		}
+		fmt.Fprintf(&b, "  %s: %d files, %.1f MB, as entry %d says%s\n", c.Folder, c.Files, float64(c.Bytes)/1e6, c.Entry, mixed)
 	}
 	for _, name := range r.SetAside {
 		fmt.Fprintf(&b, "  %s: found damaged before and set aside\n", name)

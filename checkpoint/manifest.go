@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // manifestVersion is the version that this package writes and reads.
@@ -27,7 +28,8 @@ type Manifest struct {
 	Run      string          `json:"run"`
 	Step     uint64          `json:"step"`
 	SpecHash string          `json:"spec_hash"`
-	Digest   string          `json:"digest"` // of the replicas' state
+	Digest   string          `json:"digest"`            // of the replicas' state
+	Numerics wire.Numerics   `json:"numerics,omitzero"` // by whose arithmetic it was computed
 	Software string          `json:"software,omitempty"`
 	Created  time.Time       `json:"created"`
 	Ledger   ledger.Tree     `json:"ledger"` // when the checkpoint was written

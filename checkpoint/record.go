@@ -92,10 +92,8 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 	switch e.Kind {
 	case "membership":
 		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason, Session: e.Session, From: e.From, Since: e.Time}
-	case "note":
-		entry.Note = &ledger.Note{Kind: ledger.NoteRemark, Text: e.Reason, Generation: e.Generation}
-	case "divergence":
-		entry.Note = &ledger.Note{Kind: ledger.NoteDivergence, Text: e.Reason, Generation: e.Generation}
+	case ledger.NoteRefused, ledger.NoteMixed, ledger.NoteDivergence:
+		entry.Note = &ledger.Note{Kind: e.Kind, Text: e.Reason, Generation: e.Generation}
 	default:
 		return entry, fmt.Errorf("an event of kind %q is unknown", e.Kind)
 	}

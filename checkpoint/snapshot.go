@@ -45,7 +45,9 @@ func (s *snapshot) open(c saved) (err error) {
 	defer s.mu.Unlock()
 	old := s.files
 	s.files = files
-	s.info = wire.SnapshotInfo{Found: true, Step: c.step, Elements: s.layout.Total, Meta: state.Meta, Digest: state.Digest}
+	s.info = wire.SnapshotInfo{
+		Found: true, Step: c.step, Elements: s.layout.Total, Meta: state.Meta, Digest: state.Digest, Numerics: c.numerics,
+	}
 	return closeAll(old)
 }
 

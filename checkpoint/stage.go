@@ -25,13 +25,13 @@ type stored struct {
 
 // stage writes all files of a checkpoint into a folder, durably, the manifest
 // last, and returns it with its hash.
-func (s *store) stage(dir string, state *replica.State, digest string) (Manifest, string, error) {
+func (s *store) stage(dir string, state *replica.State, a about) (Manifest, string, error) {
 	head := s.log.Head()
 	m := Manifest{
-		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: digest,
-		Software: s.software, Created: s.now().UTC(), Ledger: head.Tree(), Files: map[string]File{},
+		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: a.digest,
+		Numerics: a.numerics, Software: s.software, Created: s.now().UTC(), Ledger: head.Tree(), Files: map[string]File{},
 	}
-	small, err := s.smallFiles(state, digest)
+	small, err := s.smallFiles(state, a.digest)
 	if err != nil {
 		return m, "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // store is the folder of a run's checkpoints together with the ledger that says
@@ -37,6 +38,7 @@ type saved struct {
 	dir      string // path
 	manifest string // SHA-256
 	head     ledger.Tree
+	numerics wire.Numerics
 }
 
 // keyOf is the ledger's key of a checkpoint.
@@ -57,7 +59,7 @@ func (s *store) save(state *replica.State, a about) (saved, error) {
 	if err := s.disk.mkdirAll(staged); err != nil {
 		return fail(err)
 	}
-	m, hash, err := s.stage(staged, state, a.digest)
+	m, hash, err := s.stage(staged, state, a)
 	if err != nil {
 		// A full disk should have the space back.
 		return fail(errors.Join(err, s.disk.removeAll(staged)))
@@ -69,7 +71,7 @@ func (s *store) save(state *replica.State, a about) (saved, error) {
 	if err := s.publish(staged, name); err != nil {
 		return fail(err)
 	}
-	return saved{m.Step, s.path(name), hash, m.Ledger}, nil
+	return saved{m.Step, s.path(name), hash, m.Ledger, m.Numerics}, nil
 }
 
 // entries are what the ledger says of a checkpoint: the steps that its weights hold
@@ -227,7 +229,7 @@ func (s *store) verify(name string) (saved, error) {
 	if err := verifyFiles(s.path(name), m); err != nil {
 		return saved{}, err
 	}
-	return saved{m.Step, s.path(name), hash, m.Ledger}, nil
+	return saved{m.Step, s.path(name), hash, m.Ledger, m.Numerics}, nil
 }
 
 // quarantine renames a checkpoint that does not verify and says so in the ledger.

@@ -31,8 +31,28 @@ func (c *coordinator) onBeat(m *nats.Msg) {
 		return
 	}
 	c.feed(roster.Beat{Beat: b})
+	c.refuse(b)
 	if c.reign != nil && c.reign.roster.Plan().Rank(b.ID, b.Incarnation) >= 0 {
 		c.book.applied(b)
+	}
+}
+
+// refuse answers the heartbeat of a worker that is not admitted, every time: the
+// answer may get lost, and the one before was perhaps another coordinator's.
+func (c *coordinator) refuse(b wire.Beat) {
+	if c.reign == nil {
+		return
+	}
+	why := c.reign.roster.Refused(b.Incarnation)
+	if why == "" {
+		return
+	}
+	body, err := wire.Encode(wire.Refusal{Incarnation: b.Incarnation, Reason: why})
+	if err == nil {
+		err = c.cfg.NATS.Publish(c.subjects.Refused(b.ID), body)
+	}
+	if err != nil {
+		c.log.Debug("tell a worker that it is refused", zap.String("worker", b.ID), zap.Error(err))
 	}
 }
 

@@ -78,7 +78,7 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 		r.work.Go(func() { r.ask(c.cfg.NATS, c.subjects, f, within, c.results) })
 	case roster.Note:
 		c.outbox.add(f.Event)
-		if f.Event.Kind == "note" {
+		if f.Event.Kind != "membership" {
 			c.log.Warn(f.Event.Reason)
 		}
 	case roster.StateChanged:

@@ -57,9 +57,8 @@ func (s scene) status(now time.Time) wire.Status {
 		}
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
-			Rank: w.Rank, State: w.State, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
-			Slow:       hundredths(w.Slow),
-			Goroutines: w.Beat.Goroutines,
+			Rank: w.Rank, State: w.State, Reason: w.Refused, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
+			Slow: hundredths(w.Slow), Goroutines: w.Beat.Goroutines,
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {

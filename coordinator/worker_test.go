@@ -34,10 +34,17 @@ type worker struct {
 // worker starts one. It ends with the test, or when kill is called.
 func (c *cluster) worker(id string, step, limit uint64) (w *worker, kill func()) {
 	c.t.Helper()
+	return c.workerWith(id, step, limit, func(*wire.Registration) {})
+}
+
+// workerWith changes what it registers with.
+func (c *cluster) workerWith(id string, step, limit uint64, change func(*wire.Registration)) (w *worker, kill func()) {
+	c.t.Helper()
 	w = &worker{c: c, step: step, limit: limit, reg: wire.Registration{
 		ID: id, Incarnation: id + "-" + runspec.NewRunID(), Host: "host", PID: 1000, Mailbox: "nats://" + id, Build: buildinfo.Version,
 		SpecHash: c.spec.Hash(), CorpusHash: c.corpus.Digest(), Fingerprint: "same", Speed: 3, Step: step,
 	}}
+	change(&w.reg)
 	store, conn := c.connect(), c.dial()
 	ctx, cancel := context.WithCancel(context.Background())
 	var err error

@@ -56,10 +56,13 @@ type Config struct {
 	Store        membership.Store
 	NATS         *nats.Conn
 	Links        Links
-	Meter        Meter
-	Cores        int // goroutines for sums and updates
-	Log          *zap.Logger
-	Drain        <-chan struct{} // closed: leave after the next step
+	// Meet finds out how the frames of a ring can go among this worker and those of
+	// some mailboxes: wire.RingBroker, or "" for straight. Optional: nil is straight.
+	Meet  func(ctx context.Context, mailboxes []string) (string, error)
+	Meter Meter
+	Cores int // goroutines for sums and updates
+	Log   *zap.Logger
+	Drain <-chan struct{} // closed: leave after the next step
 }
 
 // lease is how long a worker that vanished without a trace stays registered.

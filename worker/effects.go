@@ -149,6 +149,7 @@ func (w *worker) load(number uint64) (step.Event, error) {
 		return nil, fmt.Errorf("load snapshot of step %d: it is not at hand", number)
 	}
 	w.replica.load(f)
+	w.state = w.theirs
 	w.log.Info("took the state of a member", zap.Uint64("step", number))
 	return step.Loaded{Step: number, Digest: f.digest}, w.cfg.Trainer.WeightsChanged()
 }

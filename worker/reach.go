@@ -17,14 +17,14 @@ import (
 const (
 	// dialMailbox bounds one attempt to reach a mailbox.
 	dialMailbox = time.Second
-	// meetFor is how long a worker waits for answers of the others. An answer
+	// meetFor is how long a worker waits for those who do not answer. An answer
 	// takes an attempt of the other, and then one of its own.
 	meetFor = 3 * time.Second
 )
 
 // Acquaintance lets workers find out whether they reach each other's mailboxes.
-// Each asks the others when it comes, and answers those that come later: of any
-// two, one tries both directions.
+// Each asks those that are registered when it has registered itself, and answers
+// from before that: of any two, one tries both directions.
 type Acquaintance struct {
 	run, secret, own string
 	dial             natslink.Dial
@@ -89,11 +89,19 @@ func (a *Acquaintance) answer(m *nats.Msg) {
 	}
 }
 
-// Way asks the workers that are there, and returns wire.RingBroker if one of them
-// does not reach this one, or this one it, and "" otherwise. Who does not answer
-// in time does not count.
-func (a *Acquaintance) Way(ctx context.Context) (string, error) {
+// Way asks the workers whose mailboxes are named, and returns wire.RingBroker if one
+// of them does not reach this one, or this one it, and "" otherwise. It returns when
+// all have answered; who does not in time does not count.
+func (a *Acquaintance) Way(ctx context.Context, mailboxes []string) (string, error) {
 	fail := func(err error) (string, error) { return "", fmt.Errorf("ask the others for their mailboxes: %w", err) }
+	missing := map[string]bool{}
+	for _, url := range mailboxes {
+		missing[url] = true
+	}
+	delete(missing, a.own)
+	if len(missing) == 0 {
+		return "", nil
+	}
 	b, err := wire.Encode(wire.Reach{Mailbox: a.own})
 	if err != nil {
 		return fail(err)
@@ -119,13 +127,14 @@ func (a *Acquaintance) Way(ctx context.Context) (string, error) {
 		default:
 		}
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && len(missing) > 0 {
 		m, err := replies.NextMsgWithContext(ctx)
 		var other wire.Reached
 		switch {
 		case err != nil && ctx.Err() == nil:
 			return fail(err)
-		case err != nil || wire.Decode(m.Data, &other) != nil:
+		case err != nil || wire.Decode(m.Data, &other) != nil || !missing[other.Mailbox]:
+			continue
 		case other.Error != "":
 			tell(fmt.Errorf("of %s: %s", other.Mailbox, other.Error))
 		default:
@@ -135,6 +144,7 @@ func (a *Acquaintance) Way(ctx context.Context) (string, error) {
 				}
 			})
 		}
+		delete(missing, other.Mailbox)
 	}
 	tries.Wait()
 	select {

@@ -41,13 +41,21 @@ func TestAcquaintance(t *testing.T) {
 		})
 		return a
 	}
-	meet("s")
-	meet("s")
+	all := []string{meet("s").own, meet("s").own}
 	// The one that others cannot reach comes last: it stays, and keeps whoever comes
 	// after it from reaching everybody.
 	for _, test := range []struct{ secret, want string }{{"s", ""}, {"other", wire.RingBroker}, {"s", wire.RingBroker}} {
-		if way, err := meet(test.secret).Way(t.Context()); way != test.want || err != nil {
+		a := meet(test.secret)
+		all = append(all, a.own)
+		if way, err := a.Way(t.Context(), all); way != test.want || err != nil {
 			t.Errorf("the way of one with secret %q is %q, %v, not %q", test.secret, way, err, test.want)
 		}
+	}
+	// Nobody that is asked is the one that others do not reach.
+	if way, err := meet("s").Way(t.Context(), all[:2]); way != "" || err != nil {
+		t.Errorf("the way among those that reach each other is %q, %v", way, err)
+	}
+	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1")); way != "" || err != nil {
+		t.Errorf("the way with one that does not answer is %q, %v", way, err)
 	}
 }

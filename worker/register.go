@@ -58,6 +58,7 @@ func (w *worker) resumeOnce(ctx context.Context) error {
 		return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
 	}
 	w.replica.load(got)
+	w.state = info.Numerics
 	w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
 	return nil
 }
@@ -70,7 +71,7 @@ func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 // ended, until its lease does.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed = w.replica.step(), w.pace.Speed()
+	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), w.pace.Speed(), w.state
 	w.reg.Started = time.Now().UTC()
 	ttl := w.cfg.lease()
 	for begun := time.Now(); ; {
@@ -79,6 +80,9 @@ func (w *worker) register(ctx context.Context) error {
 		cancel()
 		if err == nil {
 			w.lease = lease
+			if err := w.meet(ctx); err != nil {
+				return err
+			}
 			w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
 			return nil
 		}
@@ -93,6 +97,36 @@ func (w *worker) register(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// meet finds out, once, how this worker and those that are registered reach each
+// other, and says so in its registration. Nobody takes it in meanwhile: it has sent
+// no heartbeat yet.
+func (w *worker) meet(ctx context.Context) error {
+	if w.cfg.Meet == nil || w.met {
+		return nil
+	}
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	registered, err := w.cfg.Store.WatchWorkers(watching)
+	if err != nil {
+		return fmt.Errorf("see who is registered: %w", err)
+	}
+	var mailboxes []string
+	for _, other := range <-registered {
+		mailboxes = append(mailboxes, other.Mailbox)
+	}
+	if w.reg.Ring, err = w.cfg.Meet(ctx, mailboxes); err != nil {
+		return err
+	}
+	w.met = true
+	if w.reg.Ring == "" {
+		return nil
+	}
+	if err := w.lease.Update(ctx, w.reg); err != nil {
+		return fmt.Errorf("say that the ring goes through NATS: %w", err)
+	}
+	return nil
 }
 
 // leave announces the drain, then tells the loop; the worker goes on until a plan

@@ -44,7 +44,7 @@ func (w *worker) queueSave(ctx context.Context, f step.Save) error {
 		if job.header.Digest, err = replica.Digest(s, w.cfg.Cores); err != nil {
 			return err
 		}
-		job.header.Meta, job.header.Loss = meta, w.beat.Loss
+		job.header.Meta, job.header.Loss, job.header.Numerics = meta, w.beat.Loss, w.state
 	}
 	clone := func(all []float32) []float32 {
 		return append([]float32(nil), all[job.header.First:job.header.End]...)
@@ -108,7 +108,7 @@ func (w *worker) sendSlice(ctx context.Context, job saveJob) error {
 			h := job.header
 			h.Part, h.Offset, h.Count = part, h.First+at, len(chunk)
 			if part != wire.PartWeights || at > 0 {
-				h.Meta, h.Digest, h.Loss = nil, "", 0
+				h.Meta, h.Digest, h.Loss, h.Numerics = nil, "", 0, wire.Numerics{}
 			}
 			if err := w.sendChunk(ctx, h, replica.Bytes(chunk)); err != nil {
 				return fmt.Errorf("send %s at %d: %w", part, h.Offset, err)

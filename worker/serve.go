@@ -28,6 +28,7 @@ func (w *worker) serve() (stop func(), err error) {
 	for subject, answer := range map[string]nats.MsgHandler{
 		w.subjects.Hello():                w.hearHello,
 		w.subjects.Committed():            w.hearCommitted,
+		w.subjects.Refused(w.reg.ID):      w.takeRefusal,
 		w.subjects.Entry(w.reg.ID):        w.giveEntry,
 		w.subjects.Snapshot(w.reg.ID):     w.giveSnapshot,
 		w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
@@ -69,6 +70,20 @@ func (w *worker) hearCommitted(m *nats.Msg) {
 	select {
 	case w.events <- step.Stored{Step: c.Step}:
 	case <-w.closed:
+	}
+}
+
+// takeRefusal hands a refusal to the loop, unless one waits already: they are
+// repeated.
+func (w *worker) takeRefusal(m *nats.Msg) {
+	var r wire.Refusal
+	if err := wire.Decode(m.Data, &r); err != nil {
+		w.log.Warn("refusal", zap.Error(err))
+		return
+	}
+	select {
+	case w.refusals <- r:
+	default:
 	}
 }
 

@@ -33,6 +33,7 @@ type worker struct {
 	events   chan step.Event
 	jobs     chan step.Compute
 	saves    chan saveJob
+	refusals chan wire.Refusal
 	fetched  atomic.Pointer[fetchedState] // waits for Load
 	closed   chan struct{}                // when the loop has ended
 	start    time.Time
@@ -41,6 +42,10 @@ type worker struct {
 	applier *replica.Applier
 	sum     *replica.Accumulator
 	reg     wire.Registration
+	state   wire.Numerics // by which the state was computed
+	theirs  wire.Numerics // of the newest plan
+	met     bool          // it knows whether it reaches the others
+	refused string        // the incarnation that knows that it is
 	lease   membership.Lease
 	result  computed       // of the newest micro-batch
 	ring    *session       // nil outside
@@ -77,7 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
 		pace: step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
@@ -162,6 +167,10 @@ func (w *worker) loop(ctx context.Context) error {
 			}
 			w.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("rank", p.Rank(w.reg.ID, w.reg.Incarnation)),
 				zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
+			w.theirs = wire.Numerics{Fingerprint: p.Fingerprint, Mixed: p.Mixed}
+			if p.Rank(w.reg.ID, w.reg.Incarnation) >= 0 {
+				w.state = w.theirs
+			}
 			e = step.PlanChanged{Plan: p}
 		case i, ok := <-intents:
 			if !ok {
@@ -188,6 +197,9 @@ func (w *worker) loop(ctx context.Context) error {
 			w.lookForRun(ctx)
 			w.replica.release(time.Now().Add(-5 * w.cfg.Spec.FailureTimeout))
 			e = step.Tick{}
+		case r := <-w.refusals:
+			w.hearRefusal(r)
+			continue
 		case e = <-w.events:
 		}
 		done, err := w.handle(ctx, e)
@@ -212,6 +224,15 @@ func (w *worker) close() {
 	defer cancel()
 	if err := w.lease.Close(ctx); err != nil {
 		w.log.Warn("unregister", zap.Error(err)) // the lease ends by itself
+	}
+}
+
+// hearRefusal says, once, that this worker is not admitted. It stays: who runs the
+// run may let it in.
+func (w *worker) hearRefusal(r wire.Refusal) {
+	if r.Incarnation == w.reg.Incarnation && w.refused != r.Incarnation {
+		w.refused = r.Incarnation
+		w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/ringtest"
 	"github.com/gramme-project/gramme/allreduce/memlink"
+	"github.com/gramme-project/gramme/allreduce/ringtest"
 )
 
 type cluster map[int]*memlink.Link

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/ringtest"
+	"github.com/gramme-project/gramme/allreduce/ringtest"
 )
 
 const secret = "a secret of the run"

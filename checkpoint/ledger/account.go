@@ -43,7 +43,8 @@ type Account struct {
 	FirstSteps  uint64       `json:"first_loss_steps"`
 	LastLoss    float64      `json:"last_loss"` // and of the newest
 	LastSteps   uint64       `json:"last_loss_steps"`
-	Generation  uint64       `json:"generation"` // the newest
+	Generation  uint64       `json:"generation"`      // the newest
+	Mixed       bool         `json:"mixed,omitempty"` // workers of different arithmetic took part: not reproducible
 	Memberships int64        `json:"memberships"`
 	Resumes     []Resume     `json:"resumes"`
 	Checkpoints []Saved      `json:"checkpoints"`

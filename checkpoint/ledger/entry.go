@@ -104,6 +104,7 @@ const (
 	NoteQuarantine = "quarantine" // data or a checkpoint was set aside
 	NoteDivergence = "divergence" // replicas differed
 	NoteMixed      = "mixed"      // workers of different arithmetic: the result is not reproducible
+	NoteRefused    = "refused"    // a worker was not admitted
 	NoteRemark     = "remark"
 )
 

@@ -128,6 +128,9 @@ func (a *Account) writeTraining(b *strings.Builder) {
 			a.FirstLoss, count(int64(a.FirstSteps), "step", "steps"), a.LastLoss, count(int64(a.LastSteps), "step", "steps"))
 	}
 	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", count(a.Memberships, "change", "changes"), a.Generation)
+	if a.Mixed {
+		b.WriteString("mixed: workers of different arithmetic took part, the result is not reproducible\n")
+	}
 	for _, r := range a.Resumes {
 		fmt.Fprintf(b, "resumed at step %d (entry %d)", r.Step, r.Entry)
 		if r.From != nil {

@@ -67,6 +67,7 @@ func (t *tally) add(e Entry) {
 		t.all = e.Carbon
 	case e.Note != nil:
 		a.Notes = append(a.Notes, NotedEntry{e.Index, *e.Note})
+		a.Mixed = a.Mixed || e.Note.Kind == NoteMixed
 	}
 }
 

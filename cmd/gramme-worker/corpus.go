@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -52,6 +53,10 @@ func localCorpus(dir rundir.Dir) (*corpus, error) {
 // cacheBytes bounds the shards that a remote worker keeps.
 const cacheBytes = 4 << 30
 
+// pieceWithin bounds the wait for one piece: the coordinator that has the request may
+// end before it answers, and another is asked then.
+const pieceWithin = 5 * time.Second
+
 // remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
 // from the coordinator, into a folder of the user's cache.
 func remoteCorpus(ctx context.Context, conn *nats.Conn, run string) (*corpus, error) {
@@ -65,6 +70,8 @@ func remoteCorpus(ctx context.Context, conn *nats.Conn, run string) (*corpus, er
 		if sha256 == "" {
 			r.Name = name
 		}
+		ctx, cancel := context.WithTimeout(ctx, pieceWithin)
+		defer cancel()
 		return transfer.Fetch(ctx, conn, wire.SubjectsOf(run).Shard(), r)
 	}
 	packed, err := fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20)

@@ -27,11 +27,11 @@ type engine struct {
 	cancel context.CancelFunc
 }
 
-// newEngine builds the model of a spec with a vocabulary of a known size. Its
-// weights are zero.
-func newEngine(spec runspec.Spec, vocab int) (*engine, error) {
+// newEngine builds the model of a spec with a vocabulary of a known size, on some
+// threads. Its weights are zero.
+func newEngine(spec runspec.Spec, vocab, threads int) (*engine, error) {
 	c := spec.ModelConfig(vocab)
-	return openEngine(c, model.NewLayout(c), bert.Options{Device: spec.Device, Precision: spec.Precision, Threads: spec.Threads})
+	return openEngine(c, model.NewLayout(c), bert.Options{Device: spec.Device, Precision: spec.Precision, Threads: threads})
 }
 
 func openEngine(c model.Config, l model.Layout, o bert.Options) (*engine, error) {

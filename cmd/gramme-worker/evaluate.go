@@ -77,7 +77,7 @@ func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (o
 	if len(steps) == 0 {
 		return out, exit.Wrap(exit.Usage, "train first: gramme up --run "+string(dir), fmt.Errorf("evaluate %s: it has no checkpoint", dir))
 	}
-	e, err := newEngine(spec, data.manifest.VocabSize)
+	e, err := newEngine(spec, data.manifest.VocabSize, spec.Threads)
 	if err != nil {
 		return out, err
 	}

@@ -56,7 +56,7 @@ func measure(spec runspec.Spec, precisions []string) (rates map[string]float64, 
 	}()
 	for _, p := range precisions {
 		spec.Precision = p
-		e, err := newEngine(spec, spec.VocabSize)
+		e, err := newEngine(spec, spec.VocabSize, spec.Threads)
 		if err != nil {
 			return nil, err
 		}

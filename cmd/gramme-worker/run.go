@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/role"
@@ -45,6 +47,7 @@ SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finish
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and process")
 	dir := c.Flags().String("run", "", "`folder` of the run, where it is on this machine; else the corpus comes over the network")
 	host := c.Flags().String("host", "", "`address` at which the other workers reach this one; default: that of its connection to NATS")
+	threads := c.Flags().Int("threads", 0, "threads that compute; default: those of the run. Another number computes other bits: only a run with --mixed admits it")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *id == "" {
@@ -54,9 +57,19 @@ SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finish
 			}
 			*id = fmt.Sprintf("%s-%d", name, os.Getpid())
 		}
-		return train(c.Context(), cluster, *id, rundir.Dir(*dir), *host)
+		if *threads < 0 {
+			return exit.Wrap(exit.Usage, "give 1 or more, or none", fmt.Errorf("--threads: %d is negative", *threads))
+		}
+		return train(c.Context(), cluster, *id, machine{rundir.Dir(*dir), *host, *threads})
 	}
 	return c
+}
+
+// machine is what a worker knows of where it runs.
+type machine struct {
+	dir     rundir.Dir // "": the run's folder is elsewhere
+	host    string     // "": that of the connection to NATS
+	threads int        // 0: those of the run
 }
 
 // leaving returns a channel that is closed by the first termination signal, and
@@ -84,8 +97,8 @@ func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	return drain, ctx, func() { signal.Stop(signals); cancel(); <-ended }
 }
 
-func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rundir.Dir, host string) (err error) {
-	e, err := cluster.Find(ctx, dir)
+func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machine) (err error) {
+	e, err := cluster.Find(ctx, at.dir)
 	if err != nil {
 		return err
 	}
@@ -96,8 +109,8 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 		return err
 	}
 	defer func() { err = errors.Join(err, profiled()) }()
-	readings := dir.Energy()
-	if dir == "" {
+	readings := at.dir.Energy()
+	if at.dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
 			return fmt.Errorf("place for energy readings: %w", err)
@@ -111,10 +124,13 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, dir, host, drain) })
+	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, at, drain) })
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
 		return nil
+	}
+	if errors.Is(err, membership.ErrTaken) {
+		return exit.Wrap(exit.Failure, "give another --id; the place of one that has died is free within seconds", err)
 	}
 	if errors.Is(err, shard.ErrCorrupt) {
 		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)
@@ -123,10 +139,10 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 }
 
 // member sets up what the worker needs and lets it train.
-func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drain <-chan struct{}) (err error) {
+func member(ctx context.Context, r *role.Role, at machine, drain <-chan struct{}) (err error) {
 	var data *corpus
-	if dir != "" {
-		data, err = localCorpus(dir)
+	if at.dir != "" {
+		data, err = localCorpus(at.dir)
 	} else {
 		data, err = remoteCorpus(ctx, r.NATS, r.Endpoint.Run)
 	}
@@ -137,7 +153,8 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 	if err != nil {
 		return err
 	}
-	model_, err := newEngine(r.Spec, data.manifest.VocabSize)
+	threads := cmp.Or(at.threads, r.Spec.Threads)
+	model_, err := newEngine(r.Spec, data.manifest.VocabSize, threads)
 	if err != nil {
 		return err
 	}
@@ -149,6 +166,7 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 	if err := model_.setWeights(model.Init(model_.config, model_.layout, r.Spec.Seed)); err != nil {
 		return err
 	}
+	host := at.host
 	if host == "" {
 		if host, err = ownAddress(r.NATS); err != nil {
 			return err
@@ -171,22 +189,19 @@ func member(ctx context.Context, r *role.Role, dir rundir.Dir, host string, drai
 		return err
 	}
 	defer func() { err = errors.Join(err, met.Close()) }()
-	way := ""
-	if r.Spec.Ring == runspec.RingAuto {
-		if way, err = met.Way(ctx); err != nil {
-			return err
-		}
+	meet := met.Way
+	if r.Spec.Ring != runspec.RingAuto || !r.Endpoint.Shared { // else all are on this machine
+		meet = nil
 	}
 	r.Log.Info("ready", zap.String("fingerprint", print), zap.String("mailbox", mailbox.URL()), zap.Int("parameters", model_.layout.Parameters()))
 	return worker.Run(ctx, worker.Config{
 		Registration: wire.Registration{
-			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: r.Spec.Threads,
+			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: threads,
 			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
-			Ring: way,
 		},
 		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS,
-		Links: links, Meter: r.Meter,
-		Cores: min(r.Spec.Threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
+		Links: links, Meet: meet, Meter: r.Meter,
+		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
 	})
 }
 

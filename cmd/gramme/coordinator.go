@@ -5,11 +5,11 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/coordinator"
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -32,8 +32,10 @@ one, and another takes over when it is gone. No training step waits for it.`,
 		return startRole(c.Context(), cluster, dir, role.Options{
 			Role: wire.RoleCoordinator, ID: *id, Energy: dir.Energy(), Phase: energy.Idle,
 		}, func(ctx context.Context, r *role.Role) error {
-			if r.Endpoint.Shared {
-				r.Log.Info("workers of other machines join with", zap.String("command", clusterflags.Command(r.Endpoint)))
+			// One that `gramme up` started gets its endpoint by the environment, and
+			// `gramme up` says it itself.
+			if _, err := endpoint.FromEnviron(os.Environ()); err != nil && r.Endpoint.Shared {
+				invite(c.ErrOrStderr(), r.Endpoint)
 			}
 			return coordinator.Run(ctx, coordinator.Config{
 				ID: *id, Host: r.Host, PID: os.Getpid(), Spec: r.Spec, CorpusDir: dir.Corpus(), Store: r.Store,

@@ -177,6 +177,9 @@ func showStatus(out io.Writer, s wire.Status) error {
 	case s.Reason != "":
 		fmt.Fprintln(out, s.Reason)
 	}
+	if s.Mixed {
+		fmt.Fprintln(out, "mixed: workers of different arithmetic take part, or took part: the result is not reproducible")
+	}
 	fmt.Fprintf(out, "loss %.3f (MLM %.3f, NSP %.3f), %.0f tokens/s, %.0f W, checkpoint of step %d\n\n",
 		s.Loss, s.MLMLoss, s.NSPLoss, s.TokensPerSecond, s.Watts, s.Checkpoint)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -192,5 +195,15 @@ func showStatus(out io.Writer, s wire.Status) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%d\n", p.Role, p.ID, p.PID, p.Host, rank, state, p.MicroBatches)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range s.Processes {
+		if p.Reason != "" {
+			if _, err := fmt.Fprintf(out, "\n%s is %s: %s\n", p.ID, p.State, p.Reason); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

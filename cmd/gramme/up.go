@@ -174,7 +174,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	show := newProgress(u.err, spec)
 	var measured evaluation.Result
 	err = local.Run(ctx, local.Options{
-		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: u.invite,
+		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
 		Last: func(ctx context.Context, env []string) error {
 			show.end()
@@ -212,12 +212,12 @@ func (u *up) shared(spec runspec.Spec) (*endpoint.Endpoint, error) {
 }
 
 // invite says how more workers join.
-func (u *up) invite(e endpoint.Endpoint) {
+func invite(out io.Writer, e endpoint.Endpoint) {
 	if !e.Shared {
-		fmt.Fprintf(u.err, "etcd and NATS listen on this machine only: workers of others need --etcd and --nats (docs/cluster.md)\n")
+		fmt.Fprintf(out, "etcd and NATS listen on this machine only: workers of others need --etcd and --nats (docs/cluster.md)\n")
 		return
 	}
-	fmt.Fprintf(u.err, "workers of other machines join with:\n  %s\n", clusterflags.Command(e))
+	fmt.Fprintf(out, "workers of other machines join with:\n  %s\n", clusterflags.Command(e))
 }
 
 // announce says what is about to run.

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,9 @@ import (
 // onRegistered compares the registrations with those before.
 func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 	r.known = true
+	for _, reg := range all {
+		r.learn(reg)
+	}
 	present := map[string]bool{}
 	for _, reg := range all {
 		present[reg.Incarnation] = true
@@ -47,9 +51,24 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 	}
 }
 
+// learn finds out by which arithmetic the run was computed so far, where no plan
+// says it: the newest state that a worker brings does. So a run that goes on from a
+// checkpoint is held to the numerics that it had.
+func (r *Roster) learn(reg wire.Registration) {
+	if reg.SpecHash != r.cfg.SpecHash || reg.Origin.Fingerprint == "" {
+		return
+	}
+	if r.origin.Fingerprint == "" || reg.Step > r.originStep {
+		r.origin, r.originStep = reg.Origin, reg.Step
+	}
+}
+
+// numerics is the fingerprint of the run, "" while it has none.
+func (r *Roster) numerics() string { return cmp.Or(r.plan.Fingerprint, r.origin.Fingerprint) }
+
 // check refuses a worker that cannot take part.
 func (r *Roster) check(w *worker) {
-	reg := w.reg
+	reg, print := w.reg, r.numerics()
 	short := func(s string) string { return fmt.Sprintf("%.12q", s) }
 	switch {
 	case reg.SpecHash != r.cfg.SpecHash:
@@ -58,14 +77,14 @@ func (r *Roster) check(w *worker) {
 		w.refused = fmt.Sprintf("its corpus is %s, the run's is %s", short(reg.CorpusHash), short(r.cfg.CorpusHash))
 	case reg.Build != r.cfg.Build:
 		w.refused = fmt.Sprintf("it is build %q, the run is trained by %q", reg.Build, r.cfg.Build)
-	case r.plan.Fingerprint != "" && reg.Fingerprint != r.plan.Fingerprint && !r.cfg.AllowMixed:
+	case print != "" && reg.Fingerprint != print && !r.cfg.AllowMixed:
 		w.refused = fmt.Sprintf("its arithmetic gives %s, the run's gives %s: the result would not be reproducible (--mixed admits it)",
-			short(reg.Fingerprint), short(r.plan.Fingerprint))
+			short(reg.Fingerprint), short(print))
 	default:
 		return
 	}
 	r.emit(Note{wire.Event{
-		Key: key("refused", reg.Incarnation, 0), Kind: "note",
+		Key: key("refused", reg.Incarnation, 0), Kind: "refused",
 		Reason: fmt.Sprintf("worker %s on %s is refused: %s", reg.ID, reg.Host, w.refused),
 	}})
 }
@@ -126,11 +145,11 @@ func (r *Roster) newcomers(now time.Time, staying int) []*worker {
 	return all
 }
 
-// settleFingerprint chooses the numerics of the run at its very first plan: that
-// of most workers, and of the first by ID where as many differ. The others are
-// refused unless mixing is allowed. It returns the fingerprint and who remains.
+// settleFingerprint chooses the numerics of the run at its very first plan: those
+// of the state that it goes on from, else those of most workers, and of the first
+// by ID where as many differ. The others are refused unless mixing is allowed. It returns the fingerprint and who remains.
 func (r *Roster) settleFingerprint(pool []*worker) (string, []*worker) {
-	print := r.plan.Fingerprint
+	print := r.numerics()
 	if print == "" {
 		votes := map[string]int{}
 		for _, w := range pool {

@@ -53,7 +53,7 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 		return
 	}
 	base := r.plan
-	base.Fingerprint = print
+	base.Fingerprint, base.Mixed = print, base.Mixed || r.origin.Mixed
 	base.Session = fmt.Sprintf("%s-%d", r.nonce, base.Generation+1)
 	base.From = 0
 	for _, w := range pool {
@@ -65,10 +65,12 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 
 // missing says what the start waits for.
 func (r *Roster) missing(have, want int) string {
-	refused := 0
-	for _, w := range r.workers {
+	refused, first := 0, ""
+	for _, w := range r.sorted() {
 		if w.registered && w.refused != "" {
-			refused++
+			if refused++; refused == 1 {
+				first = fmt.Sprintf("%s: %s", w.reg.ID, w.refused)
+			}
 		}
 	}
 	text := fmt.Sprintf("%d of %d %s here, at least %d needed", have, want, noun(want), r.cfg.Workers.Min)
@@ -76,7 +78,7 @@ func (r *Roster) missing(have, want int) string {
 		text = fmt.Sprintf("%d of %d %s here, waiting a moment for more", have, want, noun(want))
 	}
 	if refused > 0 {
-		text += fmt.Sprintf("; %d refused", refused)
+		text += fmt.Sprintf("; %d refused, %s", refused, first)
 	}
 	return text
 }

@@ -47,6 +47,9 @@ type Roster struct {
 	intent  wire.Intent
 	nonce   string
 
+	origin     wire.Numerics // of the newest state that a worker brought
+	originStep uint64
+
 	elected bool      // what is stored is known
 	known   bool      // registrations are known
 	last    time.Time // of Handle
@@ -184,6 +187,7 @@ func (r *Roster) onElected(now time.Time, e Elected) {
 	r.adopt(now, e.Plan)
 	if e.Plan.Generation > 0 { // who wrote it may have died before it was told; the key counts once
 		r.emit(Note{membership(e.Plan)})
+		r.noteMixed(e.Plan)
 	}
 }
 
@@ -200,10 +204,17 @@ func (r *Roster) onWritten(now time.Time) {
 		e.Session, e.From, e.Time = p.Session, p.From, r.decided.UTC()
 	}
 	r.emit(Note{e})
-	if p.Mixed && !before.Mixed {
+	if !before.Mixed || p.Session != before.Session {
+		r.noteMixed(p)
+	}
+}
+
+// noteMixed tells, once a session, that the run is mixed.
+func (r *Roster) noteMixed(p wire.Plan) {
+	if p.Mixed {
 		r.emit(Note{wire.Event{
-			Key: key("mixed", p.Session, 0), Kind: "note", Generation: p.Generation,
-			Reason: "workers of different arithmetic take part: the result is not reproducible",
+			Key: key("mixed", p.Session, 0), Kind: "mixed", Generation: p.Generation,
+			Reason: "workers of different arithmetic take part, or took part: the result is not reproducible",
 		}})
 	}
 }

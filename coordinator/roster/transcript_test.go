@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //
 //	config workers=1:3 steps=100 micro=8 mixed ring=auto timeout=1s    first
 //	elect [GENERATION IN…]                 a leadership begins, with a stored plan
-//	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F] [ring=broker]
+//	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F] [origin=P|mixed:P] [ring=broker]
 //	kill ID | leave ID | freeze ID | thaw ID
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	speed ID F                             what it measures from now on
@@ -170,6 +170,8 @@ func (w *world) command(verb string, args []string) error {
 					r.Ring = v
 				case "step":
 					r.Step, _ = strconv.ParseUint(v, 10, 64)
+				case "origin":
+					r.Origin.Fingerprint, r.Origin.Mixed = strings.CutPrefix(v, "mixed:")
 				case "speed":
 					r.Speed, _ = strconv.ParseFloat(v, 64)
 				}

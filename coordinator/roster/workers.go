@@ -62,6 +62,15 @@ func (r *Roster) slow() map[string]float64 {
 	return out
 }
 
+// Refused says why an incarnation is not admitted, "" where nothing speaks against
+// it.
+func (r *Roster) Refused(incarnation string) string {
+	if w := r.workers[incarnation]; w != nil {
+		return w.refused
+	}
+	return ""
+}
+
 // sorted lists the workers by ID and incarnation, so that nothing depends on the
 // order of a map.
 func (r *Roster) sorted() []*worker {

@@ -79,8 +79,8 @@ func (w *world) carry(f Effect) {
 	case Ask:
 		w.say("ask %s", f.Incarnation)
 	case Note:
-		if f.Event.Kind == "note" {
-			w.say("note %s", f.Event.Reason)
+		if f.Event.Kind != "membership" {
+			w.say("note %s: %s", f.Event.Kind, f.Event.Reason)
 		}
 	case StateChanged:
 		w.say("state %s: %s", f.State, f.Reason)

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/model"
-	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // recipe is what a good default of depends on the size of the model.
@@ -51,7 +50,7 @@ func defaults(name string, c model.Config) Spec {
 		Workers:        Workers{Min: 1, Max: 1},
 		Checkpoint:     Checkpoint{Every: time.Minute, Keep: 3},
 		FailureTimeout: time.Second,
-		Ring:           wire.RingDirect,
+		Ring:           RingAuto,
 		Energy:         Energy{PUE: 1, CPUWattsPerCore: 4, RAMWattsPerGB: 0.375},
 		Log:            Log{Level: "info", Format: "console"},
 	}

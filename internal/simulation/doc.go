@@ -11,11 +11,14 @@
 // coordinator and checkpoint do, and what they stand on:
 //   - etcd (store.go): leases that end when they are not renewed and are written
 //     again, an election, guarded transactions, watches that skip values. Calls
-//     can be lost before or after they took effect;
+//     can be lost before or after they took effect. It passes the suite that
+//     package etcdstore passes;
 //   - NATS (broker.go): in order within a connection; what is on the way is lost
 //     when a connection breaks, what is published meanwhile waits for the next;
-//   - the ring's links (ring.go, links.go): in order, stalled by a partition or a frozen
-//     process, seen to close when a process ends, or not seen where its host went;
+//   - the ring's links (links.go): in order, stalled by a partition or a frozen
+//     process, seen to close when a process ends, or not seen where its host went.
+//     They pass the suite that package natslink passes, but for acknowledgements,
+//     which the simulation does without;
 //   - the checkpoint service (service.go, assembly.go): a checkpoint is durable or it
 //     is not. Its assembly is retold and goes back to an earlier step when a later
 //     generation does. Files, ledger and energy are tested in package checkpoint;

@@ -32,7 +32,10 @@ func (s *store) register(p *process, reg wire.Registration, ttl time.Duration, d
 	})
 }
 
-var errExpired = errors.New("the lease has expired")
+var (
+	errExpired = errors.New("the lease has expired")
+	errAnother = errors.New("the registration is that of another")
+)
 
 func (l *lease) keep() {
 	l.p.after(l.ttl/3, func() {
@@ -74,6 +77,10 @@ func (l *lease) renew() error {
 
 // update replaces the registration.
 func (l *lease) update(reg wire.Registration, done func(err error)) {
+	if reg.ID != l.reg.ID || reg.Incarnation != l.reg.Incarnation {
+		done(errAnother)
+		return
+	}
 	l.reg = reg
 	l.s.call(l.p, 0, func() error {
 		r := l.s.find(reg.ID)

@@ -1,8 +1,124 @@
 package simulation
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/internal/wire"
 )
+
+// link is a process's end of the ring of one generation, as allreduce.Link is: frames
+// go to the next rank and come from the previous one, and it is seen what becomes
+// of both.
+type link struct {
+	p          *process
+	generation uint64
+	rank       int
+	members    []wire.Member
+	user       linkUser
+	joined     bool // both neighbours are there
+	closed     bool
+	dead       bool                    // it was broken off, and the neighbours know
+	lost       [2]*allreduce.PeerError // the previous and the next neighbour
+	inbox      []frame
+}
+
+// linkUser is told what happens on a link.
+type linkUser interface {
+	// connected comes once: both neighbours are there.
+	connected()
+	// arrived comes for each frame in the inbox.
+	arrived()
+	// parted comes once for each neighbour that is gone.
+	parted()
+}
+
+type frame struct{ header, payload []byte }
+
+const (
+	previous = iota
+	next
+)
+
+// openLink begins to connect a rank with its neighbours. It is the newest end of the
+// process from now on.
+func (p *process) openLink(generation uint64, rank int, members []wire.Member, user linkUser) *link {
+	l := &link{p: p, generation: generation, rank: rank, members: members, user: user}
+	p.link = l
+	if l.world() == 1 {
+		l.joined = true
+		return l
+	}
+	for side := range 2 {
+		l.dial(side)
+	}
+	return l
+}
+
+func (l *link) world() int { return len(l.members) }
+
+// neighbour is the rank on one side.
+func (l *link) neighbour(side int) int {
+	if side == next {
+		return (l.rank + 1) % l.world()
+	}
+	return (l.rank + l.world() - 1) % l.world()
+}
+
+// peer is the process of the neighbour.
+func (l *link) peer(side int) *process {
+	return l.p.w.process(l.members[l.neighbour(side)].ID)
+}
+
+// far reports whether the neighbour's end of the same ring is there.
+func (l *link) far(side int) bool {
+	p := l.peer(side)
+	if p == nil || !p.up() || p.link == nil || p.link.closed {
+		return false
+	}
+	f := p.link
+	return f.generation == l.generation && f.members[f.rank].Incarnation == l.members[l.neighbour(side)].Incarnation
+}
+
+// dial reaches for a neighbour's mailbox. The process that is frozen does not
+// answer; where there is none, that is seen at once.
+func (l *link) dial(side int) {
+	l.p.after(l.p.w.between(200*time.Microsecond, 4*time.Millisecond), func() {
+		p := l.peer(side)
+		switch {
+		case l.closed || l.dead:
+		case p == nil || !p.up():
+			l.lose(side, gone(l.neighbour(side), "connection refused"))
+		default:
+			l.greet()
+		}
+	})
+}
+
+// greet finds out whether both neighbours are in this generation.
+func (l *link) greet() {
+	if l.closed || l.dead || l.joined {
+		return
+	}
+	here := true
+	for side := range 2 {
+		p := l.peer(side)
+		if p == nil || !p.up() {
+			l.lose(side, gone(l.neighbour(side), "connection closed"))
+			return
+		}
+		here = here && l.far(side) && !p.frozen && !l.p.w.line(l.p, p).stalled && !l.p.w.line(p, l.p).stalled
+	}
+	if !here {
+		l.p.after(5*time.Millisecond, l.greet)
+		return
+	}
+	l.joined = true
+	l.user.connected()
+}
 
 // line is the stream from one worker's process to another's.
 func (w *world) line(from, to *process) *pipe {
@@ -15,102 +131,122 @@ func (w *world) line(from, to *process) *pipe {
 	return l
 }
 
-// carryFrame brings a frame to a mailbox. Subjects hold the generation: one of
-// another generation finds nobody. So that what reads frames is tested as well,
-// the newest ring gets those of older ones, too.
-func (w *world) carryFrame(from, to *process, generation uint64, f frame) {
+// send brings a frame to the next rank's mailbox. Subjects hold the generation: one
+// of another generation finds nobody. So that what reads frames is tested as well,
+// the newest end gets those of older rings, too.
+func (l *link) send(f frame) {
+	to := l.peer(next)
 	if to == nil {
 		return
 	}
-	life := to.life
-	w.line(from, to).send(hop(w), func() {
+	life, generation := to.life, l.generation
+	l.p.w.line(l.p, to).send(hop(l.p.w), func() {
 		to.do(life, func() {
-			k, ok := to.role.(*worker)
-			if !ok || k.ring == nil || k.ring.closed || generation > k.ring.generation {
-				return
+			if end := to.link; end != nil && !end.closed && generation <= end.generation {
+				end.inbox = append(end.inbox, f)
+				end.user.arrived()
 			}
-			k.ring.inbox = append(k.ring.inbox, f)
-			k.ring.pump()
 		})
 	})
 }
 
+// take returns the oldest frame in the inbox, if there is one.
+func (l *link) take() (f frame, ok bool) {
+	if len(l.inbox) == 0 {
+		return f, false
+	}
+	f, l.inbox = l.inbox[0], l.inbox[1:]
+	return f, true
+}
+
+// gone says that a rank is not there any more, left that it lives and has left the
+// ring.
+func gone(rank int, why string) *allreduce.PeerError {
+	return &allreduce.PeerError{Rank: rank, Err: because(allreduce.ErrLost, why)}
+}
+
+func left(rank int, why string) *allreduce.PeerError {
+	return &allreduce.PeerError{Rank: rank, Err: because(allreduce.ErrLeft, why)}
+}
+
+func because(kind error, why string) error {
+	if why = strings.TrimPrefix(strings.TrimPrefix(why, kind.Error()), ": "); why == "" {
+		return kind
+	}
+	return fmt.Errorf("%w: %s", kind, why)
+}
+
 // notify tells the neighbours that this rank leaves, and who is to blame.
-func (r *ring) notify(blame int, why string) {
-	if r.world() == 1 {
+func (l *link) notify(blame *allreduce.PeerError) {
+	if l.world() == 1 {
 		return
 	}
 	for side := range 2 {
-		to := r.peer(side)
+		to := l.peer(side)
 		if to == nil {
 			continue
 		}
-		life, generation, rank := to.life, r.generation, r.rank
-		r.k.w.line(r.k.p, to).send(hop(r.k.w), func() {
+		life, generation, rank := to.life, l.generation, l.rank
+		l.p.w.line(l.p, to).send(hop(l.p.w), func() {
 			to.do(life, func() {
-				if k, ok := to.role.(*worker); ok && k.ring != nil && k.ring.generation == generation {
-					k.ring.left(rank, blame, why)
+				if end := to.link; end != nil && end.generation == generation {
+					end.hear(rank, blame)
 				}
 			})
 		})
 	}
 }
 
-// left hears that a neighbour is no longer there.
-func (r *ring) left(rank, blame int, why string) {
+// hear takes the farewell of a neighbour.
+func (l *link) hear(rank int, blame *allreduce.PeerError) {
 	for side := range 2 {
-		if r.neighbour(side) == rank {
-			r.lose(side, blame, why)
+		if l.neighbour(side) == rank {
+			l.lose(side, blame)
 		}
 	}
 }
 
-// leave closes this end in good order.
-func (r *ring) leave(why string) {
-	if r.closed {
+// lose records that a neighbour is gone or has left.
+func (l *link) lose(side int, blame *allreduce.PeerError) {
+	if l.closed || l.dead || l.lost[side] != nil {
 		return
 	}
-	r.closed = true
-	if !r.dead {
-		r.notify(r.rank, "left "+why)
+	l.lost[side] = blame
+	l.user.parted()
+}
+
+// abort breaks the ring off. The loss of another rank is passed on as that rank's;
+// anything else is this rank's own.
+func (l *link) abort(reason error) {
+	if l.closed || l.dead {
+		return
+	}
+	l.dead = true
+	var peer *allreduce.PeerError
+	if errors.As(reason, &peer) && (errors.Is(peer.Err, allreduce.ErrLost) || errors.Is(peer.Err, allreduce.ErrLeft)) {
+		l.notify(peer)
+		return
+	}
+	l.notify(left(l.rank, reason.Error()))
+}
+
+// leave closes this end in good order.
+func (l *link) leave() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	if !l.dead {
+		l.notify(left(l.rank, ""))
 	}
 }
 
 // vanish is the end of the process: neighbours see that the connection closed,
 // unless its host went as well.
-func (r *ring) vanish() {
-	r.closed = true
-	if r.k.w.silent {
+func (l *link) vanish() {
+	l.closed = true
+	if l.p.w.silent {
 		return
 	}
-	r.notify(r.rank, "connection closed")
-}
-
-// endRing waits until nothing reads the sum any more: in the midst of a reduction,
-// a neighbour that does not read holds that up for a moment.
-func (k *worker) endRing() {
-	r := k.ring
-	if r == nil {
-		return
-	}
-	k.ring = nil
-	wait := time.Duration(0)
-	if r.world() > 1 && r.joined && !r.dead {
-		for side := range 2 {
-			p := r.peer(side)
-			if p == nil || !p.up() || !p.frozen {
-				continue
-			}
-			if r.step > 0 {
-				wait = 100 * time.Millisecond
-			} else if k.w.bug == SlowLeave {
-				wait = time.Second
-			}
-		}
-	}
-	r.leave("")
-	if wait > 0 {
-		goOn := k.loop.block()
-		k.p.after(wait, goOn)
-	}
+	l.notify(gone(l.rank, ""))
 }

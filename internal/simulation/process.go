@@ -21,6 +21,7 @@ type process struct {
 	ghost  bool     // it is gone, and its connection to NATS seems to be there
 
 	conn     conn
+	link     *link // its end of the newest ring
 	topics   map[subject]bool
 	requests map[uint64]func(body any, err error)
 }

@@ -15,16 +15,8 @@ import (
 // frames are those of package allreduce, what sends and receives them is a state
 // machine here. Credits are left out: nothing here is so large that it must wait.
 type ring struct {
-	k          *worker
-	generation uint64
-	rank       int
-	members    []wire.Member
-	joined     bool // both neighbours are there
-	closed     bool
-	dead       bool
-	lost       [2]error // the previous and the next neighbour
-	blame      [2]int
-	inbox      []frame
+	*link
+	k *worker
 
 	step     uint64 // being reduced; 0: none
 	wanted   uint64 // asked for before it was joined
@@ -36,93 +28,27 @@ type ring struct {
 	due      uint64 // of frames received
 }
 
-type frame struct{ header, payload []byte }
-
-const (
-	previous = iota
-	next
-)
-
 // chunkWords cuts segments into several frames.
 const chunkWords = 24
 
-func (r *ring) world() int { return len(r.members) }
-
-// neighbour is the rank on one side.
-func (r *ring) neighbour(side int) int {
-	if side == next {
-		return (r.rank + 1) % r.world()
-	}
-	return (r.rank + r.world() - 1) % r.world()
-}
-
-// peer is the process of the neighbour.
-func (r *ring) peer(side int) *process {
-	return r.k.w.process(r.members[r.neighbour(side)].ID)
-}
-
-// far is the neighbour's end of the same ring, or nil.
-func (r *ring) far(side int) *ring {
-	if p := r.peer(side); p != nil && p.up() {
-		if k, ok := p.role.(*worker); ok && k.ring != nil && k.ring.generation == r.generation && !k.ring.closed &&
-			k.reg.Incarnation == r.members[r.neighbour(side)].Incarnation {
-			return k.ring
-		}
-	}
-	return nil
-}
-
 func (k *worker) openRing(p wire.Plan, rank int) {
-	r := &ring{k: k, generation: p.Generation, rank: rank, members: p.Members}
+	r := &ring{k: k}
+	r.link = k.p.openLink(p.Generation, rank, p.Members, r)
 	k.ring = r
-	if r.world() == 1 {
-		r.joined = true
-		return
-	}
-	for side := range 2 {
-		r.dial(side)
-	}
 }
 
-// dial reaches for a neighbour's mailbox. The process that is frozen does not
-// answer; where there is none, that is seen at once.
-func (r *ring) dial(side int) {
-	k := r.k
-	k.p.after(k.w.between(200*time.Microsecond, 4*time.Millisecond), func() {
-		p := r.peer(side)
-		switch {
-		case r.closed || r.dead:
-		case p == nil || !p.up():
-			r.lose(side, r.neighbour(side), "connection refused")
-		default:
-			r.greet()
-		}
-	})
-}
-
-// greet finds out whether both neighbours are in this generation.
-func (r *ring) greet() {
-	if r.closed || r.dead || r.joined {
-		return
-	}
-	here := true
-	for side := range 2 {
-		p := r.peer(side)
-		if p == nil || !p.up() {
-			r.lose(side, r.neighbour(side), "connection closed")
-			return
-		}
-		here = here && r.far(side) != nil && !p.frozen && !r.k.w.line(r.k.p, p).stalled && !r.k.w.line(p, r.k.p).stalled
-	}
-	if !here {
-		r.k.p.after(5*time.Millisecond, r.greet)
-		return
-	}
-	r.joined = true
+// connected implements linkUser.
+func (r *ring) connected() {
 	if r.wanted > 0 {
 		r.reduce(r.wanted)
 	}
 }
+
+// arrived implements linkUser.
+func (r *ring) arrived() { r.pump() }
+
+// parted implements linkUser.
+func (r *ring) parted() { r.watch() }
 
 // reduce begins to sum the entry of a step over the members.
 func (r *ring) reduce(number uint64) {
@@ -150,20 +76,19 @@ func (r *ring) pump() {
 		switch {
 		case r.sends < len(r.schedule.Sends) && r.sends < r.schedule.Ready+r.receives:
 			if r.lost[next] != nil {
-				r.fail(r.blame[next], r.lost[next])
+				r.fail(r.lost[next])
 				return
 			}
-			r.send(r.schedule.Sends[r.sends])
+			r.give(r.schedule.Sends[r.sends])
 		case r.receives < len(r.schedule.Receives) && len(r.inbox) > 0:
-			f := r.inbox[0]
-			r.inbox = r.inbox[1:]
+			f, _ := r.take()
 			if err := r.receive(f, r.schedule.Receives[r.receives]); err != nil {
-				r.fail(r.neighbour(previous), err)
+				r.fail(&allreduce.PeerError{Rank: r.neighbour(previous), Err: err})
 				return
 			}
 		case r.receives < len(r.schedule.Receives):
 			if r.lost[previous] != nil {
-				r.fail(r.blame[previous], r.lost[previous])
+				r.fail(r.lost[previous])
 			}
 			return
 		default:
@@ -176,8 +101,8 @@ func (r *ring) pump() {
 	}
 }
 
-// send gives a chunk to the next rank: own words first, then sums.
-func (r *ring) send(t allreduce.Transfer) {
+// give sends a chunk to the next rank: own words first, then sums.
+func (r *ring) give(t allreduce.Transfer) {
 	k := r.k
 	from := k.spare
 	if r.sends < r.schedule.Ready {
@@ -190,7 +115,7 @@ func (r *ring) send(t allreduce.Transfer) {
 	}.Encode(payload)
 	r.sends++
 	r.sequence++
-	k.w.carryFrame(k.p, r.peer(next), r.generation, frame{header[:], payload})
+	r.send(frame{header[:], payload})
 }
 
 // receive takes the frame that is due. Those of older generations are dropped.
@@ -220,15 +145,6 @@ func (r *ring) receive(m frame, t allreduce.Transfer) error {
 	return nil
 }
 
-// lose records that a neighbour is gone or has left.
-func (r *ring) lose(side, blame int, why string) {
-	if r.closed || r.dead || r.lost[side] != nil {
-		return
-	}
-	r.lost[side], r.blame[side] = fmt.Errorf("rank %d: %s", blame, why), blame
-	r.watch()
-}
-
 // watch ends the ring when a neighbour was lost: a reduction under way goes on for
 // as long as it can.
 func (r *ring) watch() {
@@ -238,17 +154,46 @@ func (r *ring) watch() {
 	}
 	for side := range 2 {
 		if r.lost[side] != nil && !r.dead {
-			r.fail(r.blame[side], r.lost[side])
+			r.fail(r.lost[side])
 		}
 	}
 }
 
 // fail breaks the ring: neighbours hear who is to blame.
-func (r *ring) fail(blame int, err error) {
+func (r *ring) fail(err *allreduce.PeerError) {
 	if r.dead || r.closed {
 		return
 	}
-	r.dead, r.step = true, 0
-	r.k.post(step.RingBroken{Generation: r.generation, Rank: blame, Reason: err.Error()})
-	r.notify(blame, err.Error())
+	r.step = 0
+	r.k.post(step.RingBroken{Generation: r.generation, Rank: err.Rank, Reason: err.Error()})
+	r.abort(err)
+}
+
+// endRing waits until nothing reads the sum any more: in the midst of a reduction,
+// a neighbour that does not read holds that up for a moment.
+func (k *worker) endRing() {
+	r := k.ring
+	if r == nil {
+		return
+	}
+	k.ring = nil
+	wait := time.Duration(0)
+	if r.world() > 1 && r.joined && !r.dead {
+		for side := range 2 {
+			p := r.peer(side)
+			if p == nil || !p.up() || !p.frozen {
+				continue
+			}
+			if r.step > 0 {
+				wait = 100 * time.Millisecond
+			} else if k.w.bug == SlowLeave {
+				wait = time.Second
+			}
+		}
+	}
+	r.leave()
+	if wait > 0 {
+		goOn := k.loop.block()
+		k.p.after(wait, goOn)
+	}
 }

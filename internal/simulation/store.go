@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type store struct {
 	workers []*registration // by ID
 	queue   []*term         // candidates; the first leads
 	plan    wire.Plan       // generation 0: none
+	spec    []byte          // nil: none
 	intent  wire.Intent
 	planned bool
 	intends bool
@@ -202,6 +204,17 @@ func (s *store) create(l *lease) error {
 	slices.SortFunc(s.workers, func(a, b *registration) int { return strings.Compare(a.reg.ID, b.reg.ID) })
 	s.prolong(r)
 	s.changed(watchWorkers)
+	return nil
+}
+
+// putSpec stores the spec of the run once.
+func (s *store) putSpec(spec []byte) error {
+	if s.spec == nil {
+		s.spec = slices.Clone(spec)
+	}
+	if !bytes.Equal(s.spec, spec) {
+		return membership.ErrOtherSpec
+	}
 	return nil
 }
 

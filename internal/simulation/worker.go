@@ -86,7 +86,7 @@ func (k *worker) exit(err error) {
 	k.loop.block()
 	k.endFetch()
 	if k.ring != nil {
-		k.ring.leave("")
+		k.ring.leave()
 		k.ring = nil
 	}
 	gone := func(error) { k.w.parent.exited(k.p, err) }

@@ -25,11 +25,12 @@ func SubjectsOf(run string) Subjects { return Subjects{"gramme." + run + "."} }
 // Published, nobody answers.
 func (s Subjects) Beat(worker string) string { return s.prefix + "beat." + worker } // Beat
 func (s Subjects) Beats() string             { return s.prefix + "beat.*" }
-func (s Subjects) Process() string           { return s.prefix + "process" }   // ProcessBeat
-func (s Subjects) Hello() string             { return s.prefix + "hello" }     // Hello, between members of a new generation
-func (s Subjects) Suspect() string           { return s.prefix + "suspect" }   // Suspicion, to the coordinator
-func (s Subjects) Reach() string             { return s.prefix + "reach" }     // Reach, answered by each worker with Reached
-func (s Subjects) Committed() string         { return s.prefix + "committed" } // Committed, by the checkpoint service
+func (s Subjects) Process() string           { return s.prefix + "process" }      // ProcessBeat
+func (s Subjects) Hello() string             { return s.prefix + "hello" }        // Hello, between members of a new generation
+func (s Subjects) Suspect() string           { return s.prefix + "suspect" }      // Suspicion, to the coordinator
+func (s Subjects) Reach() string             { return s.prefix + "reach" }        // Reach, answered by each worker with Reached
+func (s Subjects) Refused(w string) string   { return s.prefix + "refused." + w } // Refusal, by the coordinator
+func (s Subjects) Committed() string         { return s.prefix + "committed" }    // Committed, by the checkpoint service
 
 // Requests, answered with a Reply unless stated otherwise.
 func (s Subjects) Control() string              { return s.prefix + "control" }           // Control → coordinator

@@ -15,12 +15,19 @@ type Registration struct {
 	Build       string    `json:"build"`
 	SpecHash    string    `json:"spec_hash"`
 	CorpusHash  string    `json:"corpus_hash"`
-	Fingerprint string    `json:"fingerprint"`    // numerics: hash of the gradient of one fixed micro-batch
-	Speed       float64   `json:"speed"`          // micro-batches a second, measured
-	Step        uint64    `json:"step"`           // newest applied step at registration
-	Ring        string    `json:"ring,omitempty"` // RingBroker: this worker and another do not reach each other's mailboxes
-	Draining    bool      `json:"draining"`       // asked to leave at the next step boundary (SIGTERM)
+	Fingerprint string    `json:"fingerprint"`     // numerics: hash of the gradient of one fixed micro-batch
+	Origin      Numerics  `json:"origin,omitzero"` // by which the state that it brings was computed
+	Speed       float64   `json:"speed"`           // micro-batches a second, measured
+	Step        uint64    `json:"step"`            // newest applied step at registration
+	Ring        string    `json:"ring,omitempty"`  // RingBroker: this worker and another do not reach each other's mailboxes
+	Draining    bool      `json:"draining"`        // asked to leave at the next step boundary (SIGTERM)
 	Started     time.Time `json:"started"`
+}
+
+// Numerics say by which arithmetic a state was computed.
+type Numerics struct {
+	Fingerprint string `json:"fingerprint,omitempty"` // that of the run
+	Mixed       bool   `json:"mixed,omitempty"`       // others took part
 }
 
 // Ways that the frames of a ring take.
@@ -120,6 +127,12 @@ type Beat struct {
 	Digest       string  `json:"digest,omitempty"`
 	Reducing     float64 `json:"reducing"` // seconds of the step spent in the ring
 	Goroutines   int     `json:"goroutines,omitempty"`
+}
+
+// Refusal answers the heartbeat of a worker that is not admitted.
+type Refusal struct {
+	Incarnation string `json:"incarnation"`
+	Reason      string `json:"reason"`
 }
 
 // Reach asks all workers whether they reach the mailbox of one that is about to

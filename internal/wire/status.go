@@ -45,6 +45,7 @@ type Process struct {
 	Host         string  `json:"host"`
 	Rank         int     `json:"rank"` // -1 outside the ring
 	State        string  `json:"state"`
+	Reason       string  `json:"reason,omitempty"` // why a worker is refused
 	MicroBatches int     `json:"micro_batches"`
 	Step         uint64  `json:"step,omitempty"`
 	Speed        float64 `json:"speed,omitempty"` // micro-batches a second

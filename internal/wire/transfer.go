@@ -38,6 +38,8 @@ type SnapshotInfo struct {
 	Elements int    `json:"elements"` // of each of weights, moment1, moment2 (flat, padded)
 	Meta     []byte `json:"meta"`     // replica.Meta, encoded
 	Digest   string `json:"digest"`   // replica digest of the whole
+	// Numerics are those of a checkpoint: a member's are in the plan.
+	Numerics Numerics `json:"numerics,omitzero"`
 }
 
 // Hold asks a member to keep its state after a step, and the entries since, for one
@@ -52,20 +54,21 @@ type Hold struct {
 // Weights and moments are cut at the same elements. The service answers each
 // chunk with a Reply.
 type SliceHeader struct {
-	Step       uint64  `json:"step"`
-	Generation uint64  `json:"generation"`
-	Rank       int     `json:"rank"`
-	World      int     `json:"world"`
-	Worker     string  `json:"worker"`
-	Part       string  `json:"part"`             // weights, moment1, moment2
-	Offset     int     `json:"offset"`           // first element of this chunk in the flat buffer
-	Count      int     `json:"count"`            // elements (float32, little-endian)
-	First      int     `json:"first"`            // first element of the worker's slice
-	End        int     `json:"end"`              // one past its last element
-	Meta       []byte  `json:"meta,omitempty"`   // replica.Meta, sent with every chunk of rank 0's weights at offset First
-	Digest     string  `json:"digest,omitempty"` // replica digest of the whole state, likewise
-	Loss       float64 `json:"loss,omitempty"`   // of the step, likewise
-	Final      bool    `json:"final,omitempty"`  // the run ends with this step
+	Step       uint64   `json:"step"`
+	Generation uint64   `json:"generation"`
+	Rank       int      `json:"rank"`
+	World      int      `json:"world"`
+	Worker     string   `json:"worker"`
+	Part       string   `json:"part"`              // weights, moment1, moment2
+	Offset     int      `json:"offset"`            // first element of this chunk in the flat buffer
+	Count      int      `json:"count"`             // elements (float32, little-endian)
+	First      int      `json:"first"`             // first element of the worker's slice
+	End        int      `json:"end"`               // one past its last element
+	Meta       []byte   `json:"meta,omitempty"`    // replica.Meta, sent with every chunk of rank 0's weights at offset First
+	Digest     string   `json:"digest,omitempty"`  // replica digest of the whole state, likewise
+	Loss       float64  `json:"loss,omitempty"`    // of the step, likewise
+	Numerics   Numerics `json:"numerics,omitzero"` // of the state, likewise
+	Final      bool     `json:"final,omitempty"`   // the run ends with this step
 }
 
 // Committed announces a checkpoint that is visible and durable.
@@ -79,7 +82,7 @@ type Committed struct {
 // Event is something that the coordinator wants in the ledger.
 type Event struct {
 	Key        string    `json:"key"`  // counted once per key
-	Kind       string    `json:"kind"` // membership, note, divergence
+	Kind       string    `json:"kind"` // membership, refused, mixed, divergence
 	Generation uint64    `json:"generation,omitempty"`
 	Members    []string  `json:"members,omitempty"`
 	Reason     string    `json:"reason,omitempty"`

@@ -1,0 +1,186 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/ringtest"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// TestLinksConform tries the model of links by the suite that the real ones pass.
+func TestLinksConform(t *testing.T) {
+	ringtest.Run(t, []int{2, 3, 4, 5}, func(t testing.TB, n int) ringtest.Cluster {
+		c := &linkCluster{driver: drive(t, false), links: map[*process][]*blocking{}}
+		for i := range n {
+			var p *process
+			p = c.process(strconv.Itoa(i), func() {
+				for _, b := range c.links[p] {
+					b.link.vanish()
+				}
+			})
+			c.members = append(c.members, p)
+		}
+		return c
+	})
+}
+
+// linkCluster is a set of processes between which links are opened.
+type linkCluster struct {
+	*driver
+	members []*process
+	links   map[*process][]*blocking
+}
+
+// Join implements ringtest.Cluster.
+func (c *linkCluster) Join(t testing.TB, generation uint64, members ...int) []allreduce.Link {
+	t.Helper()
+	var all []wire.Member
+	for _, m := range members {
+		name := c.members[m].name
+		all = append(all, wire.Member{ID: name, Incarnation: name})
+	}
+	links := make([]allreduce.Link, len(members))
+	ends := make([]*blocking, len(members))
+	c.do(func() {
+		for rank, m := range members {
+			p := c.members[m]
+			b := &blocking{cluster: c, lost: make(chan struct{})}
+			b.link = p.openLink(generation, rank, all, b)
+			c.links[p] = append(c.links[p], b)
+			links[rank], ends[rank] = b, b
+		}
+	})
+	for _, b := range ends {
+		if err := c.await(t.Context(), func() bool { return b.link.joined || b.first != nil }); err != nil || b.first != nil {
+			t.Fatalf("join: %v, %v", err, b.first)
+		}
+	}
+	return links
+}
+
+// Kill implements ringtest.Cluster.
+func (c *linkCluster) Kill(member int) { c.do(c.members[member].end) }
+
+// blocking is a link of the simulation as allreduce.Link has it. Acknowledgements,
+// which the simulation leaves out, go the way that its frames go.
+type blocking struct {
+	cluster *linkCluster
+	link    *link
+	credits int
+	first   error
+	lost    chan struct{}
+}
+
+func (b *blocking) connected() {}
+func (b *blocking) arrived()   {}
+func (b *blocking) parted() {
+	if b.first != nil {
+		return
+	}
+	for _, err := range b.link.lost {
+		if err != nil {
+			b.first = err
+		}
+	}
+	close(b.lost)
+}
+
+// alive returns why this end is of no use.
+func (b *blocking) alive() error {
+	if l := b.link; l.closed || l.dead {
+		return fmt.Errorf("link of rank %d: closed", l.rank)
+	}
+	return nil
+}
+
+// side returns why a neighbour is of no use.
+func (b *blocking) side(side int) error {
+	if err := b.link.lost[side]; err != nil {
+		return err
+	}
+	return nil
+}
+
+// Send implements allreduce.Link.
+func (b *blocking) Send(ctx context.Context, header, payload []byte) (err error) {
+	f := frame{append([]byte(nil), header...), append([]byte(nil), payload...)}
+	b.cluster.do(func() {
+		if err = errors.Join(context.Cause(ctx), b.alive(), b.side(next)); err == nil {
+			b.link.send(f)
+		}
+	})
+	return err
+}
+
+// Receive implements allreduce.Link.
+func (b *blocking) Receive(ctx context.Context) (header, payload []byte, err error) {
+	waited := b.cluster.await(ctx, func() bool {
+		if err = b.alive(); err != nil {
+			return true
+		}
+		f, ok := b.link.take()
+		if ok {
+			header, payload = f.header, f.payload
+			return true
+		}
+		err = b.side(previous)
+		return err != nil
+	})
+	return header, payload, errors.Join(err, waited)
+}
+
+// Acknowledge implements allreduce.Link.
+func (b *blocking) Acknowledge(n int) (err error) {
+	b.cluster.do(func() {
+		if err = b.alive(); err != nil {
+			return
+		}
+		to, generation := b.link.peer(previous), b.link.generation
+		life := to.life
+		b.cluster.w.line(b.link.p, to).send(hop(b.cluster.w), func() {
+			to.do(life, func() {
+				for _, end := range b.cluster.links[to] {
+					if end.link.generation == generation {
+						end.credits += n
+					}
+				}
+			})
+		})
+	})
+	return err
+}
+
+// Credits implements allreduce.Link.
+func (b *blocking) Credits(ctx context.Context) (n int, err error) {
+	waited := b.cluster.await(ctx, func() bool {
+		n, b.credits = b.credits, 0
+		if n == 0 {
+			err = errors.Join(b.alive(), b.side(next))
+		}
+		return n > 0 || err != nil
+	})
+	return n, errors.Join(err, waited)
+}
+
+// Lost implements allreduce.Link.
+func (b *blocking) Lost() <-chan struct{} { return b.lost }
+
+// Err implements allreduce.Link.
+func (b *blocking) Err() (err error) {
+	b.cluster.do(func() { err = b.first })
+	return err
+}
+
+// Abort implements allreduce.Link.
+func (b *blocking) Abort(reason error) { b.cluster.do(func() { b.link.abort(reason) }) }
+
+// Close implements allreduce.Link.
+func (b *blocking) Close() error {
+	b.cluster.do(b.link.leave)
+	return nil
+}
