@@ -203,7 +203,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		return
 	}
 	p := pick()
-	switch s.rng.IntN(10) {
+	switch s.rng.IntN(9) {
 	case 0, 1: // killed; neighbours, the connection and the parent tell of it, or not
 		p.tainted = true
 		s.say("kill %s", p.reg.Incarnation)
@@ -250,9 +250,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 	case 7: // a busy machine, or one that is not any more
 		p.beat.Speed = 0.5 + 4*s.rng.Float64()
 		s.say("%s computes at %.2f", p.reg.Incarnation, p.beat.Speed)
-	case 8: // long enough for shares to follow
-		s.pass(time.Duration(s.rng.IntN(7)) * time.Second)
-	case 9:
+	case 8:
 		s.say("connected to NATS again")
 		s.feed(Reconnected{})
 	}
