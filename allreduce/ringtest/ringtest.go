@@ -38,6 +38,7 @@ func Run(t *testing.T, worlds []int, open func(t testing.TB, n int) Cluster) {
 	t.Run("cancel", func(t *testing.T) { cancelled(t, open) })
 	t.Run("close", func(t *testing.T) { closed(t, open) })
 	t.Run("done and gone", func(t *testing.T) { doneAndGone(t, open) })
+	t.Run("spoiled frames", func(t *testing.T) { spoiled(t, open) })
 	t.Run("late frames", func(t *testing.T) { late(t, open) })
 	t.Run("nothing left", func(t *testing.T) { nothingLeft(t, open) })
 }
@@ -151,7 +152,11 @@ func sums(t *testing.T, worlds []int, open func(testing.TB, int) Cluster) {
 	for _, world := range worlds {
 		cluster := open(t, world)
 		for _, sum := range []allreduce.Sum{allreduce.Int32, allreduce.Float32} {
-			for window := 1; window <= 4; window++ {
+			windows := []int{1, 2, 3, 4}
+			if world > 5 {
+				windows = []int{3}
+			}
+			for _, window := range windows {
 				t.Run(fmt.Sprintf("world %d, %v, window %d", world, sum, window), func(t *testing.T) {
 					generation++
 					links := cluster.Join(t, generation, members(world)...)
@@ -334,6 +339,70 @@ func doneAndGone(t *testing.T, open func(testing.TB, int) Cluster) {
 			Check(t, allreduce.Int32, own, results)
 		}
 	}
+}
+
+// spoiled alters, loses or repeats one frame of a rank: the next rank must name it,
+// and every rank must end with an error.
+func spoiled(t *testing.T, open func(testing.TB, int) Cluster) {
+	const world, spoiler = 4, 1
+	cluster := open(t, world)
+	generation := uint64(0)
+	for name, c := range map[string]struct {
+		want error
+		send func(send func(header, payload []byte) error, header, payload []byte) error
+	}{
+		"flipped byte of the payload": {allreduce.ErrCorrupt, func(send func(_, _ []byte) error, header, payload []byte) error {
+			payload = slices.Clone(payload)
+			payload[3] ^= 0x40
+			return send(header, payload)
+		}},
+		"flipped byte of the header": {allreduce.ErrCorrupt, func(send func(_, _ []byte) error, header, payload []byte) error {
+			header = slices.Clone(header)
+			header[20] ^= 1
+			return send(header, payload)
+		}},
+		"lost": {allreduce.ErrSequence, func(func(_, _ []byte) error, []byte, []byte) error { return nil }},
+		"repeated": {allreduce.ErrSequence, func(send func(_, _ []byte) error, header, payload []byte) error {
+			return errors.Join(send(header, payload), send(header, payload))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			generation++
+			links := cluster.Join(t, generation, members(world)...)
+			defer closeAll(links)
+			around := slices.Clone(links)
+			around[spoiler] = &spoiling{Link: links[spoiler], send: c.send}
+			rings := Rings(t, generation, around, func(cfg *allreduce.Config) { cfg.Window = 16 })
+			own := Vectors(1, world, 200, allreduce.Int32)
+			before := clone(own)
+			_, errs := Reduce(t, rings, 1, own)
+			var peer *allreduce.PeerError
+			if err := errs[spoiler+1]; !errors.Is(err, c.want) || !errors.As(err, &peer) || peer.Rank != spoiler {
+				t.Errorf("rank %d says %v, not %v by rank %d", spoiler+1, err, c.want, spoiler)
+			}
+			for r, err := range errs {
+				if err == nil {
+					t.Errorf("rank %d has no error", r)
+				}
+			}
+			same(t, before, own)
+		})
+	}
+}
+
+// spoiling sends its fifth frame by send.
+type spoiling struct {
+	allreduce.Link
+	sent int
+	send func(send func(header, payload []byte) error, header, payload []byte) error
+}
+
+func (s *spoiling) Send(ctx context.Context, header, payload []byte) error {
+	send := func(header, payload []byte) error { return s.Link.Send(ctx, header, payload) }
+	if s.sent++; s.sent == 5 {
+		return s.send(send, header, payload)
+	}
+	return send(header, payload)
 }
 
 // late sends frames of an old generation into a new one.

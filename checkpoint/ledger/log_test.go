@@ -72,7 +72,7 @@ func TestCountedOnce(t *testing.T) {
 			e := randomEntry(r)
 			there := l.Has(e.Key)
 			if k, ok := e.record(); ok {
-				there = l.HasRecord(k)
+				there = l.state.seen.hasRecord(k)
 			}
 			if _, had := want[nameOf(e)]; there != had {
 				t.Fatalf("%s: there is %v", nameOf(e), there)
@@ -351,18 +351,18 @@ func checkSkim(t *testing.T, line []byte, want Entry) {
 	}
 }
 
-func TestHasRecordKeepsMetersApart(t *testing.T) {
+func TestMetersAreKeptApart(t *testing.T) {
 	l := mustOpen(t, testOptions(t))
 	mustAppend(t, l, reading("w0", "cpu", 1, 5))
 	for _, k := range []energy.Key{
 		{Worker: "w1", Incarnation: "w0-1", Meter: "cpu", Seq: 1}, {Worker: "w0", Incarnation: "w0-2", Meter: "cpu", Seq: 1},
 		{Worker: "w0", Incarnation: "w0-1", Meter: "gpu", Seq: 1}, {Worker: "w0", Incarnation: "w0-1", Meter: "cpu", Seq: 2},
 	} {
-		if l.HasRecord(k) {
+		if l.state.seen.hasRecord(k) {
 			t.Errorf("%+v is there", k)
 		}
 	}
-	if !l.HasRecord(source("w0", "cpu", 1).Key()) {
+	if !l.state.seen.hasRecord(source("w0", "cpu", 1).Key()) {
 		t.Error("the record is not there")
 	}
 }

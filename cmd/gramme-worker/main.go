@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 
 func main() {
 	root := &cobra.Command{
-		Use: "gramme-worker", Short: "the part of gramme that is linked with libtorch",
+		Use: self(), Short: "the part of gramme that is linked with libtorch",
 		Version: buildinfo.Version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -40,4 +41,15 @@ func main() {
 		}
 	}
 	os.Exit(exit.Code(err))
+}
+
+// outer is what this program is called by when `gramme` has become it.
+const outer = "gramme"
+
+// self is the name under which a user knows this program.
+func self() string {
+	if filepath.Base(os.Args[0]) == outer {
+		return outer
+	}
+	return "gramme-worker"
 }

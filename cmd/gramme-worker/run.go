@@ -35,8 +35,12 @@ import (
 )
 
 func runCommand() *cobra.Command {
+	name := "run"
+	if self() == outer {
+		name = "worker"
+	}
 	c := &cobra.Command{
-		Use:   "run",
+		Use:   name,
 		Short: "train as a member of a cluster",
 		Long: `Registers with a cluster and trains until the run ends. The cluster is that of --etcd
 and --nats, as gramme up prints them, or that of GRAMME_ENDPOINT, or that of a run on

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -15,13 +14,13 @@ import (
 )
 
 // becomeWorker replaces this process by the worker's binary, so that a user sees
-// one command.
+// one command: called "gramme" it speaks as that.
 func becomeWorker(verb string, args []string) error {
 	path, err := process.Beside(workerBinary)
 	if err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
 	}
-	argv := append([]string{filepath.Base(path), verb}, args...)
+	argv := append([]string{"gramme", verb}, args...)
 	if err := syscall.Exec(path, argv, os.Environ()); err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}
@@ -29,7 +28,7 @@ func becomeWorker(verb string, args []string) error {
 }
 
 func workerCommand() *cobra.Command {
-	return &cobra.Command{
+	return helpless(&cobra.Command{
 		Use:                "worker [flags]",
 		Short:              "run one worker of a cluster",
 		DisableFlagParsing: true, // they are the worker's own
@@ -39,17 +38,30 @@ func workerCommand() *cobra.Command {
 			if _, err := endpoint.FromEnviron(os.Environ()); err != nil && len(args) == 0 && !clusterflags.Add(&cobra.Command{}).Given() {
 				return exit.Wrap(exit.Usage, clusterflags.JoinHint, err)
 			}
-			return becomeWorker("run", args)
+			return becomeWorker("worker", args)
 		},
-	}
+	})
 }
 
 func predictCommand() *cobra.Command {
-	return &cobra.Command{
+	return helpless(&cobra.Command{
 		Use:                "predict [flags] text...",
 		Short:              "fill the [MASK] of a text by a checkpoint's model",
 		Example:            "  gramme predict --run runs/mine \"The function returns an [MASK].\"",
 		DisableFlagParsing: true,
 		RunE:               func(_ *cobra.Command, args []string) error { return becomeWorker("predict", args) },
-	}
+	})
+}
+
+// helpless lets the worker's binary, which knows the flags, give the help of a
+// command.
+func helpless(c *cobra.Command) *cobra.Command {
+	usual := c.HelpFunc()
+	c.SetHelpFunc(func(c *cobra.Command, args []string) {
+		if err := becomeWorker(c.Name(), []string{"--help"}); err != nil {
+			usual(c, args)
+			c.PrintErrf("\nits flags are not known here: %v\nhint: %s\n", err, exit.Hint(err))
+		}
+	})
+	return c
 }

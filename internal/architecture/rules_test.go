@@ -22,6 +22,7 @@ var layers = []struct {
 		"internal/replica",
 		"internal/rng",
 		"internal/runspec",
+		"internal/suggest",
 		"internal/wire",
 		"shard/sampler",
 		"worker/step",

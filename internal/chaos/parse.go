@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/suggest"
 )
 
 // ReadPlan reads a plan from a YAML file; what it does not say is as Default has
@@ -194,34 +195,9 @@ func (r *planReader) settings(m *yaml.Node) {
 
 // hint names the nearest of some names, if one is near, or all.
 func hint(name string, names []string) string {
-	best, distance := "", 1+max(2, len(name)/3)
-	for _, n := range names {
-		if d := edits(name, n); d < distance {
-			best, distance = n, d
-		}
-	}
-	if best == "" {
+	i := suggest.Nearest(name, names)
+	if i < 0 {
 		return ": there are " + strings.Join(names, ", ")
 	}
-	return fmt.Sprintf(": did you mean %q?", best)
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf(": did you mean %q?", names[i])
 }

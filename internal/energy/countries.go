@@ -1,10 +1,5 @@
 package energy
 
-import (
-	"maps"
-	"slices"
-)
-
 // World is the name under which the table holds the world's mean.
 const World = "WORLD"
 
@@ -78,7 +73,3 @@ var grids = map[string]grid{
 	"WORLD": {473, 2024},
 	"ZAF":   {714, 2024},
 }
-
-// Countries lists the codes that NewFactor knows, sorted: ISO 3166-1 alpha-3, EU
-// and WORLD.
-func Countries() []string { return slices.Sorted(maps.Keys(grids)) }

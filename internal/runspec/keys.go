@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/suggest"
 )
 
 // Key is one configuration key.
@@ -162,36 +164,15 @@ func setScalar(v reflect.Value, text string) error {
 	return nil
 }
 
-// nearest returns the key that is fewest edits away, if that is few.
+// nearest returns the key that was probably meant, if one was.
 func nearest(name string) string {
-	best, distance := "", 1+max(2, len(name)/3)
+	var names []string
 	for _, k := range allKeys {
 		// A nested key is often given without its group.
-		for _, candidate := range []string{k.Name, k.Name[strings.LastIndexByte(k.Name, '.')+1:]} {
-			if d := edits(name, candidate); d < distance {
-				best, distance = k.Name, d
-			}
-		}
+		names = append(names, k.Name, k.Name[strings.LastIndexByte(k.Name, '.')+1:])
 	}
-	return best
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	if i := suggest.Nearest(name, names); i >= 0 {
+		return allKeys[i/2].Name
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -162,7 +162,7 @@ func TestStoredSpecIsReadBackWhole(t *testing.T) {
 		flag(t, "workers", "1:4"), flag(t, "corpus", "/a b", "c: d"), flag(t, "checkpoint.every", "90s"),
 		flag(t, "optimizer.lr", "0.0003"), flag(t, "seed", "18446744073709551615"), flag(t, "run_id", "r1"),
 	})
-	path := filepath.Join(t.TempDir(), FileName)
+	path := filepath.Join(t.TempDir(), "spec.yaml")
 	for range 2 { // the second replaces the first
 		if err := s.Write(path); err != nil {
 			t.Fatal(err)

@@ -10,9 +10,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// FileName is the spec's place in the folder of a run.
-const FileName = "spec.yaml"
-
 // Read returns the spec in a file that Write made. An absent file is
 // fs.ErrNotExist.
 func Read(path string) (Spec, error) {

@@ -8,7 +8,6 @@ const (
 	StateStopping  = "stopping" // asked to stop; the last checkpoint is on its way
 	StateStopped   = "stopped"  // not running, steps are left
 	StateDone      = "done"     // all steps are done and stored
-	StateFailed    = "failed"
 )
 
 // Status is the answer to `gramme status`.

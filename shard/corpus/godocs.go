@@ -1,15 +1,12 @@
 package corpus
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"go/ast"
 	"go/doc/comment"
 	"go/parser"
 	"go/token"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -77,32 +74,6 @@ func GoDocs(ctx context.Context, goroot string, progress func(done, total int64)
 		err = &InputError{Input: root, Reason: "holds no comments"}
 	}
 	return g.stats, err
-}
-
-// WriteGoDocs writes GoDocs as plain text: a sentence a line, a blank line after
-// each document, which Read understands.
-func WriteGoDocs(ctx context.Context, goroot string, w io.Writer, progress func(done, total int64)) (Stats, error) {
-	b := bufio.NewWriterSize(w, 1<<20)
-	stats, err := GoDocs(ctx, goroot, progress, func(d Document) error {
-		for _, p := range d.Paragraphs {
-			for _, s := range Sentences(p) {
-				if !endsSentence(s) {
-					s += "."
-				}
-				b.WriteString(s)
-				b.WriteByte('\n')
-			}
-		}
-		_, err := b.WriteString("\n")
-		return err
-	})
-	if err == nil {
-		err = b.Flush()
-	}
-	if err != nil {
-		return stats, fmt.Errorf("write go documentation: %w", err)
-	}
-	return stats, nil
 }
 
 // goFiles lists the Go files under a folder, but for test data and for what the
