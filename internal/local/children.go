@@ -20,12 +20,13 @@ const (
 
 // child is a process that is kept alive.
 type child struct {
-	command  process.Command
-	role, id string
-	proc     *process.Process
-	started  time.Time
-	early    int  // ends in a row after a short life
-	finished bool // ended as it should; not started again
+	command   process.Command
+	role, id  string
+	proc      *process.Process
+	started   time.Time
+	early     int  // ends in a row after a short life
+	finished  bool // ended as it should; not started again
+	dismissed bool // a service that is asked to end; not started again
 }
 
 // pause returns how long to wait before a child that ended at now is started
@@ -53,5 +54,5 @@ func (c *child) pause(now time.Time) (time.Duration, error) {
 	return min(firstPause<<(c.early-1), lastPause), nil
 }
 
-// ErrKilled is the cause of a Run that was told to end without a checkpoint.
-var ErrKilled = errors.New("ended without a checkpoint")
+// ErrKilled is the cause of a Run that was told to end at once.
+var ErrKilled = errors.New("ended at once")

@@ -54,6 +54,7 @@ type cluster struct {
 	termed   bool      // the workers were told to leave
 	scales   uint64    // newest scale that was acted on
 	status   wire.Status
+	done     bool      // the last step is in a checkpoint
 	moved    time.Time // when the status last showed a new step
 }
 
@@ -69,7 +70,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = gather(err, c.services.close(err == nil && c.status.State == wire.StateDone)) }()
+	defer func() { err = gather(err, c.services.close(err == nil && c.done)) }()
 	if o.Shared == nil {
 		if err := c.publishSpec(ctx); err != nil {
 			return err
@@ -127,27 +128,30 @@ func (c *cluster) run(ctx context.Context) error {
 		c.children = append(c.children, c.newWorker())
 	}
 	defer c.killAll()
-	var last error
-	err := c.role.Run(ctx, func(ctx context.Context) error {
-		for _, ch := range c.children {
-			if err := c.start(ch); err != nil {
-				return err
-			}
-		}
-		if err := c.supervise(ctx); err != nil {
-			return err
-		}
-		if c.Shared != nil {
-			c.awaitOthers(ctx)
-		}
-		if c.Last != nil && c.status.State == wire.StateDone {
-			last = c.Last(ctx, c.environ)
-		}
-		return c.finish(coordinator)
-	})
+	// The meter runs until all else is done; then the checkpoint service gets what
+	// it has left, and is the last to go: it holds the ledger.
+	ending, metered := make(chan struct{}), make(chan error, 1)
+	go func() { metered <- c.role.Run(ctx, func(context.Context) error { <-ending; return nil }) }()
+	last, err := c.train(ctx, coordinator)
+	close(ending)
 	if err != nil {
+		return gather(err, <-metered)
+	}
+	if err := c.attend(ctx, func(context.Context) error { return <-metered }); err != nil {
 		return err
 	}
-	// The last to go: it holds the ledger.
-	return gather(last, c.finish(store))
+	return gather(last, c.finish(ctx, store))
+}
+
+// train returns what came of the last call, and what ended the training else.
+func (c *cluster) train(ctx context.Context, coordinator *child) (last, err error) {
+	for _, ch := range c.children {
+		if err := c.start(ch); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.supervise(ctx); err != nil {
+		return nil, err
+	}
+	return c.conclude(ctx, coordinator)
 }

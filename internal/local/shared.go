@@ -125,23 +125,25 @@ func ended(r wire.Registration) bool {
 
 // awaitOthers lets workers of other machines end before the services of the run
 // that take their last energy readings do.
-func (c *cluster) awaitOthers(ctx context.Context) {
+func (c *cluster) awaitOthers(ctx context.Context, now wire.Status) {
 	own := map[string]bool{}
 	for _, ch := range c.workers() {
 		own[ch.id] = true
 	}
-	met := false
-	for end := time.Now().Add(othersWithin); time.Now().Before(end) && ctx.Err() == nil; {
-		c.ask(ctx)
-		others := slices.ContainsFunc(c.status.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
+	ctx, cancel := context.WithTimeout(ctx, othersWithin)
+	defer cancel()
+	for met := false; ctx.Err() == nil; met = true {
+		others := slices.ContainsFunc(now.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
 		if !others {
 			if met { // their readings follow the end of their registration
-				time.Sleep(time.Second)
+				rest(ctx, time.Second)
 			}
 			return
 		}
-		met = true
-		time.Sleep(100 * time.Millisecond)
+		rest(ctx, 100*time.Millisecond)
+		if newer, ok := c.hear(ctx); ok {
+			now = newer
+		}
 	}
 }
 

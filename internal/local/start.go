@@ -39,6 +39,9 @@ func (c *cluster) child(roleName, id, path string, args ...string) *child {
 }
 
 func (c *cluster) start(ch *child) error {
+	if ch.dismissed {
+		return nil
+	}
 	p, err := c.starter.Start(ch.command)
 	if err != nil {
 		return err

@@ -13,43 +13,78 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
+// events are what look waits for besides the processes; nil never comes.
+type events struct {
+	stop    <-chan struct{}
+	intents <-chan wire.Intent
+	tick    <-chan time.Time
+	over    <-chan struct{}
+}
+
 // supervise returns when all workers have finished.
 func (c *cluster) supervise(ctx context.Context) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	stop := c.Stop
 	intents, err := c.role.Store.WatchIntent(ctx)
 	if err != nil {
 		return fmt.Errorf("watch intent: %w", err)
 	}
+	err = c.look(ctx, events{stop: c.Stop, intents: intents, tick: tick.C})
+	if errors.Is(err, ErrKilled) {
+		err = fmt.Errorf("%w, without a checkpoint", err)
+	}
+	return err
+}
+
+// attend looks after the processes while f goes on, which ends when its context
+// does.
+func (c *cluster) attend(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan struct{})
+	var result error
+	go func() { defer close(over); result = f(ctx) }()
+	err := c.look(ctx, events{over: over})
+	cancel()
+	<-over
+	if err != nil {
+		return err
+	}
+	return result
+}
+
+// look does what events ask for. It returns when all workers have finished, or
+// when it is over.
+func (c *cluster) look(ctx context.Context, e events) error {
 	for {
 		select {
+		case <-e.over:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.Kill:
 			return ErrKilled
-		case <-stop:
-			stop = nil
+		case <-e.stop:
+			e.stop = nil
 			c.stopping = time.Now()
 		case ch := <-c.ends:
 			if err := c.ended(ctx, ch); err != nil {
 				return err
 			}
-			if c.finished() {
-				c.ask(ctx)
+			if ch.role == wire.RoleWorker && c.finished() {
 				return nil
 			}
 		case ch := <-c.starts:
 			if err := c.start(ch); err != nil {
 				return err
 			}
-		case i, open := <-intents:
+		case i, open := <-e.intents:
 			if !open {
-				intents = nil
+				e.intents = nil
 			} else if err := c.scale(ctx, i); err != nil {
 				return err
 			}
-		case <-tick.C:
+		case <-e.tick:
 			c.ask(ctx)
 			if err := c.insist(ctx); err != nil {
 				return err
@@ -61,16 +96,19 @@ func (c *cluster) supervise(ctx context.Context) error {
 // ended decides what follows on the end of a process.
 func (c *cluster) ended(ctx context.Context, ch *child) error {
 	c.Log.Info("ended", zap.String("process", ch.command.Name), zap.Int("pid", ch.proc.PID), zap.Int("code", ch.proc.ExitCode()))
+	if ch.dismissed {
+		return nil
+	}
 	if ch.role == wire.RoleWorker {
 		if ch.proc.ExitCode() == 0 {
 			ch.finished = true
 			return nil
 		}
 		c.accuse(ch)
-	}
-	if !c.stopping.IsZero() && c.termed {
-		ch.finished = true
-		return nil
+		if c.termed { // it was to leave
+			ch.finished = true
+			return nil
+		}
 	}
 	wait, err := ch.pause(time.Now())
 	if err != nil {
@@ -145,16 +183,27 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 func (c *cluster) ask(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
-	m, err := c.role.NATS.RequestWithContext(within, wire.SubjectsOf(c.Spec.Run).Status(), nil)
+	if s, ok := c.fetch(within); ok {
+		c.note(s)
+	}
+}
+
+// fetch asks the coordinator; none may lead just now.
+func (c *cluster) fetch(ctx context.Context) (s wire.Status, ok bool) {
+	m, err := c.role.NATS.RequestWithContext(ctx, wire.SubjectsOf(c.Spec.Run).Status(), nil)
 	if err != nil {
-		return // no coordinator leads just now
+		return s, false
 	}
 	var reply wire.Reply
-	var s wire.Status
 	if err := errors.Join(json.Unmarshal(m.Data, &reply), json.Unmarshal(reply.Result, &s)); err != nil {
 		c.Log.Warn("status", zap.Error(err))
-		return
+		return s, false
 	}
+	return s, true
+}
+
+// note keeps a status and shows it.
+func (c *cluster) note(s wire.Status) {
 	if s.Step != c.status.Step {
 		c.moved = time.Now()
 	}
