@@ -49,19 +49,17 @@ type cluster struct {
 	children []*child
 	ends     chan *child
 	starts   chan *child
-	stopping time.Time // when the stop was asked for
-	told     bool      // the coordinator knows
-	termed   bool      // the workers were told to leave
-	scales   uint64    // newest scale that was acted on
+	stop     stop
+	scales   uint64 // newest scale that was acted on
 	status   wire.Status
 	done     bool      // the last step is in a checkpoint
-	moved    time.Time // when the status last showed a new step
+	progress time.Time // when the status last showed any
 }
 
 // Run trains until the steps are done, or until Stop, and returns when nothing
 // of the cluster is left.
 func Run(ctx context.Context, o Options) (err error) {
-	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), moved: time.Now()}
+	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), progress: time.Now()}
 	if o.Shared != nil {
 		c.services, err = joinServices(ctx, o.Dir, o.Spec, *o.Shared)
 	} else {

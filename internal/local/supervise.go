@@ -66,7 +66,7 @@ func (c *cluster) look(ctx context.Context, e events) error {
 			return ErrKilled
 		case <-e.stop:
 			e.stop = nil
-			c.stopping = time.Now()
+			c.stop.asked = time.Now()
 		case ch := <-c.ends:
 			if err := c.ended(ctx, ch); err != nil {
 				return err
@@ -75,6 +75,12 @@ func (c *cluster) look(ctx context.Context, e events) error {
 				return nil
 			}
 		case ch := <-c.starts:
+			if ch.role == wire.RoleWorker && !c.stop.left.IsZero() {
+				if ch.finished = true; c.finished() {
+					return nil
+				}
+				continue
+			}
 			if err := c.start(ch); err != nil {
 				return err
 			}
@@ -105,7 +111,7 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 			return nil
 		}
 		c.accuse(ch)
-		if c.termed { // it was to leave
+		if !c.stop.left.IsZero() { // it was told to leave
 			ch.finished = true
 			return nil
 		}
@@ -144,7 +150,7 @@ func (c *cluster) finished() bool {
 // scale starts the workers that are wanted and not there. Those that are too many
 // leave by themselves: the coordinator asks them to.
 func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
-	if i.Scales <= c.scales || i.Stop || !c.stopping.IsZero() {
+	if i.Scales <= c.scales || i.Stop || !c.stop.asked.IsZero() {
 		return nil
 	}
 	c.scales = i.Scales
@@ -204,8 +210,8 @@ func (c *cluster) fetch(ctx context.Context) (s wire.Status, ok bool) {
 
 // note keeps a status and shows it.
 func (c *cluster) note(s wire.Status) {
-	if s.Step != c.status.Step {
-		c.moved = time.Now()
+	if progressed(c.status, s) {
+		c.progress = time.Now()
 	}
 	c.status = s
 	if c.Watch != nil {
