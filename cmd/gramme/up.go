@@ -153,7 +153,9 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 			show.end()
 			fmt.Fprintln(u.err, "measuring the validation split")
 			var err error
-			measured, err = u.evaluate(ctx, env)
+			if measured, err = u.evaluate(ctx, env); ctx.Err() != nil {
+				fmt.Fprintln(u.err, "the measurement is left out")
+			}
 			return err
 		},
 	})

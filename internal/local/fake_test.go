@@ -75,7 +75,7 @@ func (s stage) add(name, text string) error {
 //	refusal      why a coordinator does not do what it is asked to
 //
 // and those that it writes: told, what a coordinator was asked for; readings, what
-// a checkpoint service took.
+// a checkpoint service took; asked, who was asked to end and did not.
 type standIn struct {
 	stage
 	id string
@@ -142,6 +142,9 @@ func (p standIn) run(what string) (int, error) {
 		case <-terminate:
 			if _, err := os.Stat(p.path(p.id + ".deaf")); errors.Is(err, fs.ErrNotExist) {
 				return 0, nil
+			}
+			if err := p.add("asked", p.id+"\n"); err != nil {
+				return 1, err
 			}
 		case <-time.After(5 * time.Millisecond):
 			if text := p.read(p.id + ".code"); text != "" {

@@ -44,11 +44,33 @@ func (c *cluster) conclude(ctx context.Context, coordinator *child) (last, err e
 		return nil, err
 	}
 	if c.Last != nil && c.done {
-		if err := c.attend(ctx, func(ctx context.Context) error { last = c.Last(ctx, c.environ); return nil }); err != nil {
+		if err := c.attend(ctx, func(ctx context.Context) error { last = c.unlessStopped(ctx); return nil }); err != nil {
 			return nil, err
 		}
 	}
 	return last, c.finish(ctx, coordinator)
+}
+
+// unlessStopped makes the last call, which a stop leaves out or breaks off: what
+// is still to come belongs to an orderly end.
+func (c *cluster) unlessStopped(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	result := make(chan error, 1)
+	select {
+	case <-c.Stop:
+		return nil
+	default:
+		go func() { result <- c.Last(ctx, c.environ) }()
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-c.Stop:
+		cancel()
+		<-result
+		return nil
+	}
 }
 
 // stored reports whether the last step is in a checkpoint. The folder says it, and

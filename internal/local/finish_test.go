@@ -2,8 +2,10 @@ package local
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -42,5 +44,61 @@ func TestServiceDiesAtTheEnd(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestInterruptAfterTheLastStep asks for the end while the last call is made.
+func TestInterruptAfterTheLastStep(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		x := newTrial(t)
+		x.options.Last = func(ctx context.Context, _ []string) error {
+			if twice {
+				close(x.kill)
+			} else {
+				close(x.stop)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(patience):
+				t.Error("it goes on")
+			}
+			return ctx.Err()
+		}
+		x.begin()
+		x.stored()
+		if err := x.end(); twice != errors.Is(err, ErrKilled) || !twice && err != nil {
+			t.Errorf("twice %v: %v", twice, err)
+		}
+	}
+}
+
+// TestNoLastCallAfterAStop asks for the end in the last step.
+func TestNoLastCallAfterAStop(t *testing.T) {
+	x := newTrial(t)
+	x.options.Last = func(context.Context, []string) error {
+		t.Error("the last call is made")
+		return nil
+	}
+	x.begin()
+	close(x.stop)
+	x.until("the stop is told", func() bool { return x.read("told") != "" })
+	x.stored()
+	if err := x.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeafServiceIsKilled asks twice for the end of one that does not end.
+func TestDeafServiceIsKilled(t *testing.T) {
+	x := newTrial(t)
+	if err := x.write(wire.RoleCheckpoint+".deaf", "yes"); err != nil {
+		t.Fatal(err)
+	}
+	x.begin()
+	x.stored()
+	x.until("it is asked to end", func() bool { return x.read("asked") != "" })
+	close(x.kill)
+	if err := x.end(); !errors.Is(err, ErrKilled) {
+		t.Error(err)
 	}
 }
