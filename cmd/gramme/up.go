@@ -91,6 +91,10 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 		return exit.Wrap(exit.Resource, "`gramme status --run "+string(u.dir)+"` shows it; Ctrl-C there ends it", err)
 	}
 	defer unlock()
+	// Another process may have begun the run before this one held the folder.
+	if spec, origins, exists, err = flags.spec(u.dir, corpus); err != nil {
+		return err
+	}
 	interrupts := u.interrupts()
 	defer interrupts.end()
 	if !exists {
