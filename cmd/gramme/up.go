@@ -153,6 +153,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	err = local.Run(ctx, local.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: u.invite,
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
+		Tell: func(text string) { show.end(); fmt.Fprintln(u.err, text) },
 		Last: func(ctx context.Context, env []string) error {
 			show.end()
 			fmt.Fprintln(u.err, "measuring the validation split")

@@ -35,6 +35,8 @@ type Options struct {
 	Stop, Kill <-chan struct{}
 	// Watch is told the status about twice a second.
 	Watch func(wire.Status)
+	// Tell is told in a line what went wrong without ending the run.
+	Tell func(string)
 	// Last is called after the last step, while the services still run, unless Stop
 	// was asked for; then its context ends, and its error does not count.
 	Last func(ctx context.Context, env []string) error

@@ -22,6 +22,7 @@ type services struct {
 	nats     *embedded.NATS
 	claim    *endpoint.Claim
 	endpoint endpoint.Endpoint
+	failed   <-chan error // what ended them before close
 }
 
 // startServices starts both with empty stores and writes the endpoint file. What
@@ -50,6 +51,7 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 	if err != nil {
 		return s, err
 	}
+	s.failed = s.etcd.Err()
 	s.endpoint = endpoint.Endpoint{Run: run, Etcd: s.etcd.Endpoints(), NATS: s.nats.URL(), Secret: secret}
 	return s, s.endpoint.WriteFile(dir.Endpoint())
 }

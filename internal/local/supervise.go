@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -90,8 +92,11 @@ func (c *cluster) look(ctx context.Context, e events) error {
 			} else if err := c.scale(ctx, i); err != nil {
 				return err
 			}
+		case err := <-c.services.failed:
+			return exit.Wrap(exit.Resource, exit.Hint(err), err)
 		case <-e.tick:
 			c.ask(ctx)
+			c.report()
 			if err := c.insist(ctx); err != nil {
 				return err
 			}
@@ -116,9 +121,19 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 			return nil
 		}
 	}
-	wait, err := ch.pause(time.Now())
-	if err != nil {
-		return err
+	p := ch.proc
+	wait, hopeless := ch.trouble.after(end{
+		code: p.ExitCode(), killed: p.Killed(), life: time.Since(ch.started),
+		progress: c.progress.After(ch.started), checkpoint: c.status.Checkpoint,
+	})
+	if hopeless > 0 {
+		return ch.hopeless(hopeless)
+	}
+	if ch.role != wire.RoleWorker && p.ExitCode() > 0 {
+		ch.failure = ch.why()
+		if c.Tell != nil {
+			c.Tell(ch.command.Name + " ended and is started again: " + ch.failure)
+		}
 	}
 	time.AfterFunc(wait, func() {
 		select {
@@ -173,7 +188,7 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 		var ch *child
 		if len(free) > 0 {
 			ch, free = free[0], free[1:]
-			ch.finished, ch.early = false, 0
+			ch.finished, ch.trouble = false, trouble{}
 		} else {
 			ch = c.newWorker()
 			c.children = append(c.children, ch)
@@ -213,8 +228,32 @@ func (c *cluster) note(s wire.Status) {
 	if progressed(c.status, s) {
 		c.progress = time.Now()
 	}
+	if s.Checkpoint > c.status.Checkpoint {
+		for _, ch := range c.children {
+			ch.failure = ""
+		}
+	}
 	c.status = s
 	if c.Watch != nil {
 		c.Watch(s)
+	}
+}
+
+// report shows in the status of the run which service fails, as what this process
+// is at. The service itself is there again, and does not know.
+func (c *cluster) report() {
+	for _, ch := range c.children {
+		if ch.failure == "" {
+			continue
+		}
+		b, err := wire.Encode(wire.ProcessBeat{
+			Role: "up", ID: "up", PID: os.Getpid(), Host: c.role.Host, State: ch.role + " fails: " + ch.failure,
+		})
+		if err == nil {
+			err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Process(), b)
+		}
+		if err != nil {
+			c.Log.Warn("tell of a service that fails", zap.Error(err))
+		}
 	}
 }
