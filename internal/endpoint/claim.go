@@ -19,9 +19,17 @@ const claimTTL = 10
 
 // Holder names who claims a run: one folder on one machine.
 type Holder struct {
-	Host   string `json:"host"`
-	Folder string `json:"folder"`
-	PID    int    `json:"pid"`
+	Host    string `json:"host"`
+	Machine string `json:"machine,omitempty"` // id of the machine, where it has one
+	Boot    string `json:"boot,omitempty"`    // of its kernel
+	Folder  string `json:"folder"`
+	PID     int    `json:"pid"`
+}
+
+// same reports whether both are one folder of one machine. Names of machines
+// repeat: without an id of its own, a machine is itself until it starts anew.
+func (h Holder) same(o Holder) bool {
+	return h.Host == o.Host && h.Folder == o.Folder && h.Machine == o.Machine && (h.Machine != "" || h.Boot != "" && h.Boot == o.Boot)
 }
 
 // ErrClaimed says that another `gramme up` runs the run.
@@ -29,9 +37,10 @@ var ErrClaimed = errors.New("another `gramme up` runs it")
 
 // Claim is the right to run a run on shared services. It guards the start: one
 // `gramme up` begins while another is there only where etcd was away for longer
-// than a claim outlives its process.
+// than a claim outlives its process, and then Keep tells one of them.
 type Claim struct {
 	client  *clientv3.Client
+	holder  Holder
 	session *concurrency.Session
 	keys    wire.Keys
 }
@@ -44,23 +53,50 @@ func (e Endpoint) Claim(ctx context.Context, h Holder) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{client: client, keys: wire.KeysOf(e.Run)}
-	if err := c.take(ctx, h); err != nil {
+	c := &Claim{client: client, holder: h, keys: wire.KeysOf(e.Run)}
+	if err := c.take(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("claim run %s: %w", e.Run, err), c.Release(ctx))
 	}
 	return c, nil
 }
 
-func (c *Claim) take(ctx context.Context, h Holder) error {
+// Keep takes the run again whenever the claim has ended, as it does when etcd is
+// away for long. It returns nil when ctx ends, or an error when another holds it.
+func (c *Claim) Keep(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.session.Done():
+		}
+		err := c.take(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrClaimed):
+			return fmt.Errorf("etcd was away for so long that the claim ended, and %w", err)
+		case err != nil: // etcd is still away
+			c.session.Orphan() // a lease may have come of it
+			select {
+			case <-ctx.Done():
+			case <-time.After(4 * retry):
+			}
+		}
+	}
+}
+
+func (c *Claim) take(ctx context.Context) error {
+	h := c.holder
 	value, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
 	// The lease lives until Release, whatever bounds this call.
-	c.session, err = concurrency.NewSession(c.client, concurrency.WithTTL(claimTTL))
+	session, err := concurrency.NewSession(c.client, concurrency.WithTTL(claimTTL))
 	if err != nil {
 		return err
 	}
+	c.session = session
 	key := c.keys.Up()
 	put := clientv3.OpPut(key, string(value), clientv3.WithLease(c.session.Lease()))
 	for lowest := int64(claimTTL); ; {
@@ -75,7 +111,7 @@ func (c *Claim) take(ctx context.Context, h Holder) error {
 			if err := json.Unmarshal(r.Kvs[0].Value, &held); err != nil {
 				return fmt.Errorf("who holds it: %w", err)
 			}
-			free = held.Host == h.Host && held.Folder == h.Folder
+			free = held.same(h)
 			left, err := c.client.TimeToLive(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
 			if err != nil {
 				return err

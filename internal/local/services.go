@@ -23,6 +23,7 @@ type services struct {
 	claim    *endpoint.Claim
 	endpoint endpoint.Endpoint
 	failed   <-chan error // what ended them before close
+	kept     func()       // ends the keeping of the claim
 }
 
 // startServices starts both with empty stores and writes the endpoint file. What
@@ -69,6 +70,9 @@ func (s *services) clear() error {
 func (s *services) close(done bool) error {
 	result := &multierror.Error{}
 	if s.claim != nil {
+		if s.kept != nil {
+			s.kept()
+		}
 		if err := s.leave(done); err != nil {
 			result = multierror.Append(result, err)
 		}

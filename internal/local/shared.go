@@ -57,13 +57,16 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err != nil {
 		return s, fmt.Errorf("start cluster: %w", err)
 	}
-	s.claim, err = e.Claim(ctx, endpoint.Holder{Host: meter.Host(), Folder: folder, PID: os.Getpid()})
+	s.claim, err = e.Claim(ctx, endpoint.Holder{
+		Host: meter.Host(), Machine: meter.MachineID(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid(),
+	})
 	if errors.Is(err, endpoint.ErrClaimed) {
-		return s, exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
+		return s, claimed(err)
 	}
 	if err != nil {
 		return s, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
 	}
+	s.keep(context.WithoutCancel(ctx))
 	if err := s.sameRun(ctx, spec); err != nil {
 		return s, err
 	}
@@ -74,6 +77,24 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 		return s, err
 	}
 	return s, s.endpoint.WriteFile(dir.Endpoint())
+}
+
+func claimed(err error) error {
+	return exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
+}
+
+// keep holds the claim until close; failed delivers that another has it.
+func (s *services) keep(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	failed, ended := make(chan error, 1), make(chan struct{})
+	s.failed = failed
+	s.kept = func() { cancel(); <-ended }
+	go func() {
+		defer close(ended)
+		if err := s.claim.Keep(ctx); err != nil {
+			failed <- claimed(err)
+		}
+	}()
 }
 
 // takesMessages finds out whether NATS answers and is set up for this.
@@ -120,7 +141,10 @@ func ended(r wire.Registration) bool {
 	if r.Host != meter.Host() {
 		return false
 	}
-	return r.BootID != meter.BootID() || r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
+	if r.BootID != meter.BootID() { // of before, or of another machine of this name
+		return meter.MachineID() != "" // which is part of the host's
+	}
+	return r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
 }
 
 // awaitOthers lets workers of other machines end before the services of the run
