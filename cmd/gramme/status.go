@@ -22,8 +22,15 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// statusWithin bounds the wait for the coordinator.
-const statusWithin = 2 * time.Second
+const (
+	// statusWithin bounds the whole wait for the coordinator, on a machine that has
+	// much else to do.
+	statusWithin = 10 * time.Second
+	// answerWithin bounds one request: who was asked may be gone.
+	answerWithin = 3 * time.Second
+	// retryWithin is how long none may be there: one may be starting again.
+	retryWithin = 2 * time.Second
+)
 
 func statusCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -114,12 +121,23 @@ func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 		return s, err
 	}
 	defer conn.Close()
-	m, err := conn.RequestWithContext(ctx, wire.SubjectsOf(e.Run).Status(), nil)
-	if err != nil {
-		return s, err
+	var answer []byte
+	for begun := time.Now(); ; {
+		within, cancel := context.WithTimeout(ctx, answerWithin)
+		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Status(), nil)
+		cancel()
+		if err == nil {
+			answer = m.Data
+			break
+		}
+		absent := !errors.Is(err, context.DeadlineExceeded) // nobody listens
+		if ctx.Err() != nil || absent && time.Since(begun) > retryWithin {
+			return s, err
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	var reply wire.Reply
-	if err := wire.Decode(m.Data, &reply); err != nil {
+	if err := wire.Decode(answer, &reply); err != nil {
 		return s, err
 	}
 	if reply.Error != "" {

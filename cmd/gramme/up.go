@@ -114,6 +114,10 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 		return exit.Wrap(exit.Resource, "`gramme status --run "+string(u.dir)+"` shows it; Ctrl-C there ends it", err)
 	}
 	defer unlock()
+	// Another process may have begun the run before this one held the folder.
+	if spec, origins, exists, err = flags.spec(u.dir, corpus); err != nil {
+		return err
+	}
 	interrupts := u.interrupts()
 	defer interrupts.end()
 	if !exists {
@@ -176,11 +180,14 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	err = local.Run(ctx, local.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
+		Tell: func(text string) { show.end(); fmt.Fprintln(u.err, text) },
 		Last: func(ctx context.Context, env []string) error {
 			show.end()
 			fmt.Fprintln(u.err, "measuring the validation split")
 			var err error
-			measured, err = u.evaluate(ctx, env, show.rate())
+			if measured, err = u.evaluate(ctx, env, show.rate()); ctx.Err() != nil {
+				fmt.Fprintln(u.err, "the measurement is left out")
+			}
 			return err
 		},
 	})

@@ -152,7 +152,7 @@ func TestInterruptTwice(t *testing.T) {
 		}
 		s.until("an answer to the signal", patience, func() bool { return strings.Contains(r.err.String(), answer) })
 	}
-	s.want(r.wait(), 130, "error: ended without a checkpoint", "hint: the same command goes on")
+	s.want(r.wait(), 130, "error: ended at once, without a checkpoint", "hint: the same command goes on")
 	s.must(up...)
 	s.same(c)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,5 +104,30 @@ func TestNATSWantsItsSecret(t *testing.T) {
 	}
 	if _, err := c.Request("nobody", nil, 5*time.Second); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("request to nobody: %v", err)
+	}
+}
+
+// TestEtcdThatFailsForGood takes etcd the way of a full disk: it reports a fatal
+// error and must not go on, and this process must not end.
+func TestEtcdThatFailsForGood(t *testing.T) {
+	core, said := observer.New(zapcore.DebugLevel)
+	o := EtcdOptions{DataDir: filepath.Join(t.TempDir(), "etcd"), SocketDir: shortDir(t), Log: zap.New(core)}
+	e, err := StartEtcd(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // on goroutines of its own; the second is what follows on the first
+		go func() {
+			e.etcd.GetLogger().Fatal("failed to commit tx", zap.Error(&os.PathError{Op: "write", Path: "db", Err: syscall.ENOSPC}))
+			t.Error("it goes on")
+		}()
+	}
+	err = <-e.Err()
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "failed to commit tx") {
+		t.Errorf("it reports %v", err)
+	}
+	e.Close()
+	if said.FilterMessage("failed to commit tx").Len() == 0 {
+		t.Error("the log does not tell")
 	}
 }

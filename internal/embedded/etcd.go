@@ -26,6 +26,8 @@ type Etcd struct {
 	etcd *embed.Etcd
 	url  string
 	quit *quieter
+	errs chan error
+	idle chan struct{} // closed when nothing more comes to errs
 }
 
 // StartEtcd starts an etcd of one member and returns when it serves, or when ctx
@@ -58,20 +60,55 @@ func StartEtcd(ctx context.Context, o EtcdOptions) (*Etcd, error) {
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "revision", "1000"
 	cfg.LogLevel = "warn"
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(q.logger())
-	e, err := embed.StartEtcd(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("start etcd on %s: %w", o.DataDir, err)
+	return serve(ctx, cfg, q, client.String(), "etcd on "+o.DataDir)
+}
+
+// serve starts an etcd and returns when it serves.
+func serve(ctx context.Context, cfg *embed.Config, q *quieter, url, name string) (*Etcd, error) {
+	fail := func(err error) (*Etcd, error) { return nil, fmt.Errorf("start %s: %w", name, err) }
+	type result struct {
+		etcd *embed.Etcd
+		err  error
 	}
-	started := &Etcd{etcd: e, url: client.String(), quit: q}
+	begun := make(chan result, 1)
+	go func() { // does not end where etcd fails for good
+		e, err := embed.StartEtcd(cfg)
+		begun <- result{e, err}
+	}()
+	var r result
 	select {
-	case <-e.Server.ReadyNotify():
-		return started, nil
-	case err := <-e.Err():
-		started.Close()
-		return nil, fmt.Errorf("start etcd on %s: %w", o.DataDir, err)
+	case r = <-begun:
+	case <-q.fatal:
+		return fail(q.failure)
+	}
+	if r.err != nil {
+		return fail(r.err)
+	}
+	e := &Etcd{etcd: r.etcd, url: url, quit: q, errs: make(chan error, 1), idle: make(chan struct{})}
+	go e.watch(name)
+	var err error
+	select {
+	case <-r.etcd.Server.ReadyNotify():
+		return e, nil
+	case err = <-e.errs:
 	case <-ctx.Done():
-		started.Close()
-		return nil, fmt.Errorf("start etcd on %s: %w", o.DataDir, context.Cause(ctx))
+		err = context.Cause(ctx)
+	}
+	e.Close()
+	return fail(err)
+}
+
+// watch passes on what ends etcd.
+func (e *Etcd) watch(name string) {
+	defer close(e.idle)
+	defer close(e.errs)
+	select {
+	case err, open := <-e.etcd.Err():
+		if open {
+			e.errs <- fmt.Errorf("%s: %w", name, err)
+		}
+	case <-e.quit.fatal:
+		e.errs <- fmt.Errorf("%s: %w", name, e.quit.failure)
 	}
 }
 
@@ -93,12 +130,22 @@ func socket(dir, name string) (url.URL, error) {
 // Endpoints are where clients reach it.
 func (e *Etcd) Endpoints() []string { return []string{e.url} }
 
-// Err delivers what ended etcd before Close.
-func (e *Etcd) Err() <-chan error { return e.etcd.Err() }
+// Err delivers what ended etcd before Close, if something did.
+func (e *Etcd) Err() <-chan error { return e.errs }
 
 // Close stops etcd and returns when it has ended. Clients that are still
-// connected have five seconds to end their streams, so close them before.
+// connected have five seconds to end their streams, so close them before. One
+// that failed for good stands still, and ends with the process.
 func (e *Etcd) Close() {
 	e.quit.close()
-	e.etcd.Close()
+	ended := make(chan struct{})
+	go func() { // does not end where etcd failed for good
+		defer close(ended)
+		e.etcd.Close()
+	}()
+	select {
+	case <-ended:
+	case <-e.quit.fatal:
+	}
+	<-e.idle
 }

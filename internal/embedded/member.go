@@ -54,20 +54,7 @@ func StartEtcdMember(ctx context.Context, m EtcdMember) (*Etcd, error) {
 	cfg.PeerTLSInfo = cfg.ClientTLSInfo
 	cfg.LogLevel = "warn"
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(q.logger())
-	e, err := embed.StartEtcd(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("start etcd member %s: %w", m.Name, err)
-	}
-	started := &Etcd{etcd: e, url: "https://" + m.Client, quit: q}
-	select {
-	case <-e.Server.ReadyNotify():
-		return started, nil
-	case err = <-e.Err():
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	started.Close()
-	return nil, fmt.Errorf("start etcd member %s: %w", m.Name, err)
+	return serve(ctx, cfg, q, "https://"+m.Client, "etcd member "+m.Name)
 }
 
 // NATSMember is one server of a NATS cluster. All fields are required.

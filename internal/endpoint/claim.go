@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -20,9 +20,17 @@ const claimTTL = 10
 
 // Holder names who claims a run: one folder on one machine.
 type Holder struct {
-	Host   string `json:"host"`
-	Folder string `json:"folder"`
-	PID    int    `json:"pid"`
+	Host    string `json:"host"`
+	Machine string `json:"machine,omitempty"` // id of the machine, where it has one
+	Boot    string `json:"boot,omitempty"`    // of its kernel
+	Folder  string `json:"folder"`
+	PID     int    `json:"pid"`
+}
+
+// same reports whether both are one folder of one machine. Names of machines
+// repeat: without an id of its own, a machine is itself until it starts anew.
+func (h Holder) same(o Holder) bool {
+	return h.Host == o.Host && h.Folder == o.Folder && h.Machine == o.Machine && (h.Machine != "" || h.Boot != "" && h.Boot == o.Boot)
 }
 
 // ErrClaimed says that another `gramme up` runs the run.
@@ -30,16 +38,12 @@ var ErrClaimed = errors.New("another `gramme up` runs it")
 
 // Claim is the right to run a run on shared services. It guards the start: one
 // `gramme up` begins while another is there only where etcd was away for longer
-// than a claim outlives its process. What ended so is claimed again, if it is free.
+// than a claim outlives its process, and then Keep tells one of them.
 type Claim struct {
-	client *clientv3.Client
-	keys   wire.Keys
-	value  string // a Holder
-	stop   context.CancelFunc
-	ended  chan struct{} // nothing renews it any more
-
-	mu    sync.Mutex
-	lease clientv3.LeaseID // 0: none
+	client  *clientv3.Client
+	holder  Holder
+	session *concurrency.Session
+	keys    wire.Keys
 }
 
 // Claim takes the run. A claim of the same folder of the same machine is one that
@@ -50,37 +54,65 @@ func (e Endpoint) Claim(ctx context.Context, h Holder) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{client: client, keys: wire.KeysOf(e.Run), ended: make(chan struct{})}
-	// It lives until Release, whatever bounds this call.
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c.stop = stop
-	if err := c.take(ctx, h); err != nil {
-		close(c.ended)
+	c := &Claim{client: client, holder: h, keys: wire.KeysOf(e.Run)}
+	if err := c.take(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("claim run %s: %w", e.Run, err), c.Release(ctx))
 	}
-	go c.keep(keeping)
 	return c, nil
 }
 
-func (c *Claim) take(ctx context.Context, h Holder) error {
+// Keep takes the run again whenever the claim has ended, as it does when etcd is
+// away for long. It returns nil when ctx ends, or an error when another holds it.
+func (c *Claim) Keep(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.session.Done():
+		}
+		err := c.take(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrClaimed):
+			return fmt.Errorf("etcd was away for so long that the claim ended, and %w", err)
+		case err != nil: // etcd is still away
+			c.session.Orphan() // a lease may have come of it
+			select {
+			case <-ctx.Done():
+			case <-time.After(4 * retry):
+			}
+		}
+	}
+}
+
+func (c *Claim) take(ctx context.Context) error {
+	h := c.holder
 	value, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
-	c.value = string(value)
+	// The lease lives until Release, whatever bounds this call.
+	session, err := concurrency.NewSession(c.client, concurrency.WithTTL(claimTTL))
+	if err != nil {
+		return err
+	}
+	c.session = session
+	key := c.keys.Up()
+	put := clientv3.OpPut(key, string(value), clientv3.WithLease(c.session.Lease()))
 	for lowest := int64(claimTTL); ; {
-		r, err := c.client.Get(ctx, c.keys.Up())
+		r, err := c.client.Get(ctx, key)
 		if err != nil {
 			return err
 		}
-		revision := int64(0)
+		unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", 0)
 		free := len(r.Kvs) == 0
 		if !free {
 			var held Holder
 			if err := json.Unmarshal(r.Kvs[0].Value, &held); err != nil {
 				return fmt.Errorf("who holds it: %w", err)
 			}
-			free = held.Host == h.Host && held.Folder == h.Folder
+			free = held.same(h)
 			left, err := c.client.TimeToLive(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
 			if err != nil {
 				return err
@@ -88,11 +120,16 @@ func (c *Claim) take(ctx context.Context, h Holder) error {
 			if !free && left.TTL > lowest {
 				return fmt.Errorf("%w: process %d on %s, in %s", ErrClaimed, held.PID, held.Host, held.Folder)
 			}
-			lowest, revision = left.TTL, r.Kvs[0].ModRevision
+			lowest = left.TTL
+			unchanged = clientv3.Compare(clientv3.ModRevision(key), "=", r.Kvs[0].ModRevision)
 		}
 		if free {
-			if done, err := c.put(ctx, revision); done || err != nil {
+			t, err := c.client.Txn(ctx).If(unchanged).Then(put).Commit()
+			if err != nil {
 				return err
+			}
+			if t.Succeeded {
+				return nil
 			}
 		}
 		select {
@@ -101,59 +138,6 @@ func (c *Claim) take(ctx context.Context, h Holder) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// put writes the claim under a new lease in place of the one of a revision, 0 for
-// none. It returns whether that was still there.
-func (c *Claim) put(ctx context.Context, revision int64) (bool, error) {
-	grant, err := c.client.Grant(ctx, claimTTL)
-	if err != nil {
-		return false, err
-	}
-	key := c.keys.Up()
-	t, err := c.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
-		Then(clientv3.OpPut(key, c.value, clientv3.WithLease(grant.ID))).Commit()
-	if err != nil || !t.Succeeded {
-		_, revoked := c.client.Revoke(ctx, grant.ID)
-		return false, errors.Join(err, revoked)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lease = grant.ID
-	return true, nil
-}
-
-// keep renews the claim until ctx ends. A client's own way to keep a lease alive
-// gives it up when etcd is away for longer than that would live, although etcd,
-// when it is back, holds it still.
-func (c *Claim) keep(ctx context.Context) {
-	defer close(c.ended)
-	const pause = claimTTL * time.Second / 3
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		c.renew(ctx, pause)
-	}
-}
-
-// renew keeps the lease alive, or claims again what it had ended. What fails is
-// tried again.
-func (c *Claim) renew(ctx context.Context, limit time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	_, err := c.client.KeepAliveOnce(ctx, c.held())
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		_, _ = c.put(ctx, 0) // nor is anybody served by the news that another has it now
-	}
-}
-
-func (c *Claim) held() clientv3.LeaseID {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lease
 }
 
 // PutSpec stores the spec of the run in place of the one before.
@@ -212,15 +196,14 @@ func (c *Claim) Clean(ctx context.Context) error {
 
 // Release gives the run up and ends the connection.
 func (c *Claim) Release(ctx context.Context) (err error) {
-	c.stop()
-	<-c.ended
-	if lease := c.held(); lease != 0 {
-		_, err = c.client.Revoke(ctx, lease)
+	if c.session != nil {
+		c.session.Orphan() // no more renewals
+		_, err = c.client.Revoke(ctx, c.session.Lease())
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			err = nil // it has ended by itself
 		}
 		if err != nil {
-			err = fmt.Errorf("give up the claim: %w", err)
+			err = fmt.Errorf("give up the claim: %w", err) // it ends by itself
 		}
 	}
 	if closed := c.client.Close(); !errors.Is(closed, context.Canceled) {

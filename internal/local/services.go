@@ -22,6 +22,8 @@ type services struct {
 	nats     *embedded.NATS
 	claim    *endpoint.Claim
 	endpoint endpoint.Endpoint
+	failed   <-chan error // what ended them before close
+	kept     func()       // ends the keeping of the claim
 }
 
 // startServices starts both with empty stores and writes the endpoint file. What
@@ -50,6 +52,7 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 	if err != nil {
 		return s, err
 	}
+	s.failed = s.etcd.Err()
 	s.endpoint = endpoint.Endpoint{Run: run, Etcd: s.etcd.Endpoints(), NATS: s.nats.URL(), Secret: secret}
 	return s, s.endpoint.WriteFile(dir.Endpoint())
 }
@@ -67,6 +70,9 @@ func (s *services) clear() error {
 func (s *services) close(done bool) error {
 	result := &multierror.Error{}
 	if s.claim != nil {
+		if s.kept != nil {
+			s.kept()
+		}
 		if err := s.leave(done); err != nil {
 			result = multierror.Append(result, err)
 		}

@@ -59,13 +59,16 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err != nil {
 		return s, fmt.Errorf("start cluster: %w", err)
 	}
-	s.claim, err = e.Claim(ctx, endpoint.Holder{Host: meter.Host(), Folder: folder, PID: os.Getpid()})
+	s.claim, err = e.Claim(ctx, endpoint.Holder{
+		Host: meter.Host(), Machine: meter.MachineID(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid(),
+	})
 	if errors.Is(err, endpoint.ErrClaimed) {
-		return s, exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
+		return s, claimed(err)
 	}
 	if err != nil {
 		return s, exit.Wrap(exit.Resource, etcdHint, err)
 	}
+	s.keep(context.WithoutCancel(ctx))
 	if err := s.sameRun(ctx, spec); err != nil {
 		return s, err
 	}
@@ -91,6 +94,24 @@ func Reachable(ctx context.Context, e endpoint.Endpoint) error {
 		return exit.Wrap(exit.Resource, etcdHint, err)
 	}
 	return client.Close()
+}
+
+func claimed(err error) error {
+	return exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
+}
+
+// keep holds the claim until close; failed delivers that another has it.
+func (s *services) keep(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	failed, ended := make(chan error, 1), make(chan struct{})
+	s.failed = failed
+	s.kept = func() { cancel(); <-ended }
+	go func() {
+		defer close(ended)
+		if err := s.claim.Keep(ctx); err != nil {
+			failed <- claimed(err)
+		}
+	}()
 }
 
 // takesMessages finds out whether NATS answers and is set up for this.
@@ -137,28 +158,33 @@ func ended(r wire.Registration) bool {
 	if r.Host != meter.Host() {
 		return false
 	}
-	return r.BootID != meter.BootID() || r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
+	if r.BootID != meter.BootID() { // of before, or of another machine of this name
+		return meter.MachineID() != "" // which is part of the host's
+	}
+	return r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
 }
 
 // awaitOthers lets workers of other machines end before the services of the run
 // that take their last energy readings do.
-func (c *cluster) awaitOthers(ctx context.Context) {
+func (c *cluster) awaitOthers(ctx context.Context, now wire.Status) {
 	own := map[string]bool{}
 	for _, ch := range c.workers() {
 		own[ch.id] = true
 	}
-	met := false
-	for end := time.Now().Add(othersWithin); time.Now().Before(end) && ctx.Err() == nil; {
-		c.ask(ctx)
-		others := slices.ContainsFunc(c.status.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
+	ctx, cancel := context.WithTimeout(ctx, othersWithin)
+	defer cancel()
+	for met := false; ctx.Err() == nil; met = true {
+		others := slices.ContainsFunc(now.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
 		if !others {
 			if met { // their readings follow the end of their registration
-				time.Sleep(time.Second)
+				rest(ctx, time.Second)
 			}
 			return
 		}
-		met = true
-		time.Sleep(100 * time.Millisecond)
+		rest(ctx, 100*time.Millisecond)
+		if newer, ok := c.hear(ctx); ok {
+			now = newer
+		}
 	}
 }
 

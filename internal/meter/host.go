@@ -12,11 +12,19 @@ func Host() string {
 	if err != nil || name == "" {
 		name = "localhost"
 	}
-	id, err := os.ReadFile("/etc/machine-id")
-	if short := strings.TrimSpace(string(id)); err == nil && len(short) >= 8 {
-		return name + "-" + short[:8]
+	if id := MachineID(); len(id) >= 8 {
+		return name + "-" + id[:8]
 	}
 	return name
+}
+
+// MachineID is the machine's own id, empty where it has none.
+func MachineID() string {
+	id, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
 }
 
 // BootID names the current boot of the kernel, empty where it has no name. The

@@ -10,9 +10,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // Dir is the folder of a run.
@@ -67,27 +69,72 @@ func (d Dir) Make() error {
 // ErrInUse says that another process holds the folder.
 var ErrInUse = errors.New("in use")
 
+// lockWithin is how long Lock waits: a process that was killed a moment ago may
+// still hold the folder, and who looks whether it is held does so for a moment.
+const lockWithin = 2 * time.Second
+
 // Lock holds the folder until the returned function is called or the process
 // ends.
 func (d Dir) Lock() (unlock func(), err error) {
-	f, err := os.Open(string(d))
-	if err != nil {
-		return nil, fmt.Errorf("lock run: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = fmt.Errorf("%w by another process", ErrInUse)
+	for end := time.Now().Add(lockWithin); ; time.Sleep(20 * time.Millisecond) {
+		f, err := d.flock(syscall.LOCK_EX)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // the lock ends, whatever Close says
 		}
-		return nil, fmt.Errorf("lock run %s: %w", d, errors.Join(err, f.Close()))
+		if time.Now().After(end) || !errors.Is(err, ErrInUse) && !errors.Is(err, errReplaced) {
+			return nil, fmt.Errorf("lock run %s: %w", d, err)
+		}
+		if errors.Is(err, errReplaced) { // who held it has removed it
+			if err := d.Make(); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return func() { _ = f.Close() }, nil // the lock ends, whatever Close says
 }
 
-// Locked reports whether some process holds the folder.
-func (d Dir) Locked() bool {
-	unlock, err := d.Lock()
+// errReplaced says that the folder that was locked lies there no more.
+var errReplaced = errors.New("another folder took its place")
+
+// flock takes a lock without waiting for it.
+func (d Dir) flock(how int) (*os.File, error) {
+	f, err := os.Open(string(d))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errReplaced
+		}
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = fmt.Errorf("%w by another process", ErrInUse)
+	}
 	if err == nil {
-		unlock()
+		err = d.lies(f)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// lies reports whether an open folder is the one at its path.
+func (d Dir) lies(f *os.File) error {
+	held, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Stat(string(d)); err != nil || !os.SameFile(held, there) {
+		return errReplaced
+	}
+	return nil
+}
+
+// Locked reports whether some process holds the folder. It keeps no other from
+// finding that out.
+func (d Dir) Locked() bool {
+	f, err := d.flock(syscall.LOCK_SH)
+	if err == nil {
+		_ = f.Close()
 	}
 	return errors.Is(err, ErrInUse)
 }

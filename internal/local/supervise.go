@@ -1,0 +1,259 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// events are what look waits for besides the processes; nil never comes.
+type events struct {
+	stop    <-chan struct{}
+	intents <-chan wire.Intent
+	tick    <-chan time.Time
+	over    <-chan struct{}
+}
+
+// supervise returns when all workers have finished.
+func (c *cluster) supervise(ctx context.Context) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	intents, err := c.role.Store.WatchIntent(ctx)
+	if err != nil {
+		return fmt.Errorf("watch intent: %w", err)
+	}
+	err = c.look(ctx, events{stop: c.Stop, intents: intents, tick: tick.C})
+	if errors.Is(err, ErrKilled) {
+		err = fmt.Errorf("%w, without a checkpoint", err)
+	}
+	return err
+}
+
+// attend looks after the processes while f goes on, which ends when its context
+// does.
+func (c *cluster) attend(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan struct{})
+	var result error
+	go func() { defer close(over); result = f(ctx) }()
+	err := c.look(ctx, events{over: over})
+	cancel()
+	<-over
+	if err != nil {
+		return err
+	}
+	return result
+}
+
+// look does what events ask for. It returns when all workers have finished, or
+// when it is over.
+func (c *cluster) look(ctx context.Context, e events) error {
+	for {
+		select {
+		case <-e.over:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.Kill:
+			return ErrKilled
+		case <-e.stop:
+			e.stop = nil
+			c.stop.asked = time.Now()
+		case ch := <-c.ends:
+			if err := c.ended(ctx, ch); err != nil {
+				return err
+			}
+			if ch.role == wire.RoleWorker && c.finished() {
+				return nil
+			}
+		case ch := <-c.starts:
+			if ch.role == wire.RoleWorker && !c.stop.left.IsZero() {
+				if ch.finished = true; c.finished() {
+					return nil
+				}
+				continue
+			}
+			if err := c.start(ch); err != nil {
+				return err
+			}
+		case i, open := <-e.intents:
+			if !open {
+				e.intents = nil
+			} else if err := c.scale(ctx, i); err != nil {
+				return err
+			}
+		case err := <-c.services.failed:
+			return exit.Wrap(exit.Resource, exit.Hint(err), err)
+		case <-e.tick:
+			c.ask(ctx)
+			c.report()
+			if err := c.insist(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ended decides what follows on the end of a process.
+func (c *cluster) ended(ctx context.Context, ch *child) error {
+	c.Log.Info("ended", zap.String("process", ch.command.Name), zap.Int("pid", ch.proc.PID), zap.Int("code", ch.proc.ExitCode()))
+	if ch.dismissed {
+		return nil
+	}
+	if ch.role == wire.RoleWorker {
+		if ch.proc.ExitCode() == 0 {
+			ch.finished = true
+			return nil
+		}
+		c.accuse(ch)
+		if !c.stop.left.IsZero() { // it was told to leave
+			ch.finished = true
+			return nil
+		}
+	}
+	p := ch.proc
+	wait, hopeless := ch.trouble.after(end{
+		code: p.ExitCode(), killed: p.Killed(), life: time.Since(ch.started),
+		progress: c.progress.After(ch.started), checkpoint: c.status.Checkpoint,
+	})
+	if hopeless > 0 {
+		return ch.hopeless(hopeless)
+	}
+	if ch.role != wire.RoleWorker && p.ExitCode() > 0 {
+		ch.failure = ch.why()
+		if c.Tell != nil {
+			c.Tell(ch.command.Name + " ended and is started again: " + ch.failure)
+		}
+	}
+	time.AfterFunc(wait, func() {
+		select {
+		case c.starts <- ch:
+		case <-c.role.Done():
+		}
+	})
+	return nil
+}
+
+// accuse tells the coordinator at once that a worker's process is gone.
+func (c *cluster) accuse(ch *child) {
+	b, err := wire.Encode(wire.Suspicion{
+		From: "up", Subject: ch.id, PID: ch.proc.PID, Evidence: "process ended: " + ch.proc.Err().Error(), Final: true,
+	})
+	if err == nil {
+		err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Suspect(), b)
+	}
+	if err != nil {
+		c.Log.Warn("tell of a dead worker", zap.Error(err))
+	}
+}
+
+// finished tells whether all workers have ended as they should.
+func (c *cluster) finished() bool {
+	return !slices.ContainsFunc(c.workers(), func(ch *child) bool { return !ch.finished })
+}
+
+// scale starts the workers that are wanted and not there. Those that are too many
+// leave by themselves: the coordinator asks them to.
+func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
+	if i.Scales <= c.scales || i.Stop || !c.stop.asked.IsZero() {
+		return nil
+	}
+	c.scales = i.Scales
+	c.ask(ctx) // who is on the way out does not count
+	leaving := map[string]bool{}
+	for _, p := range c.status.Processes {
+		leaving[p.ID] = p.Role == wire.RoleWorker && p.State == "draining"
+	}
+	var free []*child
+	lack := i.Workers
+	for _, ch := range c.workers() {
+		switch {
+		case ch.finished:
+			free = append(free, ch)
+		case !leaving[ch.id]:
+			lack--
+		}
+	}
+	for range lack {
+		var ch *child
+		if len(free) > 0 {
+			ch, free = free[0], free[1:]
+			ch.finished, ch.trouble = false, trouble{}
+		} else {
+			ch = c.newWorker()
+			c.children = append(c.children, ch)
+		}
+		if err := c.start(ch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask fetches the status and shows it.
+func (c *cluster) ask(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	if s, ok := c.fetch(within); ok {
+		c.note(s)
+	}
+}
+
+// fetch asks the coordinator; none may lead just now.
+func (c *cluster) fetch(ctx context.Context) (s wire.Status, ok bool) {
+	m, err := c.role.NATS.RequestWithContext(ctx, wire.SubjectsOf(c.Spec.Run).Status(), nil)
+	if err != nil {
+		return s, false
+	}
+	var reply wire.Reply
+	if err := errors.Join(json.Unmarshal(m.Data, &reply), json.Unmarshal(reply.Result, &s)); err != nil {
+		c.Log.Warn("status", zap.Error(err))
+		return s, false
+	}
+	return s, true
+}
+
+// note keeps a status and shows it.
+func (c *cluster) note(s wire.Status) {
+	if progressed(c.status, s) {
+		c.progress = time.Now()
+	}
+	if s.Checkpoint > c.status.Checkpoint {
+		for _, ch := range c.children {
+			ch.failure = ""
+		}
+	}
+	c.status = s
+	if c.Watch != nil {
+		c.Watch(s)
+	}
+}
+
+// report shows in the status of the run which service fails, as what this process
+// is at. The service itself is there again, and does not know.
+func (c *cluster) report() {
+	for _, ch := range c.children {
+		if ch.failure == "" {
+			continue
+		}
+		b, err := wire.Encode(wire.ProcessBeat{
+			Role: "up", ID: "up", PID: os.Getpid(), Host: c.role.Host, State: ch.role + " fails: " + ch.failure,
+		})
+		if err == nil {
+			err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Process(), b)
+		}
+		if err != nil {
+			c.Log.Warn("tell of a service that fails", zap.Error(err))
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package rundir
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestOneHoldsTheFolder(t *testing.T) {
+	d := Dir(t.TempDir())
+	unlock, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Lock(); !errors.Is(err, ErrInUse) || !d.Locked() {
+		t.Errorf("two hold it: %v", err)
+	}
+	// Whoever holds it may be about to end.
+	time.AfterFunc(lockWithin/8, unlock)
+	again, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if d.Locked() {
+		t.Error("it is held when nobody does")
+	}
+}
+
+// TestLookingIsNoHolding looks at a folder from many sides while it is taken.
+func TestLookingIsNoHolding(t *testing.T) {
+	d := Dir(t.TempDir())
+	quit := make(chan struct{})
+	var lookers sync.WaitGroup
+	for range 4 {
+		lookers.Go(func() {
+			for {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				if d.Locked() {
+					t.Error("one that looks takes another that looks for the holder")
+					return
+				}
+				time.Sleep(100 * time.Microsecond)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(quit)
+	lookers.Wait()
+	f, err := d.flock(syscall.LOCK_SH) // as Locked does, for longer
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lockWithin/8, func() { f.Close() })
+	unlock, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+// TestHolderRemovesTheFolder waits for one that removes what it began.
+func TestHolderRemovesTheFolder(t *testing.T) {
+	d := Dir(filepath.Join(t.TempDir(), "run"))
+	if err := d.Make(); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lockWithin/8, func() {
+		if err := os.RemoveAll(string(d)); err != nil {
+			t.Error(err)
+		}
+		unlock()
+	})
+	again, err := d.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again()
+	if _, err := os.Stat(d.Logs()); err != nil || !d.Locked() {
+		t.Errorf("what is held is not the folder: %v", err)
+	}
+}
