@@ -24,7 +24,7 @@ faults: 8
 workers: 1:3
 config: config.yaml
 gap: 100ms:400ms
-run: {steps: `+strconv.FormatUint(4*c.steps, 10)+`}
+run: {steps: `+strconv.FormatUint(3*c.steps, 10)+`}
 `)
 	args := []string{"chaos", "--plan", "plan.yaml", "--run", "trial", "--json", "trial.json", corpus}
 	s.want(s.gramme(args...), 0, "ok    same model.safetensors", "ok    no process left")
@@ -55,7 +55,7 @@ workers: 2
 config: config.yaml
 gap: 100ms:400ms
 kinds: {kill-etcd: 1, kill-nats: 1, etcd-away: 1, nats-away: 1}
-run: {steps: `+strconv.FormatUint(4*c.steps, 10)+`, failure_timeout: 500ms, threads: 1}
+run: {steps: `+strconv.FormatUint(3*c.steps, 10)+`}
 `)
 	s.want(s.gramme("chaos", "--plan", "cluster.yaml", "--run", "trial", corpus), 0,
 		"ok    steps go on while etcd is away", "ok    nobody is let go for a service that is away", "ok    same model.safetensors")
