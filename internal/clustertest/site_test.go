@@ -127,7 +127,7 @@ func (s *site) want(r result, code int, texts ...string) {
 			s.Errorf("%q is not in:\n%s", text, all)
 		}
 	}
-	for _, text := range []string{"panic", "goroutine"} {
+	for _, text := range []string{"panic", "goroutine "} {
 		if strings.Contains(all, text) {
 			s.Errorf("%q in:\n%s", text, all)
 		}
