@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	lapse ID | renew ID                    its registration ends; it writes it again
 //	sigterm ID                             its registration says that it leaves
-//	suspect FROM ID [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
+//	suspect FROM ID|- [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
 //	ask stop|resume|drain ID|scale N
 //	committed STEP
 //	lag | answer                           the store is slow; it answers

@@ -85,10 +85,11 @@ type Hello struct {
 	Answer      bool   `json:"answer"`         // sent in answer to another's: no answer is due
 }
 
-// Suspicion is evidence that a member is gone.
+// Suspicion is evidence that a member is gone, or without a Subject that a
+// generation cannot go on.
 type Suspicion struct {
 	Generation  uint64 `json:"generation"`
-	From        string `json:"from"`
+	From        string `json:"from"`    // a member, RoleCheckpoint, or the parent of a process
 	Subject     string `json:"subject"` // the worker that is suspected
 	Incarnation string `json:"incarnation"`
 	PID         int    `json:"pid,omitempty"` // instead of the incarnation, where that is not known
