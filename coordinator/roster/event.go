@@ -28,6 +28,8 @@ type (
 		Control wire.Control
 		Token   int
 	}
+	// Told says that the events with these keys are in the ledger.
+	Told struct{ Keys []string }
 	// PlanWritten answers WritePlan: it is stored.
 	PlanWritten struct{}
 	// PlanRejected answers WritePlan: it is not. Stored is what is stored
@@ -45,6 +47,7 @@ func (Suspected) event()      {}
 func (ConnectionGone) event() {}
 func (Committed) event()      {}
 func (Asked) event()          {}
+func (Told) event()           {}
 func (PlanWritten) event()    {}
 func (PlanRejected) event()   {}
 func (Tick) event()           {}

@@ -50,6 +50,9 @@ type Plan struct {
 	// keys of events hold it, because steps and generations may come again.
 	Session string `json:"session,omitempty"`
 	From    uint64 `json:"from,omitempty"` // newest applied step of any member when the session began
+	// Events are what the ledger is to hold of this plan, and of those before it of
+	// which nobody had acknowledged that it does: whoever leads next tells it.
+	Events []Event `json:"events,omitempty"`
 }
 
 // Rank returns the place of one incarnation in the ring, or -1.
