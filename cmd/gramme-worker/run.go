@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -22,6 +23,8 @@ import (
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/meter"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -41,18 +44,11 @@ this machine. What the worker lacks of the run (corpus, state) comes over the ne
 SIGTERM asks for an orderly leave: the worker finishes the step and goes.`,
 		Args: cobra.NoArgs,
 	}
-	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and process")
+	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and a number")
 	dir := c.Flags().String("run", "", "`folder` of the run, where it is on this machine; else the corpus comes over the network")
 	host := c.Flags().String("host", "", "`address` at which the other workers reach this one; default: that of its connection to NATS")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if *id == "" {
-			name, err := os.Hostname()
-			if err != nil {
-				return err
-			}
-			*id = fmt.Sprintf("%s-%d", name, os.Getpid())
-		}
 		return train(c.Context(), cluster, *id, rundir.Dir(*dir), *host)
 	}
 	return c
@@ -83,6 +79,10 @@ func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	return drain, ctx, func() { signal.Stop(signals); cancel(); <-ended }
 }
 
+// takenWithin is how long a worker without a given name waits until nobody else is
+// registered under the one that it took.
+const takenWithin = 30 * time.Second
+
 func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rundir.Dir, host string) (err error) {
 	e, err := cluster.Find(ctx, dir)
 	if err != nil {
@@ -98,14 +98,32 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 		}
 		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
 	}
-	r, err := role.Start(ctx, role.Options{
-		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true,
+	r, err := begin(ctx, id, role.Options{
+		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true,
+		Sweeps: dir == "", // else the checkpoint service does
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, dir, host, drain) })
+	patience := time.Now().Add(takenWithin)
+	err = r.Run(ctx, func(ctx context.Context) error {
+		for {
+			err := member(ctx, r, dir, host, drain)
+			if id != "" || !errors.Is(err, membership.ErrTaken) || time.Now().After(patience) {
+				return err
+			}
+			// The one before, whose name and log this one took on, has yet to be missed.
+			r.Log.Info("waiting for the registration of the worker before to end", zap.Error(err))
+			select {
+			case <-drain:
+				return worker.ErrDrained
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(time.Second):
+			}
+		}
+	})
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
 		return nil
@@ -114,6 +132,27 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, dir rund
 		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)
 	}
 	return err
+}
+
+// begin starts the process under its name. One that was given none takes the first
+// of this host that no other has, so that it sends what the one before could not.
+func begin(ctx context.Context, id string, o role.Options) (*role.Role, error) {
+	if o.ID = id; id != "" {
+		return role.Start(ctx, o)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if o.ID, err = meter.FreeName(o.Energy, host); err != nil {
+			return nil, err
+		}
+		r, err := role.Start(ctx, o)
+		if !errors.Is(err, meter.ErrInUse) { // another was quicker
+			return r, err
+		}
+	}
 }
 
 // member sets up what the worker needs and lets it train.

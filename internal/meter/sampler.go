@@ -196,11 +196,15 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 		case p.claim == nil && p.cover == ended:
 			done = append(done, p.gap(at, "the process that read the counter of the host ended"))
 		}
-		if p.claim != nil {
-			p.claim.release()
-		}
 	}
 	return done
+}
+
+// release gives up the counters of the host.
+func (s *sampler) release() {
+	for _, p := range s.counters {
+		p.claim.release()
+	}
 }
 
 // open returns the readings that are not finished, for the log.
