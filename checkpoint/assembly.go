@@ -15,11 +15,13 @@ import (
 //
 // Which worker sends what does not matter, nor do generations: the state of a step
 // is one, so a chunk that comes twice brings the same bytes. That all chunks are of
-// one state is verified by the digest that rank 0 sends.
+// one state is verified by the digest that rank 0 sends; a state that is not one is
+// errDiffer.
 type assembly struct {
 	rule  replica.Rule
 	step  uint64
 	since uint64 // newest generation of a chunk
+	first uint64 // oldest generation of a chunk of this state
 	state replica.State
 	parts map[string]*part
 
@@ -44,7 +46,10 @@ type part struct {
 
 type interval struct{ from, to int } // to excluded
 
-var errOlder = errors.New("a newer state is being collected")
+var (
+	errOlder  = errors.New("a newer state is being collected")
+	errDiffer = errors.New("slices of different states")
+)
 
 func newAssembly(r replica.Rule) *assembly {
 	a := &assembly{rule: r, parts: map[string]*part{}}
@@ -59,7 +64,7 @@ func newAssembly(r replica.Rule) *assembly {
 
 // reset begins with nothing, for a step.
 func (a *assembly) reset(step uint64) {
-	a.step, a.meta, a.about, a.final = step, nil, about{}, false
+	a.step, a.meta, a.about, a.final, a.first = step, nil, about{}, false, ^uint64(0)
 	for _, p := range a.parts {
 		p.have = p.have[:0]
 	}
@@ -86,7 +91,7 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	if h.Step != a.step {
 		a.reset(h.Step)
 	}
-	a.since = max(a.since, h.Generation)
+	a.since, a.first = max(a.since, h.Generation), min(a.first, h.Generation)
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
@@ -131,7 +136,7 @@ func (a *assembly) check(cores int) error {
 		return err
 	}
 	if digest != a.digest {
-		return fmt.Errorf("its digest is %s, the workers say %s: slices of different states", digest, a.digest)
+		return fmt.Errorf("its digest is %s, the workers say %s: %w", digest, a.digest, errDiffer)
 	}
 	if t, ok := dirtyGap(a.rule.Layout, &a.state); ok {
 		return fmt.Errorf("the gap after tensor %s is not zero", t)

@@ -20,6 +20,16 @@ import (
 // lost, and a coordinator that takes over has not heard the last.
 const repeat = time.Second
 
+// mostDoubts is how many generations of one step are asked to compare their states.
+// What then still differs does so on the way here, and no generation mends it.
+const mostDoubts = 3
+
+// doubts are the generations of a step whose slices did not make a state.
+type doubts struct {
+	step        uint64
+	generations map[uint64]bool
+}
+
 // outcome is how a store ended.
 type outcome struct {
 	saved saved
@@ -78,19 +88,52 @@ func readSlice(m *nats.Msg) (wire.SliceHeader, error) {
 	return h, transfer.Verify(m)
 }
 
-// finish returns a state that checks out; one that does not is noted.
+// finish returns a state that checks out; one that does not is noted, once for each
+// generation that sends it.
 func (s *Service) finish(a *assembly) *replica.State {
+	of, first, last := a.about, a.first, a.since
 	state, err := a.finish(s.cores)
 	if err == nil {
 		return state
 	}
 	s.log.Error("checkpoint refused", zap.Error(err))
-	if _, err := s.ledger.Append(ledger.Entry{Note: &ledger.Note{
-		Kind: ledger.NoteDivergence, Step: a.step, Text: "checkpoint refused: " + err.Error(),
-	}}); err != nil {
+	if _, err := s.ledger.Append(ledger.Entry{
+		Key: fmt.Sprintf("refused/%d/%s/%d", a.step, of.digest, of.generation),
+		Note: &ledger.Note{
+			Kind: ledger.NoteDivergence, Step: a.step, Generation: of.generation, Text: "checkpoint refused: " + err.Error(),
+		},
+	}); err != nil {
 		s.log.Error("note it in the ledger", zap.Error(err))
 	}
+	// Slices that members of several generations sent may differ though the members
+	// do not: their next ones tell.
+	if errors.Is(err, errDiffer) && first == last {
+		s.doubt(a.step, of.generation)
+	}
 	return nil
+}
+
+// doubt tells the coordinator that the members of a generation are not in one state.
+// In the next generation they compare, and who differs takes the state of most. A run
+// that ends would send the same slices for ever otherwise.
+func (s *Service) doubt(step, generation uint64) {
+	d := &s.doubts
+	if d.generations == nil || d.step != step {
+		*d = doubts{step, map[uint64]bool{}}
+	}
+	if len(d.generations) >= mostDoubts && !d.generations[generation] {
+		return
+	}
+	d.generations[generation] = true
+	b, err := wire.Encode(wire.Suspicion{
+		Generation: generation, From: wire.RoleCheckpoint, Evidence: fmt.Sprintf("the replicas were not equal after step %d", step),
+	})
+	if err == nil {
+		err = s.cfg.NATS.Publish(s.subjects.Suspect(), b)
+	}
+	if err != nil {
+		s.log.Warn("tell that the replicas are not equal", zap.Error(err))
+	}
 }
 
 func (s *Service) write(state *replica.State, a about, written chan<- outcome) {

@@ -61,21 +61,18 @@ func (s *Service) recordBatch(batch []*nats.Msg) {
 }
 
 func (s *Service) entriesOf(m *nats.Msg) ([]ledger.Entry, error) {
-	var entries []ledger.Entry
 	if m.Subject == s.subjects.Readings() {
 		var records []energy.Record
 		if err := wire.Decode(m.Data, &records); err != nil {
 			return nil, err
 		}
-		for _, r := range records {
-			entries = append(entries, ledger.FromRecord(r))
-		}
-		return entries, nil
+		return entriesFrom(records), nil
 	}
 	var events []wire.Event
 	if err := wire.Decode(m.Data, &events); err != nil {
 		return nil, err
 	}
+	var entries []ledger.Entry
 	for _, e := range events {
 		entry, err := entryOf(e)
 		if err != nil {
@@ -100,18 +97,22 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 	return entry, nil
 }
 
-// appendEntries appends what belongs in a ledger. An entry that does not would be
+func (s *Service) appendEntries(entries []ledger.Entry) error {
+	return appendTo(s.ledger, s.log, entries)
+}
+
+// appendTo appends what belongs in a ledger. An entry that does not would be
 // sent for ever if it were refused: it is quarantined, with the reason as a note in
 // its place.
-func (s *Service) appendEntries(entries []ledger.Entry) error {
+func appendTo(l *ledger.Log, log *zap.Logger, entries []ledger.Entry) error {
 	for {
-		_, err := s.ledger.Append(entries...)
+		_, err := l.Append(entries...)
 		refused := (*ledger.Refused)(nil)
 		if !errors.As(err, &refused) {
 			return err
 		}
 		bad := &entries[refused.Position]
-		s.log.Warn("an entry does not belong in the ledger", zap.Error(refused.Err))
+		log.Warn("an entry does not belong in the ledger", zap.Error(refused.Err))
 		note := &ledger.Note{Kind: ledger.NoteQuarantine, Text: "an entry was not taken: " + refused.Err.Error()}
 		if source := (energy.Record{Reading: bad.Reading, Gap: bad.Gap}).Source(); source.Worker != "" {
 			note.Worker = source.Worker
@@ -126,9 +127,12 @@ func (s *Service) appendEntries(entries []ledger.Entry) error {
 // Append records readings of the process that the service runs in. It returns nil
 // once they are durable.
 func (s *Service) Append(_ context.Context, records []energy.Record) error {
-	var entries []ledger.Entry
+	return s.appendEntries(entriesFrom(records))
+}
+
+func entriesFrom(records []energy.Record) (entries []ledger.Entry) {
 	for _, r := range records {
 		entries = append(entries, ledger.FromRecord(r))
 	}
-	return s.appendEntries(entries)
+	return entries
 }

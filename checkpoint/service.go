@@ -44,11 +44,13 @@ type Service struct {
 	store    *store
 	snapshot *snapshot // of the newest checkpoint
 	newest   *saved    // nil before the first; the owner of the slices changes it
+	doubts   doubts    // of the owner of the slices
 }
 
 // Open opens the run's ledger and checkpoints, and makes them where there are
 // none. It sets aside what does not verify and writes into the ledger from where
-// the run goes on. The caller closes it.
+// the run goes on, and what processes of before measured and could not send. The
+// caller closes it.
 func Open(cfg Config) (s *Service, err error) {
 	dir := rundir.Dir(cfg.RunDir)
 	if err := cfg.Spec.Complete(); err != nil {
@@ -100,6 +102,7 @@ func Open(cfg Config) (s *Service, err error) {
 			return s, err
 		}
 	}
+	s.sweep()
 	return s, s.declareCarbon()
 }
 
@@ -139,10 +142,12 @@ func (s *Service) declareCarbon() error {
 	return err
 }
 
-// Close lets go of the ledger and the checkpoint that was served.
+// Close takes in what processes that have ended could not send, and lets go of the
+// ledger and the checkpoint that was served.
 func (s *Service) Close() error {
 	var err error
 	if s.ledger != nil {
+		s.sweep()
 		err = s.ledger.Close()
 	}
 	return errors.Join(err, s.snapshot.Close())

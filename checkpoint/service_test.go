@@ -347,6 +347,80 @@ func TestChunksThatAreNotTaken(t *testing.T) {
 	}
 }
 
+// TestReplicasThatDifferAreAskedToCompare has members whose last slices make no
+// state, and who send them again and again, as those of a run that ends do.
+func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
+	s := newServing(t)
+	s.up()
+	suspicions, err := s.conn.SubscribeSync(s.subj.Suspect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, digest := stateAt(t, s.spec, 10)
+	other, _ := stateAt(t, s.spec, 11)
+	other.Step = 10
+	send := func(first, second uint64, other *replica.State) {
+		for i, generation := range []uint64{first, second} {
+			half := s.chunks(state, digest, 2)[0]
+			if i == 1 {
+				half = s.chunks(other, "", 2)[1]
+			}
+			for _, m := range half {
+				var h wire.SliceHeader
+				if err := json.Unmarshal([]byte(m.Header.Get(wire.HeaderSlice)), &h); err != nil {
+					t.Fatal(err)
+				}
+				h.Generation, h.Final = generation, true
+				if reply, err := s.send(chunk(t, s.subj, h, m.Data)); err != nil || reply.Error != "" {
+					t.Fatalf("chunk: %v %s", err, reply.Error)
+				}
+			}
+		}
+	}
+	for range 4 {
+		send(7, 7, other)
+	}
+	send(7, 8, other) // who was lost may have had another state: the next slices tell
+	for generation := uint64(8); generation < 12; generation++ {
+		send(generation, generation, other)
+	}
+	if info, _ := s.fetch(); info.Found {
+		t.Error("slices of different states were stored")
+	}
+	send(12, 12, state)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if info, _ := s.fetch(); info.Found {
+			break
+		} else if time.Now().After(end) {
+			t.Fatal("the state of all is not stored")
+		}
+	}
+	var asked []uint64
+	for {
+		m, err := suspicions.NextMsg(10 * time.Millisecond)
+		if err != nil {
+			break // all were sent before the checkpoint stood
+		}
+		var got wire.Suspicion
+		if err := json.Unmarshal(m.Data, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.From != wire.RoleCheckpoint || got.Subject != "" || !strings.Contains(got.Evidence, "not equal after step 10") {
+			t.Errorf("%+v", got)
+		}
+		asked = append(asked, got.Generation)
+	}
+	if want := []uint64{7, 7, 7, 7, 8, 9}; !slices.Equal(asked, want) {
+		t.Errorf("generations %v are asked to compare, want %v", asked, want)
+	}
+	if err := s.down(); err != nil {
+		t.Fatal(err)
+	}
+	if notes := s.audit().Account.Notes; len(notes) != 5 || notes[0].Kind != "divergence" || notes[0].Step != 10 || notes[0].Generation != 7 {
+		t.Errorf("%d notes %+v", len(notes), notes)
+	}
+}
+
 func TestReadingsAndEventsCountOnce(t *testing.T) {
 	s := newServing(t)
 	s.up()

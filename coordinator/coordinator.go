@@ -18,7 +18,7 @@ import (
 const (
 	// partWithin bounds how long the end of a coordinator waits for the last
 	// events to be acknowledged, and handOver how long it stays elected meanwhile.
-	partWithin = 2 * time.Second
+	partWithin = 5 * time.Second // the service may just be starting again
 	handOver   = 500 * time.Millisecond
 	// pending is how many messages may wait for the loop; more are dropped, as
 	// if they had been lost on the way.
@@ -137,6 +137,8 @@ func (c *coordinator) loop(ctx context.Context) {
 		case <-connected:
 			c.log.Info("connected to NATS again")
 			c.feed(roster.Reconnected{})
+		case keys := <-c.outbox.told:
+			c.feed(roster.Told{Keys: keys})
 		case m := <-c.messages:
 			if handle := c.handlers[m.Sub]; handle != nil {
 				handle(m)

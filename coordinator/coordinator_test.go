@@ -156,6 +156,33 @@ func TestEventsWaitForTheService(t *testing.T) {
 	}
 }
 
+// TestWhatNobodyAcknowledgedIsToldByTheNext ends a coordinator that wrote two plans
+// while there was no checkpoint service.
+func TestWhatNobodyAcknowledgedIsToldByTheNext(t *testing.T) {
+	for _, name := range []string{"memory", "etcd"} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, runspec.Workers{Min: 1, Max: 2}, endless)
+			if name == "etcd" {
+				c.withEtcd()
+			}
+			stop := c.coordinator("c1")
+			c.worker("a", 3, endless)
+			_, killB := c.worker("b", 0, endless)
+			c.statusWhere("both train", func(s wire.Status) bool { return s.Generation == 1 && process(s, "b").Rank >= 0 })
+			killB()
+			c.statusWhere("b is gone", func(s wire.Status) bool { return s.Generation == 2 })
+			stop()
+			l := c.ledger(0, 0)
+			c.coordinator("c2")
+			within(t, "the memberships in the ledger", func() bool { return len(l.of("membership")) == 2 })
+			m := l.of("membership")
+			if m[0].Generation != 1 || m[0].Session == "" || m[0].From != 3 || time.Since(m[0].Time) > time.Minute || m[1].Generation != 2 || m[1].Session != "" {
+				t.Errorf("memberships in the ledger: %+v", m)
+			}
+		})
+	}
+}
+
 // TestShards fetches the corpus as a worker does.
 func TestShards(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 10)

@@ -26,16 +26,17 @@ type outbox struct {
 	subject string
 	log     *zap.Logger
 	events  *queue[wire.Event]
+	told    chan []string // keys of events that are acknowledged
 }
 
 func newOutbox(conn *nats.Conn, subject string, log *zap.Logger) *outbox {
-	return &outbox{conn: conn, subject: subject, log: log, events: newQueue[wire.Event]()}
+	return &outbox{conn: conn, subject: subject, log: log, events: newQueue[wire.Event](), told: make(chan []string)}
 }
 
 func (o *outbox) add(e wire.Event) { o.events.add(e) }
 
 // run sends until open ends and nothing is left, or ctx ends, which must not be
-// before open.
+// before open. What it has not sent then stands in the plan, for who leads next.
 func (o *outbox) run(ctx, open context.Context) {
 	for {
 		batch := o.events.take(open, eventsAtOnce)
@@ -48,6 +49,14 @@ func (o *outbox) run(ctx, open context.Context) {
 		if err := o.deliver(ctx, batch); err != nil {
 			o.log.Warn("events did not reach the ledger", zap.String("first", batch[0].Key), zap.Int("events", len(batch)), zap.Error(err))
 			return
+		}
+		var keys []string
+		for _, e := range batch {
+			keys = append(keys, e.Key)
+		}
+		select {
+		case o.told <- keys:
+		case <-open.Done(): // nobody decides any more
 		}
 	}
 }

@@ -1,11 +1,11 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -162,12 +162,19 @@ func (r *reign) storePlan(p wire.Plan, log *zap.Logger) (roster.Event, error) {
 			return err
 		}
 		event = roster.PlanRejected{Stored: stored}
-		if reflect.DeepEqual(stored, p) {
+		if same(stored, p) {
 			event = roster.PlanWritten{}
 		}
 		return nil
 	})
 	return event, err
+}
+
+// same compares plans by what is stored of them.
+func same(a, b wire.Plan) bool {
+	x, err := wire.Encode(a)
+	y, err2 := wire.Encode(b)
+	return err == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 // insist tries until it succeeds, another leads, or the reign ends.

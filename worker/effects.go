@@ -15,8 +15,8 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// digestEvery is after how many steps members compare their states. A digest reads
-// the state once, at about memory speed.
+// digestEvery is after how many steps members compare their states; they also do
+// before the last. A digest reads the state once, at about memory speed.
 const digestEvery = 32
 
 // handle feeds an event and carries out what follows, effects that are answered
@@ -68,7 +68,7 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 	case step.Reset:
 		w.sum.Reset(w.replica.state)
 	case step.Reduce:
-		if f.Step%digestEvery == 0 {
+		if f.Step%digestEvery == 0 || f.Step == w.cfg.Spec.Steps {
 			d, err := replica.Digest(w.replica.state, w.cfg.Cores)
 			if err != nil {
 				return nil, err

@@ -80,6 +80,7 @@ type cluster struct {
 	stored uint64
 	digest map[uint64]string
 	beats  map[string]wire.Beat
+	ripe   uint64 // generation before which the last state is not stored
 }
 
 func newCluster(t *testing.T, steps uint64) *cluster {
@@ -147,7 +148,7 @@ func (c *cluster) slice(m *nats.Msg) {
 		c.digest[h.Step] = h.Digest
 	}
 	g := c.got[h.Step]
-	if h.Final && g[wire.PartWeights] >= c.layout.Total && g[wire.PartMoment1] >= c.layout.Total && g[wire.PartMoment2] >= c.layout.Total {
+	if h.Final && h.Generation >= c.ripe && g[wire.PartWeights] >= c.layout.Total && g[wire.PartMoment1] >= c.layout.Total && g[wire.PartMoment2] >= c.layout.Total {
 		c.stored = h.Step
 	}
 	b, _ := wire.Encode(wire.Reply{})
@@ -338,7 +339,15 @@ func TestWorkersComeGoAndDie(t *testing.T) {
 // TestAReplicaThatDiffersIsFoundAndHealed changes a bit in the state of one of
 // three workers, as a failing memory would.
 func TestAReplicaThatDiffersIsFoundAndHealed(t *testing.T) {
-	c := newCluster(t, 3*digestEvery)
+	for name, steps := range map[string]uint64{"a comparison that is due": 3 * digestEvery, "the last step": 2*digestEvery - 5} {
+		t.Run(name, func(t *testing.T) { heal(t, steps, min(steps, 2*digestEvery)) })
+	}
+}
+
+// heal is a run in which the replicas compare before a step what differs since an
+// earlier one.
+func heal(t *testing.T, steps, compared uint64) {
+	c := newCluster(t, steps)
 	notes := make(chan wire.Event, 16)
 	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Events(), func(m *nats.Msg) {
 		var events []wire.Event
@@ -372,7 +381,7 @@ func TestAReplicaThatDiffersIsFoundAndHealed(t *testing.T) {
 		select {
 		case s := <-suspicions:
 			seen[s.From] = true
-			if !strings.Contains(s.Evidence, fmt.Sprintf("not equal before step %d", 2*digestEvery)) || s.Subject != "" {
+			if !strings.Contains(s.Evidence, fmt.Sprintf("not equal before step %d", compared)) || s.Subject != "" {
 				t.Errorf("suspicion %+v", s)
 			}
 		case <-time.After(20 * time.Second):
@@ -391,6 +400,49 @@ func TestAReplicaThatDiffersIsFoundAndHealed(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the ledger is not told")
+	}
+}
+
+// TestReplicasOfAStoppedRunCompareInANewGeneration has replicas that differ when
+// they agree to stop: no step compares them any more, and their slices make no state.
+func TestReplicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
+	c := newCluster(t, 100000)
+	c.ripe = 2
+	healed := make(chan wire.Event, 16)
+	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Events(), func(m *nats.Msg) {
+		var events []wire.Event
+		if err := wire.Decode(m.Data, &events); err != nil {
+			t.Error(err)
+		}
+		healed <- events[0]
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a, b, d := c.start("a"), c.start("b"), c.startWith("d", func(step uint64, t *pureTrainer) {
+		if step == 3 {
+			t.weights[5] += 1e-3
+		}
+	})
+	if err := c.lead.PutIntent(t.Context(), wire.Intent{}); err != nil {
+		t.Fatal(err)
+	}
+	c.plan(1, "a", "b", "d")
+	c.reached("b", 4)
+	if err := c.lead.PutIntent(t.Context(), wire.Intent{Stop: true}); err != nil {
+		t.Fatal(err)
+	}
+	c.until("d", func(b wire.Beat) bool { return b.State == "stopped" && b.Step%digestEvery != 0 })
+	c.plan(2, "a", "b", "d") // as the checkpoint service asks for
+	for _, w := range []*running{a, b, d} {
+		w.end(t, nil)
+	}
+	select {
+	case e := <-healed:
+		if e.Kind != "divergence" || !strings.Contains(e.Reason, "worker d differed") {
+			t.Errorf("note %+v", e)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the replica that differs has not taken the state of the others")
 	}
 }
 

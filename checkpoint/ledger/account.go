@@ -50,7 +50,12 @@ type Account struct {
 	Checkpoints []Saved      `json:"checkpoints"`
 	Carbon      *Carbon      `json:"carbon,omitempty"` // nil: no factor is known
 	Notes       []NotedEntry `json:"notes"`
+
+	seen seen // that counts once
 }
+
+// Holds reports whether a reading or gap of this identity is in the log.
+func (a *Account) Holds(k energy.Key) bool { return a.seen.hasRecord(k) }
 
 // Device is the energy of one meter's name on one host.
 type Device struct {

@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/gramme-project/gramme/internal/energy"
 )
 
 // Options say where a log is and whose it is.
@@ -151,6 +153,13 @@ func (l *Log) Has(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state.seen.hasKey(key)
+}
+
+// HasRecord reports whether a reading or gap of this identity is in the log.
+func (l *Log) HasRecord(k energy.Key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.seen.hasRecord(k)
 }
 
 // Close lets go of the log. What was appended is durable already.

@@ -85,7 +85,7 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	if err != nil {
 		return nil, faultOf(dir, entriesFile, -1, "%v", err)
 	}
-	account.Root = head.Root.String()
+	account.Root, account.seen = head.Root.String(), state.seen
 	if account.Lost, err = holes(dir, state.seen.meters); err != nil {
 		return nil, err
 	}

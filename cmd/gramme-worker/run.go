@@ -24,6 +24,7 @@ import (
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/meter"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/role"
@@ -48,19 +49,12 @@ this machine. What the worker lacks of the run (corpus, state) comes over the ne
 SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finishes the step and goes.`,
 		Args: cobra.NoArgs,
 	}
-	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and process")
+	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and a number")
 	dir := c.Flags().String("run", "", "`folder` of the run, where it is on this machine; else the corpus comes over the network")
 	host := c.Flags().String("host", "", "`address` at which the other workers reach this one; default: that of its connection to NATS")
 	threads := c.Flags().Int("threads", 0, "threads that compute; default: those of the run. Another number computes other bits: only a run with --mixed admits it")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if *id == "" {
-			name, err := os.Hostname()
-			if err != nil {
-				return err
-			}
-			*id = fmt.Sprintf("%s-%d", name, os.Getpid())
-		}
 		if *threads < 0 {
 			return exit.Wrap(exit.Usage, "give 1 or more, or none", fmt.Errorf("--threads: %d is negative", *threads))
 		}
@@ -108,11 +102,6 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 	}
 	drain, ctx, stop := leaving(ctx)
 	defer stop()
-	profiled, err := profile(id)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, profiled()) }()
 	readings := at.dir.Energy()
 	if at.dir == "" {
 		cache, err := os.UserCacheDir()
@@ -121,13 +110,19 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 		}
 		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
 	}
-	r, err := role.Start(ctx, role.Options{
-		Role: wire.RoleWorker, ID: id, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
+	r, err := begin(ctx, id, role.Options{
+		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
+		Sweeps: at.dir == "", // else the checkpoint service does
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	profiled, err := profile(r.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, profiled()) }()
 	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, at, drain) })
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
@@ -140,6 +135,27 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)
 	}
 	return err
+}
+
+// begin starts the process under its name. One that was given none takes the first
+// of this host that no other has, so that it sends what the one before could not.
+func begin(ctx context.Context, id string, o role.Options) (*role.Role, error) {
+	if o.ID = id; id != "" {
+		return role.Start(ctx, o)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if o.ID, err = meter.FreeName(o.Energy, host); err != nil {
+			return nil, err
+		}
+		r, err := role.Start(ctx, o)
+		if !errors.Is(err, meter.ErrInUse) { // another was quicker
+			return r, err
+		}
+	}
 }
 
 // member sets up what the worker needs and lets it train.

@@ -27,7 +27,11 @@ Exit code 0 only if everything verifies; otherwise the place is named.`,
 			return exit.Wrap(exit.Usage, "name the folder of a run, as runs/quickstart", err)
 		}
 		if err != nil {
-			return exit.Wrap(exit.Verify, "what is named does not verify: compare it with a copy that was kept elsewhere", err)
+			hint := "what is named does not verify: compare it with a copy that was kept elsewhere"
+			if errors.Is(err, checkpoint.ErrUnsent) {
+				hint = fmt.Sprintf("`gramme up --run %s` takes in what was not sent; compare anything else with a copy that was kept elsewhere", args[0])
+			}
+			return exit.Wrap(exit.Verify, hint, err)
 		}
 		if *asJSON {
 			e := json.NewEncoder(c.OutOrStdout())

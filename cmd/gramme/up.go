@@ -11,9 +11,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
+	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/local"
@@ -158,6 +161,13 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 		return err
 	}
 	if newest >= spec.Steps {
+		n, err := u.settle()
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			fmt.Fprintf(u.err, "took %d energy readings into the ledger that were left\n", n)
+		}
 		measured, err := u.evaluated(newest)
 		if err != nil {
 			return err
@@ -198,6 +208,9 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	if err != nil {
 		return err
 	}
+	if _, err := u.settle(); err != nil {
+		return err
+	}
 	if newest, err = newestStep(u.dir); err != nil {
 		return err
 	}
@@ -207,6 +220,15 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
 	}
 	return u.summarize(spec, m, newest, measured)
+}
+
+// settle brings into the ledger what processes that are gone could not.
+func (u *up) settle() (readings int, err error) {
+	readings, err = checkpoint.Settle(string(u.dir), buildinfo.Software(), zap.NewNop())
+	if err != nil {
+		err = storeError(fmt.Errorf("energy readings that are not in the ledger yet: %w", err))
+	}
+	return readings, err
 }
 
 // shared are the services that the flags name, if they do.

@@ -238,6 +238,7 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 	}
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
 	p.Ring = r.way(members)
+	p.Events = carryOn(r.untold, events(p, r.plan, r.last))
 	r.pending, r.decided = &p, r.last
 	r.emit(WritePlan{p})
 }

@@ -32,6 +32,8 @@ type (
 		Control wire.Control
 		Token   int
 	}
+	// Told says that the events with these keys are in the ledger.
+	Told struct{ Keys []string }
 	// PlanWritten answers WritePlan: it is stored.
 	PlanWritten struct{}
 	// PlanRejected answers WritePlan: it is not. Stored is what is stored
@@ -50,6 +52,7 @@ func (ConnectionGone) event() {}
 func (Reconnected) event()    {}
 func (Committed) event()      {}
 func (Asked) event()          {}
+func (Told) event()           {}
 func (PlanWritten) event()    {}
 func (PlanRejected) event()   {}
 func (Tick) event()           {}

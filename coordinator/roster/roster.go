@@ -44,6 +44,7 @@ type Roster struct {
 	ranks   map[string]int // of the plan, by incarnation
 	pending *wire.Plan     // being written
 	decided time.Time      // when it was decided
+	untold  []wire.Event   // noted, and not known to be in the ledger
 	intent  wire.Intent
 	nonce   string
 
@@ -131,12 +132,15 @@ func (r *Roster) Handle(now time.Time, e Event) []Effect {
 		r.committed = max(r.committed, e.Step)
 	case Asked:
 		r.onAsked(e)
+	case Told:
+		r.onTold(e.Keys)
 	case PlanWritten:
 		r.onWritten(now)
 	case PlanRejected:
 		r.pending = nil
 		if e.Stored.Generation > r.plan.Generation {
 			r.adopt(now, e.Stored)
+			r.recall(e.Stored)
 		}
 	}
 	if r.elected && r.known {
@@ -185,10 +189,7 @@ func (r *Roster) onReconnected(now time.Time) {
 func (r *Roster) onElected(now time.Time, e Elected) {
 	r.elected, r.nonce, r.intent = true, e.Nonce, e.Intent
 	r.adopt(now, e.Plan)
-	if e.Plan.Generation > 0 { // who wrote it may have died before it was told; the key counts once
-		r.emit(Note{membership(e.Plan)})
-		r.noteMixed(e.Plan)
-	}
+	r.recall(e.Plan)
 }
 
 // onWritten makes the pending plan the current one.
@@ -199,36 +200,7 @@ func (r *Roster) onWritten(now time.Time) {
 	p, before := *r.pending, r.plan
 	r.pending = nil
 	r.adopt(now, p)
-	e := membership(p)
-	if p.Session != before.Session { // later, nobody knows when it began
-		e.Session, e.From, e.Time = p.Session, p.From, r.decided.UTC()
-	}
-	r.emit(Note{e})
-	if !before.Mixed || p.Session != before.Session {
-		r.noteMixed(p)
-	}
-}
-
-// noteMixed tells, once a session, that the run is mixed.
-func (r *Roster) noteMixed(p wire.Plan) {
-	if p.Mixed {
-		r.emit(Note{wire.Event{
-			Key: key("mixed", p.Session, 0), Kind: "mixed", Generation: p.Generation,
-			Reason: "workers of different arithmetic take part, or took part: the result is not reproducible",
-		}})
-	}
-}
-
-// membership is what the ledger holds of a plan.
-func membership(p wire.Plan) wire.Event {
-	ids := make([]string, len(p.Members))
-	for i, m := range p.Members {
-		ids[i] = m.ID
-	}
-	return wire.Event{
-		Key: key("membership", p.Session, p.Generation), Kind: "membership",
-		Generation: p.Generation, Members: ids, Reason: p.Reason,
-	}
+	r.note(events(p, before, r.decided))
 }
 
 // adopt begins a generation.

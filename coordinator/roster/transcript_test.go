@@ -30,7 +30,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	show                                   how the members are said to be
 //	lapse ID | renew ID                    its registration ends; it writes it again
 //	sigterm ID                             its registration says that it leaves
-//	suspect FROM ID [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
+//	suspect FROM ID|- [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
 //	ask stop|resume|drain ID|scale N
 //	reconnected                            the coordinator was cut off, and is not any more
 //	committed STEP

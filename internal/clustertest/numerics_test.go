@@ -37,7 +37,7 @@ func (c *shared) far(id, run string, environ []string, flags ...string) *running
 	if err != nil {
 		c.Fatal(err)
 	}
-	cmd.Env = append(append(append(cmd.Env, c.environ...), "XDG_CACHE_HOME="+cache), environ...)
+	cmd.Env = append(append(append(cmd.Env, c.services.Environ()...), "XDG_CACHE_HOME="+cache), environ...)
 	return c.start(cmd)
 }
 

@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	c.role, err = role.Start(ctx, role.Options{
-		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: o.Dir.Energy(), Phase: energy.Idle, Log: o.Log,
+		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: o.Dir.Energy(), Phase: energy.Idle, Lingers: true, Log: o.Log,
 	})
 	if err != nil {
 		return err

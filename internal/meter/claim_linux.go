@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errHeld: another process has the lock.
-var errHeld = errors.New("another process holds it")
-
 // lockFolder locks a folder for this process until it is closed or the process
 // ends. The folder itself is locked: no file stays behind.
 func lockFolder(path string) (io.Closer, error) {
@@ -22,7 +19,7 @@ func lockFolder(path string) (io.Closer, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errHeld
+		err = ErrInUse
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -35,7 +32,7 @@ func lockFolder(path string) (io.Closer, error) {
 func lock(f *os.File) error {
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return errHeld
+		return ErrInUse
 	}
 	return err
 }

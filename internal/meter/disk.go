@@ -13,6 +13,12 @@ import (
 // logFile is the name of the write-ahead log in its folder.
 const logFile = "readings.wal"
 
+// ErrInUse says that another process uses a log.
+var ErrInUse = errors.New("another process holds it")
+
+// lockWithin is how long a process waits for its log, which a sweep may hold.
+const lockWithin = 2 * time.Second
+
 // disk is the folder of a log, as far as a log needs one.
 type disk interface {
 	// read returns a file and when it was last written or touched; nothing for
@@ -98,6 +104,10 @@ func openFolder(dir string) (disk, error) {
 		return nil, err
 	}
 	lock, err := lockFolder(dir)
+	for end := time.Now().Add(lockWithin); errors.Is(err, ErrInUse) && time.Now().Before(end); {
+		time.Sleep(lockWithin / 100)
+		lock, err = lockFolder(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}

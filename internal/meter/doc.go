@@ -46,8 +46,11 @@
 //
 // A full disk or an absent service stop nothing. Records wait in memory, and
 // readings become longer the more of them wait, so that memory grows with the
-// logarithm of the time. They also become longer as the process grows older (to
-// thirty intervals), so that a run of weeks has a ledger that can be read.
+// logarithm of the time.
+//
+// A reading joins what successive looks saw, up to thirty intervals (fewer in the
+// first minute of a process) of one generation, so that the ledger grows by few
+// entries. Until it is finished the log holds it, as of the last look.
 //
 // # What is not
 //

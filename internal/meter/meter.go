@@ -43,6 +43,7 @@ type Meter struct {
 	wal      wal
 	failing  bool  // the log could not be written last time
 	retry    int64 // when it is written again, on the clock since boot
+	finished bool  // nothing is looked at any more
 	closed   bool
 
 	mu       sync.Mutex // held for microseconds only
@@ -191,7 +192,7 @@ func (m *Meter) Totals() (joules, watts float64) {
 	return m.joules, m.watts
 }
 
-// Close looks a last time, stores what is unacknowledged for the next
+// Close looks a last time unless the Meter is finished, stores what is unacknowledged for the next
 // incarnation, and gives up the counters. Run has returned before. A second call
 // does nothing.
 func (m *Meter) Close() error {
@@ -201,10 +202,13 @@ func (m *Meter) Close() error {
 		return nil
 	}
 	m.closed = true
-	at, slots := m.cut()
-	done := m.sampler.sample(at, slots, 0)
-	done = append(done, m.sampler.end(at)...)
-	m.enqueue(m.items(done))
+	if !m.finished {
+		at, slots := m.cut()
+		done := m.sampler.sample(at, slots, 0)
+		done = append(done, m.sampler.end(at)...)
+		m.enqueue(m.items(done))
+	}
+	m.sampler.release()
 	log, err := encode(m.pending(), nil)
 	if err == nil {
 		err = m.wal.rewrite(log)

@@ -23,9 +23,14 @@ func (m *Meter) cut() (instant, []slot) {
 func (m *Meter) sample(all bool) {
 	m.sampling.Lock()
 	defer m.sampling.Unlock()
-	if m.closed {
+	if m.closed || m.finished {
 		return
 	}
+	m.look(all)
+}
+
+// look is sample for who holds the lock.
+func (m *Meter) look(all bool) {
 	at, slots := m.cut()
 	pending := m.pending()
 	every := time.Duration(0)

@@ -77,7 +77,7 @@ func (s *sampler) sample(at instant, slots []slot, every time.Duration) (done []
 	}
 	s.sampled = true
 	for _, p := range s.posts() {
-		if p.runs && (p.at.boot-p.open.boot >= int64(every) || len(p.parts) >= maxParts) {
+		if p.runs && (p.at.boot-p.open.boot >= int64(every) || len(p.parts) >= maxParts || p.mixed()) {
 			done = append(done, p.finish()...)
 		}
 	}
@@ -221,11 +221,15 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 		case p.claim == nil && p.cover == ended:
 			done = append(done, p.gap(at, "the process that read the counter of the host ended"))
 		}
-		if p.claim != nil {
-			p.claim.release()
-		}
 	}
 	return done
+}
+
+// release gives up the counters of the host.
+func (s *sampler) release() {
+	for _, p := range s.counters {
+		p.claim.release()
+	}
 }
 
 // open returns the readings that are not finished, for the log.
@@ -250,11 +254,11 @@ func (s *sampler) posts() []*post {
 	return append(s.counters[:len(s.counters):len(s.counters)], s.estimates...)
 }
 
-// spacing returns how long a reading becomes: an interval at first, longer as
-// the process grows older, since a ledger of weeks need not know every second,
-// and twice as long with every 512 records that wait for the service.
+// spacing returns how long a reading becomes: an interval at first, so that a run
+// of seconds shows something, soon thirty, since a ledger of hours need not know
+// every second, and twice as long with every 512 records that wait for the service.
 func spacing(interval, age time.Duration, backlog int) time.Duration {
-	every := min(max(age/600, interval), 30*interval)
+	every := min(max(age/2, interval), 30*interval)
 	every <<= min(backlog/512, 20)
 	return every - interval/2 // a look may come a little early
 }

@@ -47,6 +47,30 @@ func (m *Meter) Run(ctx context.Context) error {
 // acknowledged. It may be called while Run runs and after it.
 func (m *Meter) Flush(ctx context.Context) error {
 	m.sample(true)
+	return m.sent(ctx)
+}
+
+// Finish is Flush at the end of a process: where it succeeds nothing is looked at
+// any more, so that nothing is left in the log.
+func (m *Meter) Finish(ctx context.Context) error {
+	finish := func(finished bool) {
+		m.sampling.Lock()
+		defer m.sampling.Unlock()
+		if finished && !m.finished && !m.closed {
+			m.look(true)
+		}
+		m.finished = finished
+	}
+	finish(true)
+	err := m.sent(ctx)
+	if err != nil {
+		finish(false)
+	}
+	return err
+}
+
+// sent returns once everything that was queued is acknowledged.
+func (m *Meter) sent(ctx context.Context) error {
 	m.mu.Lock()
 	target := m.issued
 	m.mu.Unlock()

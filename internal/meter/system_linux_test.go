@@ -68,7 +68,7 @@ func TestLogHasOneProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Incarnation = "b"
-	if _, err := Open(o); !errors.Is(err, errHeld) {
+	if _, err := Open(o); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second meter on one log: %v", err)
 	}
 	if err := m.Close(); err != nil {

@@ -224,6 +224,12 @@ func (t *track) merge(p energy.Part) {
 	}
 }
 
+// mixed reports whether the open reading is of several generations. It ends then,
+// at most a look late: what was lost with a generation is told by when readings end.
+func (t *track) mixed() bool {
+	return slices.ContainsFunc(t.parts, func(p energy.Part) bool { return p.Generation != t.parts[0].Generation })
+}
+
 func span(from, to instant) energy.Span {
 	return energy.Span{Start: from.boot, End: to.boot, WallStart: from.wall, WallEnd: to.wall}
 }

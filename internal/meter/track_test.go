@@ -227,8 +227,9 @@ func TestSpacing(t *testing.T) {
 		want    time.Duration
 	}{
 		{0, 0, 500 * time.Millisecond},
-		{10 * time.Minute, 511, 500 * time.Millisecond},
-		{time.Hour, 0, 5500 * time.Millisecond},
+		{2 * time.Second, 511, 500 * time.Millisecond},
+		{20 * time.Second, 0, 9500 * time.Millisecond},
+		{time.Minute, 511, 29500 * time.Millisecond},
 		{24 * time.Hour, 0, 29500 * time.Millisecond},
 		{0, 512, 1500 * time.Millisecond},
 		{0, 5120, 1024*time.Second - 500*time.Millisecond},

@@ -4,7 +4,8 @@
 //
 // It guarantees that Run returns only after the meter's last reading is durable
 // at the checkpoint service or, where that cannot be reached, in the process's
-// own write-ahead log.
+// own write-ahead log, which the next process of that name sends, or whoever sweeps
+// the folder that it lies in.
 package role
 
 import (
@@ -47,6 +48,11 @@ type Options struct {
 	Computes bool
 	// Append, if not nil, takes the readings instead of the checkpoint service.
 	Append func(ctx context.Context, records []energy.Record) error
+	// Lingers says that the process goes on for a while after Run, which counts, too.
+	Lingers bool
+	// Sweeps lets this process send what others left under Energy, where no
+	// checkpoint service does.
+	Sweeps bool
 	Log    *zap.Logger // nil: to standard error, as the spec says
 }
 
@@ -154,6 +160,8 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	defer stop()
 	metered := make(chan error, 1)
 	go func() { metered <- r.Meter.Run(metering) }()
+	swept := make(chan struct{})
+	go func() { defer close(swept); r.sweep(metering) }()
 	result := &multierror.Error{}
 	keep := func(err error) {
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -164,15 +172,33 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	r.Meter.Phase(energy.Idle, 0, 0)
 	flushing, cancel := context.WithTimeout(metering, flushWithin)
 	defer cancel()
-	if err := r.Meter.Flush(flushing); err != nil {
+	flush := r.Meter.Finish
+	if r.Lingers {
+		flush = r.Meter.Flush
+	}
+	if err := flush(flushing); err != nil {
 		r.Log.Warn("the last energy readings stay in the write-ahead log", zap.Error(err))
 	}
 	stop()
+	<-swept
 	keep(<-metered)
 	if len(result.Errors) == 1 {
 		return result.Errors[0]
 	}
 	return result.ErrorOrNil()
+}
+
+// sweep sends what processes of before left.
+func (r *Role) sweep(ctx context.Context) {
+	if !r.Sweeps {
+		return
+	}
+	n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
+	if err != nil {
+		r.Log.Warn("energy readings of processes of before stay where they are", zap.Error(err))
+	} else if n > 0 {
+		r.Log.Info("sent energy readings of processes of before", zap.Int("readings", n))
+	}
 }
 
 // send gives readings to the checkpoint service.

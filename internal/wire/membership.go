@@ -57,6 +57,9 @@ type Plan struct {
 	// keys of events hold it, because steps and generations may come again.
 	Session string `json:"session,omitempty"`
 	From    uint64 `json:"from,omitempty"` // newest applied step of any member when the session began
+	// Events are what the ledger is to hold of this plan, and of those before it of
+	// which nobody had acknowledged that it does: whoever leads next tells it.
+	Events []Event `json:"events,omitempty"`
 }
 
 // Rank returns the place of one incarnation in the ring, or -1.
@@ -92,10 +95,11 @@ type Hello struct {
 	Answer      bool   `json:"answer"`         // sent in answer to another's: no answer is due
 }
 
-// Suspicion is evidence that a member is gone.
+// Suspicion is evidence that a member is gone, or without a Subject that a
+// generation cannot go on.
 type Suspicion struct {
 	Generation  uint64 `json:"generation"`
-	From        string `json:"from"`
+	From        string `json:"from"`    // a member, RoleCheckpoint, or the parent of a process
 	Subject     string `json:"subject"` // the worker that is suspected
 	Incarnation string `json:"incarnation"`
 	PID         int    `json:"pid,omitempty"` // instead of the incarnation, where that is not known

@@ -88,5 +88,5 @@ type Event struct {
 	Reason     string    `json:"reason,omitempty"`
 	Session    string    `json:"session,omitempty"` // of a membership: see Plan
 	From       uint64    `json:"from,omitempty"`
-	Time       time.Time `json:"time,omitzero"` // when it happened
+	Time       time.Time `json:"time,omitzero"` // when the session began
 }

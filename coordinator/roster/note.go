@@ -1,0 +1,60 @@
+package roster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// mostUntold bounds how many events a plan carries on; the oldest go first.
+const mostUntold = 64
+
+// events is what the ledger is to hold of a plan that follows another.
+func events(p, before wire.Plan, now time.Time) []wire.Event {
+	ids := make([]string, len(p.Members))
+	for i, m := range p.Members {
+		ids[i] = m.ID
+	}
+	e := wire.Event{
+		Key: key("membership", p.Session, p.Generation), Kind: "membership",
+		Generation: p.Generation, Members: ids, Reason: p.Reason,
+	}
+	if p.Session != before.Session {
+		e.Session, e.From, e.Time = p.Session, p.From, now.UTC().Round(0)
+	}
+	all := []wire.Event{e}
+	if p.Mixed && (!before.Mixed || p.Session != before.Session) {
+		all = append(all, wire.Event{
+			Key: key("mixed", p.Session, 0), Kind: "mixed", Generation: p.Generation,
+			Reason: "workers of different arithmetic take part, or took part: the result is not reproducible",
+		})
+	}
+	return all
+}
+
+// carryOn are events that a plan is to carry: those that nobody is known to have
+// acknowledged, and its own.
+func carryOn(untold, own []wire.Event) []wire.Event {
+	all := slices.Concat(untold, own)
+	return all[max(0, len(all)-mostUntold):]
+}
+
+// note tells the ledger of events, and remembers them until it has them.
+func (r *Roster) note(all []wire.Event) {
+	r.untold = carryOn(r.untold, all)
+	for _, e := range all {
+		r.emit(Note{e})
+	}
+}
+
+// recall notes what a stored plan carries. Whoever wrote it may have died before the
+// ledger heard of it; what it heard counts once.
+func (r *Roster) recall(p wire.Plan) {
+	r.untold = nil
+	r.note(p.Events)
+}
+
+func (r *Roster) onTold(keys []string) {
+	r.untold = slices.DeleteFunc(r.untold, func(e wire.Event) bool { return slices.Contains(keys, e.Key) })
+}

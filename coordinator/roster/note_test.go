@@ -1,0 +1,109 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// reigns is a run whose leaders follow each other, each told of what is stored.
+type reigns struct {
+	t      *testing.T
+	now    time.Time
+	r      *Roster
+	stored wire.Plan
+	noted  []wire.Event
+	up     []wire.Registration
+}
+
+func (s *reigns) feed(e Event) {
+	s.now = s.now.Add(50 * time.Millisecond)
+	for _, f := range s.r.Handle(s.now, e) {
+		switch f := f.(type) {
+		case Note:
+			s.noted = append(s.noted, f.Event)
+		case WritePlan:
+			s.stored = f.Plan
+		}
+	}
+}
+
+// elect begins with what is stored, in a process that knows nothing else.
+func (s *reigns) elect(nonce string) {
+	s.r = New(Config{Workers: runspec.Workers{Min: 1, Max: 3}, MicroBatches: 6, Steps: 1000, FailureTimeout: time.Second})
+	s.noted = nil
+	s.feed(Elected{Plan: s.stored, Nonce: nonce})
+	s.feed(Registered{s.up})
+}
+
+// start makes the next plan a new session's: all workers end, and others come.
+func (s *reigns) start(incarnation string, step uint64) {
+	s.up = nil
+	for _, id := range []string{"a", "b", "c"} {
+		s.up = append(s.up, wire.Registration{ID: id, Incarnation: id + incarnation, Fingerprint: "f", Step: step})
+	}
+	for g := s.stored.Generation; s.stored.Generation == g; {
+		s.feed(Registered{s.up})
+		for _, w := range s.up {
+			s.feed(Beat{wire.Beat{ID: w.ID, Incarnation: w.Incarnation, State: "joining", Step: step}})
+		}
+	}
+}
+
+func keys(all []wire.Event) (keys []string) {
+	for _, e := range all {
+		keys = append(keys, e.Key)
+	}
+	return keys
+}
+
+// TestALeaderNotesWhatNobodyAcknowledged has a leader that dies after it decided on
+// two sessions, before the ledger was told of either, and before it heard that the
+// second plan is stored.
+func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
+	s := &reigns{t: t, now: time.Unix(1000, 0)}
+	s.elect("x")
+	s.start("1", 0)
+	s.feed(PlanWritten{})
+	first := s.noted
+	s.start("2", 40)
+	began := s.now
+
+	s.elect("y")
+	if len(first) != 1 || len(s.noted) != 2 || s.noted[0].Key != first[0].Key || !s.noted[0].Time.Equal(first[0].Time) {
+		t.Fatalf("noted %+v, by the leader before %+v", s.noted, first)
+	}
+	if e := s.noted[1]; e.Generation != 2 || e.Session != s.stored.Session || e.From != 40 || !e.Time.Equal(began) {
+		t.Errorf("of the second session %+v", e)
+	}
+
+	// What is acknowledged is not carried on.
+	s.feed(Told{Keys: []string{first[0].Key}})
+	s.start("3", 50)
+	if got := keys(s.stored.Events); len(got) != 2 || slices.Contains(got, first[0].Key) {
+		t.Errorf("the third plan carries %q", got)
+	}
+	s.feed(PlanWritten{})
+	s.feed(Told{Keys: keys(s.stored.Events)})
+	s.start("4", 60)
+	if got := s.stored.Events; len(got) != 1 || got[0].Generation != 4 {
+		t.Errorf("the fourth plan carries %+v", got)
+	}
+}
+
+// TestAPlanStaysSmall never tells the ledger of anything.
+func TestAPlanStaysSmall(t *testing.T) {
+	s := &reigns{t: t, now: time.Unix(1000, 0)}
+	s.elect("x")
+	for g := uint64(1); g < 3*mostUntold; g++ {
+		s.start(fmt.Sprint(g), g)
+		s.feed(PlanWritten{})
+	}
+	if n := len(s.stored.Events); n != mostUntold || s.stored.Events[n-1].Generation != s.stored.Generation {
+		t.Errorf("a plan carries %d events", n)
+	}
+}
