@@ -76,7 +76,7 @@ type up struct {
 }
 
 func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err error) {
-	spec, origins, exists, err := flags.spec(u.dir, corpus)
+	spec, _, exists, err := flags.spec(u.dir, corpus)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,8 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	}
 	defer unlock()
 	// Another process may have begun the run before this one held the folder.
-	if spec, origins, exists, err = flags.spec(u.dir, corpus); err != nil {
+	spec, origins, exists, err := flags.spec(u.dir, corpus)
+	if err != nil {
 		return err
 	}
 	interrupts := u.interrupts()

@@ -17,7 +17,7 @@ func TestServicesFail(t *testing.T) {
 		failed <- fmt.Errorf("etcd: %w", cause)
 		c := &cluster{services: &services{failed: failed}}
 		err := c.attend(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return nil })
-		if !errors.Is(err, cause) || exit.Code(err) != exit.Resource || (cause == syscall.ENOSPC) != (exit.Hint(err) != "") {
+		if !errors.Is(err, cause) || exit.Code(err) != exit.Resource || errors.Is(cause, syscall.ENOSPC) != (exit.Hint(err) != "") {
 			t.Errorf("%v: it ends with %v, code %d, hint %q", cause, err, exit.Code(err), exit.Hint(err))
 		}
 	}
