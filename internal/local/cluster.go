@@ -189,7 +189,7 @@ func (c *cluster) start(ch *child) error {
 	if err != nil {
 		return err
 	}
-	ch.proc, ch.started = p, time.Now()
+	ch.proc, ch.started, ch.shown, ch.again = p, time.Now(), false, false
 	c.Log.Info("started", zap.String("process", ch.command.Name), zap.Int("pid", p.PID))
 	go func() { // ends with the process, or with the cluster
 		<-p.Ended()
@@ -251,6 +251,9 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 	c.Log.Info("ended", zap.String("process", ch.command.Name), zap.Int("pid", ch.proc.PID), zap.Int("code", ch.proc.ExitCode()))
 	if ch.role == wire.RoleWorker {
 		if ch.proc.ExitCode() == 0 {
+			if ch.again && c.stopping.IsZero() && c.status.Step < c.Spec.Steps {
+				return c.start(ch)
+			}
 			ch.finished = true
 			return nil
 		}
@@ -299,20 +302,7 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 	}
 	c.scales = i.Scales
 	c.ask(ctx) // who is on the way out does not count
-	leaving := map[string]bool{}
-	for _, p := range c.status.Processes {
-		leaving[p.ID] = p.Role == wire.RoleWorker && p.State == "draining"
-	}
-	var free []*child
-	lack := i.Workers
-	for _, ch := range c.workers() {
-		switch {
-		case ch.finished:
-			free = append(free, ch)
-		case !leaving[ch.id]:
-			lack--
-		}
-	}
+	lack, free := muster(c.workers(), c.status, i.Workers)
 	for range lack {
 		var ch *child
 		if len(free) > 0 {
@@ -347,6 +337,7 @@ func (c *cluster) ask(ctx context.Context) {
 		c.moved = time.Now()
 	}
 	c.status = s
+	show(c.workers(), s)
 	if c.Watch != nil {
 		c.Watch(s)
 	}
