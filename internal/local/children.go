@@ -31,6 +31,8 @@ type child struct {
 	trouble   trouble
 	failure   string // why it ended, until the run gets on
 	finished  bool   // ended as it should; not started again
+	shown     bool   // the status has shown this process
+	again     bool   // wanted, but on its way out: started again when it has ended
 	dismissed bool   // a service that is asked to end; not started again
 }
 

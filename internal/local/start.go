@@ -46,7 +46,7 @@ func (c *cluster) start(ch *child) error {
 	if err != nil {
 		return err
 	}
-	ch.proc, ch.started = p, time.Now()
+	ch.proc, ch.started, ch.shown, ch.again = p, time.Now(), false, false
 	c.Log.Info("started", zap.String("process", ch.command.Name), zap.Int("pid", p.PID))
 	go func() { // ends with the process, or with the cluster
 		<-p.Ended()

@@ -112,6 +112,9 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 	}
 	if ch.role == wire.RoleWorker {
 		if ch.proc.ExitCode() == 0 {
+			if ch.again && c.stop.asked.IsZero() && c.status.Step < c.Spec.Steps {
+				return c.start(ch)
+			}
 			ch.finished = true
 			return nil
 		}
@@ -170,20 +173,7 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 	}
 	c.scales = i.Scales
 	c.ask(ctx) // who is on the way out does not count
-	leaving := map[string]bool{}
-	for _, p := range c.status.Processes {
-		leaving[p.ID] = p.Role == wire.RoleWorker && p.State == "draining"
-	}
-	var free []*child
-	lack := i.Workers
-	for _, ch := range c.workers() {
-		switch {
-		case ch.finished:
-			free = append(free, ch)
-		case !leaving[ch.id]:
-			lack--
-		}
-	}
+	lack, free := muster(c.workers(), c.status, i.Workers)
 	for range lack {
 		var ch *child
 		if len(free) > 0 {
@@ -234,6 +224,7 @@ func (c *cluster) note(s wire.Status) {
 		}
 	}
 	c.status = s
+	show(c.workers(), s)
 	if c.Watch != nil {
 		c.Watch(s)
 	}
