@@ -152,7 +152,11 @@ func (r *Role) Beat(ctx context.Context) {
 
 // flushWithin bounds how long the end of a process waits for the checkpoint
 // service. What it could not send stays in the write-ahead log.
-const flushWithin = 5 * time.Second
+const flushWithin = 8 * time.Second
+
+// sendWithin bounds one request of it: a service that ends with one in hand never
+// answers it, and counts what comes again once.
+const sendWithin = 2 * time.Second
 
 // Run calls f with the meter running, and then sends what is left to send.
 func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error {
@@ -207,7 +211,7 @@ func (r *Role) send(ctx context.Context, records []energy.Record) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
 	m, err := r.NATS.RequestWithContext(ctx, wire.SubjectsOf(r.Endpoint.Run).Readings(), body)
 	if err != nil {
