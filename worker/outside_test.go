@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -85,4 +86,18 @@ func TestTheIDOfOneThatEndedIsWaitedFor(t *testing.T) {
 	c.registered("a", "old")
 	c.plan(1, "a")
 	w.end(t, nil)
+}
+
+// TestTheIDOfOneThatLivesIsRefused starts a worker under the name of one that is
+// heard.
+func TestTheIDOfOneThatLivesIsRefused(t *testing.T) {
+	c := newCluster(t, 100000)
+	first := c.start("a")
+	c.plan(1, "a")
+	c.reached("a", 1)
+	c.start("a").end(t, membership.ErrTaken)
+	if err := c.lead.PutIntent(t.Context(), wire.Intent{Stop: true}); err != nil {
+		t.Fatal(err)
+	}
+	first.end(t, nil)
 }

@@ -67,8 +67,8 @@ func (w *worker) resumeOnce(ctx context.Context) error {
 // thrown out.
 func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 
-// register makes the worker known. Another that holds its ID may be one that has
-// ended, until its lease does.
+// register makes the worker known. Where another holds its ID and is heard, it
+// fails; one that is not heard may have ended, and keeps the ID until its lease does.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
 	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), w.pace.Speed(), w.state
@@ -86,7 +86,8 @@ func (w *worker) register(ctx context.Context) error {
 			w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
 			return nil
 		}
-		if ctx.Err() != nil || errors.Is(err, membership.ErrTaken) && time.Since(begun) > ttl+w.cfg.Spec.FailureTimeout {
+		taken := errors.Is(err, membership.ErrTaken)
+		if ctx.Err() != nil || taken && (time.Since(begun) > ttl+w.cfg.Spec.FailureTimeout || w.another(ctx)) {
 			return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
 		}
 		w.log.Warn("register: trying again", zap.Error(err))
@@ -97,6 +98,19 @@ func (w *worker) register(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// another reports whether heartbeats of this ID are heard.
+func (w *worker) another(ctx context.Context) bool {
+	heard, err := w.cfg.NATS.SubscribeSync(w.subjects.Beat(w.reg.ID))
+	if err != nil {
+		return false
+	}
+	defer heard.Unsubscribe() //nolint:errcheck // it ends with the connection
+	within, cancel := context.WithTimeout(ctx, w.cfg.Spec.FailureTimeout/2)
+	defer cancel()
+	_, err = heard.NextMsgWithContext(within)
+	return err == nil
 }
 
 // meet finds out, once, how this worker and those that are registered reach each
