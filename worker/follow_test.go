@@ -45,7 +45,7 @@ func (c *cluster) hellos() func(generation uint64, id string) (wire.Hello, bool)
 // wait for a fourth: when it is taken in, it is as far as they are, give or take what
 // they did while the plan was on its way.
 func TestANewcomerComesToTheStateOfTheOthersWhileTheyGoOn(t *testing.T) {
-	const steps = 400
+	const steps = 160
 	want := calm(t, steps)
 	c := newCluster(t, steps)
 	hello := c.hellos()
