@@ -112,17 +112,20 @@ func writeReport(path string, r *chaos.Report) error {
 func showReport(out io.Writer, r *chaos.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Kinds) > 0 {
-		fmt.Fprintln(w, "\nms\tfaults\tnoticed p50\tp99\tnext step p50\tp99\t")
+		fmt.Fprintln(w, "\nms\tfaults\tnoticed p50\tp99\tnext step p50\tp99\tlongest step p50\tp99\t")
 	}
 	for _, k := range r.Kinds {
-		noticed, next := "-\t-", "-\t-"
+		noticed, next, still := "-\t-", "-\t-", "-\t-"
 		if k.Detected > 0 {
 			noticed = fmt.Sprintf("%.0f\t%.0f", k.DetectP50, k.DetectP99)
 		}
 		if k.Recovered > 0 {
 			next = fmt.Sprintf("%.0f\t%.0f", k.RecoveryP50, k.RecoveryP99)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t\n", k.Kind, k.Faults, noticed, next)
+		if k.StillP50 > 0 {
+			still = fmt.Sprintf("%.0f\t%.0f", k.StillP50, k.StillP99)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t\n", k.Kind, k.Faults, noticed, next, still)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -89,6 +89,18 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// TestStill has a worker that joins: the ring stands still while the plan changes.
+func TestStill(t *testing.T) {
+	before := look(80, 10, 3, ring(1))
+	hit := target{id: "to 2", before: before, at: ms(100), up: 1}
+	o := hit.outcome(ScaleUp, []Seen{
+		before, look(110, 11, 3, ring(1)), look(140, 12, 3, ring(1)), look(150, 12, 4, ring(1, 2)), look(205, 13, 4, ring(1, 2)), look(400, 14, 4, ring(1, 2)),
+	})
+	if o.still != 65*time.Millisecond || !o.next.Equal(ms(205)) {
+		t.Errorf("still for %s, next step at %s", o.still, o.next.Sub(epoch))
+	}
+}
+
 // TestHistory holds that a coordinator which hears of a step late takes nothing
 // back, and that a state which was lost is.
 func TestHistory(t *testing.T) {

@@ -23,6 +23,7 @@ type Record struct {
 	DetectMS   *float64  `json:"detect_ms"`
 	NextStepMS *float64  `json:"next_step_ms"`
 	RegainedMS *float64  `json:"regained_ms"` // until a step beyond those of before
+	StillMS    float64   `json:"still_ms"`    // longest time between two steps, until the next one
 	// LostSteps had to be computed again; AgainAtMost bounds the micro-batches of
 	// them and of the step that was under way.
 	LostSteps   uint64 `json:"lost_steps"`
@@ -46,6 +47,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 	r := Record{
 		N: f.N, Kind: f.Kind, Target: t.id, At: t.at, Step: t.before.Step, Workers: len(t.before.Members), HoldMS: float64(hold.Microseconds()) / 1000,
 		DetectMS: since(o.detected), NextStepMS: since(o.next), RegainedMS: since(o.regained), Reason: o.reason, Way: t.way,
+		StillMS: float64(o.still.Microseconds()) / 1000,
 	}
 	lost := (f.Kind.restarts() || len(t.before.Members) == 1) && !o.next.IsZero() && o.from < t.before.Step
 	if lost {
@@ -78,6 +80,9 @@ func (r Record) String() string {
 	}
 	write("noticed", r.DetectMS)
 	write("next step", r.NextStepMS)
+	if r.StillMS > 0 {
+		fmt.Fprintf(&b, "  longest step %.0f ms", r.StillMS)
+	}
 	if r.LostSteps > 0 {
 		fmt.Fprintf(&b, "  %d steps lost", r.LostSteps)
 	}

@@ -29,6 +29,8 @@ type Summary struct {
 	Recovered   int     `json:"recovered"`
 	RecoveryP50 float64 `json:"next_step_p50_ms"`
 	RecoveryP99 float64 `json:"next_step_p99_ms"`
+	StillP50    float64 `json:"still_p50_ms"`
+	StillP99    float64 `json:"still_p99_ms"`
 }
 
 // Summarize returns a summary of each kind, in the order of Kinds.
@@ -36,12 +38,15 @@ func Summarize(records []Record) []Summary {
 	var out []Summary
 	for _, k := range kinds {
 		s := Summary{Kind: k.kind}
-		var detect, recover []float64
+		var detect, recover, still []float64
 		for _, r := range records {
 			if r.Kind != k.kind {
 				continue
 			}
 			s.Faults++
+			if r.StillMS > 0 {
+				still = append(still, r.StillMS)
+			}
 			if r.DetectMS != nil {
 				detect = append(detect, *r.DetectMS)
 			}
@@ -54,6 +59,7 @@ func Summarize(records []Record) []Summary {
 		}
 		s.Detected, s.DetectP50, s.DetectP99 = len(detect), Quantile(detect, 0.5), Quantile(detect, 0.99)
 		s.Recovered, s.RecoveryP50, s.RecoveryP99 = len(recover), Quantile(recover, 0.5), Quantile(recover, 0.99)
+		s.StillP50, s.StillP99 = Quantile(still, 0.5), Quantile(still, 0.99)
 		out = append(out, s)
 	}
 	return out

@@ -74,7 +74,8 @@ type target struct {
 type outcome struct {
 	detected, next, regained time.Time // zero: not seen
 	reason                   string
-	from                     uint64 // newest step that was left after it
+	from                     uint64        // newest step that was left after it
+	still                    time.Duration // longest time between two steps, until the next one
 }
 
 // notices tells whether a status shows that the cluster knows of a fault.
@@ -126,7 +127,14 @@ const underWay = 20 * time.Millisecond
 func (t target) outcome(k Kind, seen []Seen) outcome {
 	var o outcome
 	base, from := t.before.Step, false
+	var moved Seen // when a step was seen last
 	for _, s := range seen {
+		if s.Step > moved.Step {
+			if !moved.At.IsZero() && (o.next.IsZero() || o.detected.IsZero()) {
+				o.still = max(o.still, s.At.Sub(moved.At))
+			}
+			moved = s
+		}
 		if s.At.Before(t.at) || s.Up < t.up {
 			continue
 		}

@@ -27,7 +27,7 @@ func TestWorkers(t *testing.T) {
 	}
 	for _, workers := range counts {
 		t.Run(workers, func(t *testing.T) {
-			s := newSite(t)
+			s := elastic(t)
 			s.must(s.up(text(c.steps), workers)...)
 			s.told(c, s.same(c))
 		})
@@ -38,7 +38,7 @@ func TestWorkers(t *testing.T) {
 // checkpoint to go on from.
 func TestKillEverything(t *testing.T) {
 	c := calm(t)
-	s := newSite(t)
+	s := elastic(t)
 	up := s.up(text(c.steps), "2")
 	for _, kill := range []struct {
 		at    uint64
@@ -71,7 +71,7 @@ func TestKillEverything(t *testing.T) {
 // TestKillParent kills the one process that started all others.
 func TestKillParent(t *testing.T) {
 	c := calm(t)
-	s := newSite(t)
+	s := elastic(t)
 	up := s.up(text(c.steps), "2")
 	r := s.start(s.command(up...))
 	r.reaches(c.steps / 4)
@@ -87,7 +87,7 @@ func TestKillOne(t *testing.T) {
 	c := calm(t)
 	for _, role := range []string{wire.RoleWorker, wire.RoleCheckpoint, wire.RoleCoordinator} {
 		t.Run(role, func(t *testing.T) {
-			s := newSite(t)
+			s := elastic(t)
 			r := s.start(s.command(s.up(text(c.steps), "1:2")...))
 			for _, p := range r.reaches(c.steps / 4).Processes {
 				if p.Role == role {
@@ -116,7 +116,7 @@ func TestInterrupt(t *testing.T) {
 	}
 	for _, sent := range signals {
 		t.Run(sent.String(), func(t *testing.T) {
-			s := newSite(t)
+			s := elastic(t)
 			up := s.up(text(c.steps), "2", "--checkpoint-every", "1h")
 			r := s.start(s.command(up...))
 			r.reaches(c.steps / 4)
@@ -140,7 +140,7 @@ func TestInterrupt(t *testing.T) {
 // TestInterruptTwice ends a run at once.
 func TestInterruptTwice(t *testing.T) {
 	c := calm(t)
-	s := newSite(t)
+	s := elastic(t)
 	up := s.up(text(c.steps), "2")
 	r := s.start(s.command(up...))
 	r.reaches(c.steps / 4)

@@ -3,12 +3,27 @@
 package clustertest
 
 import (
+	"flag"
 	"os"
+	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/gramme-project/gramme/internal/trialcluster"
 )
+
+// Where the tests of coming, going and dying run. scripts/test tries both.
+var services = flag.String("services", "embedded", "etcd and NATS of the elastic tests: embedded, or a cluster of their own")
+
+// elastic makes a site for such a test.
+func elastic(t *testing.T) *site {
+	t.Helper()
+	s := newSite(t)
+	if *services == "cluster" {
+		s.environ = newShared(s).services.Environ()
+	}
+	return s
+}
 
 // shared is a cluster of etcd and NATS that is not the run's own.
 type shared struct {

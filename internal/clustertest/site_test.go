@@ -25,6 +25,8 @@ type site struct {
 	run   rundir.Dir
 	tmp   string // TMPDIR of its processes, by which they are known
 	ports map[string]bool
+
+	environ []string // of its processes: where etcd and NATS are, if they are not the run's own
 }
 
 // newSite makes a place whose end sees to it that nothing was left behind.
@@ -56,7 +58,7 @@ func (s *site) write(name, text string) string {
 func (s *site) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "TMPDIR="+s.tmp, "XDG_CACHE_HOME="+filepath.Join(s.dir, "cache"))
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+s.tmp, "XDG_CACHE_HOME="+filepath.Join(s.dir, "cache")), s.environ...)
 	return cmd
 }
 
