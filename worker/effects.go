@@ -119,6 +119,9 @@ func (w *worker) add(index int) error {
 
 // apply makes the entry at hand part of the state.
 func (w *worker) apply(number uint64) (step.Event, error) {
+	if w.machine.State() == step.Reducing { // all members are where this one is
+		w.replica.joined(w.machine.Plan())
+	}
 	o, err := w.replica.apply(w.applier)
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (w *worker) holdsToo(ctx context.Context, id string, want wire.SnapshotInfo
 
 // holdAt asks a member to keep its state after a step.
 func (w *worker) holdAt(ctx context.Context, id string, number uint64) (wire.SnapshotInfo, error) {
-	body, err := wire.Encode(wire.Hold{Step: number})
+	body, err := wire.Encode(wire.Hold{Step: number, For: w.reg.ID})
 	if err != nil {
 		return wire.SnapshotInfo{}, err
 	}

@@ -171,7 +171,7 @@ func (w *worker) giveHold(m *nats.Msg) {
 		w.reply(m, nil, err)
 		return
 	}
-	kept, state := w.replica.hold(h.Step)
+	kept, state := w.replica.hold(h.Step, h.For)
 	switch {
 	case kept == nil:
 		w.reply(m, nil, fmt.Errorf("step %d has passed", h.Step))

@@ -72,6 +72,7 @@ type held struct {
 	state   *replica.State     // nil: the step has yet to come
 	entries [][]int32          // of at+1 and the steps after it
 	info    *wire.SnapshotInfo // of state; belongs to who answers requests to hold
+	users   map[string]bool    // workers that have yet to join
 	used    atomic.Int64       // when somebody asked for it last, in Unix nanoseconds
 }
 
@@ -79,7 +80,7 @@ type held struct {
 // small. Who does not keep up with that is taken in as it is.
 const (
 	keptEntries = 4
-	keptBytes   = 1 << 29
+	keptBytes   = 1 << 27
 )
 
 // keeps reports whether the entry of a step is among those that are kept.
@@ -110,7 +111,7 @@ func copyOf(s *replica.State) *replica.State {
 // hold keeps the state after a step, which may be the next one; 0 is the newest. If
 // something is kept already it stays. It returns what is kept, with its state if that
 // has come; nil where the step has passed.
-func (s *shared) hold(step uint64) (*held, *replica.State) {
+func (s *shared) hold(step uint64, user string) (*held, *replica.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.state.Step
@@ -121,13 +122,29 @@ func (s *shared) hold(step uint64) (*held, *replica.State) {
 		if step < now || step > now+1 {
 			return nil, nil
 		}
-		s.held = &held{at: step}
+		s.held = &held{at: step, users: map[string]bool{}}
 		if step == now {
 			s.held.state = copyOf(s.state)
 		}
 	}
+	s.held.users[user] = true
 	s.held.touch()
 	return s.held, s.held.state
+}
+
+// joined gives up what is kept if all that asked for it are members now.
+func (s *shared) joined(p wire.Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		return
+	}
+	for _, m := range p.Members {
+		delete(s.held.users, m.ID)
+	}
+	if len(s.held.users) == 0 {
+		s.held = nil
+	}
 }
 
 func (h *held) touch() { h.used.Store(time.Now().UnixNano()) }

@@ -48,6 +48,7 @@ type SnapshotInfo struct {
 // its step has yet to come.
 type Hold struct {
 	Step uint64 `json:"step"`
+	For  string `json:"for"` // worker that joins: nothing is kept for it once it has
 }
 
 // SliceHeader describes one chunk of one worker's part of a checkpoint.

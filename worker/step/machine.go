@@ -80,9 +80,10 @@ func (m *Machine) Renew(incarnation string) { m.cfg.Incarnation = incarnation }
 // State tells what the worker is doing.
 func (m *Machine) State() State { return m.state }
 
-// Generation, Rank and World tell its place; Rank is -1 outside the ring.
+// Generation, Rank, World and Plan tell its place; Rank is -1 outside the ring.
 func (m *Machine) Generation() uint64 { return m.plan.Generation }
 func (m *Machine) Rank() int          { return m.rank }
+func (m *Machine) Plan() wire.Plan    { return m.plan }
 func (m *Machine) World() int         { return len(m.plan.Members) }
 
 // Again tells whether the step under way began in an earlier generation.
