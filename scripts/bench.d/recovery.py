@@ -48,5 +48,7 @@ print("%-9s %5s %8s   %-21s   %s" % ("", "kills", "a step", "next step p50 / p99
 for name, r in rows:
     print("%-9s %5d %8.1f   %9.0f / %9.0f   %9.0f / %9.0f" % (
         name, r["kills"], r["step_ms"], r["next_step_p50_ms"], r["next_step_p99_ms"], r["regained_p50_ms"], r["regained_p99_ms"]))
+if out.get("torchrun", {}).get("stuck"):
+    print("after kill %d: %s" % (out["torchrun"]["kills"] + 1, out["torchrun"]["stuck"]))
 if out_file:
     json.dump(out, open(out_file, "w"), indent=2)

@@ -95,7 +95,7 @@ def wait_for(what, agent, within=120.0):
         if agent.poll() is not None:
             sys.exit("error: torchrun has ended; its output is above")
         if time.monotonic() > end:
-            sys.exit(f"error: torchrun: no step within {within:.0f} s")
+            raise TimeoutError(f"torchrun: no step within {within:.0f} s")
         time.sleep(0.002)
 
 
@@ -152,11 +152,15 @@ def main() -> None:
     log = open(args.scratch / "torchrun.log", "w")
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     agent = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    kills, draw = [], random.Random(1)
+    kills, draw, stuck = [], random.Random(1), ""
     try:
         wait_for(lambda: True if len(steps_of(args.scratch)) > 20 else None, agent)
         for _ in range(args.kills):
             kills.append(one_kill(args.scratch, agent, draw))
+    except TimeoutError as e:  # it restarts and restarts, and its workers do not find each other
+        stuck = str(e)
+        if not kills:
+            sys.exit(f"error: {e}")
     finally:
         os.killpg(agent.pid, signal.SIGTERM)
         try:
@@ -167,7 +171,7 @@ def main() -> None:
     step = statistics.median(b[0] - a[0] for a, b in zip(rows, rows[1:]) if b[1] == a[1] + 1)
     import torch
 
-    out = {"torch": torch.__version__, "kills": len(kills), "step_ms": 1000 * step, "checkpoint_every_s": CHECKPOINT_EVERY}
+    out = {"torch": torch.__version__, "kills": len(kills), "step_ms": 1000 * step, "checkpoint_every_s": CHECKPOINT_EVERY, "stuck": stuck}
     for name in ("next_step", "regained"):
         values = [1000 * (k[name + "_s"] - step) for k in kills]
         out[name + "_p50_ms"], out[name + "_p99_ms"] = quantile(values, 0.5), quantile(values, 0.99)
