@@ -103,6 +103,27 @@ func TestKillOne(t *testing.T) {
 	}
 }
 
+// TestScaleThrough has four workers, then two, three and one, and kills one after
+// each change.
+func TestScaleThrough(t *testing.T) {
+	c := calm(t)
+	s := elastic(t)
+	r := s.start(s.command(s.up(text(c.steps), "1:4")...))
+	r.reaches(1)
+	for i, n := range []int{1, 4, 2, 3, 1} {
+		s.must("scale", "--run", "run", "--wait", strconv.Itoa(n))
+		now := r.reaches(uint64(i+1) * c.steps / 8)
+		for _, p := range now.Processes {
+			if p.Role == wire.RoleWorker && p.Rank >= 0 {
+				s.kill(p.PID)
+				break
+			}
+		}
+	}
+	s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps))
+	s.same(c)
+}
+
 // TestInterrupt stops a run in order, and goes on.
 func TestInterrupt(t *testing.T) {
 	c := calm(t)

@@ -3,7 +3,6 @@
 package clustertest
 
 import (
-	"flag"
 	"os"
 	"testing"
 
@@ -12,14 +11,13 @@ import (
 	"github.com/gramme-project/gramme/internal/trialcluster"
 )
 
-// Where the tests of coming, going and dying run. scripts/test tries both.
-var services = flag.String("services", "embedded", "etcd and NATS of the elastic tests: embedded, or a cluster of their own")
-
-// elastic makes a site for such a test.
+// elastic makes a site for a test of coming, going and dying: with etcd and NATS in
+// gramme up, or, if GRAMME_TEST_SERVICES is cluster, with those of a cluster.
+// scripts/test tries both.
 func elastic(t *testing.T) *site {
 	t.Helper()
 	s := newSite(t)
-	if *services == "cluster" {
+	if os.Getenv("GRAMME_TEST_SERVICES") == "cluster" {
 		s.environ = newShared(s).services.Environ()
 	}
 	return s
