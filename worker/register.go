@@ -189,8 +189,8 @@ func (w *worker) outside(ctx context.Context, reason string) error {
 }
 
 // lookForRun asks now and then, while this worker has no part in any step, whether
-// the run is still there: the end of one that it slept through is told nowhere. Only
-// a run on services that others use keeps its spec there, and removes it at its end.
+// the run is still there: the end of one that it slept through is told nowhere. A
+// run that is done removes its spec from services that others use.
 func (w *worker) lookForRun(ctx context.Context) {
 	s := w.machine.State()
 	alone := s == step.Joining || s == step.Broken || s == step.Greeting

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,17 +94,9 @@ func (h *held) applied(s *replica.State, entry []int32) bool {
 	case h.state != nil:
 		h.entries = append(h.entries, entry)
 	case s.Step == h.at:
-		h.state = copyOf(s)
+		h.state = s.Clone()
 	}
 	return len(h.entries) <= max(keptEntries, keptBytes/(4*len(entry)))
-}
-
-func copyOf(s *replica.State) *replica.State {
-	c := &replica.State{
-		Meta: s.Meta, Weights: slices.Clone(s.Weights), Moment1: slices.Clone(s.Moment1), Moment2: slices.Clone(s.Moment2),
-	}
-	c.Exponents = slices.Clone(s.Exponents)
-	return c
 }
 
 // hold keeps the state after a step, which may be the next one; 0 is the newest. If
@@ -124,7 +115,7 @@ func (s *shared) hold(step uint64, user string) (*held, *replica.State) {
 		}
 		s.held = &held{at: step, users: map[string]bool{}}
 		if step == now {
-			s.held.state = copyOf(s.state)
+			s.held.state = s.state.Clone()
 		}
 	}
 	s.held.users[user] = true

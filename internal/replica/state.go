@@ -54,6 +54,13 @@ func NewState(r Rule, weights []float32) (*State, error) {
 	return s, nil
 }
 
+// Clone copies the state: nothing is shared with it.
+func (s *State) Clone() *State {
+	c := &State{Meta: s.Meta, Weights: slices.Clone(s.Weights), Moment1: slices.Clone(s.Moment1), Moment2: slices.Clone(s.Moment2)}
+	c.Exponents = slices.Clone(s.Exponents)
+	return c
+}
+
 // bound is the largest absolute value of one micro-batch's integer: the sum of
 // all micro-batches fits an int32.
 func bound(microBatches int) int32 { return int32(math.MaxInt32 / microBatches) }

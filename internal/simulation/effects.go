@@ -115,7 +115,7 @@ func (k *worker) reset() {
 	case k.w.bug == NoReset && k.machine != nil:
 		return
 	case k.w.bug == OldExponents && k.state.Step > 0:
-		old := clone(k.w.oracle.states[k.state.Step-1])
+		old := k.w.oracle.states[k.state.Step-1].Clone()
 		k.sum.Reset(old)
 		return
 	}

@@ -38,7 +38,7 @@ func (k *worker) keep() {
 			k.held = nil
 		}
 	case k.state.Step == h.at:
-		h.state = clone(k.state)
+		h.state = k.state.Clone()
 	}
 }
 
@@ -55,7 +55,7 @@ func (k *worker) giveHold(e envelope) {
 		}
 		k.held = &held{at: number}
 		if number == k.state.Step {
-			k.held.state = clone(k.state)
+			k.held.state = k.state.Clone()
 		}
 	}
 	k.held.used = k.w.now

@@ -100,7 +100,7 @@ func (s *service) take(e envelope) {
 		s.w.oracle.refused(c.header.Step, err)
 		return
 	}
-	s.write(clone(state))
+	s.write(state.Clone())
 }
 
 // write makes a state durable, which takes a while.

@@ -68,13 +68,6 @@ func gradient(r replica.Rule, weights []float32, step uint64, index int, out []f
 	return replica.Measured{MLMLoss: loss, NSPLoss: loss / 4, MLMCorrect: index, MLMCount: 7, NSPCorrect: 1, NSPCount: 2, Tokens: 30 + index}
 }
 
-// clone copies a state.
-func clone(s *replica.State) *replica.State {
-	c := &replica.State{Meta: s.Meta, Weights: slices.Clone(s.Weights), Moment1: slices.Clone(s.Moment1), Moment2: slices.Clone(s.Moment2)}
-	c.Exponents = slices.Clone(s.Exponents)
-	return c
-}
-
 // equal compares two states bit by bit.
 func equal(a, b *replica.State) bool {
 	same := func(x, y []float32) bool { return string(replica.Bytes(x)) == string(replica.Bytes(y)) }
@@ -94,7 +87,7 @@ func undisturbed(microBatches int, steps uint64) ([]*replica.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	states := []*replica.State{clone(s)}
+	states := []*replica.State{s.Clone()}
 	grad := make([]float32, r.Layout.Total)
 	for step := uint64(1); step <= steps; step++ {
 		sum := replica.NewAccumulator(r, 1)
@@ -107,7 +100,7 @@ func undisturbed(microBatches int, steps uint64) ([]*replica.State, error) {
 		if _, err := a.Apply(s, sum.Entry()); err != nil {
 			return nil, err
 		}
-		states = append(states, clone(s))
+		states = append(states, s.Clone())
 	}
 	return states, nil
 }
