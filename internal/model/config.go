@@ -21,8 +21,9 @@ const (
 
 // Ways to begin the position embeddings.
 const (
-	PositionsNormal   = "normal"   // drawn like all others, as BERT does
-	PositionsSinusoid = "sinusoid" // those of the first transformer
+	PositionsNormal     = "normal"     // drawn like all others, as BERT does
+	PositionsSinusoid   = "sinusoid"   // those of the first transformer
+	PositionsNeighbours = "neighbours" // the same, and the first layer looks beside
 )
 
 // Config holds what determines the architecture. Sizes are in elements.
@@ -98,8 +99,8 @@ func (c Config) Validate() error {
 	if !slices.Contains([]string{ActivationGELU, ActivationGELUNew}, c.Activation) {
 		errs = append(errs, fmt.Errorf("model activation %q: not gelu or gelu_new", c.Activation))
 	}
-	if !slices.Contains([]string{"", PositionsNormal, PositionsSinusoid}, c.PositionInit) {
-		errs = append(errs, fmt.Errorf("model position_init %q: not normal or sinusoid", c.PositionInit))
+	if !slices.Contains([]string{"", PositionsNormal, PositionsSinusoid, PositionsNeighbours}, c.PositionInit) {
+		errs = append(errs, fmt.Errorf("model position_init %q: not normal, sinusoid or neighbours", c.PositionInit))
 	}
 	if c.PadID < 0 || (c.VocabSize > 0 && c.PadID >= c.VocabSize) {
 		errs = append(errs, fmt.Errorf("model pad_id %d: not in the vocabulary", c.PadID))

@@ -124,6 +124,52 @@ func TestSinusoids(t *testing.T) {
 	}
 }
 
+// TestNeighbours holds what the start is for: of all places the heads of the first
+// layer look most at the one before or after theirs.
+func TestNeighbours(t *testing.T) {
+	c := testConfig(t)
+	c.PositionInit = PositionsNeighbours
+	l := NewLayout(c)
+	w := Init(c, l, 1)
+	tensor := func(name string) []float32 {
+		x, ok := l.Find(name)
+		if !ok {
+			t.Fatalf("no tensor %s", name)
+		}
+		return w[x.Offset : x.Offset+x.Len]
+	}
+	query, key, places := tensor(firstQuery), tensor(firstKey), tensor(positions)
+	size := c.HiddenSize / c.Heads
+	project := func(matrix []float32, head, place int) []float64 {
+		out := make([]float64, size)
+		for i := range out {
+			for k := range c.HiddenSize {
+				out[i] += float64(matrix[(head*size+i)*c.HiddenSize+k]) * float64(places[place*c.HiddenSize+k])
+			}
+		}
+		return out
+	}
+	const length = 32
+	for head := range c.Heads {
+		for place := 1; place < length-1; place++ {
+			q := project(query, head, place)
+			best, most := -1, math.Inf(-1)
+			for other := range length {
+				score := 0.0
+				for i, v := range project(key, head, other) {
+					score += q[i] * v
+				}
+				if score > most {
+					best, most = other, score
+				}
+			}
+			if want := place - 1 + head%2*2; best != want {
+				t.Errorf("head %d at %d looks at %d, not at %d", head, place, best, want)
+			}
+		}
+	}
+}
+
 func TestHuggingFaceRoundTrip(t *testing.T) {
 	c := testConfig(t)
 	b, err := c.HF()

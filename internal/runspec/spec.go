@@ -69,7 +69,7 @@ type Model struct {
 	MaxPositions     int     `yaml:"max_positions" json:"max_positions" key:"identity" doc:"positions that have an embedding; at least max_seq"`
 	TypeVocabSize    int     `yaml:"type_vocab_size" json:"type_vocab_size" key:"identity" doc:"segment types"`
 	InitStd          float64 `yaml:"init_std" json:"init_std" key:"identity" doc:"standard deviation of the initial weights"`
-	PositionInit     string  `yaml:"position_init" json:"position_init" key:"identity" doc:"how position embeddings begin: normal, drawn as BERT does, or sinusoid, which lets a short run learn of neighbours much sooner"`
+	PositionInit     string  `yaml:"position_init" json:"position_init" key:"identity" doc:"how position embeddings begin: normal, drawn as BERT does; sinusoid, which lets a short run learn of neighbours sooner; or neighbours, where the heads of the first layer also look at the words beside from the first step"`
 	LayerNormEps     float64 `yaml:"layer_norm_eps" json:"layer_norm_eps" key:"identity" doc:"epsilon of the layer norms"`
 	Activation       string  `yaml:"activation" json:"activation" key:"identity" doc:"gelu (erf) or gelu_new (tanh)"`
 }
