@@ -198,8 +198,11 @@ func (w *worker) loop(ctx context.Context) error {
 			w.replica.release(time.Now().Add(-5 * w.cfg.Spec.FailureTimeout))
 			e = step.Tick{}
 		case r := <-w.refusals:
+			if r.Incarnation != w.reg.Incarnation {
+				continue
+			}
 			w.hearRefusal(r)
-			continue
+			e = step.Refused{}
 		case e = <-w.events:
 		}
 		done, err := w.handle(ctx, e)
@@ -230,7 +233,7 @@ func (w *worker) close() {
 // hearRefusal says, once, that this worker is not admitted. It stays: who runs the
 // run may let it in.
 func (w *worker) hearRefusal(r wire.Refusal) {
-	if r.Incarnation == w.reg.Incarnation && w.refused != r.Incarnation {
+	if w.refused != r.Incarnation {
 		w.refused = r.Incarnation
 		w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 	}

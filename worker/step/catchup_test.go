@@ -53,6 +53,31 @@ func TestAStopEndsWithTheStateThatItWasOf(t *testing.T) {
 	}
 }
 
+// TestTheRefusedFollowNobody has a newcomer that takes the members' entries, until
+// it is told that it is not admitted.
+func TestTheRefusedFollowNobody(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := New(Config{ID: "b", Incarnation: "1", Steps: 9, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 0)
+	if got, ok := last(m.Handle(now, PlanChanged{planOf(1)})).(FetchEntry); !ok || got.Step != 1 || !got.Await {
+		t.Fatalf("a newcomer asks for %+v", got)
+	}
+	m.Handle(now, EntryFetched{1, 1})
+	m.Handle(now, Refused{})
+	if got, ok := last(m.Handle(now, Applied{Step: 1})).(FetchEntry); ok || m.State() != Joining {
+		t.Errorf("refused: %s, and %+v", m.State(), got)
+	}
+	p := planOf(1)
+	p.Generation = 2
+	if got, ok := last(m.Handle(now, PlanChanged{p})).(FetchEntry); ok || m.State() != Joining {
+		t.Errorf("refused, in another generation: %s, and %+v", m.State(), got)
+	}
+	m.Renew("2")
+	p.Generation = 3
+	if got, ok := last(m.Handle(now, PlanChanged{p})).(FetchEntry); !ok || got.Step != 2 {
+		t.Errorf("with another incarnation: %s, and %+v", m.State(), got)
+	}
+}
+
 func last(all []Effect) Effect {
 	if len(all) == 0 {
 		return nil

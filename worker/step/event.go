@@ -64,6 +64,8 @@ type (
 	StopRequested struct{ Withdrawn bool }
 	// DrainRequested asks that this worker leave after the next step.
 	DrainRequested struct{}
+	// Refused says that the run does not admit this worker.
+	Refused struct{}
 	// Stored says that the checkpoint of a step is durable.
 	Stored struct{ Step uint64 }
 	// Tick says that time has passed.
@@ -84,5 +86,6 @@ func (Applied) event()         {}
 func (Loaded) event()          {}
 func (StopRequested) event()   {}
 func (DrainRequested) event()  {}
+func (Refused) event()         {}
 func (Stored) event()          {}
 func (Tick) event()            {}

@@ -13,7 +13,7 @@ func (m *Machine) outside() bool { return m.state == Joining || m.state == Follo
 // follow begins: with the entries since its own state, if members still have them.
 func (m *Machine) follow() []Effect {
 	m.state, m.took = Joining, false
-	if len(m.others()) > 0 && m.applied < m.cfg.Steps {
+	if len(m.others()) > 0 && m.applied < m.cfg.Steps && !m.refused {
 		m.state = Following
 	}
 	return m.next()
@@ -22,7 +22,7 @@ func (m *Machine) follow() []Effect {
 // next asks for the next entry.
 func (m *Machine) next() []Effect {
 	from := m.others()
-	if len(from) == 0 || m.applied >= m.cfg.Steps {
+	if len(from) == 0 || m.applied >= m.cfg.Steps || m.refused {
 		m.state = Joining
 		return nil
 	}
@@ -35,7 +35,7 @@ func (m *Machine) missed() []Effect {
 	switch {
 	case !m.outside():
 		return nil
-	case m.took:
+	case m.took, m.refused:
 		m.state = Joining
 		return nil
 	}

@@ -33,6 +33,7 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 		}
 		return append(out, m.follow()...)
 	}
+	m.refused = false
 	m.state, m.begun, m.suspected, m.dead, m.noEntry = Greeting, now, now, false, false
 	m.hellos = make([]*wire.Hello, len(p.Members))
 	out = append(out, OpenRing{p, m.rank})

@@ -60,6 +60,7 @@ type Machine struct {
 	ready Effect  // an Apply or a Load that waits for it
 
 	stop, drain bool
+	refused     bool // follows nobody: whoever lets it in waits for it
 	saveDue     bool
 	saved       time.Time // when the last checkpoint was asked for
 	suspected   time.Time
@@ -75,7 +76,7 @@ func New(cfg Config, now time.Time, applied uint64) *Machine {
 }
 
 // Renew gives the worker a new incarnation after it found itself outside.
-func (m *Machine) Renew(incarnation string) { m.cfg.Incarnation = incarnation }
+func (m *Machine) Renew(incarnation string) { m.cfg.Incarnation, m.refused = incarnation, false }
 
 // State tells what the worker is doing.
 func (m *Machine) State() State { return m.state }
@@ -133,6 +134,8 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		m.stop = !e.Withdrawn
 	case DrainRequested:
 		m.drain = true
+	case Refused:
+		m.refused = true
 	case Stored:
 		m.stored = max(m.stored, e.Step)
 		return m.finish()
