@@ -16,7 +16,9 @@ import (
 // of etcd and NATS that goes away and comes back, and once more against an
 // undisturbed run that was tampered with.
 func TestChaos(t *testing.T) {
-	c := calm(t)
+	// As many for each, so that they share the undisturbed run, and enough for the
+	// seconds in which the run trains on without a coordinator or etcd.
+	steps := strconv.FormatUint(4*calm(t).steps, 10)
 	s := newSite(t)
 	s.write("plan.yaml", `
 seed: 922
@@ -24,7 +26,7 @@ faults: 6
 workers: 1:3
 config: config.yaml
 gap: 100ms:400ms
-run: {steps: `+strconv.FormatUint(3*c.steps, 10)+`}
+run: {steps: `+steps+`}
 `)
 	args := []string{"chaos", "--plan", "plan.yaml", "--run", "trial", "--json", "trial.json", corpus}
 	s.want(s.gramme(args...), 0, "ok    same model.safetensors", "ok    no process left")
@@ -47,8 +49,7 @@ run: {steps: `+strconv.FormatUint(3*c.steps, 10)+`}
 		t.Errorf("only %d kinds of faults: another seed has more", len(kinds))
 	}
 
-	// Of this seed's faults each is of another kind and none is long; while etcd is
-	// away the run trains on, and needs the steps for it.
+	// Of this seed's faults each is of another kind and none is long.
 	s.write("cluster.yaml", `
 seed: 19373
 faults: 4
@@ -57,7 +58,7 @@ workers: 2
 config: config.yaml
 gap: 100ms:400ms
 kinds: {kill-etcd: 1, kill-nats: 1, etcd-away: 1, nats-away: 1}
-run: {steps: `+strconv.FormatUint(5*c.steps, 10)+`}
+run: {steps: `+steps+`}
 `)
 	s.want(s.gramme("chaos", "--plan", "cluster.yaml", "--run", "trial", corpus), 0,
 		"ok    steps go on while etcd is away", "ok    nobody is let go for a service that is away", "ok    same model.safetensors")
