@@ -100,6 +100,12 @@ func (w *worker) run(ctx context.Context) error {
 	if err := w.resume(ctx); err != nil {
 		return err
 	}
+	if done := w.replica.step(); done < w.cfg.Spec.Steps {
+		// The shards of the next steps are fetched before anyone waits for this worker.
+		if _, err := w.cfg.Batch(done, 0); err != nil {
+			return fmt.Errorf("micro-batch 0 of step %d: %w", done+1, err)
+		}
+	}
 	stop, err := w.serve()
 	if err != nil {
 		return err
