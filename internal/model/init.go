@@ -11,6 +11,7 @@ import (
 // embeddings, 0 for biases, 1 and 0 for layer norms, and 0 for the embedding
 // of padding (arXiv 1810.04805 and Hugging Face's BertPreTrainedModel). Each
 // tensor has its own stream, so that its values do not depend on the others.
+// c.PositionInit gives another start to positions, and to the first layer.
 func Init(c Config, l Layout, seed uint64) []float32 {
 	flat := make([]float32, l.Total)
 	sinusoid := c.PositionInit == PositionsSinusoid || c.PositionInit == PositionsNeighbours
