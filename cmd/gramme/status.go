@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -98,6 +101,9 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 	e, err := a.endpoint()
 	if err == nil {
 		if s, err := askStatus(ctx, e); err == nil {
+			if !e.Shared { // all are on this machine
+				s.Processes = running(s.Processes, meter.Host())
+			}
 			return s, nil
 		}
 	}
@@ -144,6 +150,12 @@ func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 		return s, errors.New(reply.Error)
 	}
 	return s, wire.Decode(reply.Result, &s)
+}
+
+// running leaves out who has ended: the machine knows it sooner than a coordinator,
+// which waits for a heartbeat of whatever takes the place.
+func running(all []wire.Process, host string) []wire.Process {
+	return slices.DeleteFunc(all, func(p wire.Process) bool { return p.Host == host && process.Gone(p.PID) })
 }
 
 // storedStatus is what the folder tells of a run that is not up.

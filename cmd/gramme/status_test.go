@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +66,23 @@ func TestStatusWaitsForACoordinator(t *testing.T) {
 	}
 	if err := <-answered; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStatusLeavesOutWhoHasEnded has a process that was killed, whose replacement
+// the coordinator has not heard of yet.
+func TestStatusLeavesOutWhoHasEnded(t *testing.T) {
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	all := []wire.Process{{ID: "lives", PID: os.Getpid(), Host: "here"}, {ID: "ended", PID: ended.Process.Pid, Host: "here"},
+		{ID: "elsewhere", PID: ended.Process.Pid, Host: "there"}}
+	var left []string
+	for _, p := range running(all, "here") {
+		left = append(left, p.ID)
+	}
+	if !slices.Equal(left, []string{"lives", "elsewhere"}) {
+		t.Errorf("of those that live, ended and are elsewhere: %v", left)
 	}
 }

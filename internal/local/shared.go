@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -161,7 +161,7 @@ func ended(r wire.Registration) bool {
 	if r.BootID != meter.BootID() { // of before, or of another machine of this name
 		return meter.MachineID() != "" // which is part of the host's
 	}
-	return r.PID <= 0 || syscall.Kill(r.PID, 0) == syscall.ESRCH
+	return process.Gone(r.PID)
 }
 
 // awaitOthers lets workers of other machines end before the services of the run

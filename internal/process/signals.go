@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +17,10 @@ func Ends() []os.Signal {
 	}
 	return ends
 }
+
+// Gone reports whether no process of this machine has a number, nor one that
+// ended and was not yet waited for.
+func Gone(pid int) bool { return pid <= 0 || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // Insists reports whether a signal after the first asks to end at once. A closed
 // terminal may say so twice, through the kernel and through the shell.
