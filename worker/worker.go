@@ -45,7 +45,6 @@ type worker struct {
 	state   wire.Numerics // by which the state was computed
 	theirs  wire.Numerics // of the newest plan
 	met     bool          // it knows whether it reaches the others
-	refused string        // the incarnation that knows that it is
 	lease   membership.Lease
 	result  computed       // of the newest micro-batch
 	ring    *session       // nil outside
@@ -207,8 +206,10 @@ func (w *worker) loop(ctx context.Context) error {
 			if r.Incarnation != w.reg.Incarnation {
 				continue
 			}
-			w.hearRefusal(r)
-			e = step.Refused{}
+			if !w.machine.Refused() { // it is told with every heartbeat
+				w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
+			}
+			e = step.Refused{} // it stays: who runs the run may let it in
 		case e = <-w.events:
 		}
 		done, err := w.handle(ctx, e)
@@ -233,15 +234,6 @@ func (w *worker) close() {
 	defer cancel()
 	if err := w.lease.Close(ctx); err != nil {
 		w.log.Warn("unregister", zap.Error(err)) // the lease ends by itself
-	}
-}
-
-// hearRefusal says, once, that this worker is not admitted. It stays: who runs the
-// run may let it in.
-func (w *worker) hearRefusal(r wire.Refusal) {
-	if w.refused != r.Incarnation {
-		w.refused = r.Incarnation
-		w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 	}
 }
 

@@ -12,14 +12,11 @@ func (m *Machine) outside() bool { return m.state == Joining || m.state == Follo
 
 // follow begins: with the entries since its own state, if members still have them.
 func (m *Machine) follow() []Effect {
-	m.state, m.took = Joining, false
-	if len(m.others()) > 0 && m.applied < m.cfg.Steps && !m.refused {
-		m.state = Following
-	}
+	m.state, m.took = Following, false
 	return m.next()
 }
 
-// next asks for the next entry.
+// next asks for the next entry, where there is one to come and someone to ask.
 func (m *Machine) next() []Effect {
 	from := m.others()
 	if len(from) == 0 || m.applied >= m.cfg.Steps || m.refused {

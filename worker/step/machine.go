@@ -90,6 +90,9 @@ func (m *Machine) World() int         { return len(m.plan.Members) }
 // Again tells whether the step under way began in an earlier generation.
 func (m *Machine) Again() bool { return m.again }
 
+// Refused tells whether the run does not admit this incarnation.
+func (m *Machine) Refused() bool { return m.refused }
+
 // Applied is the newest applied step.
 func (m *Machine) Applied() uint64 { return m.applied }
 
