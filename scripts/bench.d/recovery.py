@@ -49,6 +49,6 @@ for name, r in rows:
     print("%-9s %5d %8.1f   %9.0f / %9.0f   %9.0f / %9.0f" % (
         name, r["kills"], r["step_ms"], r["next_step_p50_ms"], r["next_step_p99_ms"], r["regained_p50_ms"], r["regained_p99_ms"]))
 if out.get("torchrun", {}).get("stuck"):
-    print("after kill %d: %s" % (out["torchrun"]["kills"] + 1, out["torchrun"]["stuck"]))
+    print("torchrun got stuck after %d more kills: no step within a minute" % out["torchrun"]["stuck"])
 if out_file:
     json.dump(out, open(out_file, "w"), indent=2)

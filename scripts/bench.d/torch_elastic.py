@@ -6,7 +6,8 @@ Starts `torchrun --standalone --nproc-per-node 2 --max-restarts 1000` on this ve
 file: a transformer encoder of the size of Gramme's model tiny, DDP over gloo, one
 thread a worker, a checkpoint every two seconds. Then kills a worker with SIGKILL at
 random moments, and measures from the kill to the first step that is done after it,
-and to a step beyond those of before.
+and to a step beyond those of before. A torchrun whose workers do not find each other
+again within a minute is stopped, counted as stuck, and another one started.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def steps_of(scratch: Path) -> list[tuple[float, int]]:
     return [(float(r[0]), int(r[1])) for r in rows if len(r) == 2]
 
 
-def wait_for(what, agent, within=120.0):
+def wait_for(what, agent, within=60.0):
     end = time.monotonic() + within
     while True:
         found = what()
@@ -127,6 +128,23 @@ def one_kill(scratch: Path, agent, draw: random.Random) -> dict:
     return {"next_step_s": first - at, "regained_s": regained - at}
 
 
+def start(scratch: Path) -> subprocess.Popen:
+    """One torchrun, which goes on from the checkpoint where there is one."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1000",
+               __file__, "--train", "--scratch", str(scratch)]
+    with open(scratch / "torchrun.log", "a") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ, OMP_NUM_THREADS="1"), start_new_session=True)
+
+
+def stop(agent: subprocess.Popen) -> None:
+    os.killpg(agent.pid, signal.SIGTERM)
+    try:
+        agent.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(agent.pid, signal.SIGKILL)
+        agent.wait()
+
+
 def pids_of(scratch: Path) -> tuple[int, int]:
     """The workers; 0 while one is about to say."""
     return tuple(int((scratch / f"pid-{r}").read_text() or 0) for r in range(2))
@@ -147,26 +165,20 @@ def main() -> None:
     if args.train:
         train(args.scratch)
         return
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1000",
-               __file__, "--train", "--scratch", str(args.scratch)]
-    log = open(args.scratch / "torchrun.log", "w")
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    agent = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    kills, draw, stuck = [], random.Random(1), ""
+    kills, draw, stuck = [], random.Random(1), 0
+    agent = start(args.scratch)
     try:
-        wait_for(lambda: True if len(steps_of(args.scratch)) > 20 else None, agent)
-        for _ in range(args.kills):
-            kills.append(one_kill(args.scratch, agent, draw))
-    except TimeoutError as e:  # it restarts and restarts, and its workers do not find each other
-        stuck = str(e)
-        if not kills:
-            sys.exit(f"error: {e}")
+        while len(kills) < args.kills:
+            try:
+                kills.append(one_kill(args.scratch, agent, draw))
+            except TimeoutError:  # it restarts and restarts, and its workers do not find each other
+                stuck += 1
+                if stuck > args.kills:
+                    sys.exit(f"error: torchrun got stuck {stuck} times in {len(kills)} kills")
+                stop(agent)
+                agent = start(args.scratch)
     finally:
-        os.killpg(agent.pid, signal.SIGTERM)
-        try:
-            agent.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(agent.pid, signal.SIGKILL)
+        stop(agent)
     rows = steps_of(args.scratch)
     step = statistics.median(b[0] - a[0] for a, b in zip(rows, rows[1:]) if b[1] == a[1] + 1)
     import torch
