@@ -33,6 +33,7 @@ func (w *worker) publishBeat() {
 }
 
 func (w *worker) sendBeat(b wire.Beat) {
+	b.Deaf = w.hearing.said(w.cfg.NATS.IsConnected())
 	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
 		w.log.Warn("heartbeat", zap.Error(err))
 	}

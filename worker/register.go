@@ -143,6 +143,63 @@ func (w *worker) meet(ctx context.Context) error {
 	return nil
 }
 
+// meetAgain finds out, in the background, whether the members of a plan still reach
+// each other's mailboxes: a network may break between workers that stay in touch with
+// everybody else. The loop hears of it by apart.
+func (w *worker) meetAgain(ctx context.Context, p wire.Plan) {
+	if w.cfg.Meet == nil || p.Ring == wire.RingBroker || !w.meeting.CompareAndSwap(false, true) {
+		return
+	}
+	var mailboxes []string
+	for _, m := range p.Members {
+		mailboxes = append(mailboxes, m.Mailbox)
+	}
+	w.group.Go(func() error {
+		defer w.meeting.Store(false)
+		switch way, err := w.cfg.Meet(ctx, mailboxes); {
+		case err != nil:
+			w.log.Warn("find out who reaches whom", zap.Error(err)) // it is asked again when the next ring breaks
+		case way == wire.RingBroker:
+			select {
+			case w.apart <- struct{}{}:
+			default: // it is about to be told
+			}
+		}
+		return nil
+	})
+}
+
+// detour says in the registration that the ring has to go through NATS.
+func (w *worker) detour(ctx context.Context) {
+	if w.reg.Ring == "" {
+		w.reg.Ring = wire.RingBroker
+		w.announce(ctx, "say that the ring goes through NATS", func() {})
+	}
+}
+
+// announce writes the registration in the background until the store has it, or has
+// no use for it any more, and calls then.
+func (w *worker) announce(ctx context.Context, what string, then func()) {
+	reg, lease := w.reg, w.lease
+	w.announced.Store(&reg)
+	w.group.Go(func() error {
+		w.announcing.Lock()
+		defer w.announcing.Unlock()
+		for ctx.Err() == nil {
+			within, cancel := context.WithTimeout(ctx, w.cfg.lease())
+			err := lease.Update(within, *w.announced.Load()) // the newest: an older one may have had to wait
+			cancel()
+			if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
+				break // or a plan without it is on its way
+			}
+			w.log.Warn(what+": trying again", zap.Error(err))
+			rest(ctx, w.cfg.Spec.FailureTimeout/4)
+		}
+		then()
+		return nil
+	})
+}
+
 // leave announces the drain, then tells the loop; the worker goes on until a plan
 // leaves it out.
 func (w *worker) leave(ctx context.Context) {
@@ -151,21 +208,7 @@ func (w *worker) leave(ctx context.Context) {
 	}
 	w.reg.Draining = true
 	w.log.Info("draining")
-	reg, lease := w.reg, w.lease
-	w.group.Go(func() error {
-		for ctx.Err() == nil {
-			within, cancel := context.WithTimeout(ctx, w.cfg.lease())
-			err := lease.Update(within, reg)
-			cancel()
-			if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
-				break // or a plan without it is on its way
-			}
-			w.log.Warn("announce the drain: trying again", zap.Error(err))
-			rest(ctx, w.cfg.Spec.FailureTimeout/4)
-		}
-		w.post(ctx, step.DrainRequested{})
-		return nil
-	})
+	w.announce(ctx, "announce the drain", func() { w.post(ctx, step.DrainRequested{}) })
 }
 
 // outside registers anew after a plan left this worker out, or its registration

@@ -24,17 +24,20 @@ type session struct {
 func (s *session) reduce(number uint64) { s.steps <- number }
 
 func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
-	ctx, cancel := context.WithCancel(ctx)
+	ring, cancel := context.WithCancel(ctx)
 	s := &session{steps: make(chan uint64, 1), cancel: cancel, ended: make(chan struct{})}
 	w.ring = s
 	go func() { // joined by endRing
 		defer close(s.ended)
-		if err := w.runRing(ctx, s, p, rank); err != nil && ctx.Err() == nil {
+		if err := w.runRing(ring, s, p, rank); err != nil && ring.Err() == nil {
+			if errors.Is(err, allreduce.ErrSilent) {
+				w.meetAgain(ctx, p)
+			}
 			broken := step.RingBroken{Generation: p.Generation, Rank: -1, Reason: err.Error()}
 			if peer := (*allreduce.PeerError)(nil); errors.As(err, &peer) {
 				broken.Rank = peer.Rank
 			}
-			w.post(ctx, broken)
+			w.post(ring, broken)
 		}
 	}()
 }

@@ -27,6 +27,7 @@ func (w *worker) serve() (stop func(), err error) {
 	}
 	for subject, answer := range map[string]nats.MsgHandler{
 		w.subjects.Hello():                w.hearHello,
+		w.subjects.Beat(w.reg.ID):         w.hearBeat,
 		w.subjects.Committed():            w.hearCommitted,
 		w.subjects.Refused(w.reg.ID):      w.takeRefusal,
 		w.subjects.Entry(w.reg.ID):        w.giveEntry,

@@ -34,9 +34,13 @@ type worker struct {
 	jobs     chan step.Compute
 	saves    chan saveJob
 	refusals chan wire.Refusal
+	apart    chan struct{}                // members do not reach each other any more
 	fetched  atomic.Pointer[fetchedState] // waits for Load
 	closed   chan struct{}                // when the loop has ended
 	start    time.Time
+
+	announced  atomic.Pointer[wire.Registration] // what announce is to write
+	announcing sync.Mutex                        // held by whoever does
 
 	machine *step.Machine
 	applier *replica.Applier
@@ -45,12 +49,14 @@ type worker struct {
 	state   wire.Numerics // by which the state was computed
 	theirs  wire.Numerics // of the newest plan
 	met     bool          // it knows whether it reaches the others
+	meeting atomic.Bool   // it finds that out
 	lease   membership.Lease
 	result  computed       // of the newest micro-batch
 	ring    *session       // nil outside
 	leaving sync.WaitGroup // links that are being closed
 	beat    wire.Beat
 	told    atomic.Pointer[told] // the newest heartbeat, for live
+	hearing hearing              // of those heartbeats, where they came back
 	looked  time.Time            // when it was last asked whether the run is still there
 	stands  atomic.Bool          // the store holds the run's spec, or did
 	stepAt  time.Time            // when the newest step was applied
@@ -81,8 +87,9 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
-		pace: step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
+		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
+		hearing: hearing{own: step.NewHearing(cfg.Spec.FailureTimeout)},
+		pace:    step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
 	if err != nil {
@@ -210,6 +217,9 @@ func (w *worker) loop(ctx context.Context) error {
 				w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 			}
 			e = step.Refused{} // it stays: who runs the run may let it in
+		case <-w.apart:
+			w.detour(ctx)
+			continue
 		case e = <-w.events:
 		}
 		done, err := w.handle(ctx, e)

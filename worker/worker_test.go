@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/allreduce/ringtest"
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/membership"
@@ -81,6 +82,9 @@ type cluster struct {
 	digest map[uint64]string
 	beats  map[string]wire.Beat
 	ripe   uint64 // generation before which the last state is not stored
+
+	networks map[string]*ringtest.Network // by which a worker reaches others; none: they reach each other
+	ring     string                       // of the plans
 }
 
 func newCluster(t *testing.T, steps uint64) *cluster {
@@ -181,7 +185,11 @@ func (c *cluster) start(id string) *running {
 func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)) *running {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	r := &running{id: id, cancel: cancel, drain: make(chan struct{}), ended: make(chan error, 1)}
-	box, err := natslink.Open(natslink.Options{Secret: "s"})
+	options := natslink.Options{Secret: "s"}
+	if n := c.networks[id]; n != nil {
+		options.Dial, options.Silence = n.Dial, c.spec.FailureTimeout
+	}
+	box, err := natslink.Open(options)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -196,8 +204,23 @@ func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)
 		Store: c.store, NATS: c.dial(), Links: Mailboxes{"test", box}, Meter: noMeter{}, Cores: 1,
 		Log: zaptest.NewLogger(c.t, zaptest.Level(zap.WarnLevel)).Named(id), Drain: r.drain,
 	}
+	stop := func() {}
+	if c.networks != nil {
+		rings := &Rings{Mailboxes: Mailboxes{"test", box}, Dial: func(context.Context) (*nats.Conn, error) { return c.dial(), nil }}
+		met, err := Acquaint(cfg.NATS, "test", box, "s", cfg.Log)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		cfg.Links, cfg.Meet, stop = rings, met.Way, func() {
+			rings.Close()
+			if err := met.Close(); err != nil {
+				c.t.Error(err)
+			}
+		}
+	}
 	go func() {
 		err := Run(ctx, cfg)
+		stop()
 		box.Close()
 		r.ended <- err
 	}()
@@ -215,7 +238,7 @@ func (c *cluster) plan(generation uint64, ids ...string) {
 		c.t.Fatal(err)
 	}
 	for all := range regs {
-		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Reason: "test"}
+		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Ring: c.ring, Reason: "test"}
 		for _, id := range ids {
 			for _, r := range all {
 				if r.ID == id {

@@ -201,11 +201,11 @@ func (l *link) fate(s loss.Side, err error) error {
 
 // lose records that the connection to a neighbour broke.
 func (l *link) lose(s loss.Side, err error) {
-	lost := allreduce.ErrLost
+	how := lost(err)
 	if err != nil {
-		lost = fmt.Errorf("%w: %w", lost, err)
+		how = fmt.Errorf("%w: %w", how, err)
 	}
-	l.lost.Lose(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: lost})
+	l.lost.Lose(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: how})
 }
 
 // loseSelf records that this rank cannot be reached: it is at fault itself.

@@ -1,6 +1,7 @@
 package natslink
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,6 +33,10 @@ type Options struct {
 	Secret string // asked of everyone who connects; the same in the whole run
 	TLS    bool   // encrypt, and let neighbours know this mailbox by its certificate
 	Dial   Dial   // how neighbours are reached; nil is straight
+	// Silence is after how long a neighbour from which nothing comes counts as lost
+	// (allreduce.ErrSilent): before it is connected, and by pings after that. A window
+	// of frames has to get through in less. 0 is ten seconds.
+	Silence time.Duration
 }
 
 // Dial connects as net.Dialer does.
@@ -40,10 +45,11 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // Mailbox is this worker's own NATS server: whatever its neighbours send to it,
 // in any generation, comes here.
 type Mailbox struct {
-	secret string
-	dial   Dial
-	url    string
-	server *server.Server
+	secret  string
+	dial    Dial
+	silence time.Duration
+	url     string
+	server  *server.Server
 }
 
 // Open starts a mailbox on a free port. It writes nothing to disk and nothing
@@ -89,7 +95,7 @@ func Open(o Options) (*Mailbox, error) {
 	}
 	port := s.Addr().(*net.TCPAddr).Port
 	return &Mailbox{
-		secret: o.Secret, dial: o.Dial, server: s,
+		secret: o.Secret, dial: o.Dial, silence: cmp.Or(o.Silence, startTimeout), server: s,
 		url: scheme + net.JoinHostPort(o.Host, strconv.Itoa(port)) + fragment,
 	}, nil
 }

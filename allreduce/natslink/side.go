@@ -17,6 +17,18 @@ import (
 // greetPause lies between two questions whether a neighbour is there.
 const greetPause = 5 * time.Millisecond
 
+// pings are how many a neighbour may owe before it counts as silent.
+const pings = 3
+
+// lost says what became of a connection that ended, or could not be made, with err.
+func lost(err error) error {
+	var timeout net.Error
+	if errors.Is(err, nats.ErrStaleConnection) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent)
+	}
+	return allreduce.ErrLost
+}
+
 // side is the way to one neighbour.
 type side struct {
 	side loss.Side
@@ -68,34 +80,37 @@ func (r *rawConn) close() {
 
 // dial connects to the neighbour's mailbox.
 func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
-	timeout := startTimeout
-	if t, ok := ctx.Deadline(); ok {
-		timeout = max(time.Until(t), time.Millisecond)
-	}
+	within, cancel := context.WithTimeout(ctx, m.silence)
+	defer cancel()
 	to, options, err := destination(s.url, m.secret)
 	if err != nil {
 		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %w", allreduce.ErrLost, err)}
 	}
-	raw := &rawConn{ctx: ctx, dial: m.dial}
-	stop := context.AfterFunc(ctx, raw.close)
+	raw := &rawConn{ctx: within, dial: m.dial}
+	stop := context.AfterFunc(within, raw.close)
 	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
-		nats.Timeout(timeout), nats.SetCustomDialer(raw),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+		nats.Timeout(m.silence), nats.SetCustomDialer(raw), nats.PingInterval(m.silence/(pings+1)), nats.MaxPingsOutstanding(pings),
+		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
+			if err == nil && errors.Is(c.LastError(), nats.ErrStaleConnection) {
+				err = nats.ErrStaleConnection // it is not handed over
+			}
 			// Frames that reached the own mailbox before shall be read first.
 			if s.side == loss.Previous {
 				_ = l.own.FlushTimeout(abortTimeout)
 			}
 			l.lose(s.side, err)
 		}))...)
-	if !stop() && err == nil {
-		conn.Close()
-		err = context.Cause(ctx)
+	if !stop() { // what nats says of a connection that was closed under it says less
+		if err == nil {
+			conn.Close()
+		}
+		err = context.Cause(within)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("rank %d: %w", s.rank, context.Cause(ctx))
 		}
-		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", allreduce.ErrLost, to, err)}
+		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", lost(err), to, err)}
 	}
 	s.conn, s.raw = conn, raw
 	return nil

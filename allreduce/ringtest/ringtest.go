@@ -1,5 +1,5 @@
 // Package ringtest is the conformance suite of allreduce.Link: what a ring must
-// do over every kind of link.
+// do over every kind of link; and a network that can be cut.
 package ringtest
 
 import (

@@ -93,6 +93,10 @@ func (r *Roster) check(w *worker) {
 func key(kind, of string, number uint64) string { return fmt.Sprintf("%s/%s/%d", kind, of, number) }
 
 func (r *Roster) onBeat(now time.Time, b wire.Beat) {
+	if b.Deaf {
+		r.onDeaf(now, b)
+		return
+	}
 	if !r.beaten.IsZero() && now.Sub(r.beaten) > r.cfg.FailureTimeout/2 {
 		r.restart(now) // nobody was heard: the others may only be late
 	}
@@ -108,9 +112,17 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 		}
 		w.gone = "" // no plan went on without it: it was away for a while
 	}
-	w.heard, w.beat, w.awaited = now, b, false
+	w.heard, w.beat, w.awaited, w.deaf = now, b, false, time.Time{}
 	if r.rank(b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
 		w.confirmed = true
+	}
+}
+
+// onDeaf notes a heartbeat of a worker that hears nothing. Such a worker is not there
+// for the others, and is no newcomer: that counts as silence.
+func (r *Roster) onDeaf(now time.Time, b wire.Beat) {
+	if w := r.workers[b.Incarnation]; w != nil && w.deaf.IsZero() {
+		w.deaf = now
 	}
 }
 
@@ -132,7 +144,7 @@ func (r *Roster) newcomers(now time.Time, staying int) []*worker {
 		if r.rank(w.reg.Incarnation) >= 0 {
 			continue
 		}
-		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout || unready(w) {
+		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || !w.deaf.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout || unready(w) {
 			w.ready = time.Time{}
 			continue
 		}

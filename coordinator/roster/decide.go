@@ -137,6 +137,9 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 	if !r.broken.IsZero() && now.Sub(r.broken) >= r.cfg.FailureTimeout/4 && len(reasons) == 0 {
 		reasons = append(reasons, "the ring broke: "+r.trouble)
 	}
+	if way := r.way(stay); len(stay) > 1 && way == wire.RingBroker && r.plan.Ring != way {
+		reasons = append(reasons, "members do not reach each other: the ring goes through NATS")
+	}
 	if len(reasons) > 0 || r.batched(now, joining) {
 		for _, w := range joining {
 			reasons = append(reasons, w.reg.ID+" joined")

@@ -93,6 +93,8 @@ func (r *Roster) examine(now time.Time) {
 			r.bury(w, said(w.suspects)+"; no answer within "+quarter.String(), false)
 		case !w.registered && now.Sub(later(w.heard, w.ended)) >= quarter:
 			r.bury(w, "its registration ended", false)
+		case !w.deaf.IsZero() && now.Sub(w.deaf) >= quarter && r.heardSince(w.deaf):
+			r.bury(w, "it hears nothing, not even itself", false)
 		case silent >= limit && r.hears(now, w):
 			r.bury(w, "no heartbeat for "+silent.Round(10*time.Millisecond).String(), false)
 		}
@@ -125,6 +127,17 @@ func (r *Roster) standing(suspects map[string]string) map[string]string {
 func (r *Roster) hears(now time.Time, w *worker) bool {
 	for _, o := range r.workers {
 		if o != w && o.gone == "" && !o.heard.IsZero() && now.Sub(o.heard) < r.cfg.FailureTimeout/2 {
+			return true
+		}
+	}
+	return false
+}
+
+// heardSince reports whether a member was heard since then. If not, nobody is worse
+// off than the one that hears nothing.
+func (r *Roster) heardSince(then time.Time) bool {
+	for _, w := range r.members() {
+		if w.gone == "" && w.heard.After(then) {
 			return true
 		}
 	}

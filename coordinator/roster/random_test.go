@@ -203,7 +203,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		return
 	}
 	p := pick()
-	switch s.rng.IntN(9) {
+	switch s.rng.IntN(10) {
 	case 0, 1: // killed; neighbours, the connection and the parent tell of it, or not
 		p.tainted = true
 		s.say("kill %s", p.reg.Incarnation)
@@ -247,12 +247,23 @@ func (s *storm) happen(frozen map[string]*proc) {
 			delete(frozen, in)
 			s.say("thaw %s", in)
 		}
+		s.heal()
 	case 7: // a busy machine, or one that is not any more
 		p.beat.Speed = 0.5 + 4*s.rng.Float64()
 		s.say("%s computes at %.2f", p.reg.Incarnation, p.beat.Speed)
 	case 8:
 		s.say("connected to NATS again")
 		s.feed(Reconnected{})
+	case 9:
+		p.tainted, p.beat.Deaf = true, true
+		s.say("%s hears nothing", p.reg.Incarnation)
+	}
+}
+
+// heal lets all workers hear again.
+func (s *storm) heal() {
+	for _, p := range s.order {
+		p.beat.Deaf = false
 	}
 }
 
@@ -290,6 +301,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			}
 		}
 		s.settle()
+		s.heal()
 		for _, p := range frozen {
 			p.alive = true
 		}

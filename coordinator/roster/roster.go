@@ -78,6 +78,7 @@ type worker struct {
 	registered bool
 	ended      time.Time // when it was no longer registered
 	heard      time.Time // newest heartbeat; zero: none
+	deaf       time.Time // since when its heartbeats say that it hears nothing; zero: they do not
 	ready      time.Time // when it could first be admitted
 	beat       wire.Beat
 	refused    string // why it is not admitted
@@ -168,7 +169,7 @@ func (r *Roster) forgive(now time.Time) {
 func (r *Roster) restart(now time.Time) {
 	r.tilt = tilt{} // it may have ended meanwhile
 	for _, w := range r.members() {
-		for _, t := range []*time.Time{&w.heard, &w.joined, &w.asked, &w.ended} {
+		for _, t := range []*time.Time{&w.heard, &w.deaf, &w.joined, &w.asked, &w.ended} {
 			if !t.IsZero() {
 				*t = now
 			}
@@ -182,7 +183,7 @@ func (r *Roster) restart(now time.Time) {
 func (r *Roster) onReconnected(now time.Time) {
 	r.restart(now)
 	for _, w := range r.members() {
-		w.awaited, w.suspects = true, nil
+		w.awaited, w.suspects, w.deaf = true, nil, time.Time{}
 	}
 }
 

@@ -24,11 +24,13 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	elect [GENERATION IN…]                 a leadership begins, with a stored plan
 //	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F] [origin=P|mixed:P] [ring=broker]
 //	kill ID | leave ID | freeze ID | thaw ID
+//	deafen ID | heal ID                    its heartbeats say that it hears nothing; it hears again
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	speed ID F                             what it measures from now on
 //	pace DURATION                          from now on members that compute apply a step every so often
 //	show                                   how the members are said to be
 //	lapse ID | renew ID                    its registration ends; it writes it again
+//	detour ID                              its registration says that it does not reach every other
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID|- [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
 //	ask stop|resume|drain ID|scale N
@@ -136,7 +138,7 @@ func (w *world) command(verb string, args []string) error {
 		p = w.find(args[0])
 	}
 	switch verb {
-	case "kill", "leave", "freeze", "thaw", "beat", "speed", "sigterm", "ended", "cut", "lapse", "renew":
+	case "kill", "leave", "freeze", "thaw", "deafen", "heal", "detour", "beat", "speed", "sigterm", "ended", "cut", "lapse", "renew":
 		if p == nil {
 			return fmt.Errorf("no such worker")
 		}
@@ -183,6 +185,8 @@ func (w *world) command(verb string, args []string) error {
 		w.leave(p)
 	case "freeze":
 		p.alive, p.expires = false, w.now.Add(time.Hour) // a test may thaw it sooner
+	case "deafen", "heal":
+		p.beat.Deaf = verb == "deafen"
 	case "thaw":
 		p.alive = true
 		w.feed(Beat{p.beat})
@@ -213,6 +217,9 @@ func (w *world) command(verb string, args []string) error {
 			}
 			w.say("%s: %d%s", v.Registration.ID, v.Share, slow)
 		}
+	case "detour":
+		p.reg.Ring = wire.RingBroker
+		w.snapshot()
 	case "sigterm":
 		p.reg.Draining = true
 		w.snapshot()

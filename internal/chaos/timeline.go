@@ -109,7 +109,7 @@ func (t target) expected(k Kind) bool {
 	switch k {
 	case FreezeShort, CutShort, KillEtcd, KillNATS, EtcdAway, NATSAway:
 		return false
-	case CutOneWay: // who hears nothing is heard, and waits
+	case CutOneWay: // that nothing comes to a worker is known a little later: it may be over
 		return t.way == "from" && len(t.before.Members) > 1
 	case FreezeLong, CutLong:
 		return len(t.before.Members) > 1

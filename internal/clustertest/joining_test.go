@@ -4,6 +4,7 @@ package clustertest
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gramme-project/gramme/internal/chaos/partition"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -94,6 +96,54 @@ func TestSharedRingFindsItsWay(t *testing.T) {
 	s.done(r, c)
 	s.want(near.wait(), 0)
 	s.want(far.wait(), 0, "workers do not reach each other: the ring goes through NATS")
+}
+
+// TestSharedRingLosesItsWay cuts the way between two workers in mid-run, which stay in
+// touch with everybody else: to the mailbox of one nobody comes any more.
+func TestSharedRingLosesItsWay(t *testing.T) {
+	c := calm(t)
+	s := newShared(newSite(t))
+	proxy, err := partition.Listen(filepath.Join(s.dir, "proxy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close() //nolint:errcheck // the commands that used it have ended
+	through := []string{endpoint.ProxyVariable + "=unix://" + filepath.Join(s.dir, "proxy")}
+	r := s.on(s.up(text(c.steps), "1")...)
+	run := r.reaches(1).Run
+	near, far := s.far("near", run, through, "--host", "127.0.0.1"), s.far("far", run, through, "--host", "127.0.0.1")
+	s.until("the workers train", patience, func() bool { return trains(s.status(), "near") && trains(s.status(), "far") })
+	defer proxy.Cut(partition.Cut{Address: s.mailbox(run, "far"), To: true, From: true})()
+	s.until("the ring goes through NATS", patience, func() bool { return s.status().Ring == wire.RingBroker })
+	if !trains(s.status(), "near") || !trains(s.status(), "far") {
+		t.Errorf("not with both: %+v", s.status())
+	}
+	s.done(r, c)
+	s.want(near.wait(), 0)
+	s.want(far.wait(), 0)
+}
+
+// mailbox is where the neighbours of a worker connect to: a host and a port.
+func (c *shared) mailbox(run, id string) string {
+	c.Helper()
+	client, err := c.services.Endpoint("none").DialEtcd(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer client.Close()
+	r, err := client.Get(c.Context(), wire.KeysOf(run).Worker(id))
+	if err != nil || len(r.Kvs) != 1 {
+		c.Fatalf("registration of %s: %v, %v", id, r, err)
+	}
+	var reg wire.Registration
+	if err := wire.Decode(r.Kvs[0].Value, &reg); err != nil {
+		c.Fatal(err)
+	}
+	u, err := url.Parse(reg.Mailbox)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return u.Host
 }
 
 // TestSharedCoordinatorInvites starts a coordinator elsewhere, and a worker by the

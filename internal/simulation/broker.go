@@ -125,6 +125,9 @@ func (b *broker) route(e envelope) {
 		return
 	}
 	heard := false
+	if e.subject.topic == topicBeat { // a worker listens to its own
+		b.deliver(e.from, e)
+	}
 	for _, p := range b.w.processes {
 		if p.up() && p.conn.up && p.topics[e.subject] {
 			heard = true

@@ -21,6 +21,7 @@ import (
 //	until ID STEP             until a worker has applied a step
 //	wait DURATION
 //	start | crash | vanish | freeze | wake | sigterm | cut | mend ID
+//	deafen | heal ID          nothing that is sent comes to it; it comes, late
 //	slow ID N                 computes N times as long from now on
 //	drain ID | scale N        a user asks for it
 //	etcd DURATION | nats DURATION   away for that long
@@ -185,6 +186,19 @@ func (w *world) command(verb string, args []string) error {
 		p.wake()
 	case "cut", "mend":
 		p.cut = verb == "cut"
+	case "deafen", "heal":
+		p.harmed, p.deaf = true, true
+		ways := []*pipe{&p.conn.in}
+		for _, o := range w.parent.workers {
+			if o != p {
+				ways = append(ways, w.line(o, p))
+			}
+		}
+		for _, way := range ways {
+			if way.stalled = verb == "deafen"; !way.stalled {
+				way.heal()
+			}
+		}
 	case "slow":
 		n, err := strconv.Atoi(args[1])
 		p.slow = n

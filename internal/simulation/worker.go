@@ -29,6 +29,7 @@ type worker struct {
 	grad        []float32
 	result      result
 	pace        *step.Pace
+	hearing     *step.Hearing
 	machine     *step.Machine // nil before it is registered
 	reg         wire.Registration
 	lease       *lease
@@ -60,7 +61,7 @@ var errDrained = errors.New("drained")
 
 // newWorker is what a process does that is started as a worker.
 func (w *world) newWorker(p *process, id string) *worker {
-	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout)}
+	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), hearing: step.NewHearing(failureTimeout)}
 	k.loop.k, k.saver.k, k.events.w = k, k, w
 	var err error
 	if k.state, err = initial(w.rule); err == nil {
@@ -160,6 +161,10 @@ func (k *worker) hear(e envelope) {
 			h.Generation = k.machine.Generation()
 		}
 		k.post(step.HelloReceived{Hello: h})
+	case topicBeat:
+		if e.life == k.p.life {
+			k.hearing.Heard(k.w.time())
+		}
 	case topicCommitted:
 		k.post(step.Stored{Step: e.body.(wire.Committed).Step})
 	case topicEntry:

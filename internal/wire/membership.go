@@ -129,7 +129,8 @@ type Beat struct {
 	Skipped      bool    `json:"skipped,omitempty"` // the entry held a NaN or an infinity
 	Clamped      int64   `json:"clamped,omitempty"`
 	Digest       string  `json:"digest,omitempty"`
-	Reducing     float64 `json:"reducing"` // seconds of the step spent in the ring
+	Deaf         bool    `json:"deaf,omitempty"` // nothing came to this worker for a failure timeout, not even its own heartbeats
+	Reducing     float64 `json:"reducing"`       // seconds of the step spent in the ring
 	Goroutines   int     `json:"goroutines,omitempty"`
 }
 

@@ -1,0 +1,66 @@
+package step
+
+import (
+	"testing"
+	"time"
+)
+
+// TestHearing plays heartbeats every 100 ms, of which those that are heard come back at
+// once.
+func TestHearing(t *testing.T) {
+	const every, patience = 100 * time.Millisecond, time.Second
+	at := func(beats int) time.Duration { return time.Duration(beats) * every }
+	for name, c := range map[string]struct {
+		heard, connected func(at time.Duration) bool
+		sleeps           time.Duration // from 1 s on nothing is sent for as long
+		deaf             time.Duration // since when; 0: never
+	}{
+		"all is well": {},
+		"nothing comes from 2 s on": {
+			heard: func(at time.Duration) bool { return at < 2*time.Second },
+			deaf:  at(30), // the last one came at 1.9 s
+		},
+		"it comes again in time": {heard: func(at time.Duration) bool { return at < 2*time.Second || at > 2800*time.Millisecond }},
+		"the first does not come": {
+			heard: func(time.Duration) bool { return false },
+			deaf:  at(11),
+		},
+		"without a connection nothing can come": {
+			heard:     func(at time.Duration) bool { return at < 2*time.Second || at > 5*time.Second },
+			connected: func(at time.Duration) bool { return at < 2*time.Second || at > 4500*time.Millisecond },
+		},
+		"who slept was not there to hear": {sleeps: 3 * time.Second},
+		"who slept while nothing came is deaf a second after it woke": {
+			heard:  func(at time.Duration) bool { return at < 900*time.Millisecond },
+			sleeps: 3 * time.Second,
+			deaf:   4*time.Second + at(11),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			always := func(time.Duration) bool { return true }
+			if c.heard == nil {
+				c.heard = always
+			}
+			if c.connected == nil {
+				c.connected = always
+			}
+			h := NewHearing(patience)
+			start := time.Unix(100, 0)
+			var deaf time.Duration
+			for d := time.Duration(0); d < 8*time.Second; d += every {
+				if d == time.Second {
+					d += c.sleeps
+				}
+				if h.Said(start.Add(d), c.connected(d)) && deaf == 0 {
+					deaf = d
+				}
+				if c.heard(d) {
+					h.Heard(start.Add(d))
+				}
+			}
+			if deaf != c.deaf {
+				t.Errorf("deaf since %v, want %v", deaf, c.deaf)
+			}
+		})
+	}
+}
