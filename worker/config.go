@@ -70,18 +70,12 @@ func (c Config) lease() time.Duration {
 	return max(5*time.Second, 3*c.Spec.FailureTimeout).Round(time.Second)
 }
 
-// patient is the failure timeout where what is waited for is work: that of a disk, or
-// of a donor that reads its whole state for a digest. It does not get less where a
-// user wants to know of failures sooner. A member that is gone is not waited for
-// any longer: the plan without it ends the fetch.
-func (c Config) patient() time.Duration { return max(c.Spec.FailureTimeout, time.Second) }
-
 // answer bounds one request for a piece. A donor that is slower is passed over.
-func (c Config) answer() time.Duration { return 5 * c.patient() }
+func (c Config) answer() time.Duration { return 5 * c.Spec.Patience() }
 
 // parting bounds what a worker does for its registration to end with it: the lease
 // ends by itself.
-func (c Config) parting() time.Duration { return 2 * c.patient() }
+func (c Config) parting() time.Duration { return 2 * c.Spec.Patience() }
 
 func (c Config) validate() error {
 	switch {

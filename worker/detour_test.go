@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/gramme-project/gramme/allreduce/ringtest"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -19,16 +17,7 @@ func TestRingThatIsCutGoesThroughNATS(t *testing.T) {
 	want := calm(t, steps)
 	c := newCluster(t, steps)
 	c.networks = map[string]*ringtest.Network{"a": ringtest.NewNetwork()}
-	said := make(chan wire.Suspicion, 64)
-	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Suspect(), func(m *nats.Msg) {
-		var s wire.Suspicion
-		if err := wire.Decode(m.Data, &s); err != nil {
-			t.Error(err)
-		}
-		said <- s
-	}); err != nil {
-		t.Fatal(err)
-	}
+	said := c.suspicions()
 	a, b := c.start("a"), c.start("b")
 	c.plan(1, "a", "b")
 	c.reached("a", 8)

@@ -24,12 +24,12 @@ type session struct {
 func (s *session) reduce(number uint64) { s.steps <- number }
 
 func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
-	ring, cancel := context.WithCancel(ctx)
+	ringCtx, cancel := context.WithCancel(ctx)
 	s := &session{steps: make(chan uint64, 1), cancel: cancel, ended: make(chan struct{})}
 	w.ring = s
 	go func() { // joined by endRing
 		defer close(s.ended)
-		if err := w.runRing(ring, s, p, rank); err != nil && ring.Err() == nil {
+		if err := w.runRing(ringCtx, s, p, rank); err != nil && ringCtx.Err() == nil {
 			if errors.Is(err, allreduce.ErrSilent) {
 				w.meetAgain(ctx, p)
 			}
@@ -37,7 +37,7 @@ func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 			if peer := (*allreduce.PeerError)(nil); errors.As(err, &peer) {
 				broken.Rank = peer.Rank
 			}
-			w.post(ring, broken)
+			w.post(ringCtx, broken)
 		}
 	}()
 }

@@ -280,6 +280,22 @@ func (c *cluster) reached(id string, step uint64) {
 	c.until(id, func(b wire.Beat) bool { return b.Step >= step })
 }
 
+// suspicions are those that the workers tell from now on.
+func (c *cluster) suspicions() <-chan wire.Suspicion {
+	c.t.Helper()
+	said := make(chan wire.Suspicion, 64)
+	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Suspect(), func(m *nats.Msg) {
+		var s wire.Suspicion
+		if err := wire.Decode(m.Data, &s); err != nil {
+			c.t.Error(err)
+		}
+		said <- s
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+	return said
+}
+
 func (r *running) end(t *testing.T, want error) {
 	t.Helper()
 	select {
@@ -383,16 +399,7 @@ func heal(t *testing.T, steps, compared uint64) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	suspicions := make(chan wire.Suspicion, 64)
-	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Suspect(), func(m *nats.Msg) {
-		var s wire.Suspicion
-		if err := wire.Decode(m.Data, &s); err != nil {
-			t.Error(err)
-		}
-		suspicions <- s
-	}); err != nil {
-		t.Fatal(err)
-	}
+	suspicions := c.suspicions()
 	a, b, d := c.start("a"), c.start("b"), c.startWith("d", func(step uint64, t *pureTrainer) {
 		if step == digestEvery+2 {
 			t.weights[5] += 1e-3

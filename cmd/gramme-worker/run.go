@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -195,7 +194,7 @@ func member(ctx context.Context, r *role.Role, at machine, drain <-chan struct{}
 	}
 	mailbox, err := natslink.Open(natslink.Options{
 		Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted(), Dial: endpoint.Dial,
-		Silence: 4 * max(r.Spec.FailureTimeout, time.Second), // what stands before a ping is work of the network
+		Silence: 4 * r.Spec.Patience(), // what stands before a ping is work of the network
 	})
 	if err != nil {
 		return err

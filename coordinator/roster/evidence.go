@@ -93,9 +93,9 @@ func (r *Roster) examine(now time.Time) {
 			r.bury(w, said(w.suspects)+"; no answer within "+quarter.String(), false)
 		case !w.registered && now.Sub(later(w.heard, w.ended)) >= quarter:
 			r.bury(w, "its registration ended", false)
-		case !w.deaf.IsZero() && now.Sub(w.deaf) >= quarter && r.heardSince(w.deaf):
+		case !w.deaf.IsZero() && now.Sub(w.deaf) >= quarter && hears(r.members(), w, w.deaf):
 			r.bury(w, "it hears nothing, not even itself", false)
-		case silent >= limit && r.hears(now, w):
+		case silent >= limit && hears(r.sorted(), w, now.Add(-r.cfg.FailureTimeout/2)):
 			r.bury(w, "no heartbeat for "+silent.Round(10*time.Millisecond).String(), false)
 		}
 	}
@@ -122,26 +122,12 @@ func (r *Roster) standing(suspects map[string]string) map[string]string {
 	return out
 }
 
-// hears reports whether anybody but w was heard lately. If not, it is the
-// roster that does not hear.
-func (r *Roster) hears(now time.Time, w *worker) bool {
-	for _, o := range r.workers {
-		if o != w && o.gone == "" && !o.heard.IsZero() && now.Sub(o.heard) < r.cfg.FailureTimeout/2 {
-			return true
-		}
-	}
-	return false
-}
-
-// heardSince reports whether a member was heard since then. If not, nobody is worse
-// off than the one that hears nothing.
-func (r *Roster) heardSince(then time.Time) bool {
-	for _, w := range r.members() {
-		if w.gone == "" && w.heard.After(then) {
-			return true
-		}
-	}
-	return false
+// hears reports whether any of some workers but w was heard after a time. If not, it
+// is the roster that does not hear, or nobody is better off than w.
+func hears(some []*worker, w *worker, after time.Time) bool {
+	return slices.ContainsFunc(some, func(o *worker) bool {
+		return o != w && o.gone == "" && o.heard.After(after)
+	})
 }
 
 // bury records that an incarnation is gone: for good if the evidence is final,

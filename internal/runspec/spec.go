@@ -129,6 +129,12 @@ type Log struct {
 	Format string `yaml:"format" json:"format" key:"operational" doc:"console or json"`
 }
 
+// Patience is the failure timeout where what is waited for is work: that of a disk, or
+// of a donor that reads its whole state for a digest. It does not get less where a
+// user wants to know of failures sooner. A member that is gone is not waited for
+// any longer: the plan without it ends the fetch.
+func (s Spec) Patience() time.Duration { return max(s.FailureTimeout, time.Second) }
+
 // ModelConfig returns the architecture for a vocabulary of a known size.
 func (s Spec) ModelConfig(vocabSize int) model.Config {
 	m := s.Model

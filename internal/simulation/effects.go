@@ -196,10 +196,9 @@ func (k *worker) outside(reason string) {
 // beat says how this worker is.
 func (k *worker) beat() {
 	m := k.machine
-	deaf := k.hearing.Said(k.w.time(), k.p.conn.up)
 	k.p.publish(topicBeat, "", wire.Beat{
-		Deaf: deaf,
-		ID:   k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
+		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
 		Step: k.state.Step, Speed: k.pace.Speed(), Tokens: 1,
+		Deaf: k.hearing.Said(k.w.time(), k.p.conn.up),
 	})
 }
