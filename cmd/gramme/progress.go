@@ -27,7 +27,7 @@ type progress struct {
 	told    uint64    // newest generation whose reason was told
 	noted   string    // what was told last of a run that does not train
 	begun   time.Time // when the first step was seen
-	first   wire.Status
+	tokens  uint64    // since then, as far as coordinators saw them
 	elapsed time.Duration
 }
 
@@ -40,8 +40,15 @@ func newProgress(w io.Writer, spec runspec.Spec) *progress {
 
 func (p *progress) set(s wire.Status) {
 	p.note(s)
-	if s.Step > 0 && p.begun.IsZero() {
-		p.begun, p.first = time.Now(), s
+	switch {
+	case p.begun.IsZero():
+		if s.Step > 0 {
+			p.begun = time.Now()
+		}
+	case s.Tokens < p.last.Tokens: // another coordinator, which counts from its own beginning
+		p.tokens += s.Tokens
+	default:
+		p.tokens += s.Tokens - p.last.Tokens
 	}
 	if s.Step > p.last.Step {
 		p.elapsed = time.Since(p.begun)
@@ -145,5 +152,5 @@ func (p *progress) rate() float64 {
 	if p.elapsed <= 0 {
 		return p.last.TokensPerSecond
 	}
-	return float64(p.last.Tokens-p.first.Tokens) / p.elapsed.Seconds()
+	return float64(p.tokens) / p.elapsed.Seconds()
 }

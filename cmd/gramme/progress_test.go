@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -111,4 +113,17 @@ func setting(t *testing.T, key, value string) runspec.Setting {
 	}
 	t.Fatalf("there is no key %s", key)
 	return runspec.Setting{}
+}
+
+// TestProgressRate counts the tokens of a run of which another coordinator takes the
+// lead: it counts anew.
+func TestProgressRate(t *testing.T) {
+	p := &progress{w: io.Discard}
+	for i, tokens := range []uint64{1000, 3000, 500, 900} {
+		p.set(wire.Status{State: wire.StateTraining, Step: uint64(i + 1), Tokens: tokens})
+	}
+	p.elapsed = 10 * time.Second
+	if got := p.rate(); got != 290 {
+		t.Errorf("%v tokens a second, want 290", got)
+	}
 }
