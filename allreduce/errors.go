@@ -33,3 +33,13 @@ type PeerError struct {
 
 func (e *PeerError) Error() string { return fmt.Sprintf("rank %d: %v", e.Rank, e.Err) }
 func (e *PeerError) Unwrap() error { return e.Err }
+
+// Blame returns the rank whose end may be why a reduction or a link failed with err,
+// or -1. Who left a ring has said that it lives.
+func Blame(err error) int {
+	var peer *PeerError
+	if !errors.As(err, &peer) || errors.Is(peer.Err, ErrLeft) {
+		return -1
+	}
+	return peer.Rank
+}

@@ -14,8 +14,9 @@ type Link interface {
 	// two parts, and keeps neither. It may block while the transport is busy;
 	// Abort and Close free it.
 	Send(ctx context.Context, header, payload []byte) error
-	// Receive waits for the next frame. Frames that arrived before the previous
-	// rank was lost are delivered first. The caller owns both parts.
+	// Receive waits for the next frame, or for the end: the previous rank is gone, or
+	// the next one is lost, which nobody else may know. Frames that arrived before are
+	// delivered first. The caller owns both parts.
 	Receive(ctx context.Context) (header, payload []byte, err error)
 	// Acknowledge tells the previous rank that n more of its frames were used.
 	Acknowledge(n int) error

@@ -90,7 +90,11 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 	case step.Save:
 		return nil, w.queueSave(ctx, f)
 	case step.Suspect:
-		w.log.Warn("suspect", zap.String("member", f.Suspicion.Subject), zap.String("evidence", f.Suspicion.Evidence))
+		if f.Suspicion.Subject == "" {
+			w.log.Warn("the ring broke", zap.String("evidence", f.Suspicion.Evidence))
+		} else {
+			w.log.Warn("suspect", zap.String("member", f.Suspicion.Subject), zap.String("evidence", f.Suspicion.Evidence))
+		}
 		return nil, w.publish(w.subjects.Suspect(), f.Suspicion)
 	case step.Diverged:
 		w.log.Error("this replica differs from the others: taking their state",

@@ -33,11 +33,7 @@ func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 			if errors.Is(err, allreduce.ErrSilent) {
 				w.meetAgain(ctx, p)
 			}
-			broken := step.RingBroken{Generation: p.Generation, Rank: -1, Reason: err.Error()}
-			if peer := (*allreduce.PeerError)(nil); errors.As(err, &peer) {
-				broken.Rank = peer.Rank
-			}
-			w.post(ringCtx, broken)
+			w.post(ringCtx, step.RingBroken{Generation: p.Generation, Rank: allreduce.Blame(err), Reason: err.Error()})
 		}
 	}()
 }

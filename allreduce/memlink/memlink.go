@@ -102,12 +102,12 @@ func (l *Link) Receive(ctx context.Context) (header, payload []byte, err error) 
 	select {
 	case m := <-l.frames:
 		return m.Header, m.Payload, nil
-	case <-l.lost.Gone(loss.Previous):
+	case <-l.lost.Starved():
 		select {
 		case m := <-l.frames:
 			return m.Header, m.Payload, nil
 		default:
-			return nil, nil, l.lost.Err(loss.Previous)
+			return nil, nil, l.lost.Why()
 		}
 	case <-l.closed:
 		return nil, nil, l.alive()
@@ -160,6 +160,15 @@ func (l *Link) Close() error {
 // Kill ends the link as the death of its process would.
 func (l *Link) Kill() {
 	l.end(&allreduce.PeerError{Rank: l.rank, Err: allreduce.ErrLost})
+}
+
+// Cut ends the way to the next rank as a network does that fails between the two:
+// nothing that is sent arrives any more, and only this rank comes to know of it.
+func (l *Link) Cut() {
+	l.SetFault(func(Message) []Message { return nil })
+	l.lost.Lose(loss.Next, &allreduce.PeerError{
+		Rank: l.next.rank, Err: fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent),
+	})
 }
 
 func (l *Link) end(err error) {

@@ -23,3 +23,9 @@ func (c cluster) Kill(member int) { c[member].Kill() }
 func TestConformance(t *testing.T) {
 	ringtest.Run(t, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}, func(testing.TB, int) ringtest.Cluster { return cluster{} })
 }
+
+func (c cluster) Cut(member, _ int) { c[member].Cut() }
+
+func TestCut(t *testing.T) {
+	ringtest.Cut(t, func(testing.TB, int) ringtest.Cutting { return cluster{} })
+}

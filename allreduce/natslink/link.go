@@ -120,7 +120,7 @@ func (l *link) Send(ctx context.Context, header, payload []byte) error {
 
 // Receive implements allreduce.Link.
 func (l *link) Receive(ctx context.Context) (header, payload []byte, err error) {
-	m, err := l.take(ctx, l.frames, loss.Previous)
+	m, err := l.take(ctx, l.frames, l.lost.Starved(), l.lost.Why)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,7 +147,7 @@ func (l *link) Acknowledge(n int) error {
 
 // Credits implements allreduce.Link.
 func (l *link) Credits(ctx context.Context) (int, error) {
-	m, err := l.take(ctx, l.credits, loss.Next)
+	m, err := l.take(ctx, l.credits, l.lost.Gone(loss.Next), func() error { return l.lost.Err(loss.Next) })
 	if err != nil {
 		return 0, err
 	}
@@ -157,9 +157,9 @@ func (l *link) Credits(ctx context.Context) (int, error) {
 	return int(binary.LittleEndian.Uint32(m.Data)), nil
 }
 
-// take returns the next message; those that came before the neighbour was lost
-// come first.
-func (l *link) take(ctx context.Context, from <-chan *nats.Msg, s loss.Side) (*nats.Msg, error) {
+// take returns the next message, or why there is none once gone is closed; those that
+// came before come first.
+func (l *link) take(ctx context.Context, from <-chan *nats.Msg, gone <-chan struct{}, why func() error) (*nats.Msg, error) {
 	select {
 	case m := <-from:
 		return m, nil
@@ -168,12 +168,12 @@ func (l *link) take(ctx context.Context, from <-chan *nats.Msg, s loss.Side) (*n
 	select {
 	case m := <-from:
 		return m, nil
-	case <-l.lost.Gone(s):
+	case <-gone:
 		select {
 		case m := <-from:
 			return m, nil
 		default:
-			return nil, l.lost.Err(s)
+			return nil, why()
 		}
 	case <-l.closed:
 		return nil, errClosed

@@ -22,11 +22,17 @@ const pings = 3
 
 // lost says what became of a connection that ended, or could not be made, with err.
 func lost(err error) error {
-	var timeout net.Error
-	if errors.Is(err, nats.ErrStaleConnection) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout() {
+	if silence(err) {
 		return fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent)
 	}
 	return allreduce.ErrLost
+}
+
+// silence reports whether a connection failed because nothing came, and not even
+// room for more to send.
+func silence(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, nats.ErrStaleConnection) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // side is the way to one neighbour.
@@ -90,9 +96,11 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	stop := context.AfterFunc(within, raw.close)
 	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
 		nats.Timeout(m.silence), nats.SetCustomDialer(raw), nats.PingInterval(m.silence/(pings+1)), nats.MaxPingsOutstanding(pings),
+		// A write that is held up keeps pings from being sent, and counted.
+		nats.FlusherTimeout(m.silence), nats.ReconnectOnFlusherError(),
 		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
-			if err == nil && errors.Is(c.LastError(), nats.ErrStaleConnection) {
-				err = nats.ErrStaleConnection // it is not handed over
+			if last := c.LastError(); err == nil && silence(last) {
+				err = last // it is not handed over
 			}
 			// Frames that reached the own mailbox before shall be read first.
 			if s.side == loss.Previous {

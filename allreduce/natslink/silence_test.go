@@ -3,6 +3,7 @@ package natslink
 import (
 	"context"
 	"errors"
+	"net/url"
 	"testing"
 	"time"
 
@@ -53,6 +54,56 @@ func TestSilence(t *testing.T) {
 	defer cancel()
 	_, err := boxes[0].Connect(ctx, Session{Run: "test", Generation: 2, Rank: 0, World: 2, Previous: boxes[1].URL(), Next: boxes[1].URL()})
 	if !errors.Is(err, allreduce.ErrSilent) || !errors.As(err, &peer) || peer.Rank != 1 {
+		t.Errorf("not the silence of rank 1: %v", err)
+	}
+}
+
+// networked are mailboxes with a network each.
+type networked struct {
+	mailboxes
+	networks []*ringtest.Network
+}
+
+func (c networked) Cut(from, to int) {
+	address, err := url.Parse(c.mailboxes[to].URL())
+	if err == nil {
+		c.networks[from].Cut(address.Host)
+	}
+}
+
+func openNetworked(t testing.TB, n int) ringtest.Cutting {
+	var c networked
+	for range n {
+		network := ringtest.NewNetwork()
+		m, err := Open(Options{Secret: secret, Dial: network.Dial, Silence: 400 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Close)
+		c.mailboxes, c.networks = append(c.mailboxes, m), append(c.networks, network)
+	}
+	return c
+}
+
+func TestCut(t *testing.T) { ringtest.Cut(t, openNetworked) }
+
+// TestCutUnderLoad cuts a way with more on it than it takes: a write is held up.
+func TestCutUnderLoad(t *testing.T) {
+	c := openNetworked(t, 2).(networked)
+	links := c.Join(t, 1, 0, 1)
+	defer func() {
+		for _, l := range links {
+			l.Abort(nil)
+		}
+	}()
+	c.Cut(0, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var err error
+	for payload := make([]byte, 1<<18); err == nil; {
+		err = links[0].Send(ctx, nil, payload)
+	}
+	if !errors.Is(err, allreduce.ErrSilent) {
 		t.Errorf("not the silence of rank 1: %v", err)
 	}
 }

@@ -99,7 +99,8 @@ func TestSharedRingFindsItsWay(t *testing.T) {
 }
 
 // TestSharedRingLosesItsWay cuts the way between two workers in mid-run, which stay in
-// touch with everybody else: to the mailbox of one nobody comes any more.
+// touch with everybody else: to the mailbox of one the other does not come any more.
+// Nobody is taken for dead.
 func TestSharedRingLosesItsWay(t *testing.T) {
 	c := calm(t)
 	s := newShared(newSite(t))
@@ -119,8 +120,12 @@ func TestSharedRingLosesItsWay(t *testing.T) {
 		t.Errorf("not with both: %+v", s.status())
 	}
 	s.done(r, c)
-	s.want(near.wait(), 0)
-	s.want(far.wait(), 0)
+	for _, w := range []*running{near, far} {
+		s.want(w.wait(), 0)
+		if text := w.err.String(); strings.Contains(text, "left out") || !strings.Contains(text, "the ring goes through NATS") {
+			t.Errorf("it was let go, or does not say which way the ring goes:\n%s", text)
+		}
+	}
 }
 
 // mailbox is where the neighbours of a worker connect to: a host and a port.

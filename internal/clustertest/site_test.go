@@ -26,6 +26,8 @@ type site struct {
 	tmp   string // TMPDIR of its processes, by which they are known
 	ports map[string]bool
 
+	commands []*running // all that were started
+
 	environ []string // of its processes: where etcd and NATS are, if they are not the run's own
 }
 
@@ -79,6 +81,7 @@ type running struct {
 func (s *site) start(cmd *exec.Cmd) *running {
 	s.Helper()
 	r := &running{site: s, cmd: cmd, ended: make(chan struct{})}
+	s.commands = append(s.commands, r)
 	cmd.Stdout, cmd.Stderr = &r.out, &r.err
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
@@ -143,14 +146,22 @@ func (s *site) want(r result, code int, texts ...string) {
 // understood from afar.
 func (s *site) logs() string {
 	var all strings.Builder
+	last := func(name, text string) {
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		all.WriteString("-- " + name + "\n" + strings.Join(lines[max(0, len(lines)-8):], "\n") + "\n")
+	}
 	paths, _ := filepath.Glob(filepath.Join(s.run.Logs(), "*.log")) // the pattern is fine
 	for _, path := range paths {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue
+		if b, err := os.ReadFile(path); err == nil {
+			last(filepath.Base(path), string(b))
 		}
-		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-		all.WriteString("-- " + filepath.Base(path) + "\n" + strings.Join(lines[max(0, len(lines)-8):], "\n") + "\n")
+	}
+	for _, r := range s.commands {
+		select {
+		case <-r.ended:
+		default: // one that is elsewhere has no log in the run
+			last(strings.Join(r.cmd.Args, " "), r.err.String())
+		}
 	}
 	return all.String()
 }

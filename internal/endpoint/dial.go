@@ -28,6 +28,13 @@ const retry = 50 * time.Millisecond
 // dialNATS bounds one attempt to connect to a server of NATS.
 const dialNATS = 2 * time.Second
 
+// pingNATS is how often a server of NATS is asked whether it is there, and pings how
+// many answers it may owe. A write may be held up as long.
+const (
+	pingNATS = 2 * time.Second
+	pings    = 3
+)
+
 // tryWithin bounds one attempt to hear of etcd.
 const tryWithin = 3 * time.Second
 
@@ -42,7 +49,8 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 	all := []nats.Option{
 		nats.Name(name), nats.Timeout(dialNATS),
 		nats.MaxReconnects(-1), nats.ReconnectWait(retry), nats.ReconnectJitter(retry, retry), nats.ReconnectBufSize(64 << 20),
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(3),
+		nats.PingInterval(pingNATS), nats.MaxPingsOutstanding(pings),
+		nats.FlusherTimeout((pings + 1) * pingNATS), nats.ReconnectOnFlusherError(),
 	}
 	config, err := e.TLS.config()
 	if err != nil {

@@ -60,7 +60,11 @@ func (k *worker) carry(f step.Effect) step.Event {
 		k.saver.add(f)
 	case step.Suspect:
 		s := f.Suspicion
-		k.w.say("%s suspects %q: %s", k.reg.Incarnation, s.Incarnation, s.Evidence)
+		whom := "nobody"
+		if s.Incarnation != "" {
+			whom = s.Incarnation
+		}
+		k.w.say("%s suspects %s: %s", k.reg.Incarnation, whom, s.Evidence)
 		k.p.publish(topicSuspect, "", s)
 	case step.Diverged:
 		k.w.say("%s differs from the others at step %d", k.reg.Incarnation, f.Step)

@@ -215,6 +215,15 @@ func (l *link) lose(side int, blame *allreduce.PeerError) {
 	l.user.parted()
 }
 
+// starved says why no frame comes any more: the previous neighbour is gone, or the
+// next is lost.
+func (l *link) starved() *allreduce.PeerError {
+	if l.lost[previous] == nil && l.lost[next] != nil && errors.Is(l.lost[next], allreduce.ErrLost) {
+		return l.lost[next]
+	}
+	return l.lost[previous]
+}
+
 // abort breaks the ring off. The loss of another rank is passed on as that rank's;
 // anything else is this rank's own.
 func (l *link) abort(reason error) {

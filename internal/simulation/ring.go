@@ -87,8 +87,8 @@ func (r *ring) pump() {
 				return
 			}
 		case r.receives < len(r.schedule.Receives):
-			if r.lost[previous] != nil {
-				r.fail(r.lost[previous])
+			if why := r.starved(); why != nil {
+				r.fail(why)
 			}
 			return
 		default:
@@ -165,7 +165,7 @@ func (r *ring) fail(err *allreduce.PeerError) {
 		return
 	}
 	r.step = 0
-	r.k.post(step.RingBroken{Generation: r.generation, Rank: err.Rank, Reason: err.Error()})
+	r.k.post(step.RingBroken{Generation: r.generation, Rank: allreduce.Blame(err), Reason: err.Error()})
 	r.abort(err)
 }
 
