@@ -35,10 +35,11 @@ func (e *PeerError) Error() string { return fmt.Sprintf("rank %d: %v", e.Rank, e
 func (e *PeerError) Unwrap() error { return e.Err }
 
 // Blame returns the rank whose end may be why a reduction or a link failed with err,
-// or -1. Who left a ring has said that it lives.
+// or -1. Who left a ring has said that it lives; who is silent may be so from here
+// only.
 func Blame(err error) int {
 	var peer *PeerError
-	if !errors.As(err, &peer) || errors.Is(peer.Err, ErrLeft) {
+	if !errors.As(err, &peer) || errors.Is(peer.Err, ErrLeft) || errors.Is(peer.Err, ErrSilent) {
 		return -1
 	}
 	return peer.Rank

@@ -186,8 +186,12 @@ func (w *worker) announce(ctx context.Context, what string, then func()) {
 		w.announcing.Lock()
 		defer w.announcing.Unlock()
 		for ctx.Err() == nil {
+			newest := w.announced.Load() // an older one may have had to wait
+			if newest.Incarnation != reg.Incarnation {
+				break // it joined again, with what there was to say
+			}
 			within, cancel := context.WithTimeout(ctx, w.cfg.lease())
-			err := lease.Update(within, *w.announced.Load()) // the newest: an older one may have had to wait
+			err := lease.Update(within, *newest)
 			cancel()
 			if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
 				break // or a plan without it is on its way

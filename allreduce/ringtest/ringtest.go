@@ -292,7 +292,7 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 				t.Errorf("rank 0 does not say that rank 1 is lost: %v", err)
 			}
 			links[0].Abort(links[0].Err())
-			links[1].Abort(nil) // its rank cannot hear of it before the next plan
+			links[1].Abort(errors.New("a new plan")) // before that it cannot hear of it
 			others.Wait()
 		})
 	}

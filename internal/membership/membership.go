@@ -68,7 +68,7 @@ type Store interface {
 // expired meanwhile is written again, by the same incarnation.
 type Lease interface {
 	// Update replaces the registration; ID and Incarnation stay. ErrLost after
-	// Lost was closed.
+	// Lost was closed, and after Close.
 	Update(ctx context.Context, r wire.Registration) error
 	// Lost is closed when the registration is gone for good: another incarnation
 	// holds the ID, or the leader evicted this one.

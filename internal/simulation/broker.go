@@ -83,6 +83,9 @@ func (b *broker) reset(p *process) {
 	p.conn.up = false
 	p.conn.out.reset()
 	p.conn.in.reset()
+	if p.link != nil {
+		p.link.interrupted()
+	}
 }
 
 // reconnect tries until it succeeds; then what was published meanwhile goes out.

@@ -6,19 +6,21 @@ type Bug int
 
 // The mistakes.
 const (
-	NoBug          Bug = iota
-	OldHellos          // hellos of older generations count as of this one
-	LateFrames         // the ring takes frames of any generation, if they seem to fit
-	ApplyTwice         // an entry that was fetched is applied twice
-	ForgetHeld         // hellos do not say what a survivor holds
-	OldExponents       // a sum is rounded with the exponents of the step before
-	NoReset            // a sum goes on after its step
-	TwoLeaders         // the store takes plans of anybody
-	AckEarly           // a checkpoint is announced before it is durable
-	NoDigests          // replicas do not compare what they hold, and one is not like the others
-	MixedSnapshot      // the checkpoint service gives parts of what is newest, and nobody verifies the whole
-	DeafToEviction     // a worker does not heed that its registration was taken away
-	KeepOldSlices      // slices of a last checkpoint that a dead member was to complete are not given up
-	SlowLeave          // a worker is silent while it leaves a neighbour that does not listen
-	LeaveMidStep       // a worker that is asked to leave does so at once
+	NoBug              Bug = iota
+	OldHellos              // hellos of older generations count as of this one
+	LateFrames             // the ring takes frames of any generation, if they seem to fit
+	ApplyTwice             // an entry that was fetched is applied twice
+	ForgetHeld             // hellos do not say what a survivor holds
+	OldExponents           // a sum is rounded with the exponents of the step before
+	NoReset                // a sum goes on after its step
+	TwoLeaders             // the store takes plans of anybody
+	AckEarly               // a checkpoint is announced before it is durable
+	NoDigests              // replicas do not compare what they hold, and one is not like the others
+	MixedSnapshot          // the checkpoint service gives parts of what is newest, and nobody verifies the whole
+	DeafToEviction         // a worker does not heed that its registration was taken away
+	KeepOldSlices          // slices of a last checkpoint that a dead member was to complete are not given up
+	SlowLeave              // a worker is silent while it leaves a neighbour that does not listen
+	LeaveMidStep           // a worker that is asked to leave does so at once
+	WaitForPrevious        // a rank that has lost the next one waits for frames of the previous
+	SilenceCountsTwice     // a rank tells its neighbours that another is lost which is silent
 )

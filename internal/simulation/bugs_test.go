@@ -11,7 +11,7 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		seeds int
 	}{
 		{"hellos of older generations count", OldHellos, 2000},
-		{"the ring takes frames of older generations", LateFrames, 2000},
+		{"the ring takes frames of older generations", LateFrames, 10000},
 		{"an entry is applied twice", ApplyTwice, 2000},
 		{"what survivors hold is forgotten", ForgetHeld, 2000},
 		{"sums are rounded with old exponents", OldExponents, 2000},
@@ -24,6 +24,8 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"slices of a dead member are waited for", KeepOldSlices, 2000},
 		{"a worker is silent while it leaves a ring", SlowLeave, 10000},
 		{"a drained worker leaves in mid-step", LeaveMidStep, 2000},
+		{"a rank that has lost the next one waits for the previous", WaitForPrevious, 2000},
+		{"that a rank is silent is told as if it were lost", SilenceCountsTwice, 2000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && c.seeds > 2000 {

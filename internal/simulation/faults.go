@@ -188,7 +188,7 @@ func (f *faults) strike() {
 	case 14:
 		f.brokerAway(f.duration(3 * time.Second))
 	case 15:
-		f.stall()
+		f.part()
 	case 16:
 		f.expire()
 	default:

@@ -41,21 +41,33 @@ func (f *faults) brokerAway(d time.Duration) {
 	})
 }
 
-// stall holds up the frames from one worker to another.
-func (f *faults) stall() {
+// part cuts the way between the mailboxes of two workers, or one direction of it, while
+// both are in touch with everybody else: nobody has a reason to let either go. Some
+// stay cut: the ring finds another way.
+func (f *faults) part() {
 	from, to := f.running(f.w.parent.workers), f.running(f.w.parent.workers)
 	if from == nil || from == to {
 		return
 	}
-	l := f.w.line(from, to)
-	if l.stalled {
+	ways := []*pipe{f.w.line(from, to)}
+	if f.w.chance(2) {
+		ways = append(ways, f.w.line(to, from))
+	}
+	if ways[0].stalled || ways[len(ways)-1].stalled {
 		return
 	}
-	f.w.say("frames from %s to %s are held up", from.name, to.name)
-	l.stalled, from.harmed, to.harmed, from.deaf, to.deaf = true, true, true, true, true
-	f.lasts(f.duration(4*time.Second), func() {
+	f.w.say("frames from %s to %s are held up (ways: %d)", from.name, to.name, len(ways))
+	for _, l := range ways {
+		l.stalled = true
+	}
+	if f.w.chance(3) {
+		return
+	}
+	f.lasts(f.duration(12*time.Second), func() {
 		f.w.say("frames from %s reach %s", from.name, to.name)
-		l.heal()
+		for _, l := range ways {
+			l.heal()
+		}
 	})
 }
 

@@ -85,7 +85,7 @@ func (l *lease) update(reg wire.Registration, done func(err error)) {
 	l.s.call(l.p, 0, func() error {
 		r := l.s.find(reg.ID)
 		switch {
-		case l.evicted, l.lost:
+		case l.evicted, l.lost, l.closed:
 			return membership.ErrLost
 		case r == nil:
 			return l.s.create(l)

@@ -19,7 +19,9 @@ type link struct {
 	rank       int
 	members    []wire.Member
 	user       linkUser
-	joined     bool // both neighbours are there
+	via        bool   // through NATS
+	lives      [2]int // of the neighbours' processes, when they were reached
+	joined     bool   // both neighbours are there
 	closed     bool
 	dead       bool                    // it was broken off, and the neighbours know
 	lost       [2]*allreduce.PeerError // the previous and the next neighbour
@@ -43,17 +45,21 @@ const (
 	next
 )
 
-// openLink begins to connect a rank with its neighbours. It is the newest end of the
-// process from now on.
-func (p *process) openLink(generation uint64, rank int, members []wire.Member, user linkUser) *link {
-	l := &link{p: p, generation: generation, rank: rank, members: members, user: user}
+// openLink begins to connect a rank with its neighbours, straight or through NATS. It
+// is the newest end of the process from now on.
+func (p *process) openLink(generation uint64, rank int, members []wire.Member, via bool, user linkUser) *link {
+	l := &link{p: p, generation: generation, rank: rank, members: members, via: via, user: user}
 	p.link = l
-	if l.world() == 1 {
+	switch {
+	case l.world() == 1:
 		l.joined = true
-		return l
-	}
-	for side := range 2 {
-		l.dial(side)
+	case via:
+		p.after(0, l.greet)
+	default:
+		for side := range 2 {
+			l.dial(side)
+			l.ping(side, 0)
+		}
 	}
 	return l
 }
@@ -93,6 +99,7 @@ func (l *link) dial(side int) {
 		case p == nil || !p.up():
 			l.lose(side, gone(l.neighbour(side), "connection refused"))
 		default:
+			l.lives[side] = p.life
 			l.greet()
 		}
 	})
@@ -106,11 +113,11 @@ func (l *link) greet() {
 	here := true
 	for side := range 2 {
 		p := l.peer(side)
-		if p == nil || !p.up() {
+		if (p == nil || !p.up()) && !l.via {
 			l.lose(side, gone(l.neighbour(side), "connection closed"))
 			return
 		}
-		here = here && l.far(side) && !p.frozen && !l.p.w.line(l.p, p).stalled && !l.p.w.line(p, l.p).stalled
+		here = here && l.far(side) && !p.frozen && l.open(l.p, p) && l.open(p, l.p)
 	}
 	if !here {
 		l.p.after(5*time.Millisecond, l.greet)
@@ -131,6 +138,29 @@ func (w *world) line(from, to *process) *pipe {
 	return l
 }
 
+// open reports whether what one process sends comes to the other now.
+func (l *link) open(from, to *process) bool {
+	if l.via {
+		return from.conn.up && to.conn.up && !from.conn.out.stalled && !to.conn.in.stalled
+	}
+	return !l.p.w.line(from, to).stalled
+}
+
+// carry brings something to a neighbour: over the stream to its mailbox, or by NATS.
+func (l *link) carry(to *process, deliver func()) {
+	w := l.p.w
+	switch {
+	case !l.via:
+		w.line(l.p, to).send(hop(w), deliver)
+	case l.p.conn.up:
+		l.p.conn.out.send(hop(w), func() {
+			if to.up() && to.conn.up {
+				to.conn.in.send(hop(w), deliver)
+			}
+		})
+	}
+}
+
 // send brings a frame to the next rank's mailbox. Subjects hold the generation: one
 // of another generation finds nobody. So that what reads frames is tested as well,
 // the newest end gets those of older rings, too.
@@ -140,7 +170,7 @@ func (l *link) send(f frame) {
 		return
 	}
 	life, generation := to.life, l.generation
-	l.p.w.line(l.p, to).send(hop(l.p.w), func() {
+	l.carry(to, func() {
 		to.do(life, func() {
 			if end := to.link; end != nil && !end.closed && generation <= end.generation {
 				end.inbox = append(end.inbox, f)
@@ -187,7 +217,7 @@ func (l *link) notify(blame *allreduce.PeerError) {
 			continue
 		}
 		life, generation, rank := to.life, l.generation, l.rank
-		l.p.w.line(l.p, to).send(hop(l.p.w), func() {
+		l.carry(to, func() {
 			to.do(life, func() {
 				if end := to.link; end != nil && end.generation == generation {
 					end.hear(rank, blame)
@@ -218,21 +248,26 @@ func (l *link) lose(side int, blame *allreduce.PeerError) {
 // starved says why no frame comes any more: the previous neighbour is gone, or the
 // next is lost.
 func (l *link) starved() *allreduce.PeerError {
-	if l.lost[previous] == nil && l.lost[next] != nil && errors.Is(l.lost[next], allreduce.ErrLost) {
+	if l.lost[previous] == nil && l.lost[next] != nil && errors.Is(l.lost[next], allreduce.ErrLost) && l.p.w.bug != WaitForPrevious {
 		return l.lost[next]
 	}
 	return l.lost[previous]
 }
 
 // abort breaks the ring off. The loss of another rank is passed on as that rank's;
-// anything else is this rank's own.
+// anything else is this rank's own, that another is silent included.
 func (l *link) abort(reason error) {
 	if l.closed || l.dead {
 		return
 	}
 	l.dead = true
 	var peer *allreduce.PeerError
-	if errors.As(reason, &peer) && (errors.Is(peer.Err, allreduce.ErrLost) || errors.Is(peer.Err, allreduce.ErrLeft)) {
+	silent := errors.Is(reason, allreduce.ErrSilent)
+	if silent && l.p.w.bug == SilenceCountsTwice && errors.As(reason, &peer) {
+		l.notify(gone(peer.Rank, allreduce.ErrSilent.Error()))
+		return
+	}
+	if errors.As(reason, &peer) && !silent && (errors.Is(peer.Err, allreduce.ErrLost) || errors.Is(peer.Err, allreduce.ErrLeft)) {
 		l.notify(peer)
 		return
 	}
@@ -254,8 +289,11 @@ func (l *link) leave() {
 // unless its host went as well.
 func (l *link) vanish() {
 	l.closed = true
-	if l.p.w.silent {
-		return
+	switch {
+	case l.p.w.silent:
+	case l.via:
+		l.unsubscribed()
+	default:
+		l.notify(gone(l.rank, ""))
 	}
-	l.notify(gone(l.rank, ""))
 }

@@ -6,16 +6,28 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/allreduce/ringtest"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// TestLinksConform tries the model of links by the suite that the real ones pass.
+// TestLinksConform tries the models of links by the suite that the real ones pass.
 func TestLinksConform(t *testing.T) {
-	ringtest.Run(t, []int{2, 3, 4, 5}, func(t testing.TB, n int) ringtest.Cluster {
-		c := &linkCluster{driver: drive(t, false), links: map[*process][]*blocking{}}
+	for name, via := range map[string]bool{"straight": false, "through NATS": true} {
+		open := openLinks(via, 0)
+		t.Run(name, func(t *testing.T) {
+			ringtest.Run(t, []int{2, 3, 4, 5}, func(t testing.TB, n int) ringtest.Cluster { return open(t, n) })
+		})
+	}
+	t.Run("cut", func(t *testing.T) { ringtest.Cut(t, openLinks(false, 400*time.Millisecond)) })
+}
+
+func openLinks(via bool, silence time.Duration) func(t testing.TB, n int) ringtest.Cutting {
+	return func(t testing.TB, n int) ringtest.Cutting {
+		c := &linkCluster{driver: drive(t, silence > 0), via: via, links: map[*process][]*blocking{}}
+		c.do(func() { c.w.silence = silence })
 		for i := range n {
 			var p *process
 			p = c.process(strconv.Itoa(i), func() {
@@ -26,12 +38,13 @@ func TestLinksConform(t *testing.T) {
 			c.members = append(c.members, p)
 		}
 		return c
-	})
+	}
 }
 
 // linkCluster is a set of processes between which links are opened.
 type linkCluster struct {
 	*driver
+	via     bool
 	members []*process
 	links   map[*process][]*blocking
 }
@@ -50,7 +63,7 @@ func (c *linkCluster) Join(t testing.TB, generation uint64, members ...int) []al
 		for rank, m := range members {
 			p := c.members[m]
 			b := &blocking{cluster: c, lost: make(chan struct{})}
-			b.link = p.openLink(generation, rank, all, b)
+			b.link = p.openLink(generation, rank, all, c.via, b)
 			c.links[p] = append(c.links[p], b)
 			links[rank], ends[rank] = b, b
 		}
@@ -65,6 +78,11 @@ func (c *linkCluster) Join(t testing.TB, generation uint64, members ...int) []al
 
 // Kill implements ringtest.Cluster.
 func (c *linkCluster) Kill(member int) { c.do(c.members[member].end) }
+
+// Cut implements ringtest.Cutting.
+func (c *linkCluster) Cut(from, to int) {
+	c.do(func() { c.w.line(c.members[from], c.members[to]).stalled = true })
+}
 
 // blocking is a link of the simulation as allreduce.Link has it. Acknowledgements,
 // which the simulation leaves out, go the way that its frames go.
@@ -128,7 +146,9 @@ func (b *blocking) Receive(ctx context.Context) (header, payload []byte, err err
 			header, payload = f.header, f.payload
 			return true
 		}
-		err = b.side(previous)
+		if why := b.link.starved(); why != nil {
+			err = why
+		}
 		return err != nil
 	})
 	return header, payload, errors.Join(err, waited)
@@ -142,7 +162,7 @@ func (b *blocking) Acknowledge(n int) (err error) {
 		}
 		to, generation := b.link.peer(previous), b.link.generation
 		life := to.life
-		b.cluster.w.line(b.link.p, to).send(hop(b.cluster.w), func() {
+		b.link.carry(to, func() {
 			to.do(life, func() {
 				for _, end := range b.cluster.links[to] {
 					if end.link.generation == generation {

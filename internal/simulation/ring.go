@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,7 +17,8 @@ import (
 // machine here. Credits are left out: nothing here is so large that it must wait.
 type ring struct {
 	*link
-	k *worker
+	k    *worker
+	plan wire.Plan
 
 	step     uint64 // being reduced; 0: none
 	wanted   uint64 // asked for before it was joined
@@ -32,8 +34,8 @@ type ring struct {
 const chunkWords = 24
 
 func (k *worker) openRing(p wire.Plan, rank int) {
-	r := &ring{k: k}
-	r.link = k.p.openLink(p.Generation, rank, p.Members, r)
+	r := &ring{k: k, plan: p}
+	r.link = k.p.openLink(p.Generation, rank, p.Members, p.Ring == wire.RingBroker, r)
 	k.ring = r
 }
 
@@ -165,6 +167,9 @@ func (r *ring) fail(err *allreduce.PeerError) {
 		return
 	}
 	r.step = 0
+	if errors.Is(err, allreduce.ErrSilent) {
+		r.k.meetAgain(r.plan)
+	}
 	r.k.post(step.RingBroken{Generation: r.generation, Rank: allreduce.Blame(err), Reason: err.Error()})
 	r.abort(err)
 }

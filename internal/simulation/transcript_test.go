@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -22,6 +23,7 @@ import (
 //	wait DURATION
 //	start | crash | vanish | freeze | wake | sigterm | cut | mend ID
 //	deafen | heal ID          nothing that is sent comes to it; it comes, late
+//	part ID ID                the way between two mailboxes is cut for good
 //	slow ID N                 computes N times as long from now on
 //	drain ID | scale N        a user asks for it
 //	etcd DURATION | nats DURATION   away for that long
@@ -89,7 +91,7 @@ func play(script string) (string, error) {
 			err = w.command(words[0], words[1:])
 		}
 		if err != nil {
-			return "", fmt.Errorf("line %d: %s: %w", n+1, line, err)
+			return "", fmt.Errorf("line %d: %s: %w\n%s%s", n+1, line, err, &out, strings.Join(w.said, "\n"))
 		}
 		for _, s := range w.said {
 			if !strings.Contains(s, " applies step ") {
@@ -102,7 +104,7 @@ func play(script string) (string, error) {
 }
 
 func (w *world) configure(words []string) error {
-	s := setup{workers: 3, least: 1, coordinators: 1, microBatches: 6, steps: 8, saveEvery: time.Second, compute: 20 * time.Millisecond}
+	s := setup{workers: 3, least: 1, coordinators: 1, microBatches: 6, steps: 8, saveEvery: time.Second, compute: 20 * time.Millisecond, ring: runspec.RingAuto}
 	for _, word := range words {
 		k, v, _ := strings.Cut(word, "=")
 		var err error
@@ -199,6 +201,9 @@ func (w *world) command(verb string, args []string) error {
 				way.heal()
 			}
 		}
+	case "part":
+		o := w.process(args[1])
+		w.line(p, o).stalled, w.line(o, p).stalled = true, true
 	case "slow":
 		n, err := strconv.Atoi(args[1])
 		p.slow = n

@@ -43,6 +43,7 @@ type worker struct {
 	plan    wire.Plan // newest that the watch delivered
 	unread  bool      // the loop has not seen it
 	intent  wire.Intent
+	meeting bool // it finds out whether it reaches the others
 	drained bool // it was asked to leave by a signal
 	closing bool
 

@@ -31,6 +31,7 @@ type setup struct {
 	saveEvery                    time.Duration
 	compute                      time.Duration // of one micro-batch
 	uneven                       bool          // some are faster than others
+	ring                         string        // how it goes, as a spec says it
 }
 
 // world is everything.
@@ -44,9 +45,12 @@ type world struct {
 	setup  setup
 	rule   replica.Rule
 	bug    Bug
-	calm   bool   // workers come and go as they are asked to; nothing fails
-	silent bool   // what ends now is not seen to end
-	rots   string // the worker whose state is tampered with when it begins
+	calm   bool // workers come and go as they are asked to; nothing fails
+	silent bool // what ends now is not seen to end
+	// silence is after how long a neighbour counts as lost from which nothing comes.
+	// 0: never.
+	silence time.Duration
+	rots    string // the worker whose state is tampered with when it begins
 
 	processes []*process
 	byName    map[string]*process
@@ -74,6 +78,10 @@ func newWorld(seed uint64, bug Bug, record bool) (*world, error) {
 	}
 	s.least = 1 + rng.IntN(min(2, s.workers))
 	s.uneven = w.chance(2)
+	s.ring = runspec.RingAuto
+	if w.chance(6) {
+		s.ring = wire.RingBroker
+	}
 	if seed%16 == 7 { // long enough for shares to follow speeds
 		s.steps, s.compute, s.uneven = 40, 60*time.Millisecond, true
 	}
@@ -87,7 +95,7 @@ func newWorld(seed uint64, bug Bug, record bool) (*world, error) {
 
 // build makes a cluster to which nothing happens yet.
 func (w *world) build(s setup) error {
-	w.setup, w.rule = s, ruleOf(s.microBatches, s.steps)
+	w.setup, w.rule, w.silence = s, ruleOf(s.microBatches, s.steps), 4*failureTimeout
 	w.lines, w.byName = map[[2]*process]*pipe{}, map[string]*process{}
 	w.broker, w.store, w.faults = &broker{w: w}, &store{w: w}, &faults{w: w}
 	states, err := reference(s.microBatches, s.steps)
@@ -102,7 +110,7 @@ func (w *world) rosterConfig() roster.Config {
 	return roster.Config{
 		Workers:      runspec.Workers{Min: w.setup.least, Max: w.setup.workers},
 		MicroBatches: w.setup.microBatches, Steps: w.setup.steps,
-		SpecHash: specHash, CorpusHash: corpusHash, Build: build, FailureTimeout: failureTimeout,
+		SpecHash: specHash, CorpusHash: corpusHash, Build: build, FailureTimeout: failureTimeout, Ring: w.setup.ring,
 	}
 }
 
@@ -130,19 +138,21 @@ func described(p wire.Plan) string {
 	return fmt.Sprintf("[%s] %s", strings.Join(all, " "), p.Reason)
 }
 
-// patience is how long a run may take once nothing disturbs it any more.
+// patience is how long a run may take once nothing disturbs it any more, beside what
+// the slowest worker takes that has to do it all alone.
 const patience = 45 * time.Second
 
 // run lets everything happen until the run is over.
 func (w *world) run() {
 	w.parent.up()
+	work := time.Duration(w.setup.steps) * time.Duration(w.setup.microBatches) * w.setup.compute
 	for w.failure == nil && !w.parent.over() {
 		if !w.next() {
 			w.fail("nothing happens any more")
 			return
 		}
 		w.faults.occur()
-		if w.faults.over() && w.now > w.faults.quiet+patience {
+		if w.faults.over() && w.now > w.faults.quiet+patience+3*work {
 			w.fail("the run does not end")
 		}
 	}

@@ -24,9 +24,10 @@ type lease struct {
 	done  chan struct{} // the goroutine has ended
 	lost  chan struct{}
 
-	mu  sync.Mutex // held while the key is written
-	reg wire.Registration
-	id  clientv3.LeaseID
+	mu     sync.Mutex // held while the key is written
+	reg    wire.Registration
+	id     clientv3.LeaseID
+	closed bool
 }
 
 // Register implements membership.Store.
@@ -146,10 +147,14 @@ func (l *lease) Update(ctx context.Context, r wire.Registration) error {
 	if err != nil {
 		return err
 	}
+	over := l.closed
 	select {
 	case <-l.lost:
-		return fmt.Errorf("update %s: %w", r.ID, membership.ErrLost)
+		over = true
 	default:
+	}
+	if over {
+		return fmt.Errorf("update %s: %w", r.ID, membership.ErrLost)
 	}
 	l.reg = r // also what is written again after an outage
 	t, err := l.store.client.Txn(ctx).If(clientv3.Compare(clientv3.LeaseValue(l.key), "=", l.id)).
@@ -178,6 +183,7 @@ func (l *lease) Close(ctx context.Context) error {
 	<-l.done
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closed = true
 	if err := l.revoke(ctx, l.id); err != nil {
 		return fmt.Errorf("unregister %s: %w", l.reg.ID, err)
 	}

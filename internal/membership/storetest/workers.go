@@ -28,8 +28,11 @@ func registrations(t *testing.T, connect Connect) {
 	check(t, a.Close(within(t)))
 	awaitIDs(t, seen, "b/1")
 	check(t, a.Close(within(t)))
+	wants(t, a.Update(within(t), worker("a", "1")), membership.ErrLost) // and does not come back by it
+	register(t, s, "a", "2")
+	awaitIDs(t, seen, "a/2", "b/1")
 	check(t, b.Close(within(t)))
-	awaitIDs(t, seen)
+	awaitIDs(t, seen, "a/2")
 	if isClosed(a.Lost()) {
 		t.Error("a closed registration counts as lost")
 	}

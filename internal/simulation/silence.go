@@ -1,0 +1,80 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// How workers find out that the way between two of them is cut, while both are in
+// touch with everybody else, and go on through NATS.
+
+// pings are how many answers a neighbour may owe before it counts as lost.
+const pings = 3
+
+// ping finds out again and again whether the neighbour on a side answers.
+func (l *link) ping(side, owed int) {
+	if l.p.w.silence == 0 {
+		return
+	}
+	l.p.after(l.p.w.silence/(pings+1), func() {
+		if l.closed || l.dead || l.lost[side] != nil {
+			return
+		}
+		p := l.peer(side)
+		if p != nil && p.up() && p.life == l.lives[side] && !p.frozen && l.open(l.p, p) {
+			l.ping(side, 0)
+			return
+		}
+		if owed++; owed <= pings {
+			l.ping(side, owed)
+			return
+		}
+		l.lose(side, &allreduce.PeerError{Rank: l.neighbour(side), Err: fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent)})
+	})
+}
+
+// meetAgain finds out whether the members of a plan still reach each other: by way of
+// NATS it asks them to try.
+func (k *worker) meetAgain(p wire.Plan) {
+	if k.meeting || p.Ring == wire.RingBroker {
+		return
+	}
+	k.meeting = true
+	k.p.after(k.w.between(time.Second, 3*time.Second), func() {
+		k.meeting = false
+		for _, m := range p.Members {
+			o := k.w.process(m.ID)
+			if o == k.p || !o.up() || o.frozen || !o.conn.up || !k.p.conn.up {
+				continue // no answer means nothing
+			}
+			if k.w.line(k.p, o).stalled || k.w.line(o, k.p).stalled {
+				k.loop.do(k.detour)
+				return
+			}
+		}
+	})
+}
+
+// detour says in the registration that the ring has to go through NATS.
+func (k *worker) detour() {
+	if k.reg.Ring != "" {
+		return
+	}
+	k.reg.Ring = wire.RingBroker
+	k.w.say("%s says that the ring has to go through NATS", k.reg.Incarnation)
+	k.announceRing(k.lease)
+}
+
+func (k *worker) announceRing(l *lease) {
+	l.update(k.reg, func(err error) {
+		if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) || errors.Is(err, errAnother) {
+			return // or a plan without it is on its way
+		}
+		k.p.after(failureTimeout/4, func() { k.announceRing(l) })
+	})
+}
