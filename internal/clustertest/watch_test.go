@@ -3,6 +3,7 @@
 package clustertest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -38,6 +39,25 @@ func (s *site) status() wire.Status {
 	return out
 }
 
+// glance asks the coordinator what `gramme status` asks it, without the time that a
+// command takes to start: a run may be over by then. False: none answers.
+func (s *site) glance() (found wire.Status, ok bool) {
+	s.Helper()
+	e, err := endpoint.ReadFile(s.run.Endpoint())
+	if err != nil {
+		return found, false // not made yet
+	}
+	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+	defer cancel()
+	conn, err := e.DialNATS(ctx, "test")
+	if err != nil {
+		return found, false
+	}
+	defer conn.Close()
+	m, err := conn.RequestWithContext(ctx, wire.SubjectsOf(e.Run).Status(), nil)
+	return found, err == nil && wire.Decode(m.Data, &found) == nil
+}
+
 // reaches waits until a run that is up has applied a step.
 func (r *running) reaches(step uint64) (found wire.Status) {
 	r.Helper()
@@ -47,11 +67,9 @@ func (r *running) reaches(step uint64) (found wire.Status) {
 			r.Fatalf("it ended before step %d was seen:\n%s%s", step, r.out.String(), r.err.String())
 		default:
 		}
-		if _, err := os.Stat(string(r.run)); err != nil {
-			return false // not made yet
-		}
-		found = r.status()
-		return found.State == wire.StateTraining && found.Step >= step && len(found.Processes) > 0
+		now, ok := r.glance()
+		found = now
+		return ok && now.State == wire.StateTraining && now.Step >= step && len(now.Processes) > 0
 	})
 	if e, err := endpoint.ReadFile(r.run.Endpoint()); err == nil {
 		for _, u := range strings.Split(e.NATS, ",") {
@@ -68,8 +86,9 @@ func (r *running) reaches(step uint64) (found wire.Status) {
 func (r *running) generationAfter(old uint64) (generation uint64) {
 	r.Helper()
 	r.until("a generation after "+strconv.FormatUint(old, 10), patience, func() bool {
-		generation = r.status().Generation
-		return generation > old
+		now, ok := r.glance()
+		generation = now.Generation
+		return ok && generation > old
 	})
 	return generation
 }
