@@ -164,8 +164,8 @@ func doneAndGone(t *testing.T, open func(testing.TB, int) Cluster) {
 			for r := range rings {
 				results[r] = make([]int32, 200)
 				wg.Go(func() {
-					errs[r] = rings[r].AllReduce(ctx, 1, own[r], results[r])
-					links[r].Close()
+					err := rings[r].AllReduce(ctx, 1, own[r], results[r])
+					errs[r] = errors.Join(err, links[r].Close())
 				})
 			}
 			wg.Wait()

@@ -55,7 +55,9 @@ func (s *site) glance() (found wire.Status, ok bool) {
 	}
 	defer conn.Close()
 	m, err := conn.RequestWithContext(ctx, wire.SubjectsOf(e.Run).Status(), nil)
-	return found, err == nil && wire.Decode(m.Data, &found) == nil
+	var reply wire.Reply
+	ok = err == nil && wire.Decode(m.Data, &reply) == nil && reply.Error == "" && wire.Decode(reply.Result, &found) == nil
+	return found, ok
 }
 
 // reaches waits until a run that is up has applied a step.
