@@ -9,9 +9,9 @@ import (
 var (
 	// ErrLost: its connection is closed, most likely with its process.
 	ErrLost = errors.New("connection lost")
-	// ErrSilent, beside ErrLost: nothing comes from where it is, and no word of its
-	// end either. The way to it is cut, or its machine is gone.
-	ErrSilent = errors.New("nothing comes from it")
+	// ErrSilent, one kind of ErrLost: nothing comes from where it is, and no word of
+	// its end either. The way to it is cut, or its machine is gone.
+	ErrSilent = fmt.Errorf("%w, nothing comes from it", ErrLost)
 	// ErrLeft: it said that it left this generation, and lives.
 	ErrLeft = errors.New("left the ring")
 	// ErrCorrupt: a frame is malformed or its checksum is wrong.

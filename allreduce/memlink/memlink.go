@@ -166,9 +166,7 @@ func (l *Link) Kill() {
 // nothing that is sent arrives any more, and only this rank comes to know of it.
 func (l *Link) Cut() {
 	l.SetFault(func(Message) []Message { return nil })
-	l.lost.Lose(loss.Next, &allreduce.PeerError{
-		Rank: l.next.rank, Err: fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent),
-	})
+	l.lost.Lose(loss.Next, &allreduce.PeerError{Rank: l.next.rank, Err: allreduce.ErrSilent})
 }
 
 func (l *Link) end(err error) {

@@ -23,7 +23,7 @@ const pings = 3
 // lost says what became of a connection that ended, or could not be made, with err.
 func lost(err error) error {
 	if silence(err) {
-		return fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent)
+		return allreduce.ErrSilent
 	}
 	return allreduce.ErrLost
 }

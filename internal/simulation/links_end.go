@@ -85,7 +85,7 @@ func (l *link) abort(reason error) {
 	var peer *allreduce.PeerError
 	silent := errors.Is(reason, allreduce.ErrSilent)
 	if silent && l.p.w.bug == SilenceCountsTwice && errors.As(reason, &peer) {
-		l.notify(gone(peer.Rank, allreduce.ErrSilent.Error()))
+		l.notify(gone(peer.Rank, "nothing comes from it"))
 		return
 	}
 	if errors.As(reason, &peer) && !silent && (errors.Is(peer.Err, allreduce.ErrLost) || errors.Is(peer.Err, allreduce.ErrLeft)) {

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
@@ -34,7 +33,7 @@ func (l *link) ping(side, owed int) {
 			l.ping(side, owed)
 			return
 		}
-		l.lose(side, &allreduce.PeerError{Rank: l.neighbour(side), Err: fmt.Errorf("%w, %w", allreduce.ErrLost, allreduce.ErrSilent)})
+		l.lose(side, &allreduce.PeerError{Rank: l.neighbour(side), Err: allreduce.ErrSilent})
 	})
 }
 
