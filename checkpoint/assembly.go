@@ -36,6 +36,7 @@ type about struct {
 	generation uint64
 	loss       float64
 	numerics   wire.Numerics
+	begun      wire.Begun
 }
 
 // part is a flat buffer that is being filled.
@@ -95,7 +96,7 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
-		a.meta, a.about = slices.Clone(h.Meta), about{h.Digest, h.Generation, h.Loss, h.Numerics}
+		a.meta, a.about = slices.Clone(h.Meta), about{h.Digest, h.Generation, h.Loss, h.Numerics, h.Begun}
 	}
 	a.final = a.final || h.Final
 	return nil

@@ -138,7 +138,10 @@ func (s *Service) doubt(step, generation uint64) {
 
 func (s *Service) write(state *replica.State, a about, written chan<- outcome) {
 	begun := time.Now()
-	c, err := s.store.save(state, a)
+	c, err := saved{}, s.noteBegun(a.begun)
+	if err == nil {
+		c, err = s.store.save(state, a)
+	}
 	if err == nil {
 		s.log.Info("stored", zap.Uint64("step", c.step), zap.Duration("took", time.Since(begun)))
 		if err := s.store.prune(); err != nil {
@@ -146,6 +149,20 @@ func (s *Service) write(state *replica.State, a about, written chan<- outcome) {
 		}
 	}
 	written <- outcome{c, err}
+}
+
+// noteBegun writes into the ledger from where a state was trained. The coordinator
+// tells it sooner, where there is one and the service is there: what is stored must
+// not depend on that.
+func (s *Service) noteBegun(b wire.Begun) error {
+	if b.Generation == 0 {
+		return nil // nothing was trained: all steps were done already
+	}
+	entry, err := entryOf(b.Event())
+	if err != nil {
+		return err
+	}
+	return s.appendEntries([]ledger.Entry{entry})
 }
 
 // done makes what was stored the newest checkpoint.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -86,10 +87,12 @@ func (s *Service) entriesOf(m *nats.Msg) ([]ledger.Entry, error) {
 // entryOf turns an event of the coordinator into what the ledger holds.
 func entryOf(e wire.Event) (ledger.Entry, error) {
 	entry := ledger.Entry{Key: e.Key}
-	switch e.Kind {
-	case "membership":
-		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason, Session: e.Session, From: e.From, Since: e.Time}
-	case ledger.NoteRefused, ledger.NoteMixed, ledger.NoteDivergence:
+	switch {
+	case e.Kind == "membership":
+		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason}
+	case e.Kind == "begun" && e.Begun != nil:
+		entry.Begun = &ledger.Begun{Session: e.Begun.Session, Generation: e.Begun.Generation, From: e.Begun.From, Since: e.Begun.Since}
+	case slices.Contains([]string{ledger.NoteRefused, ledger.NoteMixed, ledger.NoteDivergence}, e.Kind):
 		entry.Note = &ledger.Note{Kind: e.Kind, Text: e.Reason, Generation: e.Generation}
 	default:
 		return entry, fmt.Errorf("an event of kind %q is unknown", e.Kind)

@@ -30,12 +30,13 @@ import (
 
 // serving is a service of a run in a folder, with a NATS of its own.
 type serving struct {
-	t    *testing.T
-	dir  rundir.Dir
-	spec runspec.Spec
-	nats *embedded.NATS
-	conn *nats.Conn
-	subj wire.Subjects
+	t     *testing.T
+	dir   rundir.Dir
+	spec  runspec.Spec
+	nats  *embedded.NATS
+	conn  *nats.Conn
+	subj  wire.Subjects
+	begun wire.Begun // of the states that are sent
 
 	service *Service
 	stop    context.CancelFunc
@@ -150,7 +151,7 @@ func (s *serving) chunks(state *replica.State, digest string, world int) [][]*na
 					Step: state.Step, Rank: rank, World: world, Part: part, Offset: at, Count: len(data), First: first, End: end,
 				}
 				if rank == 0 && part == wire.PartWeights && at == first {
-					h.Meta, h.Digest = meta, digest
+					h.Meta, h.Digest, h.Begun = meta, digest, s.begun
 				}
 				all[rank] = append(all[rank], chunk(s.t, s.subj, h, replica.Bytes(data)))
 			}

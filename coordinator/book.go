@@ -6,23 +6,26 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// book knows how fast the steps of a session come, and the newest. It is a value
+// book knows how fast steps come since training began, and the newest. It is a value
 // without clock or network.
 type book struct {
-	session string
+	begun   wire.Begun
 	last    uint64 // newest step
 	newest  wire.Beat
-	watched uint64 // tokens of all steps that it saw, of any session
+	watched uint64 // tokens of all steps that it saw, also of those that were lost
 	pace    pace
 }
 
-// begin turns to another session.
-func (b *book) begin(session string) { *b = book{session: session, watched: b.watched} }
+// begin turns to what is trained anew.
+func (b *book) begin(begun wire.Begun) { *b = book{begun: begun, watched: b.watched} }
 
 // applied takes a heartbeat of a member.
 func (b *book) applied(beat wire.Beat) {
 	if beat.Tokens == 0 && !beat.Skipped {
 		return // it applied nothing yet; its step is that of the state that it took
+	}
+	if beat.Begun != b.begun {
+		b.begin(beat.Begun)
 	}
 	if beat.Step >= b.newest.Step {
 		b.newest = beat

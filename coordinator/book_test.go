@@ -13,7 +13,6 @@ func beat(step, tokens uint64, seconds float64) wire.Beat {
 
 func TestBookCountsEveryStepOnce(t *testing.T) {
 	var b book
-	b.begin("s")
 	b.applied(wire.Beat{Step: 10}) // nothing applied yet
 	for _, step := range []uint64{11, 11, 12, 11, 14} {
 		b.applied(beat(step, 100, 0.5)) // two workers; one lost a heartbeat
@@ -22,8 +21,9 @@ func TestBookCountsEveryStepOnce(t *testing.T) {
 	if b.watched != 400 || b.newest.Loss != 14 {
 		t.Errorf("%d tokens watched, newest %+v", b.watched, b.newest)
 	}
-	b.begin("other") // steps come again
-	b.applied(beat(6, 100, 0))
+	again := beat(6, 100, 0) // steps come again
+	again.Begun = wire.Begun{Session: "s", Generation: 9}
+	b.applied(again)
 	if b.watched != 500 || b.newest.Loss != 6 {
 		t.Errorf("%d tokens watched, newest %+v", b.watched, b.newest)
 	}

@@ -16,7 +16,7 @@ import (
 func (c *coordinator) begin(r *reign) {
 	c.reign = r
 	r.roster = roster.New(c.roster)
-	c.book.begin("") // another may have led meanwhile
+	c.book.begin(wire.Begun{}) // another may have led meanwhile
 	err := c.subscribe(map[string]func(*nats.Msg){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
 	})
@@ -52,9 +52,6 @@ func (c *coordinator) feed(e roster.Event) {
 	}
 	for _, f := range r.roster.Handle(time.Now(), e) {
 		c.carry(r, f)
-	}
-	if p := r.roster.Plan(); p.Session != c.book.session {
-		c.book.begin(p.Session)
 	}
 }
 

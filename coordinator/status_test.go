@@ -20,7 +20,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 1, Joules: 100, Watts: 9})
 	s.other(now.Add(-time.Second), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 2, Joules: 20, Watts: 3, State: "running"})
 	b := book{}
-	b.begin("s")
+	b.begin(wire.Begun{})
 	b.applied(beat(5, 100, 0.5))
 	got := scene{
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,

@@ -26,6 +26,7 @@ func (w *worker) publishBeat() {
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
 	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.pace.Speed()
+	b.Begun = m.Begun()
 	b.Joules, b.Watts = w.cfg.Meter.Totals()
 	b.Goroutines = runtime.NumGoroutine()
 	w.told.Store(&told{b, time.Now()})

@@ -25,7 +25,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 	if r, ok := e.(step.Reduced); ok {
 		w.beat.Reducing = r.Took.Seconds()
 	}
-	following := w.machine.State() == step.Following
+	following, begun := w.machine.State() == step.Following, w.machine.Begun()
 	queue := []step.Event{e}
 	for len(queue) > 0 {
 		e, queue = queue[0], queue[1:]
@@ -42,7 +42,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 			}
 		}
 	}
-	if following != (w.machine.State() == step.Following) {
+	if following != (w.machine.State() == step.Following) || begun != w.machine.Begun() {
 		w.publishBeat() // the coordinator waits for it
 	}
 	w.meterPhase()

@@ -89,7 +89,8 @@ func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Eve
 		if err != nil {
 			return nil, err
 		}
-		if !info.Found || info.Step != f.Step || info.Digest != f.Digest {
+		newer := f.Digest == "" && info.Step > f.Step
+		if !info.Found || info.Step != f.Step && !newer || f.Digest != "" && info.Digest != f.Digest {
 			return nil, fmt.Errorf("%s holds step %d with digest %s", f.From[0], info.Step, info.Digest)
 		}
 		return w.fetchSnapshot(ctx, f.From, info)
@@ -99,7 +100,7 @@ func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Eve
 		return w.failed(ctx, f.Generation, fmt.Errorf("fetch state of step %d: %w", f.Step, err))
 	}
 	w.fetched.Store(got)
-	return step.SnapshotFetched{Generation: f.Generation, Step: f.Step}
+	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}
 }
 
 // snapshotInfo asks a donor what state it can give. It waits while the donor is

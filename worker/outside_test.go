@@ -101,3 +101,42 @@ func TestTheIDOfOneThatLivesIsRefused(t *testing.T) {
 	}
 	first.end(t, nil)
 }
+
+// TestACheckpointIsNewerThanAnyMember has two workers at the beginning when they hear
+// of a checkpoint of the last step but one: they compute the last, and nothing again.
+func TestACheckpointIsNewerThanAnyMember(t *testing.T) {
+	before := newCluster(t, 5)
+	w := before.start("w")
+	before.plan(1, "w")
+	w.end(t, nil)
+	before.final()
+
+	c := newCluster(t, 6)
+	said := c.suspicions()
+	last := func(step uint64, _ *pureTrainer) {
+		if step != 5 { // they count from 0
+			t.Errorf("step %d is computed again", step)
+		}
+	}
+	all := []*running{c.startWith("a", last), c.startWith("b", last)}
+	c.registered("a")
+	c.registered("b")
+	c.mu.Lock()
+	c.flat, c.meta, c.digest, c.stored = before.flat, before.meta, before.digest, before.stored
+	c.stands = before.stored
+	c.mu.Unlock()
+	c.plan(1, "a", "b")
+	select {
+	case s := <-said:
+		if s.Generation != 1 || s.Subject != "" {
+			t.Errorf("suspicion %+v", s)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("no other generation is asked for")
+	}
+	c.plan(2, "a", "b")
+	for _, r := range all {
+		r.end(t, nil)
+	}
+	c.final()
+}

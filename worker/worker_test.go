@@ -24,6 +24,7 @@ import (
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/rng"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard/sampler"
 )
@@ -78,6 +79,8 @@ type cluster struct {
 
 	mu     sync.Mutex
 	got    map[uint64]map[string]int // elements, by step and part
+	flat   map[string][]float32      // elements that came last, by part
+	meta   []byte                    // that came last
 	stored uint64
 	digest map[uint64]string
 	beats  map[string]wire.Beat
@@ -85,6 +88,7 @@ type cluster struct {
 
 	networks map[string]*ringtest.Network // by which a worker reaches others; none: they reach each other
 	ring     string                       // of the plans
+	stands   uint64                       // newest durable step, as plans tell
 }
 
 func newCluster(t *testing.T, steps uint64) *cluster {
@@ -98,7 +102,7 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 	spec.FailureTimeout = 500 * time.Millisecond
 	server := memstore.New()
 	c := &cluster{
-		t: t, server: server, store: server.Connect(), spec: spec, got: map[uint64]map[string]int{}, digest: map[uint64]string{}, beats: map[string]wire.Beat{},
+		t: t, server: server, store: server.Connect(), spec: spec, got: map[uint64]map[string]int{}, flat: map[string][]float32{}, digest: map[uint64]string{}, beats: map[string]wire.Beat{},
 		layout: model.NewLayout(model.Config{VocabSize: 40, HiddenSize: 8, Layers: 1, Heads: 2, IntermediateSize: 16, MaxPositions: 8, TypeVocabSize: 2}),
 	}
 	if c.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "s"}); err != nil {
@@ -111,7 +115,7 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 	}
 	s := wire.SubjectsOf("test")
 	for subject, h := range map[string]nats.MsgHandler{
-		s.SnapshotInfo(wire.RoleCheckpoint): c.info, s.Slice(): c.slice, s.Beats(): c.beat,
+		s.SnapshotInfo(wire.RoleCheckpoint): c.info, s.Snapshot(wire.RoleCheckpoint): c.snapshot, s.Slice(): c.slice, s.Beats(): c.beat,
 	} {
 		if _, err := c.conn.Subscribe(subject, h); err != nil {
 			t.Fatal(err)
@@ -132,9 +136,22 @@ func (c *cluster) dial() *nats.Conn {
 func (c *cluster) info(m *nats.Msg) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	result, _ := json.Marshal(wire.SnapshotInfo{Found: c.stored > 0, Step: c.stored})
+	result, _ := json.Marshal(wire.SnapshotInfo{
+		Found: c.stored > 0, Step: c.stored, Elements: c.layout.Total, Meta: c.meta, Digest: c.digest[c.stored],
+	})
 	b, _ := wire.Encode(wire.Reply{Result: result})
 	_ = m.Respond(b) // who hears no answer asks again
+}
+
+// snapshot gives a part of what is stored.
+func (c *cluster) snapshot(m *nats.Msg) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var r wire.Range
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		c.t.Error(err)
+	}
+	_ = transfer.Answer(m, r, replica.Bytes(c.flat[r.Name])) // who hears no answer asks again
 }
 
 func (c *cluster) slice(m *nats.Msg) {
@@ -148,8 +165,12 @@ func (c *cluster) slice(m *nats.Msg) {
 		c.got[h.Step] = map[string]int{}
 	}
 	c.got[h.Step][h.Part] += h.Count
+	if c.flat[h.Part] == nil {
+		c.flat[h.Part] = make([]float32, c.layout.Total)
+	}
+	copy(replica.Bytes(c.flat[h.Part][h.Offset:]), m.Data)
 	if h.Digest != "" {
-		c.digest[h.Step] = h.Digest
+		c.digest[h.Step], c.meta = h.Digest, h.Meta
 	}
 	g := c.got[h.Step]
 	if h.Final && h.Generation >= c.ripe && g[wire.PartWeights] >= c.layout.Total && g[wire.PartMoment1] >= c.layout.Total && g[wire.PartMoment2] >= c.layout.Total {
@@ -238,7 +259,7 @@ func (c *cluster) plan(generation uint64, ids ...string) {
 		c.t.Fatal(err)
 	}
 	for all := range regs {
-		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Ring: c.ring, Reason: "test"}
+		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Ring: c.ring, Stored: c.stands, Reason: "test"}
 		for _, id := range ids {
 			for _, r := range all {
 				if r.ID == id {

@@ -20,6 +20,7 @@ const (
 	TypeReading    Type = "reading"
 	TypeGap        Type = "gap"
 	TypeMembership Type = "membership"
+	TypeBegun      Type = "begun"
 	TypeSteps      Type = "steps"
 	TypeCheckpoint Type = "checkpoint"
 	TypeCarbon     Type = "carbon"
@@ -41,6 +42,7 @@ type Entry struct {
 	Reading    *energy.Reading `json:"reading,omitempty"`
 	Gap        *energy.Gap     `json:"gap,omitempty"`
 	Membership *Membership     `json:"membership,omitempty"`
+	Begun      *Begun          `json:"begun,omitempty"`
 	Steps      *Steps          `json:"steps,omitempty"`
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
 	Carbon     *energy.Factor  `json:"carbon,omitempty"`
@@ -75,11 +77,16 @@ type Membership struct {
 	Generation uint64   `json:"generation"`
 	Members    []string `json:"members"`
 	Reason     string   `json:"reason"`
-	// Session is new whenever training begins with no member of before, from the
-	// state of step From, at the time Since of the coordinator's clock.
-	Session string    `json:"session,omitempty"`
-	From    uint64    `json:"from,omitempty"`
-	Since   time.Time `json:"since,omitzero"`
+}
+
+// Begun says that training began, or began anew, after step From, at the time Since
+// of the coordinator's clock: no member had a state that was trained. Session and
+// Generation name it.
+type Begun struct {
+	Session    string    `json:"session"`
+	Generation uint64    `json:"generation"`
+	From       uint64    `json:"from"`
+	Since      time.Time `json:"since"`
 }
 
 // Steps says that the steps FirstStep to LastStep were committed.
@@ -137,6 +144,7 @@ func (e *Entry) body() (Type, error) {
 	has(TypeReading, e.Reading != nil, func() error { return e.Reading.Validate() })
 	has(TypeGap, e.Gap != nil, func() error { return e.Gap.Validate() })
 	has(TypeMembership, e.Membership != nil, nil)
+	has(TypeBegun, e.Begun != nil, func() error { return e.Begun.validate() })
 	has(TypeSteps, e.Steps != nil, func() error { return e.Steps.validate() })
 	has(TypeCheckpoint, e.Checkpoint != nil, func() error { return e.Checkpoint.validate() })
 	has(TypeCarbon, e.Carbon != nil, func() error { return e.Carbon.Validate() })
@@ -150,6 +158,13 @@ func (e *Entry) body() (Type, error) {
 func (s *Started) validate() error {
 	if s.Run == "" {
 		return fmt.Errorf("started: no run")
+	}
+	return nil
+}
+
+func (b *Begun) validate() error {
+	if b.Session == "" || b.Generation == 0 || b.Since.IsZero() {
+		return fmt.Errorf("begun after step %d: no session, no generation or no time", b.From)
 	}
 	return nil
 }

@@ -6,17 +6,16 @@ import (
 	"github.com/gramme-project/gramme/internal/energy"
 )
 
-// lostWork finds the energy of steps whose result was lost: a session begins from
+// lostWork finds the energy of steps whose result was lost: training begins from
 // the state of some step, and what was spent before on later steps is computed once
 // more.
 //
-// What came before a session is told by wall time, since readings of a process that
+// What came before is told by wall time, since readings of a process that
 // was killed arrive when the next one sends what it left. Where clocks of hosts
 // differ by a second, a second of work may count on the wrong side.
 type lostWork struct {
-	work     []spentOn
-	sessions []session
-	seen     map[string]bool
+	work   []spentOn
+	starts []start
 }
 
 // spentOn is what a part of a reading says was spent on steps.
@@ -26,7 +25,7 @@ type spentOn struct {
 	microJ      int64
 }
 
-type session struct {
+type start struct {
 	since int64 // Unix time in ns
 	from  uint64
 }
@@ -39,26 +38,19 @@ func (l *lostWork) reading(r *energy.Reading) {
 	}
 }
 
-func (l *lostWork) membership(m *Membership) {
-	if m.Session == "" || l.seen[m.Session] {
-		return
-	}
-	if l.seen == nil {
-		l.seen = map[string]bool{}
-	}
-	l.seen[m.Session] = true
-	l.sessions = append(l.sessions, session{m.Since.UnixNano(), m.From})
+func (l *lostWork) begun(b *Begun) {
+	l.starts = append(l.starts, start{b.Since.UnixNano(), b.From})
 }
 
 // total is the energy that was lost, in µJ.
 func (l *lostWork) total() int64 {
 	slices.SortFunc(l.work, func(a, b spentOn) int { return int(min(max(b.end-a.end, -1), 1)) }) // newest first
-	slices.SortFunc(l.sessions, func(a, b session) int { return int(min(max(b.since-a.since, -1), 1)) })
+	slices.SortFunc(l.starts, func(a, b start) int { return int(min(max(b.since-a.since, -1), 1)) })
 	var lost int64
-	keeps, next := ^uint64(0), 0 // steps up to keeps stood in all sessions since
+	keeps, next := ^uint64(0), 0 // what began since began with all steps up to keeps
 	for _, w := range l.work {
-		for next < len(l.sessions) && l.sessions[next].since >= w.end {
-			keeps = min(keeps, l.sessions[next].from)
+		for next < len(l.starts) && l.starts[next].since >= w.end {
+			keeps = min(keeps, l.starts[next].from)
 			next++
 		}
 		if w.last <= keeps {

@@ -55,8 +55,9 @@ func (t *tally) add(e Entry) {
 		a.GapSeconds += e.Gap.Seconds()
 	case e.Membership != nil:
 		a.Memberships++
-		t.lost.membership(e.Membership)
 		a.Generation = max(a.Generation, e.Membership.Generation)
+	case e.Begun != nil:
+		t.lost.begun(e.Begun)
 	case e.Steps != nil:
 		t.committed(e.Steps)
 	case e.Checkpoint != nil:

@@ -15,7 +15,7 @@ type Candidate struct {
 
 // Make returns the plan of the generation after previous. Members must have
 // different IDs. Fields that it does not decide (Mixed, Fingerprint, Session,
-// From, Events) are those of previous.
+// Since, Stored, Events) are those of previous.
 func Make(previous wire.Plan, members []Candidate, microBatches int, reason string) wire.Plan {
 	ring := order(previous, members)
 	p := previous

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -114,9 +115,9 @@ func TestOrderIsStableAcrossGenerations(t *testing.T) {
 			again[i].Incarnation = "2"
 		}
 	}
-	p.Mixed, p.Fingerprint, p.Session, p.From = true, "f", "s", 7
+	p.Mixed, p.Fingerprint, p.Session, p.Since = true, "f", "s", time.Unix(7, 0)
 	q := Make(p, again, 6, "a came back")
-	if ring(q) != "d:2 b:2 a:2 " || !q.Mixed || q.Fingerprint != "f" || q.Session != "s" || q.From != 7 {
+	if ring(q) != "d:2 b:2 a:2 " || !q.Mixed || q.Fingerprint != "f" || q.Session != "s" || !q.Since.Equal(p.Since) {
 		t.Fatalf("%+v", q)
 	}
 	if empty := Make(q, nil, 6, "nobody"); len(empty.Members) != 0 || empty.Generation != 4 {

@@ -115,6 +115,7 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 	w.heard, w.beat, w.awaited, w.deaf = now, b, false, time.Time{}
 	if r.rank(b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
 		w.confirmed = true
+		r.began(b.Begun)
 	}
 }
 

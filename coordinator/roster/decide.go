@@ -54,11 +54,6 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 	}
 	base := r.plan
 	base.Fingerprint, base.Mixed = print, base.Mixed || r.origin.Mixed
-	base.Session = fmt.Sprintf("%s-%d", r.nonce, base.Generation+1)
-	base.From = 0
-	for _, w := range pool {
-		base.From = max(base.From, w.reg.Step)
-	}
 	reason := fmt.Sprintf("start with %d %s", len(pool), noun(len(pool)))
 	r.write(base, pool, strings.Join(append(r.lost(), reason), "; "))
 }
@@ -236,13 +231,18 @@ func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) 
 
 // write decides on a plan.
 func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
+	stays := func(w *worker) bool { return r.rank(w.reg.Incarnation) >= 0 }
+	if len(members) > 0 && !slices.ContainsFunc(members, stays) {
+		base.Session = fmt.Sprintf("%s-%d", r.nonce, base.Generation+1)
+	}
 	for _, w := range members {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
 	p.Ring = r.way(members)
-	p.Events = carryOn(r.untold, events(p, r.plan, r.last))
-	r.pending, r.decided = &p, r.last
+	p.Since, p.Stored = r.last.UTC().Round(0), r.committed
+	p.Events = carryOn(r.untold, events(p, r.plan))
+	r.pending = &p
 	r.emit(WritePlan{p})
 }
 

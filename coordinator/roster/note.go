@@ -2,7 +2,6 @@ package roster
 
 import (
 	"slices"
-	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -11,19 +10,15 @@ import (
 const mostUntold = 64
 
 // events is what the ledger is to hold of a plan that follows another.
-func events(p, before wire.Plan, now time.Time) []wire.Event {
+func events(p, before wire.Plan) []wire.Event {
 	ids := make([]string, len(p.Members))
 	for i, m := range p.Members {
 		ids[i] = m.ID
 	}
-	e := wire.Event{
+	all := []wire.Event{{
 		Key: key("membership", p.Session, p.Generation), Kind: "membership",
 		Generation: p.Generation, Members: ids, Reason: p.Reason,
-	}
-	if p.Session != before.Session {
-		e.Session, e.From, e.Time = p.Session, p.From, now.UTC().Round(0)
-	}
-	all := []wire.Event{e}
+	}}
 	if p.Mixed && (!before.Mixed || p.Session != before.Session) {
 		all = append(all, wire.Event{
 			Key: key("mixed", p.Session, 0), Kind: "mixed", Generation: p.Generation,
@@ -31,6 +26,15 @@ func events(p, before wire.Plan, now time.Time) []wire.Event {
 		})
 	}
 	return all
+}
+
+// began notes from where a member says that training began, once.
+func (r *Roster) began(b wire.Begun) {
+	if b.Generation == 0 || b.Session == r.begun.Session && b.Generation == r.begun.Generation {
+		return
+	}
+	r.begun = b
+	r.note([]wire.Event{b.Event()})
 }
 
 // carryOn are events that a plan is to carry: those that nobody is known to have

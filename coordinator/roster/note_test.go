@@ -71,13 +71,12 @@ func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
 	s.feed(PlanWritten{})
 	first := s.noted
 	s.start("2", 40)
-	began := s.now
 
 	s.elect("y")
-	if len(first) != 1 || len(s.noted) != 2 || s.noted[0].Key != first[0].Key || !s.noted[0].Time.Equal(first[0].Time) {
+	if len(first) != 1 || len(s.noted) != 2 || s.noted[0].Key != first[0].Key {
 		t.Fatalf("noted %+v, by the leader before %+v", s.noted, first)
 	}
-	if e := s.noted[1]; e.Generation != 2 || e.Session != s.stored.Session || e.From != 40 || !e.Time.Equal(began) {
+	if e := s.noted[1]; e.Generation != 2 || e.Key == first[0].Key || !slices.Equal(e.Members, []string{"a", "b", "c"}) {
 		t.Errorf("of the second session %+v", e)
 	}
 
@@ -92,6 +91,51 @@ func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
 	s.start("4", 60)
 	if got := s.stored.Events; len(got) != 1 || got[0].Generation != 4 {
 		t.Errorf("the fourth plan carries %+v", got)
+	}
+}
+
+// TestWhereTrainingBeganIsNotedOnce has members say so with each heartbeat, and
+// others that are not to be heard.
+func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
+	s := &reigns{t: t, now: time.Unix(1000, 0)}
+	s.elect("x")
+	s.start("1", 40)
+	if !s.stored.Since.Equal(s.now) {
+		t.Errorf("decided on at %s, which was at %s", s.stored.Since, s.now)
+	}
+	s.feed(PlanWritten{})
+	s.noted = nil
+	begun := wire.Begun{Session: s.stored.Session, Generation: 1, From: 40, Since: s.stored.Since}
+	other := wire.Begun{Session: "other", Generation: 1, From: 7, Since: s.stored.Since}
+	beat := wire.Beat{ID: "a", Incarnation: "a1", State: "greeting", Generation: 1, Step: 40}
+	say := func(incarnation string, generation uint64, b wire.Begun) {
+		beat.ID, beat.Incarnation, beat.Generation, beat.Begun = incarnation[:1], incarnation, generation, b
+		s.feed(Beat{beat})
+	}
+	say("a1", 1, wire.Begun{}) // they have yet to agree
+	say("b9", 1, other)        // no member
+	say("b1", 0, other)        // it has yet to see the plan
+	if len(s.noted) != 0 {
+		t.Fatalf("noted %+v", s.noted)
+	}
+	for range 3 {
+		say("a1", 1, begun)
+		say("b1", 1, begun)
+	}
+	if len(s.noted) != 1 || s.noted[0].Kind != "begun" || *s.noted[0].Begun != begun {
+		t.Fatalf("noted %+v", s.noted)
+	}
+	key := s.noted[0].Key
+	s.start("2", 50) // nobody has acknowledged it
+	if got := keys(s.stored.Events); !slices.Contains(got, key) {
+		t.Errorf("the next plan carries %q", got)
+	}
+	s.elect("y")
+	s.feed(PlanWritten{})
+	s.noted = nil
+	say("a2", 2, wire.Begun{Session: s.stored.Session, Generation: 2, From: 50, Since: s.stored.Since})
+	if len(s.noted) != 1 || s.noted[0].Key == key {
+		t.Errorf("of the second beginning %+v", s.noted)
 	}
 }
 

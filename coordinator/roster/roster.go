@@ -43,8 +43,8 @@ type Roster struct {
 	plan    wire.Plan
 	ranks   map[string]int // of the plan, by incarnation
 	pending *wire.Plan     // being written
-	decided time.Time      // when it was decided
 	untold  []wire.Event   // noted, and not known to be in the ledger
+	begun   wire.Begun     // of the members, as noted last
 	intent  wire.Intent
 	nonce   string
 
@@ -201,7 +201,7 @@ func (r *Roster) onWritten(now time.Time) {
 	p, before := *r.pending, r.plan
 	r.pending = nil
 	r.adopt(now, p)
-	r.note(events(p, before, r.decided))
+	r.note(events(p, before))
 }
 
 // adopt begins a generation.

@@ -20,6 +20,7 @@ type assembly struct {
 	have   map[string][]bool // elements, by part
 	meta   []byte
 	digest string
+	begun  wire.Begun
 }
 
 func newAssembly(r replica.Rule) *assembly {
@@ -52,7 +53,7 @@ func (a *assembly) add(c chunk) error {
 		a.have[h.Part][h.Offset+i] = true
 	}
 	if h.Digest != "" {
-		a.meta, a.digest = slices.Clone(h.Meta), h.Digest
+		a.meta, a.digest, a.begun = slices.Clone(h.Meta), h.Digest, h.Begun
 	}
 	return nil
 }

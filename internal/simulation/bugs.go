@@ -22,5 +22,7 @@ const (
 	SlowLeave              // a worker is silent while it leaves a neighbour that does not listen
 	LeaveMidStep           // a worker that is asked to leave does so at once
 	WaitForPrevious        // a rank that has lost the next one waits for frames of the previous
+	ForgetBegun            // hellos do not say that a state was trained
+	AlwaysBegun            // hellos say that a state was trained which is of a checkpoint
 	SilenceCountsTwice     // a rank tells its neighbours that another is lost which is silent
 )

@@ -24,7 +24,9 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"slices of a dead member are waited for", KeepOldSlices, 2000},
 		{"a worker is silent while it leaves a ring", SlowLeave, 10000},
 		{"a drained worker leaves in mid-step", LeaveMidStep, 2000},
-		{"a rank that has lost the next one waits for the previous", WaitForPrevious, 2000},
+		{"a rank that has lost the next one waits for the previous", WaitForPrevious, 10000},
+		{"that a state was trained is forgotten", ForgetBegun, 2000},
+		{"a state of a checkpoint counts as trained", AlwaysBegun, 2000},
 		{"that a rank is silent is told as if it were lost", SilenceCountsTwice, 2000},
 	} {
 		t.Run(c.name, func(t *testing.T) {

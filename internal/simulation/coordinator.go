@@ -169,6 +169,10 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 				c.feed(roster.ConnectionGone{ID: f.ID, Incarnation: f.Incarnation})
 			}
 		})
+	case roster.Note:
+		if b := f.Event.Begun; b != nil {
+			c.w.oracle.begun.hears(*b)
+		}
 	case roster.StateChanged:
 		c.w.say("%s: %s: %s", c.p.name, f.State, f.Reason)
 		c.w.oracle.state(f.State)

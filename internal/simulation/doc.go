@@ -21,7 +21,8 @@
 //     which the simulation does without;
 //   - the checkpoint service (service.go, assembly.go): a checkpoint is durable or it
 //     is not. Its assembly is retold and goes back to an earlier step when a later
-//     generation does. Files, ledger and energy are tested in package checkpoint;
+//     generation does. Files and energy are tested in package checkpoint; of the ledger
+//     the oracle knows from where training began, by which lost work is counted;
 //   - the model (trainer.go): gradients that depend on weights, batch and seed and
 //     differ in every element, some large enough to be clamped, some not finite.
 //

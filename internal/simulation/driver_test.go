@@ -25,7 +25,7 @@ type driver struct {
 // bare is a world with nothing but the models of etcd, NATS and links.
 func bare() *world {
 	w := &world{rng: rand.New(rand.NewPCG(1, 2)), lines: map[[2]*process]*pipe{}, byName: map[string]*process{}}
-	w.broker, w.store, w.oracle = &broker{w: w}, &store{w: w}, &oracle{w: w}
+	w.broker, w.store, w.oracle = &broker{w: w}, &store{w: w}, newOracle(w, nil)
 	return w
 }
 

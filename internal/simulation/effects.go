@@ -91,8 +91,13 @@ func (k *worker) digest() string {
 
 func (k *worker) hello(h wire.Hello) {
 	h.Done = slices.Clone(h.Done)
-	if k.w.bug == ForgetHeld {
+	switch begun := k.w.oracle.begun.all; {
+	case k.w.bug == ForgetHeld:
 		h.Done = nil
+	case k.w.bug == ForgetBegun:
+		h.Begun = wire.Begun{}
+	case k.w.bug == AlwaysBegun && h.Begun.Generation == 0 && len(begun) > 0:
+		h.Begun = begun[len(begun)-1]
 	}
 	k.p.publish(topicHello, "", h)
 }
@@ -180,6 +185,7 @@ func (k *worker) takeFetched(number uint64) step.Event {
 // to leave.
 func (k *worker) outside(reason string) {
 	k.w.say("%s is left out", k.reg.Incarnation)
+	k.trained = false
 	if k.reg.Draining {
 		k.exit(errDrained)
 		return
@@ -202,7 +208,7 @@ func (k *worker) beat() {
 	m := k.machine
 	k.p.publish(topicBeat, "", wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.state.Step, Speed: k.pace.Speed(), Tokens: 1,
+		Step: k.state.Step, Begun: m.Begun(), Speed: k.pace.Speed(), Tokens: 1,
 		Deaf: k.hearing.Said(k.w.time(), k.p.conn.up),
 	})
 }

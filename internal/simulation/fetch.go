@@ -97,7 +97,9 @@ func (k *worker) fetchState(s step.FetchSnapshot) {
 	f := k.beginFetch()
 	k.p.ask(topicInfo, s.From[0], nil, answerWithin, func(body any, err error) {
 		if err == nil {
-			if info := body.(wire.SnapshotInfo); info.Step != s.Step || info.Digest != s.Digest && k.w.bug != NoDigests {
+			info := body.(wire.SnapshotInfo)
+			newer := s.Digest == "" && info.Step > s.Step
+			if info.Step != s.Step && !newer || s.Digest != "" && info.Digest != s.Digest && k.w.bug != NoDigests {
 				err = fmt.Errorf("%s holds step %d", s.From[0], info.Step)
 			}
 		}
@@ -109,7 +111,7 @@ func (k *worker) fetchState(s step.FetchSnapshot) {
 			if err == nil && !f.ended {
 				k.fetched = got
 			}
-			k.settle(f, s.Generation, err, step.SnapshotFetched{Generation: s.Generation, Step: s.Step})
+			k.settle(f, s.Generation, err, step.SnapshotFetched{Generation: s.Generation, Step: body.(wire.SnapshotInfo).Step})
 		})
 	})
 }

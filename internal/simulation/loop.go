@@ -76,9 +76,13 @@ func (l *loop) take(next any) {
 			l.pending = append(l.pending, answer)
 		}
 	case step.Event:
-		was := l.k.machine.State()
+		was, begun := l.k.machine.State(), l.k.machine.Begun()
 		effects := l.k.machine.Handle(l.k.w.time(), next)
-		if is := l.k.machine.State(); was != is && (was == step.Following || is == step.Following) {
+		now := l.k.machine.Begun()
+		if now != begun && now.Generation == l.k.machine.Generation() {
+			l.k.w.oracle.begun.begins(l.k)
+		}
+		if is := l.k.machine.State(); was != is && (was == step.Following || is == step.Following) || now != begun {
 			l.k.beat()
 		}
 		first := make([]any, 0, len(effects)+len(l.pending))

@@ -22,6 +22,13 @@ type oracle struct {
 	done    bool
 	emptied bool // a plan without members let all go
 	evened  int  // plans of the same members, for their speeds alone
+	begun   *beginnings
+}
+
+func newOracle(w *world, states []*replica.State) *oracle {
+	o := &oracle{w: w, states: states, work: map[uint64][]computation{}}
+	o.begun = newBeginnings(o)
+	return o
 }
 
 // computation is one micro-batch that a worker began to compute.
@@ -35,6 +42,7 @@ type computation struct {
 // planned sees a plan that was stored.
 func (o *oracle) planned(p wire.Plan) {
 	o.emptied = o.emptied || len(p.Members) == 0
+	o.begun.planned(p)
 	switch n := uint64(len(o.plans)); {
 	case p.Generation == n+1:
 		if n > 0 && len(p.Members) > 0 {
@@ -90,7 +98,10 @@ func (o *oracle) divided(before, p wire.Plan) {
 }
 
 // forgetPlans begins with a new store.
-func (o *oracle) forgetPlans() { o.plans, o.work = nil, map[uint64][]computation{} }
+func (o *oracle) forgetPlans() {
+	o.plans, o.work = nil, map[uint64][]computation{}
+	o.begun.stores++
+}
 
 // agrees compares a replica with the undisturbed run.
 func (o *oracle) agrees(who string, s *replica.State) {
@@ -117,6 +128,7 @@ func (o *oracle) applied(k *worker, number uint64) {
 	}
 	k.newest = number
 	o.agrees(k.reg.Incarnation, k.state)
+	o.begun.applied(k, number)
 }
 
 // computes sees the beginning of a micro-batch. It must not be one that a worker
@@ -135,6 +147,7 @@ func (o *oracle) computes(k *worker, f step.Compute) {
 		}
 	}
 	o.total++
+	o.begun.computes(k, f.Step)
 	o.work[f.Step] = append(o.work[f.Step], computation{f.Index, generation, k, k.reg.Incarnation})
 }
 
@@ -211,6 +224,7 @@ func (o *oracle) end() {
 		return
 	}
 	o.agrees("the end", last)
+	o.begun.end()
 	if want := int(o.w.rule.Steps) * o.w.rule.MicroBatches; o.undisturbed() && o.total != want {
 		o.w.fail("%d micro-batches were computed, the run has %d", o.total, want)
 	}

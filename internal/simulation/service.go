@@ -107,6 +107,7 @@ func (s *service) take(e envelope) {
 func (s *service) write(state *replica.State) {
 	s.writing = state.Step
 	info := infoOf(s.w, state)
+	s.w.oracle.begun.hears(s.at.begun)
 	if s.w.bug == AckEarly {
 		s.adopt(state, info)
 		s.announce()

@@ -48,8 +48,9 @@ type worker struct {
 	closing bool
 
 	// What the oracle knows of it.
-	newest uint64 // step that was applied or loaded last
-	rotten bool   // its state was tampered with
+	newest  uint64 // step that was applied or loaded last
+	rotten  bool   // its state was tampered with
+	trained bool   // its state is one that it and others trained
 }
 
 // result is what was computed last; grad holds its gradient.

@@ -99,7 +99,7 @@ func (w *world) build(s setup) error {
 	w.lines, w.byName = map[[2]*process]*pipe{}, map[string]*process{}
 	w.broker, w.store, w.faults = &broker{w: w}, &store{w: w}, &faults{w: w}
 	states, err := reference(s.microBatches, s.steps)
-	w.oracle = &oracle{w: w, states: states, work: map[uint64][]computation{}}
+	w.oracle = newOracle(w, states)
 	w.parent = newParent(w)
 	return err
 }

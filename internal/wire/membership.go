@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Registration is what a worker writes under its lease.
 type Registration struct {
@@ -53,10 +56,11 @@ type Plan struct {
 	Fingerprint  string   `json:"fingerprint,omitempty"` // numerics of the run: that of the first worker admitted
 	Mixed        bool     `json:"mixed,omitempty"`       // members of other numerics take part, or took part
 	Ring         string   `json:"ring,omitempty"`        // how its members reach each other: "" is RingDirect
-	// Session is new whenever training begins with no member of the plan before:
-	// keys of events hold it, because steps and generations may come again.
-	Session string `json:"session,omitempty"`
-	From    uint64 `json:"from,omitempty"` // newest applied step of any member when the session began
+	// Session is new whenever a plan follows one of which no member is there: keys of
+	// events hold it, because steps and generations may come again.
+	Session string    `json:"session,omitempty"`
+	Since   time.Time `json:"since,omitzero"`   // when this generation was decided on
+	Stored  uint64    `json:"stored,omitempty"` // newest durable step then
 	// Events are what the ledger is to hold of this plan, and of those before it of
 	// which nobody had acknowledged that it does: whoever leads next tells it.
 	Events []Event `json:"events,omitempty"`
@@ -81,18 +85,35 @@ type Intent struct {
 	Scales  uint64   `json:"scales,omitempty"`  // how often it was scaled: whoever starts processes acts on each
 }
 
+// Begun says where training began, or began anew: with a generation of which no
+// member brought a state that was trained. Only its members can tell: a plan may name
+// one that had ended. It belongs to every state that is trained from there.
+type Begun struct {
+	Session    string    `json:"session"`
+	Generation uint64    `json:"generation"` // 0: the state was not trained yet
+	From       uint64    `json:"from"`       // newest step of its members
+	Since      time.Time `json:"since"`      // when it was decided on: what was done before on later steps is lost
+}
+
+// Event is what the ledger is to hold of it. It may hear it from several sides.
+func (b Begun) Event() Event {
+	return Event{Key: fmt.Sprintf("begun/%s/%d", b.Session, b.Generation), Kind: "begun", Generation: b.Generation, Begun: &b}
+}
+
 // Hello begins a generation: each member says where it stands, to all others.
 type Hello struct {
 	Generation  uint64 `json:"generation"`
 	ID          string `json:"id"`
 	Incarnation string `json:"incarnation"`
 	Rank        int    `json:"rank"`
-	Applied     uint64 `json:"applied"`        // newest applied step
-	Digest      string `json:"digest"`         // of the state after it
-	Next        uint64 `json:"next"`           // the step that Done belongs to: Applied+1
-	Done        []int  `json:"done,omitempty"` // micro-batches whose sums it holds
-	Stopped     bool   `json:"stopped"`        // the run ends with Applied: all steps done, or an agreed stop
-	Answer      bool   `json:"answer"`         // sent in answer to another's: no answer is due
+	Applied     uint64 `json:"applied"`          // newest applied step
+	Digest      string `json:"digest"`           // of the state after it
+	Next        uint64 `json:"next"`             // the step that Done belongs to: Applied+1
+	Done        []int  `json:"done,omitempty"`   // micro-batches whose sums it holds
+	Stopped     bool   `json:"stopped"`          // the run ends with Applied: all steps done, or an agreed stop
+	Begun       Begun  `json:"begun,omitzero"`   // from where its state was trained
+	Stored      uint64 `json:"stored,omitempty"` // newest durable step that it knows of
+	Answer      bool   `json:"answer"`           // sent in answer to another's: no answer is due
 }
 
 // Suspicion is evidence that a member is gone, or without a Subject that a
@@ -115,6 +136,7 @@ type Beat struct {
 	Rank         int     `json:"rank"`
 	State        string  `json:"state"` // joining, training, recovering, holding, draining
 	Step         uint64  `json:"step"`  // newest applied
+	Begun        Begun   `json:"begun,omitzero"`
 	Loss         float64 `json:"loss"`
 	MLMLoss      float64 `json:"mlm_loss"`
 	NSPLoss      float64 `json:"nsp_loss"`

@@ -69,6 +69,7 @@ type SliceHeader struct {
 	Digest     string   `json:"digest,omitempty"`  // replica digest of the whole state, likewise
 	Loss       float64  `json:"loss,omitempty"`    // of the step, likewise
 	Numerics   Numerics `json:"numerics,omitzero"` // of the state, likewise
+	Begun      Begun    `json:"begun,omitzero"`    // from where it was trained, likewise
 	Final      bool     `json:"final,omitempty"`   // the run ends with this step
 }
 
@@ -82,12 +83,10 @@ type Committed struct {
 
 // Event is something that the coordinator wants in the ledger.
 type Event struct {
-	Key        string    `json:"key"`  // counted once per key
-	Kind       string    `json:"kind"` // membership, refused, mixed, divergence
-	Generation uint64    `json:"generation,omitempty"`
-	Members    []string  `json:"members,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Session    string    `json:"session,omitempty"` // of a membership: see Plan
-	From       uint64    `json:"from,omitempty"`
-	Time       time.Time `json:"time,omitzero"` // when the session began
+	Key        string   `json:"key"`  // counted once per key
+	Kind       string   `json:"kind"` // membership, begun, refused, mixed, divergence
+	Generation uint64   `json:"generation,omitempty"`
+	Members    []string `json:"members,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+	Begun      *Begun   `json:"begun,omitempty"`
 }

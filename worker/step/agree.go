@@ -10,10 +10,12 @@ import (
 // agreement is what the hellos of all members of a generation say together. It
 // is a pure function of them, so that every member comes to the same one.
 type agreement struct {
-	newest  uint64   // newest applied step of any member
-	digest  string   // of the state after it: that of most members who have it
-	donors  []string // members in that state, by rank
-	stopped bool     // the run ends with newest
+	newest  uint64     // newest applied step of any member
+	digest  string     // of the state after it: that of most members who have it
+	donors  []string   // members in that state, by rank
+	stopped bool       // the run ends with newest
+	trained wire.Begun // from where that state was trained
+	stored  uint64     // newest durable step that any knows of
 	// held are the micro-batches of step newest+1 whose sums members hold, by
 	// rank. Nobody holds what another does.
 	held [][]int
@@ -23,7 +25,7 @@ type agreement struct {
 func agree(hellos []wire.Hello) agreement {
 	a := agreement{held: make([][]int, len(hellos))}
 	for _, h := range hellos {
-		a.newest = max(a.newest, h.Applied)
+		a.newest, a.stored = max(a.newest, h.Applied), max(a.stored, h.Stored)
 	}
 	votes := map[string]int{}
 	for _, h := range hellos {
@@ -42,6 +44,9 @@ func agree(hellos []wire.Hello) agreement {
 		}
 		a.donors = append(a.donors, h.ID)
 		a.stopped = a.stopped || h.Stopped
+		if a.trained.Generation == 0 {
+			a.trained = h.Begun
+		}
 		if h.Next != a.newest+1 || slices.ContainsFunc(h.Done, func(i int) bool { return taken[i] }) {
 			continue // a sum that overlaps with another's is dropped as a whole
 		}

@@ -3,8 +3,6 @@ package step
 import (
 	"fmt"
 	"time"
-
-	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // How the state changes, and what follows.
@@ -30,7 +28,10 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 		return append(out, m.next()...)
 	}
 	if e.Differ {
-		return append(out, m.differ(now, e.Step)...)
+		// In the next generation members compare their states, and those that differ
+		// from most take theirs.
+		m.suspected = now
+		return append(out, m.giveUp(fmt.Sprintf("the replicas were not equal before step %d", e.Step))...)
 	}
 	switch {
 	case m.stopped:
@@ -46,17 +47,6 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	m.todo = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
 	m.state = Computing
 	return append(out, m.advance()...)
-}
-
-// differ asks for a new generation, in which the members compare their states and
-// those that differ from most take theirs.
-func (m *Machine) differ(now time.Time, step uint64) []Effect {
-	m.state, m.todo = Broken, nil
-	m.dead, m.suspected = true, now
-	m.trouble = wire.Suspicion{
-		Generation: m.plan.Generation, From: m.cfg.ID, Evidence: fmt.Sprintf("the replicas were not equal before step %d", step),
-	}
-	return []Effect{Suspect{m.trouble}}
 }
 
 func (m *Machine) onLoaded(e Loaded) []Effect {

@@ -169,6 +169,11 @@ func (c *cluster) carry(p *member, f Effect) {
 		c.say("%s takes the state of step %d that %s keeps", p.id, p.loaded, from.id)
 		p.queue = append(p.queue, SnapshotFetched{f.Generation, p.loaded})
 	case FetchSnapshot:
+		if f.Digest == "" {
+			p.loaded = c.stored
+			p.queue = append(p.queue, SnapshotFetched{f.Generation, p.loaded})
+			return
+		}
 		for _, id := range f.From {
 			if from := c.find(id); from != nil && from.applied == f.Step {
 				p.loaded = f.Step

@@ -4,12 +4,14 @@ import (
 	"slices"
 
 	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // What a member computes of a step, until it is reduced.
 
 // begin starts on the step after the agreed one, with what members hold of it.
 func (m *Machine) begin(a agreement) []Effect {
+	m.trained = a.trained
 	var out []Effect
 	if len(a.held[m.rank]) == 0 {
 		if len(m.done) > 0 {
@@ -19,6 +21,9 @@ func (m *Machine) begin(a agreement) []Effect {
 	}
 	if m.stopped {
 		return append(out, m.halt()...)
+	}
+	if m.trained.Generation == 0 {
+		m.trained = wire.Begun{Session: m.plan.Session, Generation: m.plan.Generation, From: a.newest, Since: m.plan.Since}
 	}
 	m.todo = assign(m.plan, a.held)[m.rank]
 	if m.claim >= 0 && !slices.Contains(m.done, m.claim) {

@@ -62,7 +62,9 @@ type (
 		Generation, Newer uint64
 		From              []string
 	}
-	// FetchSnapshot asks one of some equal members for its state.
+	// FetchSnapshot asks one of some equal members for its state; or, without a digest,
+	// the checkpoint service for that of a step or a newer one. It ends in
+	// SnapshotFetched or FetchFailed.
 	FetchSnapshot struct {
 		Generation, Step uint64
 		From             []string

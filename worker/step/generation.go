@@ -1,6 +1,7 @@
 package step
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,8 +27,10 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 	m.todo, m.ready = nil, nil
 	out := []Effect{CloseRing{}}
 	if m.rank < 0 {
-		// What it holds may be computed by others from now on.
+		// What it holds may be computed by others from now on, and if it should be left
+		// with its state in the end, that is where training begins anew.
 		m.forget()
+		m.trained = wire.Begun{}
 		if was >= 0 {
 			out = append(out, Reset{}, Outside{p.Reason})
 		}
@@ -72,7 +75,7 @@ func (m *Machine) greet(now time.Time, answer bool) Effect {
 	h := wire.Hello{
 		Generation: m.plan.Generation, ID: m.cfg.ID, Incarnation: m.cfg.Incarnation, Rank: m.rank,
 		Applied: m.applied, Digest: m.digest, Next: m.applied + 1, Done: m.holds(),
-		Stopped: m.stopped, Answer: answer,
+		Stopped: m.stopped, Begun: m.trained, Stored: m.stored, Answer: answer,
 	}
 	if own := m.hellos[m.rank]; own != nil {
 		// Whatever happened since: all members must reckon with the same words.
@@ -132,7 +135,9 @@ func (m *Machine) agreement() agreement {
 	for r, h := range m.hellos {
 		all[r] = *h
 	}
-	return agree(all)
+	a := agree(all)
+	a.stored = max(a.stored, m.plan.Stored)
+	return a
 }
 
 // catchUp brings this worker to the newest state of the members, then begins
@@ -145,6 +150,8 @@ func (m *Machine) catchUp() []Effect {
 	own := m.hellos[m.rank]
 	differs := own.Applied == a.newest && own.Digest != a.digest
 	switch {
+	case a.stored > a.newest:
+		return m.outdated(a)
 	case m.applied == a.newest && m.digest == a.digest:
 		m.stopped = m.stopped || a.stopped
 		return m.begin(a)
@@ -163,6 +170,28 @@ func (m *Machine) catchUp() []Effect {
 		m.state = CatchingUp
 		return []Effect{FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest}}
 	}
+}
+
+// outdated has the first rank take the checkpoint where that is newer than what any
+// member holds: those who came so far are gone. The others take it from there, in the
+// next generation.
+func (m *Machine) outdated(a agreement) []Effect {
+	m.state = CatchingUp
+	switch {
+	case m.rank > 0:
+		return nil
+	case m.applied < a.stored:
+		return []Effect{FetchSnapshot{Generation: m.plan.Generation, Step: a.stored, From: []string{wire.RoleCheckpoint}}}
+	}
+	m.trained = wire.Begun{}
+	return m.giveUp(fmt.Sprintf("the members were at step %d, and took the checkpoint of step %d", a.newest, m.applied))
+}
+
+// giveUp asks for another generation.
+func (m *Machine) giveUp(why string) []Effect {
+	m.state, m.todo, m.dead = Broken, nil, true
+	m.trouble = wire.Suspicion{Generation: m.plan.Generation, From: m.cfg.ID, Evidence: why}
+	return []Effect{Suspect{m.trouble}}
 }
 
 // onFetchFailed tries another way.

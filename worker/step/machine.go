@@ -39,8 +39,9 @@ type Machine struct {
 	rank  int
 
 	applied uint64
-	digest  string // of the state after it; empty: not taken yet
-	stopped bool   // the run ends with applied
+	digest  string     // of the state after it; empty: not taken yet
+	trained wire.Begun // from where the state was trained
+	stopped bool       // the run ends with applied
 	stored  uint64
 
 	took    bool          // outside: the members' state was asked for since it was last up to date
@@ -86,6 +87,9 @@ func (m *Machine) Generation() uint64 { return m.plan.Generation }
 func (m *Machine) Rank() int          { return m.rank }
 func (m *Machine) Plan() wire.Plan    { return m.plan }
 func (m *Machine) World() int         { return len(m.plan.Members) }
+
+// Begun tells from where the state was trained; its Generation is 0 while it was not.
+func (m *Machine) Begun() wire.Begun { return m.trained }
 
 // Again tells whether the step under way began in an earlier generation.
 func (m *Machine) Again() bool { return m.again }
