@@ -46,6 +46,9 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 		want = r.intent.Workers
 		pool = pool[:min(len(pool), want)]
 	}
+	if before := len(r.plan.Members); before > 0 {
+		want = min(want, max(before, r.cfg.Workers.Min)) // others join while these go on
+	}
 	// A run that is to stop does so with whoever is there.
 	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.came) >= r.settle()
 	if !enough || len(pool) == 0 || !may {

@@ -103,3 +103,18 @@ func TestACheckpointThatIsNewerThanAnyMember(t *testing.T) {
 		t.Errorf("then %s, %+v", a.State(), a.Begun())
 	}
 }
+
+func TestACheckpointOfTheLastStepEndsTheRun(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := New(Config{ID: "a", Incarnation: "1", Steps: 7, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 3)
+	p := began(1, now, 1)
+	p.Stored = 7
+	m.Handle(now, PlanChanged{p})
+	if got, ok := last(m.Handle(now, Digested{3, "x"})).(FetchSnapshot); !ok || got.Step != 7 {
+		t.Fatalf("it does %+v", got)
+	}
+	m.Handle(now, SnapshotFetched{1, 7})
+	if got, ok := last(m.Handle(now, Loaded{7, "z"})).(Finish); !ok || got.Step != 7 {
+		t.Errorf("with the checkpoint %+v", got)
+	}
+}

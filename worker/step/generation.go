@@ -183,7 +183,11 @@ func (m *Machine) outdated(a agreement) []Effect {
 	case m.applied < a.stored:
 		return []Effect{FetchSnapshot{Generation: m.plan.Generation, Step: a.stored, From: []string{wire.RoleCheckpoint}}}
 	}
-	m.trained = wire.Begun{}
+	m.trained, m.stored = wire.Begun{}, max(m.stored, m.applied)
+	if m.stopped { // it is that of the last step
+		m.state = Stopped
+		return m.finish()
+	}
 	return m.giveUp(fmt.Sprintf("the members were at step %d, and took the checkpoint of step %d", a.newest, m.applied))
 }
 
