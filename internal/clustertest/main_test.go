@@ -31,9 +31,6 @@ func prepared(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(root)
-	// What the programs are made of is a part of what a result is cached for; who says
-	// nothing of it asks for no cache, by -count=1.
-	_ = os.Getenv("GRAMME_SOURCES")
 	bin := filepath.Join(root, "bin")
 	// The worker's flags are those of every other build, whatever shell this is:
 	// others would compile gotch anew.
