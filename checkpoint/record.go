@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -87,12 +86,16 @@ func (s *Service) entriesOf(m *nats.Msg) ([]ledger.Entry, error) {
 // entryOf turns an event of the coordinator into what the ledger holds.
 func entryOf(e wire.Event) (ledger.Entry, error) {
 	entry := ledger.Entry{Key: e.Key}
-	switch {
-	case e.Kind == "membership":
+	switch e.Kind {
+	case "membership":
 		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason}
-	case e.Kind == "begun" && e.Begun != nil:
-		entry.Begun = &ledger.Begun{Session: e.Begun.Session, Generation: e.Begun.Generation, From: e.Begun.From, Since: e.Begun.Since}
-	case slices.Contains([]string{ledger.NoteRefused, ledger.NoteMixed, ledger.NoteDivergence}, e.Kind):
+	case "begun":
+		if e.Begun == nil {
+			return entry, fmt.Errorf("event %s does not say where training began", e.Key)
+		}
+		begun := ledger.Begun(*e.Begun)
+		entry.Begun = &begun
+	case ledger.NoteRefused, ledger.NoteMixed, ledger.NoteDivergence:
 		entry.Note = &ledger.Note{Kind: e.Kind, Text: e.Reason, Generation: e.Generation}
 	default:
 		return entry, fmt.Errorf("an event of kind %q is unknown", e.Kind)

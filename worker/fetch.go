@@ -89,8 +89,7 @@ func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Eve
 		if err != nil {
 			return nil, err
 		}
-		newer := f.Digest == "" && info.Step > f.Step
-		if !info.Found || info.Step != f.Step && !newer || f.Digest != "" && info.Digest != f.Digest {
+		if !f.Fits(info) {
 			return nil, fmt.Errorf("%s holds step %d with digest %s", f.From[0], info.Step, info.Digest)
 		}
 		return w.fetchSnapshot(ctx, f.From, info)

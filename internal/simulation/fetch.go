@@ -98,8 +98,10 @@ func (k *worker) fetchState(s step.FetchSnapshot) {
 	k.p.ask(topicInfo, s.From[0], nil, answerWithin, func(body any, err error) {
 		if err == nil {
 			info := body.(wire.SnapshotInfo)
-			newer := s.Digest == "" && info.Step > s.Step
-			if info.Step != s.Step && !newer || s.Digest != "" && info.Digest != s.Digest && k.w.bug != NoDigests {
+			if k.w.bug == NoDigests {
+				info.Digest = s.Digest
+			}
+			if !s.Fits(info) {
 				err = fmt.Errorf("%s holds step %d", s.From[0], info.Step)
 			}
 		}

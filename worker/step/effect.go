@@ -92,6 +92,14 @@ type (
 	Finish struct{ Step uint64 }
 )
 
+// Fits reports whether a state that is offered is the one that is wanted.
+func (f FetchSnapshot) Fits(info wire.SnapshotInfo) bool {
+	if f.Digest == "" {
+		return info.Found && info.Step >= f.Step
+	}
+	return info.Found && info.Step == f.Step && info.Digest == f.Digest
+}
+
 func (SendHello) effect()     {}
 func (Digest) effect()        {}
 func (OpenRing) effect()      {}
