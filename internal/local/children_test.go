@@ -60,19 +60,27 @@ func TestWhatIsHeldAgainstAProcess(t *testing.T) {
 	}
 }
 
-// TestFailingServiceIsTold lets the checkpoint service end for want of something,
-// once.
-func TestFailingServiceIsTold(t *testing.T) {
+// TestEndOfAServiceIsTold lets services end: by a signal and, until it is
+// hopeless, for want of something.
+func TestEndOfAServiceIsTold(t *testing.T) {
 	x := newTrial(t)
 	told := make(chan string, 10)
 	x.options.Tell = func(text string) { told <- text }
 	x.begin()
+	hear := func(want string) {
+		t.Helper()
+		if text := <-told; text != want {
+			t.Errorf("%q is told, not %q", text, want)
+		}
+	}
+	for _, role := range []string{wire.RoleCheckpoint, wire.RoleCoordinator} {
+		x.killed(role)
+		hear(role + " was killed and is started again")
+	}
 	if err := x.write(wire.RoleCheckpoint+".code", "5"); err != nil {
 		t.Fatal(err)
 	}
-	if text := <-told; !strings.Contains(text, "checkpoint ended and is started again: checkpoint was told to end") {
-		t.Errorf("%q", text)
-	}
+	hear("checkpoint ended and is started again: checkpoint was told to end")
 	if err := x.end(); exit.Code(err) != exit.Resource || !strings.Contains(err.Error(), "3 times in a row") {
 		t.Error(err)
 	}

@@ -33,8 +33,12 @@ func (c *cluster) workers() []*child {
 }
 
 func (c *cluster) child(roleName, id, path string, args ...string) *child {
+	name := roleName
+	if id != roleName { // services are called as their role
+		name += " " + id
+	}
 	return &child{role: roleName, id: id, command: process.Command{
-		Name: roleName + " " + id, Path: path, Args: args, Env: c.environ, Log: c.Dir.Log(id),
+		Name: name, Path: path, Args: args, Env: c.environ, Log: c.Dir.Log(id),
 	}}
 }
 

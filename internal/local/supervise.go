@@ -132,10 +132,17 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 	if hopeless > 0 {
 		return ch.hopeless(hopeless)
 	}
-	if ch.role != wire.RoleWorker && p.ExitCode() > 0 {
-		ch.failure = ch.why()
+	if ch.role != wire.RoleWorker { // the coordinator tells of workers
+		how := " ended and is started again"
+		switch {
+		case p.Killed():
+			how = " was killed and is started again"
+		case p.ExitCode() != 0:
+			ch.failure = ch.why()
+			how += ": " + ch.failure
+		}
 		if c.Tell != nil {
-			c.Tell(ch.command.Name + " ended and is started again: " + ch.failure)
+			c.Tell(ch.command.Name + how)
 		}
 	}
 	time.AfterFunc(wait, func() {
