@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -45,13 +44,15 @@ var ErrNoLedger = errors.New("no ledger there")
 // Audit verifies a run's folder offline: the ledger with all its entries, hashes,
 // signatures and proofs, that the energy adds up, that the ledger each checkpoint
 // knew is a prefix of it, that the ledger holds each visible checkpoint's manifest,
-// and every file against its manifest. A run that is done and of which no process
-// lives is also to hold all that its processes measured on this machine, else the
-// error is ErrUnsent. Everything that does not verify is named in the error, which is
-// a *multierror.Error where the ledger itself stands.
+// every file against its manifest, and that the newest checkpoint of the ledger is
+// there. A run that is done and of which no process lives is also to hold all that
+// its processes measured on this machine, else the error is ErrUnsent. held are heads
+// of the ledger that were kept elsewhere: it has to extend them. Everything that does
+// not verify is named in the error, which is a *multierror.Error where the ledger
+// itself stands.
 //
 // The run may be going on meanwhile.
-func Audit(run string) (*Report, error) {
+func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
 	dir := rundir.Dir(run)
 	if _, err := os.Stat(dir.Ledger()); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("audit %s: %w", run, ErrNoLedger)
@@ -62,24 +63,20 @@ func Audit(run string) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit %s: %w", run, err)
 	}
-	var heads []ledger.NamedHead
-	var faults *multierror.Error
-	for _, step := range steps {
-		head, err := readHead(dir, step)
-		if err != nil {
-			faults = multierror.Append(faults, err)
-		} else if head != nil {
-			heads = append(heads, *head)
-		}
+	aside, err := setAside(dir.Checkpoints())
+	if err != nil {
+		return nil, fmt.Errorf("audit %s: %w", run, err)
 	}
-	account, err := ledger.Verify(dir.Ledger(), heads...)
+	var faults *multierror.Error
+	heads, err := headsIn(dir, steps, aside)
+	faults = multierror.Append(faults, err)
+	account, err := ledger.Verify(dir.Ledger(), append(heads, held...)...)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	report := &Report{Account: account, Checkpoints: []Verified{}}
-	if err := sameSpec(dir, account); err != nil {
-		faults = multierror.Append(faults, err)
-	}
+	report := &Report{Account: account, Checkpoints: []Verified{}, SetAside: aside}
+	spec, err := sameSpec(dir, account)
+	faults = multierror.Append(faults, err)
 	for _, step := range steps {
 		v, err := auditCheckpoint(dir, step, account)
 		if err != nil && stillThere(dir, step) {
@@ -88,118 +85,40 @@ func Audit(run string) (*Report, error) {
 			report.Checkpoints = append(report.Checkpoints, v)
 		}
 	}
-	if err := auditLatest(dir, steps); err != nil {
-		faults = multierror.Append(faults, err)
+	var living bool
+	report.Unsent, living, err = unsent(dir, account)
+	faults = multierror.Append(faults, err)
+	all := account.Checkpoints
+	over := !living && len(all) > 0 && spec.Steps > 0 && all[len(all)-1].Step >= spec.Steps
+	if over {
+		faults = multierror.Append(faults, report.unsent())
 	}
-	if report.SetAside, err = setAside(dir.Checkpoints()); err != nil {
-		faults = multierror.Append(faults, err)
-	}
-	if err := report.auditEnergy(dir, steps); err != nil {
-		faults = multierror.Append(faults, err)
-	}
+	faults = multierror.Append(faults, auditNewest(dir, account), auditLatest(dir, steps, over))
 	return report, faults.ErrorOrNil()
 }
 
-// auditEnergy looks for energy beside the ledger.
-func (r *Report) auditEnergy(dir rundir.Dir, steps []uint64) error {
-	unsent, living, err := unsent(dir, r.Account)
-	r.Unsent = unsent
-	if err != nil || len(unsent) == 0 || living || len(steps) == 0 {
-		return err
-	}
-	spec, err := runspec.Read(dir.Spec())
-	if err != nil || steps[len(steps)-1] < spec.Steps {
-		return nil // it goes on; and its spec was read before
+// unsent is the error of a run that is over, where its ledger lacks energy.
+func (r *Report) unsent() error {
+	if len(r.Unsent) == 0 {
+		return nil
 	}
 	var all []string
-	for _, u := range unsent {
+	for _, u := range r.Unsent {
 		all = append(all, u.String())
 	}
 	return fmt.Errorf("%w: %s", ErrUnsent, strings.Join(all, "; "))
 }
 
-// readHead reads the head of the ledger that a checkpoint holds; nil where the
-// checkpoint has been removed meanwhile.
-func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
-	name := folderOf(step)
-	b, err := os.ReadFile(filepath.Join(dir.Checkpoints(), name, headFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if !stillThere(dir, step) {
-			return nil, nil
-		}
-		return nil, &Damage{name, headFile, "it is missing"}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	return &ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b}, nil
-}
-
-// stillThere tells whether a checkpoint has not been removed as one too many while
-// it was looked at.
-func stillThere(dir rundir.Dir, step uint64) bool {
-	_, err := os.Stat(filepath.Join(dir.Checkpoints(), folderOf(step)))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // sameSpec compares the run's spec with the hash that the ledger begins with.
-func sameSpec(dir rundir.Dir, a *ledger.Account) error {
+func sameSpec(dir rundir.Dir, a *ledger.Account) (runspec.Spec, error) {
 	spec, err := runspec.Read(dir.Spec())
 	if err != nil {
-		return err
+		return runspec.Spec{}, err
 	}
 	if spec.Hash() != a.SpecHash || spec.Run != a.Run {
-		return fmt.Errorf("%s: not the spec of run %s, which the ledger is of", dir.Spec(), a.Run)
+		return runspec.Spec{}, fmt.Errorf("%s: not the spec of run %s, which the ledger is of", dir.Spec(), a.Run)
 	}
-	return nil
-}
-
-func auditCheckpoint(dir rundir.Dir, step uint64, a *ledger.Account) (Verified, error) {
-	name := folderOf(step)
-	path := filepath.Join(dir.Checkpoints(), name)
-	m, hash, err := readManifest(path)
-	if err != nil {
-		return Verified{}, err
-	}
-	v := Verified{Step: step, Folder: name, Files: len(m.Files) + 1, Entry: -1, Numerics: m.Numerics}
-	for _, c := range a.Checkpoints {
-		if c.Manifest == hash && c.Folder == name && c.Step == m.Step {
-			v.Entry = c.Entry
-		}
-	}
-	switch {
-	case v.Entry < 0:
-		return v, &Damage{name, manifestFile, "the ledger does not hold it"}
-	case m.Run != a.Run || m.SpecHash != a.SpecHash:
-		return v, &Damage{name, manifestFile, "it is of another run or spec"}
-	case m.Ledger.Size > v.Entry:
-		return v, &Damage{name, manifestFile, fmt.Sprintf("it knows a ledger of %d entries, and is entry %d", m.Ledger.Size, v.Entry)}
-	}
-	if err := verifyFiles(path, m); err != nil {
-		return v, err
-	}
-	for _, f := range m.Files {
-		v.Bytes += f.Bytes
-	}
-	return v, nil
-}
-
-// auditLatest checks that latest names a checkpoint.
-func auditLatest(dir rundir.Dir, steps []uint64) error {
-	if len(steps) == 0 {
-		return nil
-	}
-	to, err := os.Readlink(filepath.Join(dir.Checkpoints(), latestLink))
-	if err != nil {
-		return &Damage{latestLink, "", "it is no link to a checkpoint"}
-	}
-	if _, ok := stepOf(to); !ok {
-		return &Damage{latestLink, "", fmt.Sprintf("it names %q, which is no checkpoint", to)}
-	}
-	if _, err := os.Stat(filepath.Join(dir.Checkpoints(), to)); err != nil {
-		return &Damage{latestLink, "", fmt.Sprintf("it names %s, which is not there", to)}
-	}
-	return nil
+	return spec, nil
 }
 
 // String is the report as a person reads it.

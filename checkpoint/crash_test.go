@@ -266,8 +266,8 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	if e != nil {
 		t.Fatalf("cut %d: %v", cut, e)
 	}
-	if len(report.SetAside) > 0 {
-		t.Fatalf("cut %d: %v set aside", cut, report.SetAside)
+	if len(report.SetAside) > 0 || len(report.Account.Notes) > 0 {
+		t.Fatalf("cut %d: %v set aside, notes %v", cut, report.SetAside, report.Account.Notes)
 	}
 	if c := g.save(t, 90); c.step != 90 {
 		t.Fatalf("cut %d: saved %d", cut, c.step)

@@ -48,8 +48,8 @@ func stepOf(name string) (uint64, bool) {
 	return step, err == nil && folderOf(step) == name
 }
 
-// Steps lists the steps of a run's visible checkpoints, ascending. A run that has
-// none yet has an empty list.
+// Steps lists the steps of a run's visible checkpoints, ascending, damaged or not. A
+// run that has none yet has an empty list.
 func Steps(run string) ([]uint64, error) { return stepsIn(rundir.Dir(run).Checkpoints()) }
 
 func stepsIn(dir string) ([]uint64, error) {
@@ -62,7 +62,7 @@ func stepsIn(dir string) ([]uint64, error) {
 	}
 	var steps []uint64
 	for _, e := range entries {
-		if step, ok := stepOf(e.Name()); ok && e.IsDir() {
+		if step, ok := stepOf(e.Name()); ok {
 			steps = append(steps, step)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
@@ -69,13 +70,18 @@ func (d *Damage) Error() string {
 // readManifest reads the manifest of a folder and returns its hash. What is wrong
 // with it is a *Damage.
 func readManifest(dir string) (m Manifest, hash string, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	damage := func(format string, args ...any) error {
 		return &Damage{filepath.Base(dir), manifestFile, fmt.Sprintf(format, args...)}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, "", damage("it is missing")
+	// A link leads to what may change and is not verified.
+	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+		return m, "", &Damage{filepath.Base(dir), "", "it is no folder"}
 	}
+	path := filepath.Join(dir, manifestFile)
+	if err := regular(path); err != nil {
+		return m, "", damage("%v", err)
+	}
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return m, "", fmt.Errorf("read checkpoint: %w", err)
 	}
@@ -101,10 +107,14 @@ func verifyFiles(dir string, m Manifest) error {
 		damage := func(format string, args ...any) error {
 			return &Damage{filepath.Base(dir), name, fmt.Sprintf(format, args...)}
 		}
-		got, err := hashFile(filepath.Join(dir, name))
+		path := filepath.Join(dir, name)
+		if err := regular(path); err != nil {
+			return damage("%v", err)
+		}
+		got, err := hashFile(path)
 		switch want := m.Files[name]; {
-		case errors.Is(err, fs.ErrNotExist):
-			return damage("it is missing")
+		case errors.Is(err, syscall.EIO):
+			return damage("%v", err)
 		case err != nil:
 			return fmt.Errorf("verify checkpoint: %w", err)
 		case got.Bytes != want.Bytes:
@@ -112,6 +122,34 @@ func verifyFiles(dir string, m Manifest) error {
 		case got.SHA256 != want.SHA256:
 			return damage("its SHA-256 is not that of the manifest")
 		}
+	}
+	return nil
+}
+
+// strangers looks for what the manifest does not name: who loads the folder may take
+// it for a part of the model. What there is is a *Damage.
+func strangers(dir string, m Manifest) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("verify checkpoint: %w", err)
+	}
+	for _, e := range entries {
+		if _, named := m.Files[e.Name()]; !named && e.Name() != manifestFile {
+			return &Damage{filepath.Base(dir), e.Name(), "the manifest does not name it"}
+		}
+	}
+	return nil
+}
+
+// regular says why there is no regular file. Where that cannot be told, who opens it
+// will tell.
+func regular(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("it is missing")
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		return errors.New("it is no file")
 	}
 	return nil
 }

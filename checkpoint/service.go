@@ -72,6 +72,11 @@ func Open(cfg Config) (s *Service, err error) {
 	}
 	s.snapshot = newSnapshot(layout)
 	_, missing := os.Stat(filepath.Join(dir.Ledger(), "head"))
+	if steps, err := Steps(cfg.RunDir); err != nil {
+		return nil, err
+	} else if missing != nil && len(steps) > 0 {
+		return nil, &ledger.Fault{File: "ledger/head", Entry: -1, Reason: "the file is missing, but there are checkpoints"}
+	}
 	s.ledger, err = ledger.Open(ledger.Options{
 		Dir: dir.Ledger(), KeyPath: filepath.Join(dir.Keys(), "signing.key"),
 		Run: cfg.Spec.Run, SpecHash: cfg.Spec.Hash(), Software: cfg.Software,

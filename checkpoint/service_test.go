@@ -82,15 +82,18 @@ func (s *serving) dial() *nats.Conn {
 	return c
 }
 
+func (s *serving) config() Config {
+	return Config{
+		ID: "checkpoint", RunDir: string(s.dir), Spec: s.spec, NATS: s.dial(),
+		Log: zaptest.NewLogger(s.t, zaptest.Level(zap.FatalLevel)), Software: "gramme test",
+	}
+}
+
 // up starts the service, and down ends it and returns how Run ended.
 func (s *serving) up() {
 	s.t.Helper()
 	var err error
-	s.service, err = Open(Config{
-		ID: "checkpoint", RunDir: string(s.dir), Spec: s.spec, NATS: s.dial(),
-		Log: zaptest.NewLogger(s.t, zaptest.Level(zap.FatalLevel)), Software: "gramme test",
-	})
-	if err != nil {
+	if s.service, err = Open(s.config()); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(s.t.Context())

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
@@ -60,6 +58,9 @@ func (s *store) save(state *replica.State, a about) (saved, error) {
 		return fail(err)
 	}
 	m, hash, err := s.stage(staged, state, a)
+	if err == nil {
+		err = s.disk.syncDir(s.dir) // what the ledger names has to be there
+	}
 	if err != nil {
 		// A full disk should have the space back.
 		return fail(errors.Join(err, s.disk.removeAll(staged)))
@@ -139,116 +140,4 @@ func (s *store) prune() error {
 		}
 	}
 	return nil
-}
-
-// settle finishes or removes what a crash left, sets aside what does not verify,
-// and returns the newest checkpoint that does; found is false where there is none.
-func (s *store) settle() (newest saved, found bool, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("recover checkpoints: %w", err)
-		}
-	}()
-	if err := s.disk.mkdirAll(s.dir); err != nil {
-		return saved{}, false, err
-	}
-	if err := s.tidy(); err != nil {
-		return saved{}, false, err
-	}
-	steps, err := stepsIn(s.dir)
-	if err != nil {
-		return saved{}, false, err
-	}
-	for _, step := range slices.Backward(steps) {
-		name := folderOf(step)
-		c, err := s.verify(name)
-		damage := (*Damage)(nil)
-		if errors.As(err, &damage) {
-			if err := s.quarantine(step, damage); err != nil {
-				return saved{}, false, err
-			}
-			continue
-		}
-		if err != nil {
-			return saved{}, false, err
-		}
-		if s.told, err = metaOf(s.path(name)); err != nil {
-			return saved{}, false, err
-		}
-		return c, true, s.link(name)
-	}
-	return saved{}, false, s.disk.removeAll(s.path(latestLink))
-}
-
-// tidy ends what was under way: a staged folder that is in the ledger becomes
-// visible, everything else goes.
-func (s *store) tidy() error {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		path := s.path(e.Name())
-		name, staged := strings.CutPrefix(e.Name(), stagedPrefix)
-		switch {
-		case staged && e.IsDir() && s.counts(path):
-			err = s.publish(path, name)
-		case staged || strings.HasPrefix(e.Name(), droppedPrefix):
-			err = s.disk.removeAll(path)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// counts tells whether a staged folder is whole and in the ledger.
-func (s *store) counts(path string) bool {
-	m, hash, err := readManifest(path)
-	return err == nil && s.log.Has(keyOf(hash)) && verifyFiles(path, m) == nil
-}
-
-// verify checks a visible checkpoint. What is wrong with it is a *Damage.
-func (s *store) verify(name string) (saved, error) {
-	m, hash, err := readManifest(s.path(name))
-	if err != nil {
-		return saved{}, err
-	}
-	damage := func(format string, args ...any) error {
-		return &Damage{name, manifestFile, fmt.Sprintf(format, args...)}
-	}
-	switch {
-	case folderOf(m.Step) != name:
-		return saved{}, damage("it is of step %d", m.Step)
-	case m.Run != s.spec.Run || m.SpecHash != s.spec.Hash():
-		return saved{}, damage("it is of another run or spec")
-	case !s.log.Has(keyOf(hash)):
-		return saved{}, damage("the ledger does not hold it")
-	}
-	if err := verifyFiles(s.path(name), m); err != nil {
-		return saved{}, err
-	}
-	return saved{m.Step, s.path(name), hash, m.Ledger, m.Numerics}, nil
-}
-
-// quarantine renames a checkpoint that does not verify and says so in the ledger.
-func (s *store) quarantine(step uint64, d *Damage) error {
-	name := folderOf(step)
-	aside := setAsidePrefix + name
-	for n := 2; ; n++ {
-		if _, err := os.Lstat(s.path(aside)); errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		aside = fmt.Sprintf("%s%s-%d", setAsidePrefix, name, n)
-	}
-	if _, err := s.log.Append(ledger.Entry{Note: &ledger.Note{
-		Kind: ledger.NoteQuarantine, Step: step, Text: fmt.Sprintf("%s; set aside as %s", d, aside),
-	}}); err != nil {
-		return err
-	}
-	if err := s.disk.rename(s.path(name), s.path(aside)); err != nil {
-		return err
-	}
-	return s.disk.syncDir(s.dir)
 }

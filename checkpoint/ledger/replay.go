@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -19,7 +20,8 @@ type replay struct {
 	bytes       int64 // of the lines so far
 	last        tlog.Hash
 	seen        seen
-	microJ      int64 // of all readings
+	saved       []Saved // the checkpoints
+	microJ      int64   // of all readings
 }
 
 func newReplay(run, public string) replay {
@@ -31,6 +33,7 @@ func (r *replay) fork() replay {
 	f := *r
 	f.tree = r.tree.clone()
 	f.seen = newSeen(&r.seen)
+	f.saved = slices.Clip(r.saved) // what is added to one is not in the other
 	return f
 }
 
@@ -81,6 +84,9 @@ func (r *replay) add(line []byte) (Entry, error) {
 func (r *replay) take(e *Entry, line []byte) {
 	if e.Reading != nil {
 		r.microJ += e.Reading.MicroJ
+	}
+	if e.Checkpoint != nil {
+		r.saved = append(r.saved, Saved{e.Index, *e.Checkpoint})
 	}
 	r.seen.add(e)
 	r.last = tlog.RecordHash(line)

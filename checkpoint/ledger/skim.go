@@ -13,7 +13,8 @@ import (
 // skim is walk for a writer that opens its own log, some twenty times as fast:
 // that the root is the one that was signed shows that every line is what was
 // written, and of a line that was checked when it was written only what counts
-// once is read again. If anything is wrong, walk says where.
+// once, and which checkpoints there are, is read again. If anything is wrong, walk
+// says where.
 func skim(dir string, r io.ReaderAt, h Head, to *replay) error {
 	fast := newReplay(to.run, to.public)
 	in := newLines(r, 0, math.MaxInt64)
@@ -43,7 +44,7 @@ func skim(dir string, r io.ReaderAt, h Head, to *replay) error {
 }
 
 // skimLine reads of a canonical line its key, or of which record it is and how
-// much energy that has. Fields are in a fixed order there, and no string can
+// much energy that has; of a checkpoint all. Fields are in a fixed order there, and no string can
 // hold the text of a field's name with its quotes, so a search finds them.
 func skimLine(line []byte) (e Entry, ok bool) {
 	s := scanner{rest: line, ok: true}
@@ -55,6 +56,9 @@ func skimLine(line []byte) (e Entry, ok bool) {
 		e.Reading.MicroJ = int64(s.number(`,"uj":`))
 	case TypeGap:
 		e.Gap = &energy.Gap{Source: s.source()}
+	case TypeCheckpoint: // few
+		e, err := decode(line)
+		return e, err == nil
 	default:
 		s.rest = s.rest[min(len(kind)+1, len(s.rest)):]
 		if bytes.HasPrefix(s.rest, []byte(`,"key":`)) {

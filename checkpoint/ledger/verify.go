@@ -3,23 +3,14 @@ package ledger
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/energy"
 )
-
-// NamedHead is a head that was kept apart from the log: in a checkpoint folder,
-// or elsewhere.
-type NamedHead struct {
-	Name string // for the message
-	Note []byte
-}
 
 // Verify checks the log in dir and returns its account. It needs nothing else,
 // and works while the log is written: it reads the head, then the entries that
@@ -50,19 +41,10 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	if err != nil {
 		return nil, faultOf(dir, headFile, -1, "%v", err)
 	}
-	var prefixes []prefix
-	for _, h := range heads {
-		parsed, err := parseHead(h.Note, verifier)
-		if err != nil {
-			return nil, &Fault{h.Name, -1, err.Error()}
-		}
-		if parsed.Size > head.Size {
-			return nil, &Fault{h.Name, -1, fmt.Sprintf("it covers %d entries, the ledger has %d: entries are missing", parsed.Size, head.Size)}
-		}
-		prefixes = append(prefixes, prefix{h.Name, parsed})
+	prefixes, err := prefixesOf(heads, verifier, head.Size)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(prefixes, func(a, b prefix) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
-
 	entries, err := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, readFault(dir, entriesFile, err)
@@ -91,25 +73,6 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	}
 	account.Behind, err = behind(d, dir, entries, note, &state)
 	return account, err
-}
-
-// prefix is an earlier head and who has it.
-type prefix struct {
-	name string
-	head Head
-}
-
-// match checks the first of the prefixes, which ascend, when the log is as long,
-// and returns the others.
-func match(prefixes []prefix, t *tree) ([]prefix, error) {
-	for len(prefixes) > 0 && prefixes[0].head.Size == t.size {
-		if p := prefixes[0]; p.head.Root != t.root() {
-			return nil, &Fault{p.name, -1, fmt.Sprintf(
-				"its %d entries are not the first %d of the ledger, which was written anew since", t.size, t.size)}
-		}
-		prefixes = prefixes[1:]
-	}
-	return prefixes, nil
 }
 
 // holes counts the sequence numbers that no record has. One after a hole has to
@@ -156,8 +119,10 @@ func behind(d disk, dir string, entries file, note []byte, state *replay) (int64
 			return 0, readFault(dir, headFile, readErr)
 		case !bytes.Equal(now, note):
 			return 0, nil
-		case errors.Is(err, io.EOF) || errors.Is(err, errTorn) || errors.Is(err, errTooLong):
+		case errors.Is(err, io.EOF) || errors.Is(err, errTorn):
 			return n, nil
+		case errors.Is(err, errTooLong):
+			err = faultOf(dir, entriesFile, rest.tree.size, "it stands behind the head and is no entry: %v", err)
 		}
 		return 0, err
 	}

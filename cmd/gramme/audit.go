@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/exit"
 )
 
@@ -17,12 +19,24 @@ func auditCommand() *cobra.Command {
 		Short: "verify a run's ledger and checkpoints offline and print the account",
 		Long: `Verifies every entry, hash, signature and proof of the ledger, every file of every
 checkpoint, and that the energy adds up, without a network or a running process.
-Exit code 0 only if everything verifies; otherwise the place is named.`,
+Exit code 0 only if everything verifies; otherwise the place is named.
+
+A copy of DIR/ledger/head that was kept elsewhere while the run went on, given with
+--head, shows that nothing was taken out of the ledger or written anew since.`,
 		Args: cobra.ExactArgs(1),
 	}
 	asJSON := c.Flags().Bool("json", false, "print JSON")
+	heads := c.Flags().StringArray("head", nil, "a `FILE` with an earlier head of the ledger, which it has to extend; may be repeated")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		report, err := checkpoint.Audit(args[0])
+		var held []ledger.NamedHead
+		for _, path := range *heads {
+			note, err := os.ReadFile(path)
+			if err != nil {
+				return exit.Wrap(exit.Usage, "name a copy of DIR/ledger/head", fmt.Errorf("read head: %w", err))
+			}
+			held = append(held, ledger.NamedHead{Name: path, Note: note})
+		}
+		report, err := checkpoint.Audit(args[0], held...)
 		if errors.Is(err, checkpoint.ErrNoLedger) {
 			return exit.Wrap(exit.Usage, "name the folder of a run, as runs/quickstart", err)
 		}

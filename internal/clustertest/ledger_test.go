@@ -64,6 +64,22 @@ func TestForgedLedger(t *testing.T) {
 	refused("an entry twice", entries, bytes.Join(slices.Insert(slices.Clone(lines), middle, lines[middle]), nil), "entry ")
 	refused("all entries dropped", entries, nil, "entries")
 	s.audit()
+
+	// What was taken out with everything that would show it is shown by a head that was
+	// kept elsewhere.
+	head := filepath.Join(s.run.Ledger(), "head")
+	if good, err = os.ReadFile(head); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "kept"), good, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.must("audit", "--head", "kept", "run")
+	if err := os.WriteFile(filepath.Join(s.dir, "other"), bytes.Replace(good, []byte("gramme/"), []byte("gramme/another-"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.want(s.gramme("audit", "--head", "kept", "--head", "other", "run"), 4, "other: ")
+	s.want(s.gramme("audit", "--head", "none", "run"), 2, "copy of DIR/ledger/head")
 }
 
 // ledgerFiles are all files of the run with "ledger" in their path.

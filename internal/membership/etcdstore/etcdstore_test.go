@@ -8,6 +8,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/gramme-project/gramme/internal/embedded"
@@ -64,7 +65,7 @@ func TestConformance(t *testing.T) {
 				test(t, func() (membership.Store, func()) {
 					c := s.dial(t)
 					// A client that is closed no longer renews its leases.
-					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-")).WithLog(zaptest.NewLogger(t)), func() { c.Close() }
+					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-")).WithLog(zap.NewNop()), func() { c.Close() }
 				})
 			})
 		}

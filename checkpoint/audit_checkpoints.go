@@ -1,0 +1,147 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/rundir"
+)
+
+// headsIn are the heads of the ledger that checkpoints hold: all visible ones, and of
+// those that were set aside each that is a head still.
+func headsIn(dir rundir.Dir, steps []uint64, aside []string) (heads []ledger.NamedHead, err error) {
+	var errs []error
+	for _, step := range steps {
+		head, err := readHead(dir, step)
+		if head != nil {
+			heads = append(heads, *head)
+		}
+		errs = append(errs, err)
+	}
+	for _, name := range aside {
+		b, err := os.ReadFile(filepath.Join(dir.Checkpoints(), name, headFile))
+		if err == nil && ledger.Signed(dir.Ledger(), b) {
+			heads = append(heads, ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b})
+		}
+	}
+	return heads, errors.Join(errs...)
+}
+
+// readHead reads the head of the ledger that a checkpoint holds; nil where the
+// checkpoint has been removed meanwhile.
+func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
+	name := folderOf(step)
+	b, err := os.ReadFile(filepath.Join(dir.Checkpoints(), name, headFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if !stillThere(dir, step) {
+			return nil, nil
+		}
+		return nil, &Damage{name, headFile, "it is missing"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	return &ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b}, nil
+}
+
+// stillThere tells whether a checkpoint has not been removed as one too many while
+// it was looked at.
+func stillThere(dir rundir.Dir, step uint64) bool {
+	_, err := os.Stat(filepath.Join(dir.Checkpoints(), folderOf(step)))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// auditCheckpoint checks a visible checkpoint against its manifest, and that against
+// the ledger.
+func auditCheckpoint(dir rundir.Dir, step uint64, a *ledger.Account) (Verified, error) {
+	name := folderOf(step)
+	path := filepath.Join(dir.Checkpoints(), name)
+	m, hash, err := readManifest(path)
+	if err != nil {
+		return Verified{}, err
+	}
+	v := Verified{Step: step, Folder: name, Files: len(m.Files) + 1, Entry: -1, Numerics: m.Numerics}
+	for _, c := range a.Checkpoints {
+		if c.Manifest == hash && c.Folder == name && c.Step == m.Step {
+			v.Entry = c.Entry
+		}
+	}
+	switch {
+	case v.Entry < 0:
+		return v, &Damage{name, manifestFile, "the ledger does not hold it"}
+	case m.Run != a.Run || m.SpecHash != a.SpecHash:
+		return v, &Damage{name, manifestFile, "it is of another run or spec"}
+	case m.Ledger.Size > v.Entry:
+		return v, &Damage{name, manifestFile, fmt.Sprintf("it knows a ledger of %d entries, and is entry %d", m.Ledger.Size, v.Entry)}
+	}
+	if err := verifyFiles(path, m); err != nil {
+		return v, err
+	}
+	if err := strangers(path, m); err != nil {
+		return v, err
+	}
+	for _, f := range m.Files {
+		v.Bytes += f.Bytes
+	}
+	return v, nil
+}
+
+// auditNewest checks that the newest checkpoint of the ledger is there, if only staged
+// by a service that had no time to show it, or that a note says why it is not.
+func auditNewest(dir rundir.Dir, a *ledger.Account) error {
+	if len(a.Checkpoints) == 0 {
+		return nil
+	}
+	c := a.Checkpoints[len(a.Checkpoints)-1]
+	for _, n := range a.Notes {
+		if n.Kind == ledger.NoteQuarantine && n.Step == c.Step && n.Entry > c.Entry {
+			return nil
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir.Checkpoints(), stagedPrefix+c.Folder)); err == nil {
+		return nil
+	}
+	// Others that came meanwhile may have driven it out.
+	steps, err := stepsIn(dir.Checkpoints())
+	if err != nil || len(steps) > 0 && steps[len(steps)-1] >= c.Step {
+		return err
+	}
+	return &Damage{c.Folder, "", fmt.Sprintf("it is missing, and is the newest of the ledger, as entry %d says", c.Entry)}
+}
+
+// auditLatest checks that latest names the newest checkpoint, or, while the run goes
+// on, the one before or none yet: between the two a service may have been killed.
+func auditLatest(dir rundir.Dir, steps []uint64, over bool) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	before, newest := uint64(0), steps[len(steps)-1]
+	if len(steps) > 1 {
+		before = steps[len(steps)-2]
+	}
+	to, err := os.Readlink(filepath.Join(dir.Checkpoints(), latestLink))
+	if errors.Is(err, fs.ErrNotExist) && len(steps) == 1 && !over {
+		return nil
+	}
+	damage := func(format string, args ...any) error {
+		return &Damage{latestLink, "", fmt.Sprintf(format, args...)}
+	}
+	if err != nil {
+		return damage("it is no link to a checkpoint")
+	}
+	step, ok := stepOf(to)
+	if !ok {
+		return damage("it names %q, which is no checkpoint", to)
+	}
+	if _, err := os.Stat(filepath.Join(dir.Checkpoints(), to)); err != nil {
+		return damage("it names %s, which is not there", to)
+	}
+	if step < before || step < newest && over {
+		return damage("it names %s, and the newest is %s", to, folderOf(newest))
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// NamedHead is a head that was kept apart from the log: in a checkpoint folder,
+// or elsewhere.
+type NamedHead struct {
+	Name string // for the message
+	Note []byte
+}
+
+// ErrUnsigned says of a head that the key of the log has not signed it.
+var ErrUnsigned = errors.New("not a head that the key of this log has signed")
+
+// prefix is an earlier head and who has it.
+type prefix struct {
+	name string
+	head Head
+}
+
+// prefixesOf reads heads that are to be of a log of a size, and sorts them.
+func prefixesOf(heads []NamedHead, v note.Verifier, size int64) ([]prefix, error) {
+	var all []prefix
+	for _, h := range heads {
+		parsed, err := parseHead(h.Note, v)
+		if err != nil {
+			return nil, &Fault{h.Name, -1, err.Error()}
+		}
+		if parsed.Size > size {
+			return nil, &Fault{h.Name, -1, fmt.Sprintf("it covers %d entries, the ledger has %d: entries are missing", parsed.Size, size)}
+		}
+		all = append(all, prefix{h.Name, parsed})
+	}
+	slices.SortStableFunc(all, func(a, b prefix) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
+	return all, nil
+}
+
+// match checks the first of the prefixes, which ascend, when the log is as long,
+// and returns the others.
+func match(prefixes []prefix, t *tree) ([]prefix, error) {
+	for len(prefixes) > 0 && prefixes[0].head.Size == t.size {
+		if p := prefixes[0]; p.head.Root != t.root() {
+			return nil, &Fault{p.name, -1, fmt.Sprintf(
+				"its %d entries are not the first %d of the ledger, which was written anew since", t.size, t.size)}
+		}
+		prefixes = prefixes[1:]
+	}
+	return prefixes, nil
+}
+
+// Extends checks that the log is a head's own, at that point or later, and returns
+// the head. The error is ErrUnsigned where the head is none of the log's key, and a
+// *Fault where the log has lost what the head covers, or was written anew.
+func (l *Log) Extends(h NamedHead) (Head, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.settle(); err != nil {
+		return Head{}, err
+	}
+	v, err := note.NewVerifier(l.state.public)
+	if err != nil {
+		return Head{}, err
+	}
+	head, err := parseHead(h.Note, v)
+	if err != nil {
+		return Head{}, fmt.Errorf("%s: %w: %w", h.Name, ErrUnsigned, err)
+	}
+	prefixes, err := prefixesOf([]NamedHead{h}, v, l.state.tree.size)
+	if err != nil {
+		return Head{}, err
+	}
+	var t tree
+	in := newLines(l.entries, 0, math.MaxInt64)
+	for t.size < head.Size {
+		line, err := in.next()
+		if err != nil {
+			return Head{}, fmt.Errorf("read entry %d: %w", t.size, err)
+		}
+		t.push(tlog.RecordHash(line), nil)
+	}
+	_, err = match(prefixes, &t)
+	return head, err
+}
+
+// Signed reports whether a head is one that the key of the log in dir has signed.
+func Signed(dir string, head []byte) bool {
+	b, err := readFile(system{}, filepath.Join(dir, keyFile))
+	if err != nil {
+		return false
+	}
+	v, _, err := parseVerifier(b)
+	if err != nil {
+		return false
+	}
+	_, err = parseHead(head, v)
+	return err == nil
+}
+
+// Checkpoints are those that the log names, in its order.
+func (l *Log) Checkpoints() []Saved {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.state.saved)
+}
