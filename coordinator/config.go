@@ -43,10 +43,10 @@ func (c Config) ttl() time.Duration {
 	return max(2*time.Second, 3*c.Spec.FailureTimeout).Round(time.Second)
 }
 
-func (c Config) roster(corpusHash string) roster.Config {
+func rosterConfig(s runspec.Spec, corpusHash string) roster.Config {
 	return roster.Config{
-		Workers: c.Spec.Workers, MicroBatches: c.Spec.Batch.MicroBatches, Steps: c.Spec.Steps,
-		SpecHash: c.Spec.Hash(), CorpusHash: corpusHash, Build: buildinfo.Version,
-		Ring: c.Spec.Ring, AllowMixed: c.Spec.AllowMixed, FailureTimeout: c.Spec.FailureTimeout,
+		Workers: s.Workers, MicroBatches: s.Batch.MicroBatches, Steps: s.Steps,
+		SpecHash: s.Hash(), CorpusHash: corpusHash, Build: buildinfo.Version,
+		Ring: s.Ring, AllowMixed: s.AllowMixed, FailureTimeout: s.FailureTimeout,
 	}
 }

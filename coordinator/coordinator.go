@@ -30,7 +30,7 @@ type coordinator struct {
 	cfg      Config
 	log      *zap.Logger
 	subjects wire.Subjects
-	roster   roster.Config
+	corpus   string // hash
 	outbox   *outbox
 	messages chan *nats.Msg
 	handlers map[*nats.Subscription]func(*nats.Msg)
@@ -59,7 +59,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	subjects := wire.SubjectsOf(cfg.Spec.Run)
 	c := &coordinator{
-		cfg: cfg, log: cfg.Log, subjects: subjects, roster: cfg.roster(manifest.Digest()),
+		cfg: cfg, log: cfg.Log, subjects: subjects, corpus: manifest.Digest(),
 		outbox:   newOutbox(cfg.NATS, subjects.Events(), cfg.Log),
 		messages: make(chan *nats.Msg, pending), handlers: map[*nats.Subscription]func(*nats.Msg){},
 		elected: make(chan *reign), results: make(chan result),
@@ -203,7 +203,7 @@ func (c *coordinator) stand(ctx context.Context) (*reign, error) {
 		return nil, err
 	}
 	r := newReign(ctx, l)
-	if err := r.load(c.cfg.Store); err != nil {
+	if err := r.load(c.cfg.Store, c.cfg.Spec); err != nil {
 		r.end()
 		r.resign(ctx, c.log)
 		return nil, fmt.Errorf("begin to lead: %w", err)

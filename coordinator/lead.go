@@ -15,7 +15,7 @@ import (
 // begin starts to lead.
 func (c *coordinator) begin(r *reign) {
 	c.reign = r
-	r.roster = roster.New(c.roster)
+	r.roster = roster.New(rosterConfig(r.spec, c.corpus))
 	c.book.begin(wire.Begun{}) // another may have led meanwhile
 	err := c.subscribe(map[string]func(*nats.Msg){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,

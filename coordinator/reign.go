@@ -15,6 +15,7 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -26,6 +27,7 @@ type reign struct {
 	leadership membership.Leadership
 	plan       wire.Plan // stored when it began
 	intent     wire.Intent
+	spec       runspec.Spec // as far as a start may change it
 	nonce      string
 	workers    <-chan []wire.Registration
 
@@ -65,8 +67,9 @@ func newReign(ctx context.Context, l membership.Leadership) *reign {
 	return r
 }
 
-// load reads what is stored and begins to watch the registrations.
-func (r *reign) load(store membership.Store) error {
+// load reads what is stored and begins to watch the registrations. A start of the run
+// that came since this process did may have changed what of the spec is not fixed.
+func (r *reign) load(store membership.Store, spec runspec.Spec) error {
 	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 	defer cancel()
 	var err error
@@ -75,6 +78,19 @@ func (r *reign) load(store membership.Store) error {
 	}
 	if r.intent, _, err = r.leadership.Intent(ctx); err != nil {
 		return fmt.Errorf("read intent: %w", err)
+	}
+	r.spec = spec
+	if b, found, err := store.Spec(ctx); err != nil {
+		return err
+	} else if found {
+		stored, err := runspec.Decode("of the cluster", b)
+		if err != nil {
+			return err
+		}
+		if stored.Hash() != spec.Hash() {
+			return errors.New("the run in the store has another spec than this coordinator")
+		}
+		r.spec = stored
 	}
 	if r.workers, err = store.WatchWorkers(r.ctx); err != nil {
 		return fmt.Errorf("watch workers: %w", err)

@@ -16,14 +16,12 @@ func (r *Roster) onAsked(e Asked) {
 		err = fmt.Errorf("this coordinator has only just taken over: ask again in a moment")
 	case c.Verb == "stop":
 		r.stop(c.Reason)
-	case c.Verb == "resume":
-		r.resume()
 	case c.Verb == "drain":
 		err = r.drain(c.Worker)
 	case c.Verb == "scale":
 		err = r.scale(c.Count)
 	default:
-		err = fmt.Errorf("unknown request %q: stop, resume, drain and scale are known", c.Verb)
+		err = fmt.Errorf("unknown request %q: stop, drain and scale are known", c.Verb)
 	}
 	reply := Reply{Token: e.Token}
 	if err != nil {
@@ -53,16 +51,6 @@ func (r *Roster) stop(reason string) {
 	if reason == "" {
 		i.Reason = "asked to stop"
 	}
-	r.put(i)
-}
-
-// resume takes a stop back, so that workers that come train on.
-func (r *Roster) resume() {
-	if !r.intent.Stop {
-		return
-	}
-	i := r.intent
-	i.Stop, i.Reason = false, ""
 	r.put(i)
 }
 

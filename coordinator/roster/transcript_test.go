@@ -33,7 +33,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	detour ID                              its registration says that it does not reach every other
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID|- [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
-//	ask stop|resume|drain ID|scale N
+//	ask stop|drain ID|scale N
 //	reconnected                            the coordinator was cut off, and is not any more
 //	committed STEP
 //	lag | answer                           the store is slow; it answers

@@ -161,9 +161,18 @@ func (c *Claim) Spec(ctx context.Context) ([]byte, error) {
 }
 
 // Renew forgets what an earlier start was asked to do, and the registrations of
-// which gone says that their processes have ended.
+// which gone says that their processes have ended. A coordinator elsewhere that leads
+// by what was asked then does not lead any more: who is elected next reads anew.
 func (c *Claim) Renew(ctx context.Context, gone func(wire.Registration) bool) error {
-	if _, err := c.client.Delete(ctx, c.keys.Intent()); err != nil {
+	leaders, err := c.client.Get(ctx, c.keys.Election(), clientv3.WithFirstCreate()...)
+	if err != nil {
+		return fmt.Errorf("forget the intent of before: %w", err)
+	}
+	forget := []clientv3.Op{clientv3.OpDelete(c.keys.Intent())}
+	for _, leader := range leaders.Kvs {
+		forget = append(forget, clientv3.OpDelete(string(leader.Key)))
+	}
+	if _, err := c.client.Txn(ctx).Then(forget...).Commit(); err != nil {
 		return fmt.Errorf("forget the intent of before: %w", err)
 	}
 	r, err := c.client.Get(ctx, c.keys.Workers(), clientv3.WithPrefix())

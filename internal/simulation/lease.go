@@ -176,6 +176,15 @@ func (s *store) withdraw(t *term) {
 	}
 }
 
+// renew forgets what was asked of a start before, and who leads by that.
+func (s *store) renew() {
+	s.intent = wire.Intent{}
+	s.changed(watchIntent)
+	if len(s.queue) > 0 {
+		s.withdraw(s.queue[0])
+	}
+}
+
 func (s *store) prolongTerm(t *term) {
 	until := s.w.now + t.ttl
 	t.until = until

@@ -20,7 +20,6 @@ type parent struct {
 	starting map[*process]bool
 	scales   uint64
 	sessions int
-	resumes  bool // a stop that etcd still holds has to be taken back
 }
 
 // mostWorkers is how many may be there at a time.
@@ -167,11 +166,6 @@ func (u *parent) look() {
 		u.anew(u.w.chance(2))
 		return
 	}
-	if u.resumes {
-		u.p.ask(topicControl, "", wire.Control{Verb: "resume"}, time.Second, func(_ any, err error) {
-			u.resumes = u.resumes && err != nil
-		})
-	}
 	if u.w.oracle.done || u.w.store.intent.Stop {
 		return
 	}
@@ -195,10 +189,13 @@ func (u *parent) bring(n int) {
 }
 
 // anew ends everything at once and starts it from the newest checkpoint, with what
-// etcd holds or with an etcd that is empty.
+// etcd holds or with an etcd that is empty. Where it holds what it did, coordinators
+// of other machines may go on.
 func (u *parent) anew(empty bool) {
 	for _, p := range u.services {
-		p.end()
+		if _, ok := p.role.(*coordinator); empty || !ok || u.w.chance(2) {
+			p.end()
+		}
 	}
 	for _, p := range u.workers {
 		p.end()
@@ -209,11 +206,11 @@ func (u *parent) anew(empty bool) {
 		u.w.store = &store{w: u.w, down: old.down}
 		old.down = true // nobody is left who could ask it
 		u.w.oracle.forgetPlans()
-		u.scales = 0
 		u.w.store.watch(u.p, watchIntent, u.scale)
 	}
 	u.sessions++
-	u.resumes = u.w.store.intent.Stop
+	u.w.store.renew()
+	u.scales = 0
 	for _, p := range u.services {
 		u.start(p, u.w.between(0, time.Second))
 	}

@@ -20,6 +20,7 @@ type leadership struct {
 	store    *Store
 	session  *concurrency.Session
 	election *concurrency.Election
+	lost     chan struct{}
 }
 
 // Campaign implements membership.Store.
@@ -57,7 +58,32 @@ func (s *Store) stand(ctx context.Context, id string, ttl time.Duration) (*leade
 		defer stop()
 		return nil, errors.Join(err, l.Resign(closing))
 	}
+	l.lost = make(chan struct{})
+	go l.guard()
 	return l, nil
+}
+
+// guard ends with the lease of the election or with its key, which a new start of the
+// run removes.
+func (l *leadership) guard() {
+	defer close(l.lost)
+	ctx := l.session.Ctx()
+	for ctx.Err() == nil {
+		gone, err := watch(ctx, l.store, l.election.Key(), func(held map[string][]byte) (struct{}, bool) {
+			return struct{}{}, len(held) == 0
+		})
+		if err == nil {
+			select {
+			case <-gone: // or closed, as ctx has ended
+				return
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // lead commits operations if this is still the leader and more holds.
@@ -172,7 +198,7 @@ func (l *leadership) evict(ctx context.Context, id, incarnation string) error {
 }
 
 // Lost implements membership.Leadership.
-func (l *leadership) Lost() <-chan struct{} { return l.session.Done() }
+func (l *leadership) Lost() <-chan struct{} { return l.lost }
 
 // Resign implements membership.Leadership.
 func (l *leadership) Resign(ctx context.Context) error {
