@@ -386,7 +386,9 @@ func TestWorkersComeGoAndDie(t *testing.T) {
 	c.plan(4, "d", "e")
 	a.end(t, ErrDrained)
 	c.reached("e", 30)
+	old := c.registered("d")
 	c.plan(5, "e") // d is thrown out though it lives: it comes back
+	c.registered("d", old)
 	c.reached("e", 34)
 	c.plan(6, "d", "e")
 	d.end(t, nil)

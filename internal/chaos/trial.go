@@ -142,7 +142,7 @@ func (t *trial) disturbed(ctx context.Context) (err error) {
 	if err != nil {
 		t.fail("the run goes on", err)
 	} else {
-		t.check(nothingLeft(t.dir, t.cluster.token, slices.Sorted(maps.Keys(t.watch.hosts)), 2*time.Second)...)
+		t.check(nothingLeft(t.dir, t.cluster.token, slices.Sorted(maps.Keys(t.watch.hosts)), 10*time.Second)...)
 		t.judge()
 	}
 	return t.cluster.close()

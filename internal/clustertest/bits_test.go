@@ -77,7 +77,7 @@ func TestKillParent(t *testing.T) {
 	r.reaches(c.steps / 4)
 	s.kill(r.cmd.Process.Pid)
 	r.wait()
-	s.until("no process is left", 2*time.Second, func() bool { return len(s.processes()) == 0 })
+	s.until("no process is left", patience, func() bool { return len(s.processes()) == 0 })
 	s.must(up...)
 	s.same(c)
 }

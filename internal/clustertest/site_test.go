@@ -18,6 +18,9 @@ import (
 // patience bounds every wait: it is never reached unless something hangs.
 const patience = 60 * time.Second
 
+// commandWithin bounds a whole command, which may train several times.
+const commandWithin = 10 * time.Minute
+
 // site is a place for one run and the processes that belong to it.
 type site struct {
 	*testing.T
@@ -102,9 +105,9 @@ func (r *running) wait() result {
 	r.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(patience):
+	case <-time.After(commandWithin):
 		r.killAll()
-		r.Fatalf("%v: no end after %s\n%s%s%s", r.cmd.Args, patience, r.out.String(), r.err.String(), r.logs())
+		r.Fatalf("%v: no end after %s\n%s%s%s", r.cmd.Args, commandWithin, r.out.String(), r.err.String(), r.logs())
 	}
 	return result{r.cmd.ProcessState.ExitCode(), r.out.String(), r.err.String()}
 }

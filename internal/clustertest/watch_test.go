@@ -134,7 +134,7 @@ func (s *site) nothingLeft() {
 	if s.Failed() {
 		return // whatever is left is not the fault
 	}
-	s.until("no process is left", 2*time.Second, func() bool { return len(s.processes()) == 0 })
+	s.until("no process is left", patience, func() bool { return len(s.processes()) == 0 })
 	for port := range s.ports {
 		if conn, err := net.Dial("tcp", port); err == nil {
 			conn.Close()

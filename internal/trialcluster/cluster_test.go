@@ -108,12 +108,15 @@ func TestRefusesWhoIsNotKnown(t *testing.T) {
 	} {
 		other := e
 		change(&other)
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		if _, err := other.DialNATS(ctx, "test"); err == nil {
+		within := func() context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		if _, err := other.DialNATS(within(), "test"); err == nil {
 			t.Errorf("%s: NATS takes it", name)
 		}
-		if _, err := other.DialEtcd(ctx); err == nil {
+		if _, err := other.DialEtcd(within()); err == nil {
 			t.Errorf("%s: etcd takes it", name)
 		} else if why := map[string]string{"another authority": "x509", "no certificate": "certificate required", "no such file": "/none"}[name]; !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v does not say %q", name, err, why)

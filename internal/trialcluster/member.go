@@ -81,22 +81,29 @@ func (m *Member) await(ctx context.Context) error {
 	}
 }
 
-// Kill ends the member at once, as a crash does.
+// Kill ends the member at once, as a crash does, and waits for its end.
 func (m *Member) Kill() error {
-	if m.process == nil {
-		return nil
-	}
-	err := m.process.Kill()
-	if err == nil {
+	err := m.signal()
+	if err == nil && m.process != nil {
 		<-m.process.Ended()
 	}
 	return err
+}
+
+func (m *Member) signal() error {
+	if m.process == nil {
+		return nil
+	}
+	return m.process.Kill()
 }
 
 // Away kills members and starts them again after a time, or when ctx ends. It
 // returns when they serve.
 func Away(ctx context.Context, members []*Member, hold time.Duration) error {
 	var err error
+	for _, m := range members { // all at once: what one of them says of another is not heard
+		err = errors.Join(err, m.signal())
+	}
 	for _, m := range members {
 		err = errors.Join(err, m.Kill())
 	}

@@ -1,6 +1,7 @@
 package etcdstore_test
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -9,7 +10,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest"
 
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/endpoint"
@@ -31,7 +31,7 @@ func start(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(sockets) })
-	s := &service{options: embedded.EtcdOptions{DataDir: t.TempDir(), SocketDir: sockets, Log: zaptest.NewLogger(t)}}
+	s := &service{options: embedded.EtcdOptions{DataDir: t.TempDir(), SocketDir: sockets, Log: zap.NewNop()}}
 	s.restart(t)
 	t.Cleanup(func() { s.etcd.Close() })
 	return s
@@ -75,7 +75,7 @@ func TestConformance(t *testing.T) {
 func TestAnOutageLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	store := etcdstore.New(s.dial(t), "r").WithLog(zaptest.NewLogger(t))
+	store := etcdstore.New(s.dial(t), "r").WithLog(zap.NewNop())
 	seen, err := store.WatchWorkers(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestAnOutageLosesNothing(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond) // longer than the lease
 	s.restart(t)
 
-	other := etcdstore.New(s.dial(t), "r").WithLog(zaptest.NewLogger(t))
+	other := etcdstore.New(s.dial(t), "r").WithLog(zap.NewNop())
 	if _, err := other.Register(t.Context(), wire.Registration{ID: "b", Incarnation: "1"}, time.Second); err != nil {
 		t.Fatal(err)
 	}
@@ -105,11 +105,42 @@ func TestAnOutageLosesNothing(t *testing.T) {
 	}
 }
 
+// TestALeaderWhoseKeyIsGoneKnows removes it, as a new start of the run does.
+func TestALeaderWhoseKeyIsGoneKnows(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	client := s.dial(t)
+	store := etcdstore.New(client, "r")
+	leader, err := store.Campaign(t.Context(), "c1", 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-leader.Lost():
+		t.Fatal("it is lost at once")
+	case <-time.After(50 * time.Millisecond):
+	}
+	if _, err := client.Delete(t.Context(), wire.KeysOf("r").Election(), clientv3.WithPrefix()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-leader.Lost():
+	case <-time.After(20 * time.Second):
+		t.Error("it does not know")
+	}
+	if err := leader.PutIntent(t.Context(), wire.Intent{Stop: true}); !errors.Is(err, membership.ErrNotLeader) {
+		t.Errorf("it still decides: %v", err)
+	}
+	if _, err := store.Campaign(t.Context(), "c2", 10*time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	client := s.dial(t)
-	store := etcdstore.New(client, "r").WithLog(zaptest.NewLogger(t))
+	store := etcdstore.New(client, "r").WithLog(zap.NewNop())
 	lease, err := store.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "1"}, time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -118,8 +149,22 @@ func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	await(t, seen, "a")
+	key := wire.KeysOf("r").Worker("a")
+	created := func() int64 {
+		r, err := client.Get(t.Context(), key)
+		if err != nil || len(r.Kvs) == 0 {
+			return 0
+		}
+		return r.Kvs[0].CreateRevision
+	}
+	before := created()
 	expire(t, client)
-	await(t, seen)
+	for until := time.Now().Add(20 * time.Second); created() <= before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it is not written again")
+		}
+	}
 	await(t, seen, "a")
 
 	// An update that meets an expired lease writes it again, too.
@@ -157,7 +202,7 @@ func TestAWatchSurvivesCompaction(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	client := s.dial(t)
-	store := etcdstore.New(client, "r").WithLog(zaptest.NewLogger(t))
+	store := etcdstore.New(client, "r").WithLog(zap.NewNop())
 	seen, err := store.WatchWorkers(t.Context())
 	if err != nil {
 		t.Fatal(err)

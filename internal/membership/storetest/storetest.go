@@ -19,7 +19,7 @@ type Connect func() (store membership.Store, kill func())
 
 // TTL is that of leases and leaders in the cases: longer than a busy disk may
 // take to sync, as short as can be otherwise.
-const TTL = 2 * time.Second
+const TTL = 5 * time.Second
 
 // Cases are independent of each other. Each wants an empty state.
 func Cases() map[string]func(*testing.T, Connect) {
