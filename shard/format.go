@@ -36,6 +36,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrCorrupt is wrapped by every error about a shard's content.
 var ErrCorrupt = errors.New("corrupt")
 
+// ErrUnavailable is wrapped by the error of a Fetcher whose source does not answer, and
+// may in a moment.
+var ErrUnavailable = errors.New("the source does not answer")
+
 // corrupt is an ErrCorrupt with a reason of its own words.
 type corrupt string
 

@@ -2,10 +2,14 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -28,8 +32,8 @@ func (w *worker) compute(ctx context.Context) error {
 		batch := ahead.batch
 		if !ahead.ok || ahead.job.Step != job.Step || ahead.job.Index != job.Index {
 			var err error
-			if batch, err = w.cfg.Batch(job.Step-1, job.Index); err != nil {
-				return fmt.Errorf("micro-batch %d of step %d: %w", job.Index, job.Step, err)
+			if batch, err = w.draw(ctx, job.Step-1, job.Index); err != nil {
+				return err
 			}
 		}
 		seed := rng.Mix(rng.DomainDropout, w.cfg.Spec.Seed, job.Step, uint64(job.Index))
@@ -47,5 +51,21 @@ func (w *worker) compute(ctx context.Context) error {
 				ahead.batch, ahead.ok = b, true
 			}
 		}
+	}
+}
+
+// draw makes a micro-batch. Where it takes a shard that nobody gives just now, it waits
+// until somebody does: training may go on without a coordinator.
+func (w *worker) draw(ctx context.Context, step uint64, index int) (sampler.Batch, error) {
+	for {
+		b, err := w.cfg.Batch(step, index)
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, shard.ErrUnavailable) || ctx.Err() != nil {
+			return b, fmt.Errorf("micro-batch %d of step %d: %w", index, step+1, err)
+		}
+		w.log.Warn("waiting for a shard", zap.Error(err))
+		rest(ctx, w.cfg.Spec.FailureTimeout)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // incarnations.
 func (c *cluster) registered(id string, not ...string) string {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	regs, err := c.store.WatchWorkers(ctx)
 	if err != nil {

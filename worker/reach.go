@@ -33,6 +33,7 @@ type Acquaintance struct {
 	sub              *nats.Subscription
 	ctx              context.Context
 	cancel           context.CancelFunc
+	mu               sync.Mutex // held while an answer begins
 	answers          sync.WaitGroup
 }
 
@@ -42,7 +43,11 @@ func Acquaint(conn *nats.Conn, run string, own *natslink.Mailbox, secret string,
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	var err error
 	a.sub, err = conn.Subscribe(wire.SubjectsOf(run).Reach(), func(m *nats.Msg) {
-		a.answers.Go(func() { a.answer(m) })
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.ctx.Err() == nil {
+			a.answers.Go(func() { a.answer(m) })
+		}
 	})
 	if err == nil {
 		err = conn.Flush()
@@ -53,13 +58,15 @@ func Acquaint(conn *nats.Conn, run string, own *natslink.Mailbox, secret string,
 	return a, nil
 }
 
-// Close ends the answers.
+// Close ends the answers. Who is not answered any more does not count this worker.
 func (a *Acquaintance) Close() error {
 	var err error
-	if a.sub != nil {
-		err = a.sub.Drain() // what has come is answered, or given up
+	if a.sub != nil && a.sub.IsValid() {
+		err = a.sub.Unsubscribe()
 	}
+	a.mu.Lock()
 	a.cancel()
+	a.mu.Unlock()
 	a.answers.Wait()
 	return err
 }
@@ -77,7 +84,9 @@ func (a *Acquaintance) answer(m *nats.Msg) {
 		return // its own question comes here, too
 	}
 	reply := wire.Reached{Mailbox: a.own}
-	if err := a.reach(q.Mailbox); err != nil {
+	if err := a.reach(q.Mailbox); a.ctx.Err() != nil {
+		return // the attempt was given up, which says nothing
+	} else if err != nil {
 		reply.Error = err.Error()
 	}
 	b, err := wire.Encode(reply)

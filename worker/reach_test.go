@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"context"
+	"net"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -54,6 +56,23 @@ func TestAcquaintance(t *testing.T) {
 	// Nobody that is asked is the one that others do not reach.
 	if way, err := meet("s").Way(t.Context(), all[:2]); way != "" || err != nil {
 		t.Errorf("the way among those that reach each other is %q, %v", way, err)
+	}
+	// One that leaves while it tries says nothing of who asked.
+	leaver := meet("s")
+	trying := make(chan struct{})
+	leaver.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		close(trying)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	go func() {
+		<-trying
+		if err := leaver.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if way, err := meet("s").Way(t.Context(), []string{leaver.own}); way != "" || err != nil {
+		t.Errorf("the way with one that leaves is %q, %v", way, err)
 	}
 	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1")); way != "" || err != nil {
 		t.Errorf("the way with one that does not answer is %q, %v", way, err)

@@ -27,10 +27,15 @@ const resumeTries = 10
 // that the trainer holds.
 func (w *worker) resume(ctx context.Context) error {
 	w.cfg.Meter.Phase(energy.Joining, 0, 0)
+	ctx, cancel := w.unlessDrained(ctx)
+	defer cancel()
 	for try := 1; ; try++ {
 		err := w.resumeOnce(ctx)
 		if err == nil {
 			break
+		}
+		if errors.Is(context.Cause(ctx), ErrDrained) {
+			return ErrDrained
 		}
 		if try == resumeTries || ctx.Err() != nil {
 			return err
@@ -43,6 +48,19 @@ func (w *worker) resume(ctx context.Context) error {
 	}
 	w.sum.Reset(w.replica.state)
 	return nil
+}
+
+// unlessDrained is a context that ends when the worker is asked to leave, too.
+func (w *worker) unlessDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() { // ends with ctx
+		select {
+		case <-w.cfg.Drain:
+			end(ErrDrained)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { end(nil) }
 }
 
 func (w *worker) resumeOnce(ctx context.Context) error {
@@ -74,7 +92,8 @@ func (w *worker) register(ctx context.Context) error {
 	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), w.pace.Speed(), w.state
 	w.reg.Started = time.Now().UTC()
 	ttl := w.cfg.lease()
-	for begun := time.Now(); ; {
+	var begun time.Time // when the ID was first found taken: the store may have been away before
+	for {
 		within, cancel := context.WithTimeout(ctx, ttl)
 		lease, err := w.cfg.Store.Register(within, w.reg, ttl)
 		cancel()
@@ -87,6 +106,9 @@ func (w *worker) register(ctx context.Context) error {
 			return nil
 		}
 		taken := errors.Is(err, membership.ErrTaken)
+		if taken && begun.IsZero() {
+			begun = time.Now()
+		}
 		if ctx.Err() != nil || taken && (time.Since(begun) > ttl+w.cfg.Spec.FailureTimeout || w.another(ctx)) {
 			return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
 		}
@@ -122,9 +144,11 @@ func (w *worker) meet(ctx context.Context) error {
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	registered, err := w.cfg.Store.WatchWorkers(watching)
+	registered, err := insist(ctx, w, "see who is registered", func() (<-chan []wire.Registration, error) {
+		return w.cfg.Store.WatchWorkers(watching)
+	})
 	if err != nil {
-		return fmt.Errorf("see who is registered: %w", err)
+		return err
 	}
 	var mailboxes []string
 	for _, other := range <-registered {
@@ -137,10 +161,34 @@ func (w *worker) meet(ctx context.Context) error {
 	if w.reg.Ring == "" {
 		return nil
 	}
-	if err := w.lease.Update(ctx, w.reg); err != nil {
-		return fmt.Errorf("say that the ring goes through NATS: %w", err)
+	_, err = insist(ctx, w, "say that the ring goes through NATS", func() (struct{}, error) {
+		err := w.lease.Update(ctx, w.reg)
+		if errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
+			err = nil // it registers anew, with what there is to say
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// insist asks the store until it answers, or ctx ends.
+func insist[T any](ctx context.Context, w *worker, what string, ask func() (T, error)) (T, error) {
+	for {
+		v, err := ask()
+		if err == nil {
+			return v, nil
+		}
+		if ctx.Err() != nil {
+			return v, fmt.Errorf("%s: %w", what, err)
+		}
+		w.log.Warn(what+": trying again", zap.Error(err))
+		select {
+		case <-w.cfg.Drain:
+			return v, ErrDrained
+		case <-time.After(w.cfg.Spec.FailureTimeout / 4):
+		case <-ctx.Done():
+		}
 	}
-	return nil
 }
 
 // meetAgain finds out, in the background, whether the members of a plan still reach

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -108,8 +107,15 @@ func (w *worker) run(ctx context.Context) error {
 	}
 	if done := w.replica.step(); done < w.cfg.Spec.Steps {
 		// The shards of the next steps are fetched before anyone waits for this worker.
-		if _, err := w.cfg.Batch(done, 0); err != nil {
-			return fmt.Errorf("micro-batch 0 of step %d: %w", done+1, err)
+		ready, cancel := w.unlessDrained(ctx)
+		_, err := w.draw(ready, done, 0)
+		asked := errors.Is(context.Cause(ready), ErrDrained)
+		cancel()
+		if asked {
+			return ErrDrained
+		}
+		if err != nil {
+			return err
 		}
 	}
 	stop, err := w.serve()
@@ -142,13 +148,13 @@ func (w *worker) loop(ctx context.Context) error {
 	if err := w.register(ctx); err != nil {
 		return err
 	}
-	plans, err := w.cfg.Store.WatchPlan(ctx)
+	plans, err := insist(ctx, w, "watch plan", func() (<-chan wire.Plan, error) { return w.cfg.Store.WatchPlan(ctx) })
 	if err != nil {
-		return fmt.Errorf("watch plan: %w", err)
+		return err
 	}
-	intents, err := w.cfg.Store.WatchIntent(ctx)
+	intents, err := insist(ctx, w, "watch intent", func() (<-chan wire.Intent, error) { return w.cfg.Store.WatchIntent(ctx) })
 	if err != nil {
-		return fmt.Errorf("watch intent: %w", err)
+		return err
 	}
 	w.machine = step.New(step.Config{
 		ID: w.reg.ID, Incarnation: w.reg.Incarnation, Steps: w.cfg.Spec.Steps,

@@ -202,8 +202,8 @@ func (c *cluster) start(id string) *running {
 	return c.startWith(id, func(uint64, *pureTrainer) {})
 }
 
-// startWith calls disturb before each gradient.
-func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)) *running {
+// startWith calls disturb before each gradient. change may alter the worker.
+func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer), change ...func(*Config)) *running {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	r := &running{id: id, cancel: cancel, drain: make(chan struct{}), ended: make(chan error, 1)}
 	options := natslink.Options{Secret: "s"}
@@ -238,6 +238,9 @@ func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)
 				c.t.Error(err)
 			}
 		}
+	}
+	for _, f := range change {
+		f(&cfg)
 	}
 	go func() {
 		err := Run(ctx, cfg)

@@ -4,12 +4,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -59,7 +61,7 @@ const pieceWithin = 5 * time.Second
 
 // remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
 // from the coordinator, into a folder of the user's cache.
-func remoteCorpus(ctx context.Context, conn *nats.Conn, run string) (*corpus, error) {
+func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Logger) (*corpus, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, fmt.Errorf("cache of the corpus: %w", err)
@@ -70,13 +72,27 @@ func remoteCorpus(ctx context.Context, conn *nats.Conn, run string) (*corpus, er
 		if sha256 == "" {
 			r.Name = name
 		}
-		ctx, cancel := context.WithTimeout(ctx, pieceWithin)
+		within, cancel := context.WithTimeout(ctx, pieceWithin)
 		defer cancel()
-		return transfer.Fetch(ctx, conn, wire.SubjectsOf(run).Shard(), r)
+		data, total, err := transfer.Fetch(within, conn, wire.SubjectsOf(run).Shard(), r)
+		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", shard.ErrUnavailable, err) // no coordinator is there just now
+		}
+		return data, total, err
 	}
-	packed, err := fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20)
-	if err != nil {
-		return nil, fmt.Errorf("fetch the corpus's manifest: %w", err)
+	var packed []byte
+	for {
+		if packed, err = fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20); err == nil {
+			break
+		}
+		if !errors.Is(err, shard.ErrUnavailable) || ctx.Err() != nil {
+			return nil, fmt.Errorf("fetch the corpus's manifest: %w", err)
+		}
+		log.Warn("waiting for a coordinator", zap.Error(err))
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
 	}
 	b, err := shard.DecodeBundle(packed)
 	if err != nil {

@@ -148,7 +148,7 @@ func begin(ctx context.Context, id string, o role.Options) (*role.Role, error) {
 		return nil, err
 	}
 	for {
-		if o.ID, err = meter.FreeName(o.Energy, host); err != nil {
+		if o.ID, err = meter.FreeName(o.Energy, wire.IDOf(host)); err != nil {
 			return nil, err
 		}
 		r, err := role.Start(ctx, o)
@@ -164,7 +164,7 @@ func member(ctx context.Context, r *role.Role, at machine, drain <-chan struct{}
 	if at.dir != "" {
 		data, err = localCorpus(at.dir)
 	} else {
-		data, err = remoteCorpus(ctx, r.NATS, r.Endpoint.Run)
+		data, err = remoteCorpus(ctx, r.NATS, r.Endpoint.Run, r.Log)
 	}
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 			}
 		}
 		w.reg, w.registered = reg, true
-		if pid, ok := r.dead[reg.ID]; ok && pid == reg.PID {
+		if d, ok := r.dead[reg.ID]; ok && d.pid == reg.PID && now.Sub(d.at) < 10*r.cfg.FailureTimeout {
 			r.bury(w, "its process had ended when it was seen", true)
 		}
 		if w.refused == "" && w.gone == "" {

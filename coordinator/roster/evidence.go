@@ -20,7 +20,7 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 			}
 		}
 		if s.PID != 0 {
-			r.dead[s.Subject] = s.PID
+			r.dead[s.Subject] = death{s.PID, now}
 		}
 		return
 	}

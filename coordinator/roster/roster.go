@@ -62,7 +62,7 @@ type Roster struct {
 	tilt      tilt
 	evened    time.Time        // when shares were last the reason of a plan; zero: not in this reign
 	early     []wire.Suspicion // of the plan that is being written
-	dead      map[string]int   // process that ended, by worker ID, as its parent said
+	dead      map[string]death // by worker ID, as its parent said
 	committed uint64
 	over      bool // the run has ended and is stored
 
@@ -70,6 +70,13 @@ type Roster struct {
 
 	state, reason string
 	out           []Effect
+}
+
+// death is the end of a process, of which a registration may still come. Not for
+// long: another process may have its number later.
+type death struct {
+	pid int
+	at  time.Time
 }
 
 // worker is one incarnation, as far as it is known.
@@ -95,7 +102,7 @@ type worker struct {
 
 // New returns the roster of a coordinator that is not elected yet.
 func New(cfg Config) *Roster {
-	return &Roster{cfg: cfg, workers: map[string]*worker{}, dead: map[string]int{}}
+	return &Roster{cfg: cfg, workers: map[string]*worker{}, dead: map[string]death{}}
 }
 
 // Plan is the newest plan that is known to be stored.

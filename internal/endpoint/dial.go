@@ -38,6 +38,10 @@ const (
 // tryWithin bounds one attempt to hear of etcd.
 const tryWithin = 3 * time.Second
 
+// alert lets the system find out within seconds that a machine is gone without a word.
+// The pings of grpc come every ten seconds at most, and a watch has nothing to send.
+var alert = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}}
+
 // DialNATS connects to NATS under a name that NATS shows. It tries all servers
 // until ctx ends, except when NATS refuses who asks. The connection reconnects
 // for ever, to whichever server answers; what is published meanwhile waits in a
@@ -51,6 +55,7 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		nats.MaxReconnects(-1), nats.ReconnectWait(retry), nats.ReconnectJitter(retry, retry), nats.ReconnectBufSize(64 << 20),
 		nats.PingInterval(pingNATS), nats.MaxPingsOutstanding(pings),
 		nats.FlusherTimeout((pings + 1) * pingNATS), nats.ReconnectOnFlusherError(),
+		nats.IgnoreAuthErrorAbort(), // a server that refuses now may take it in a moment
 	}
 	config, err := e.TLS.config()
 	if err != nil {
@@ -122,9 +127,13 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 			}
 		}
 	}
-	if proxied() && !strings.HasPrefix(e.Etcd[0], "unix:") {
+	if !strings.HasPrefix(e.Etcd[0], "unix:") {
+		dial := alert.DialContext
+		if proxied() {
+			dial = Dial
+		}
 		config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return Dial(ctx, "tcp", address)
+			return dial(ctx, "tcp", address)
 		}))
 	}
 	c, err := clientv3.New(config)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,35 @@ func TestWhatIsHeldAgainstAProcess(t *testing.T) {
 	}
 	if _, hopeless := x.after(end{code: 1, life: time.Second}); hopeless > 0 {
 		t.Error("kills are held against it")
+	}
+}
+
+// TestAStartThatFailsIsTriedAgain takes the worker's program away while it is started
+// again.
+func TestAStartThatFailsIsTriedAgain(t *testing.T) {
+	x := newTrial(t)
+	self := x.options.Worker
+	x.options.Worker = x.path("worker")
+	if err := os.Symlink(self, x.options.Worker); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 10)
+	x.options.Tell = func(text string) { told <- text }
+	x.begin()
+	if err := os.Remove(x.options.Worker); err != nil {
+		t.Fatal(err)
+	}
+	x.killed("w1")
+	if text := <-told; !strings.HasPrefix(text, "start worker w1: ") {
+		t.Errorf("%q is told", text)
+	}
+	if err := os.Symlink(self, x.options.Worker); err != nil {
+		t.Fatal(err)
+	}
+	x.until("the worker is there again", func() bool { return len(x.pids("w1")) == 2 })
+	x.stored()
+	if err := x.end(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -83,7 +83,7 @@ func (c *cluster) look(ctx context.Context, e events) error {
 				}
 				continue
 			}
-			if err := c.start(ch); err != nil {
+			if err := c.revive(ch); err != nil {
 				return err
 			}
 		case i, open := <-e.intents:
@@ -113,7 +113,7 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 	if ch.role == wire.RoleWorker {
 		if ch.proc.ExitCode() == 0 {
 			if ch.again && c.stop.asked.IsZero() && c.status.Step < c.Spec.Steps {
-				return c.start(ch)
+				return c.revive(ch)
 			}
 			ch.finished = true
 			return nil
@@ -145,12 +145,36 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 			c.Tell(ch.command.Name + how)
 		}
 	}
+	c.later(ch, wait)
+	return nil
+}
+
+// later starts a process after a while.
+func (c *cluster) later(ch *child, wait time.Duration) {
 	time.AfterFunc(wait, func() {
 		select {
 		case c.starts <- ch:
 		case <-c.role.Done():
 		}
 	})
+}
+
+// revive starts a process while the run goes on. What keeps it from starting may pass,
+// and counts as an early end.
+func (c *cluster) revive(ch *child) error {
+	failed := c.start(ch)
+	if failed == nil {
+		return nil
+	}
+	wait, hopeless := ch.trouble.after(end{code: exit.Failure, checkpoint: c.status.Checkpoint})
+	if hopeless > 0 {
+		return failed
+	}
+	c.Log.Warn("start", zap.String("process", ch.command.Name), zap.Error(failed))
+	if c.Tell != nil {
+		c.Tell(failed.Error() + "; it is tried again")
+	}
+	c.later(ch, wait)
 	return nil
 }
 
@@ -190,7 +214,7 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 			ch = c.newWorker()
 			c.children = append(c.children, ch)
 		}
-		if err := c.start(ch); err != nil {
+		if err := c.revive(ch); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/logging"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
@@ -71,6 +72,9 @@ type Role struct {
 // Start connects the process. Close ends what it began.
 func Start(ctx context.Context, o Options) (r *Role, err error) {
 	r = &Role{Options: o, Host: meter.Host(), BootID: meter.BootID(), Incarnation: strings.ToLower(rand.Text()[:10]), done: make(chan struct{})}
+	if err := wire.CheckID(o.Role, o.ID); err != nil {
+		return nil, exit.Wrap(exit.Usage, "give another --id", err)
+	}
 	defer func() {
 		if err != nil {
 			err = multierror.Append(err, r.Close()).ErrorOrNil()
