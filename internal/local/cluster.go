@@ -85,6 +85,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	c.role, err = role.Start(ctx, role.Options{
 		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: o.Dir.Energy(), Phase: energy.Idle, Lingers: true, Log: o.Log,
+		Used: process.ChildrenTime(), // what was measured to settle the spec, as yet in nobody's account
 	})
 	if err != nil {
 		return err

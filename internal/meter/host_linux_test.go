@@ -303,3 +303,48 @@ func TestHostIsNamed(t *testing.T) {
 		t.Errorf("host %q, boot %q", Host(), BootID())
 	}
 }
+
+// TestOneCounterOfTwo has a machine with two packages of 40 W, of which one cannot be
+// read for some of two minutes: the other keeps estimates at rest, so that nothing
+// stands for the first, and what was not measured is stated.
+func TestOneCounterOfTwo(t *testing.T) {
+	const all = 120
+	for name, c := range map[string]struct {
+		from, to int // looks, from that at the start on, at which it cannot be read
+		measured float64
+		gaps     []string
+	}{
+		"never":          {0, all + 1, 0, []string{"120s: could not be read"}},
+		"not at first":   {0, 30, 90, []string{"30s: could not be read"}},
+		"not for a time": {21, 61, 20 + 59, []string{"6s: could not be read", "35s: could not be read"}},
+		"not in the end": {101, all + 1, 100, []string{"6s: could not be read", "14s: could not be read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(t)
+				file := filepath.Join(h.m.root, "intel-rapl:1", "energy_uj")
+				other := func(look int) {
+					h.m.zone(t, "1", "package-1", uint64(1000+look*40_000_000), smallRange)
+					if c.from <= look && look < c.to {
+						if err := os.WriteFile(file, []byte("garbage\n"), 0o644); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				other(0)
+				m := h.open("w", "run", true)
+				for second := range all {
+					other(second + 1)
+					h.tick(m)
+				}
+				if err := errors.Join(m.Close(), m.Flush(t.Context())); err != nil {
+					t.Fatal(err)
+				}
+				check(t, h.s.records)
+				h.expect("w", "rapl:package-0", all)
+				h.expect("w", "rapl:package-1", c.measured, c.gaps...)
+				h.expect("w", "cpu", 0)
+			})
+		})
+	}
+}

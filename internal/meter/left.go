@@ -19,12 +19,18 @@ type Left struct {
 	Records []energy.Record
 }
 
+// ErrDamaged says of a log that it is not what was written.
+var ErrDamaged = errors.New("damaged")
+
+// asidePrefix begins the names of logs that were damaged when a process began.
+const asidePrefix = logFile + ".damaged-"
+
 // Leftovers reads the logs in the folders under dir that no process uses, and
 // changes nothing. living is how many others there are, whose processes send
 // themselves.
 func Leftovers(dir, run string) (all []Left, living int, err error) {
 	living, err = each(dir, func(name string, d disk) error {
-		records, err := left(d, run)
+		_, records, err := left(d, run)
 		if len(records) > 0 {
 			all = append(all, Left{name, records})
 		}
@@ -38,7 +44,7 @@ func Leftovers(dir, run string) (all []Left, living int, err error) {
 // process of such a name may never come.
 func Sweep(ctx context.Context, dir, run string, send func(context.Context, []energy.Record) error) (sent, living int, err error) {
 	living, err = each(dir, func(name string, d disk) error {
-		records, err := left(d, run)
+		log, records, err := left(d, run)
 		if err != nil || len(records) == 0 {
 			return err
 		}
@@ -48,12 +54,12 @@ func Sweep(ctx context.Context, dir, run string, send func(context.Context, []en
 			}
 		}
 		sent += len(records)
-		log, err := encode(nil, nil)
+		b, err := emptied(log)
 		if err != nil {
 			return err
 		}
 		w := wal{disk: d}
-		if err := w.rewrite(log); err != nil {
+		if err := w.rewrite(b); err != nil {
 			return fmt.Errorf("empty it: %w", err)
 		}
 		return w.file.Close()
@@ -74,6 +80,13 @@ func each(dir string, f func(name string, d disk) error) (living int, err error)
 	var errs []error
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
+		aside, err := filepath.Glob(filepath.Join(path, asidePrefix+"*"))
+		for _, name := range aside {
+			err = errors.Join(err, fmt.Errorf("%s: %w: what only it holds is not in the ledger", filepath.Base(name), ErrDamaged))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("log of readings of %s: %w", e.Name(), err))
+		}
 		if info, err := os.Stat(filepath.Join(path, logFile)); err != nil || info.Size() == 0 {
 			continue
 		}
@@ -92,19 +105,22 @@ func each(dir string, f func(name string, d disk) error) (living int, err error)
 	return living, errors.Join(errs...)
 }
 
-// left returns what a log without a process says.
-func left(d disk, run string) ([]energy.Record, error) {
+// left returns a log without a process, and what it says.
+func left(d disk, run string) (batch, []energy.Record, error) {
 	b, alive, err := d.read(logFile)
 	if err != nil {
-		return nil, err
+		return batch{}, nil, err
 	}
-	log, _ := parse(b)
+	log, whole := parse(b)
+	if damaged(b, whole) {
+		return batch{}, nil, fmt.Errorf("%s: %w at byte %d of %d: what it holds from there on is not in the ledger", logFile, ErrDamaged, whole, len(b))
+	}
 	for _, s := range log.sources() {
 		if s.Run != run {
-			return nil, fmt.Errorf("it is of run %s, this is run %s", s.Run, run)
+			return batch{}, nil, fmt.Errorf("it is of run %s, this is run %s", s.Run, run)
 		}
 	}
-	return replay(log, now(), BootID(), alive.Add(time.Second).UnixNano()), nil
+	return log, replay(log, now(), BootID(), alive.Add(time.Second).UnixNano()), nil
 }
 
 // FreeName returns the first of base-1, base-2, … whose log under dir no process

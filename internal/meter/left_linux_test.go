@@ -1,7 +1,9 @@
 package meter
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,7 +17,7 @@ import (
 // opened is a meter of a process in a folder of its own, whose service is away.
 func opened(t *testing.T, dir, process string) *Meter {
 	t.Helper()
-	o := options(t, process, "a", &service{down: errors.New("away")})
+	o := options(t, process, rand.Text(), &service{down: errors.New("away")})
 	o.Dir, o.BootID = filepath.Join(dir, process), BootID()
 	m, err := Open(o)
 	if err != nil {
@@ -188,5 +190,104 @@ func TestFinish(t *testing.T) {
 		if down == nil && len(s.all()) == 0 {
 			t.Error("nothing was sent")
 		}
+	}
+}
+
+// TestADamagedLogIsNotPassedOver flips a bit in the log of a process that has ended.
+func TestADamagedLogIsNotPassedOver(t *testing.T) {
+	dir := t.TempDir()
+	m := opened(t, dir, "w")
+	for range 3 {
+		m.Phase(energy.Compute, 1, 3)
+		m.sample(false)
+	}
+	killed(t, m)
+	path := filepath.Join(dir, "w", logFile)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, first := frame(good)
+	if first == 0 || first == len(good) {
+		t.Fatalf("a frame of %d in %d bytes", first, len(good))
+	}
+	whole, _, err := Leftovers(dir, "run")
+	if err != nil || len(whole) != 1 {
+		t.Fatal(whole, err)
+	}
+	for _, at := range []int{0, first / 2, first, first + 4, first + frameHeader} {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Leftovers(dir, "run"); !errors.Is(err, ErrDamaged) {
+			t.Errorf("byte %d: %v", at, err)
+		}
+		s := &service{}
+		if sent, _, err := Sweep(t.Context(), dir, "run", s.send); sent != 0 || !errors.Is(err, ErrDamaged) {
+			t.Errorf("byte %d: %d are taken, %v", at, sent, err)
+		}
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, bad) {
+			t.Errorf("byte %d: the log is not left as it is: %v", at, err)
+		}
+	}
+	// The next process of that name keeps it and goes on.
+	if err := opened(t, dir, "w").Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, _, err := Leftovers(dir, "run")
+	if !errors.Is(err, ErrDamaged) || len(left) != 1 {
+		t.Errorf("left %+v, %v", left, err)
+	}
+}
+
+// TestToBeginOnceMoreAfterAKillIsWaste has a process that joins, as the first of its
+// name or after others.
+func TestToBeginOnceMoreAfterAKillIsWaste(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(t *testing.T, dir string)
+		want   energy.Phase
+	}{
+		"the first":          {func(*testing.T, string) {}, energy.Joining},
+		"one before, whole":  {func(t *testing.T, dir string) { _ = opened(t, dir, "w").Close() }, energy.Joining},
+		"one before, killed": {func(t *testing.T, dir string) { killed(t, opened(t, dir, "w")) }, energy.Recovery},
+		"one before, killed, whose log was swept": {func(t *testing.T, dir string) {
+			killed(t, opened(t, dir, "w"))
+			for range 2 {
+				if _, _, err := Sweep(t.Context(), dir, "run", (&service{}).send); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, energy.Recovery},
+		"two before, the first was killed": {func(t *testing.T, dir string) {
+			killed(t, opened(t, dir, "w"))
+			_ = opened(t, dir, "w").Close()
+		}, energy.Joining},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.before(t, dir)
+			m := opened(t, dir, "w")
+			m.Phase(energy.Joining, 0, 0)
+			for begun := time.Now(); time.Since(begun) < 20*time.Millisecond; { // some work
+			}
+			m.Phase(energy.Compute, 1, 1)
+			if err := m.Close(); err != nil {
+				t.Fatal(err)
+			}
+			found := map[energy.Phase]int64{}
+			for _, it := range m.queue {
+				if r := it.record.Reading; r != nil && r.Incarnation == m.options.Incarnation {
+					for _, p := range r.Parts {
+						found[p.Phase] += p.MicroJ
+					}
+				}
+			}
+			other := map[energy.Phase]energy.Phase{energy.Joining: energy.Recovery, energy.Recovery: energy.Joining}[c.want]
+			if found[c.want] == 0 || found[other] != 0 {
+				t.Errorf("energy by phase: %v", found)
+			}
+		})
 	}
 }

@@ -24,7 +24,8 @@ type Options struct {
 	// HostCounters lets this process own the counters of its host. It is for
 	// workers: their phases say what the energy of a host was for.
 	HostCounters bool
-	Sources      []Source // besides processor, memory and RAPL; Close closes them
+	Used         time.Duration // processor time that counts as this process's, before its start
+	Sources      []Source      // besides processor, memory and RAPL; Close closes them
 	// Send returns nil once the checkpoint service holds the records durably.
 	// Its context has a deadline. It is not called concurrently.
 	Send func(context.Context, []energy.Record) error
@@ -44,6 +45,7 @@ type Meter struct {
 	failing  bool  // the log could not be written last time
 	retry    int64 // when it is written again, on the clock since boot
 	finished bool  // nothing is looked at any more
+	replaces bool  // a process of this name was killed
 	closed   bool
 
 	mu       sync.Mutex // held for microseconds only
@@ -108,15 +110,19 @@ func (o Options) validate() error {
 }
 
 func open(o Options, sys system) (*Meter, error) {
+	if own := sys.busy; o.Used > 0 {
+		sys.busy = func() uint64 { return own() + uint64(o.Used) }
+	}
 	m := &Meter{
 		options: o, sys: sys, wal: wal{disk: sys.disk, broken: true},
 		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1),
-		timeline: newTimeline(sys.birth.boot, 0, energy.Preparation), looked: sys.birth.boot,
+		looked:  sys.birth.boot,
 		sampler: sampler{interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
 	}
 	if err := m.recover(); err != nil {
 		return nil, err
 	}
+	m.timeline = newTimeline(sys.birth.boot, 0, m.reckoned(energy.Preparation))
 	m.sampler.estimates = m.posts(
 		newProcessor(sys.busy, o.Energy.CPUWattsPerCore),
 		newMemory(sys.now, sys.residentKiB, o.Energy.RAMWattsPerGB))
@@ -155,7 +161,13 @@ func (m *Meter) recover() error {
 		return fmt.Errorf("read %s: %w", logFile, err)
 	}
 	log, whole := parse(b)
-	if whole < len(b) {
+	if damaged(b, whole) {
+		aside := fmt.Sprintf("%s%d", asidePrefix, m.sys.now().wall)
+		if err := m.sys.disk.rename(logFile, aside); err != nil {
+			return fmt.Errorf("set a damaged %s aside: %w", logFile, err)
+		}
+		m.options.Log("meter: %s is damaged at byte %d of %d: kept as %s", logFile, whole, len(b), aside)
+	} else if whole < len(b) {
 		m.options.Log("meter: %s: the last %d of %d bytes are not whole and are dropped", logFile, len(b)-whole, len(b))
 	}
 	for _, s := range log.sources() {
@@ -166,9 +178,19 @@ func (m *Meter) recover() error {
 			return fmt.Errorf("%s holds readings of this incarnation, %s: every start needs another", logFile, s.Incarnation)
 		}
 	}
+	m.replaces = log.killed()
 	death := alive.Add(m.options.Interval).UnixNano()
 	m.enqueue(m.items(replay(log, m.sys.now(), m.options.BootID, death)))
 	return nil
+}
+
+// reckoned is the phase that counts. To prepare and to join once more, where the
+// process before was killed, is part of the recovery from that.
+func (m *Meter) reckoned(p energy.Phase) energy.Phase {
+	if m.replaces && (p == energy.Preparation || p == energy.Joining) {
+		return energy.Recovery
+	}
+	return p
 }
 
 // Phase says that from now on the energy is for phase p, in this generation and
@@ -180,7 +202,7 @@ func (m *Meter) Phase(p energy.Phase, generation, step uint64) {
 		return
 	}
 	m.mu.Lock()
-	m.timeline.change(m.sys.now().boot, m.sys.busy(), p, generation, step)
+	m.timeline.change(m.sys.now().boot, m.sys.busy(), m.reckoned(p), generation, step)
 	m.mu.Unlock()
 }
 

@@ -39,7 +39,8 @@ type post struct {
 	track
 	claim claim // nil: the meter of a process
 	cover cover // an estimate: who covered it when it was last looked at
-	lost  bool  // the meter of a process: it stands because it cannot be read
+	lost  bool  // it stands because it cannot be read
+	dark  bool  // a counter that is lost, and another of its kind keeps the estimate at rest
 }
 
 // sampler looks at all meters of a process. It does no I/O but that of its
@@ -67,6 +68,9 @@ func (s *sampler) sample(at instant, slots []slot, every time.Duration) (done []
 				covers[kind] = theirs
 			}
 		}
+	}
+	for _, p := range s.counters {
+		done = append(done, s.sibling(p, covers, at)...)
 	}
 	for _, p := range s.estimates {
 		if p.desc.Absent != "" {
@@ -97,11 +101,17 @@ func (s *sampler) counter(p *post, at instant, slots []slot) []energy.Record {
 	p.cover = nobody
 	if s.candidate {
 		// Whoever holds a counter can read it.
-		if raw, err := p.src.Read(); err == nil && p.claim.take() {
+		raw, err := p.src.Read()
+		p.lost = err != nil
+		if err == nil && p.claim.take() {
 			reason := ""
-			if before == theirs {
+			switch {
+			case before == theirs:
 				reason = "the process that read this counter ended"
+			case p.dark:
+				reason = unreadable
 			}
+			p.dark = false
 			return p.begin(at, raw, reason)
 		}
 	}
@@ -110,6 +120,23 @@ func (s *sampler) counter(p *post, at instant, slots []slot) []energy.Record {
 		p.rest(at)
 	}
 	return nil
+}
+
+// sibling sees to a counter that cannot be read beside others of its kind that can:
+// nothing estimates what it would have measured, so that is a gap.
+func (s *sampler) sibling(p *post, covers map[string]cover, at instant) (done []energy.Record) {
+	dark := !p.runs && p.lost && p.cover == nobody
+	for _, kind := range p.desc.Covers {
+		dark = dark && covers[kind] == ours
+	}
+	switch {
+	case dark && !p.dark:
+		p.rest(at)
+	case p.dark && !dark && !p.runs:
+		done = append(done, p.gap(at, unreadable))
+	}
+	p.dark = dark
+	return done
 }
 
 // estimate tends a meter of this process, which rests while a counter covers it.
@@ -216,7 +243,7 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 			done = append(done, p.stop(at, p.silent(at))...)
 		case p.desc.Absent != "":
 			done = append(done, p.unmetered(at)...)
-		case p.claim == nil && p.lost:
+		case p.claim == nil && p.lost, p.dark:
 			done = append(done, p.gap(at, unreadable))
 		case p.claim == nil && p.cover == ended:
 			done = append(done, p.gap(at, "the process that read the counter of the host ended"))

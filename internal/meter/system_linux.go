@@ -74,6 +74,7 @@ func realSystem(dir string) (system, error) {
 	}
 	return system{
 		now: now, busy: busy, residentKiB: residentKiB, birth: began, disk: disk,
-		powercap: "/sys/class/powercap", locks: os.TempDir(),
+		// Not os.TempDir: processes of one host may have different ones.
+		powercap: "/sys/class/powercap", locks: "/tmp",
 	}, nil
 }

@@ -128,3 +128,29 @@ func BenchmarkSample(b *testing.B) {
 		m.sample(false)
 	}
 }
+
+// TestWhatOthersUsedCounts gives a process the processor time of its children.
+func TestWhatOthersUsedCounts(t *testing.T) {
+	s := &service{}
+	o := options(t, "test", "a", s)
+	o.Host, o.BootID, o.Dir, o.Used = Host(), BootID(), t.TempDir(), 100*time.Second
+	m, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Phase(energy.Idle, 0, 0)
+	if err := errors.Join(m.Flush(t.Context()), m.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var prepared float64
+	for _, r := range check(t, s.records)[meterKey{"test", "a", "cpu"}] {
+		for _, p := range r.Reading.Parts {
+			if p.Phase == energy.Preparation {
+				prepared += energy.Joules(p.MicroJ)
+			}
+		}
+	}
+	if prepared < 400 || prepared > 400+4*cpuSeconds(t) {
+		t.Errorf("%v J of preparation, of which 400 are of others", prepared)
+	}
+}

@@ -33,7 +33,12 @@ type batch struct {
 	// Open replaces that of the frame before: the readings of the meters that
 	// run, as they would be if they were finished now.
 	Open []*energy.Reading `json:"open,omitempty"`
+	// Killed says that the process was killed, in a log that was emptied since.
+	Killed bool `json:"killed,omitempty"`
 }
+
+// killed reports whether the process whose log this is ended by force.
+func (b batch) killed() bool { return b.Killed || len(b.Open) > 0 }
 
 // encodedBatch is a batch whose records are encoded already.
 type encodedBatch struct {
@@ -61,19 +66,10 @@ func encode(items []item, open []*energy.Reading) ([]byte, error) {
 	var log []byte
 	var next encodedBatch
 	size := 0
-	flush := func() error {
-		payload, err := json.Marshal(next)
-		if err != nil {
-			return fmt.Errorf("encode readings: %w", err)
-		}
-		if len(payload) > maxPayload {
-			return fmt.Errorf("encode readings: %d bytes are more than a frame holds", len(payload))
-		}
-		log = binary.LittleEndian.AppendUint32(log, uint32(len(payload)))
-		log = binary.LittleEndian.AppendUint32(log, crc32.Checksum(payload, castagnoli))
-		log = append(log, payload...)
+	flush := func() (err error) {
+		log, err = appendFrame(log, next)
 		next, size = encodedBatch{}, 0
-		return nil
+		return err
 	}
 	for _, it := range items {
 		if size > fullFrame {
@@ -89,29 +85,67 @@ func encode(items []item, open []*energy.Reading) ([]byte, error) {
 	return log, err
 }
 
+// emptied is a log of which everything was taken.
+func emptied(log batch) ([]byte, error) { return appendFrame(nil, batch{Killed: log.killed()}) }
+
+func appendFrame(log []byte, batch any) ([]byte, error) {
+	payload, err := json.Marshal(batch)
+	if err != nil {
+		return nil, fmt.Errorf("encode readings: %w", err)
+	}
+	if len(payload) > maxPayload {
+		return nil, fmt.Errorf("encode readings: %d bytes are more than a frame holds", len(payload))
+	}
+	log = binary.LittleEndian.AppendUint32(log, uint32(len(payload)))
+	log = binary.LittleEndian.AppendUint32(log, crc32.Checksum(payload, castagnoli))
+	return append(log, payload...), nil
+}
+
 // parse returns what a log holds up to the first frame that is not whole, and
 // how many bytes that takes.
 func parse(b []byte) (log batch, whole int) {
 	for {
-		rest := b[whole:]
-		if len(rest) < frameHeader {
+		next, size := frame(b[whole:])
+		if size == 0 {
 			return log, whole
 		}
-		size := binary.LittleEndian.Uint32(rest)
-		if size == 0 || size > maxPayload || int(size) > len(rest)-frameHeader {
-			return log, whole
-		}
-		payload := rest[frameHeader : frameHeader+int(size)]
-		if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(rest[4:]) {
-			return log, whole
-		}
-		var next batch
-		if json.Unmarshal(payload, &next) != nil || next.validate() != nil {
-			return log, whole
-		}
-		log.Done, log.Open = append(log.Done, next.Done...), next.Open
-		whole += frameHeader + int(size)
+		log.Done, log.Open, log.Killed = append(log.Done, next.Done...), next.Open, next.Killed
+		whole += size
 	}
+}
+
+// frame reads the frame that some bytes begin with; size 0 says that it is not whole.
+func frame(b []byte) (next batch, size int) {
+	if len(b) < frameHeader {
+		return batch{}, 0
+	}
+	n := binary.LittleEndian.Uint32(b)
+	if n == 0 || n > maxPayload || int(n) > len(b)-frameHeader {
+		return batch{}, 0
+	}
+	payload := b[frameHeader : frameHeader+int(n)]
+	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return batch{}, 0
+	}
+	if json.Unmarshal(payload, &next) != nil || next.validate() != nil {
+		return batch{}, 0
+	}
+	return next, frameHeader + int(n)
+}
+
+// damaged reports whether a log of which so much is whole lost something that was
+// promised. What a crash leaves is the beginning of one last frame: the first comes
+// into being whole, and none is written behind one that is not.
+func damaged(b []byte, whole int) bool {
+	if whole == 0 {
+		return len(b) > 0
+	}
+	for at := whole + 1; at < len(b); at++ {
+		if _, size := frame(b[at:]); size > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (b batch) validate() error {

@@ -47,6 +47,9 @@ type Options struct {
 	HostCounters bool
 	// Computes says that this process uses the device of the run.
 	Computes bool
+	// Used is processor time of other processes that counts as this one's, before its
+	// start.
+	Used time.Duration
 	// Append, if not nil, takes the readings instead of the checkpoint service.
 	Append func(ctx context.Context, records []energy.Record) error
 	// Lingers says that the process goes on for a while after Run, which counts, too.
@@ -110,7 +113,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	}
 	r.Meter, err = meter.Open(meter.Options{
 		Run: o.Endpoint.Run, Process: o.ID, Incarnation: r.Incarnation, Host: r.Host, BootID: r.BootID,
-		Dir: filepath.Join(o.Energy, o.ID), Energy: r.Spec.Energy, HostCounters: o.HostCounters, Sources: sources,
+		Dir: filepath.Join(o.Energy, o.ID), Energy: r.Spec.Energy, HostCounters: o.HostCounters, Sources: sources, Used: o.Used,
 		Send: send, Log: r.Log.Sugar().Infof,
 	})
 	if err != nil {
@@ -196,16 +199,25 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	return result.ErrorOrNil()
 }
 
-// sweep sends what processes of before left.
+// sweepAgain is how long a sweep that failed waits before the next.
+const sweepAgain = 5 * time.Second
+
+// sweep sends what processes of before left, until it is acknowledged: the checkpoint
+// service may be away just now.
 func (r *Role) sweep(ctx context.Context) {
-	if !r.Sweeps {
-		return
-	}
-	n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
-	if err != nil {
+	for r.Sweeps && ctx.Err() == nil {
+		n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
+		if n > 0 {
+			r.Log.Info("sent energy readings of processes of before", zap.Int("readings", n))
+		}
+		if err == nil {
+			return
+		}
 		r.Log.Warn("energy readings of processes of before stay where they are", zap.Error(err))
-	} else if n > 0 {
-		r.Log.Info("sent energy readings of processes of before", zap.Int("readings", n))
+		select {
+		case <-time.After(sweepAgain):
+		case <-ctx.Done():
+		}
 	}
 }
 

@@ -61,6 +61,7 @@ type Plan struct {
 	Session string    `json:"session,omitempty"`
 	Since   time.Time `json:"since,omitzero"`   // when this generation was decided on
 	Stored  uint64    `json:"stored,omitempty"` // newest durable step then
+	Lost    bool      `json:"lost,omitempty"`   // members of the one before are gone, who did not leave between two steps
 	// Events are what the ledger is to hold of this plan, and of those before it of
 	// which nobody had acknowledged that it does: whoever leads next tells it.
 	Events []Event `json:"events,omitempty"`
@@ -110,6 +111,9 @@ type Hello struct {
 	Digest      string `json:"digest"`           // of the state after it
 	Next        uint64 `json:"next"`             // the step that Done belongs to: Applied+1
 	Done        []int  `json:"done,omitempty"`   // micro-batches whose sums it holds
+	Left        []int  `json:"left,omitempty"`   // those that were given to it in the generation before and are not begun
+	Lost        bool   `json:"lost,omitempty"`   // members are gone since it last began with a step
+	Later       []int  `json:"later,omitempty"`  // those of the step after Next that the generation before gave it
 	Stopped     bool   `json:"stopped"`          // the run ends with Applied: all steps done, or an agreed stop
 	Begun       Begun  `json:"begun,omitzero"`   // from where its state was trained
 	Stored      uint64 `json:"stored,omitempty"` // newest durable step that it knows of

@@ -19,6 +19,28 @@ type agreement struct {
 	// held are the micro-batches of step newest+1 whose sums members hold, by
 	// rank. Nobody holds what another does.
 	held [][]int
+	// left are those that were given to a member which had not begun with them, and
+	// later those of a member that has yet to apply the step before.
+	left, later []int
+	bereft      bool // members are gone
+}
+
+// lost lists the micro-batches of the step under way that were given to somebody who is
+// gone: they are computed once more. Where nobody is gone there are none, nor where no
+// member had begun with the step.
+func (a agreement) lost(microBatches int) []int {
+	known := slices.Concat(append(a.held, a.left)...)
+	if !a.bereft || len(known) == 0 {
+		return nil
+	}
+	known = append(known, a.later...)
+	var lost []int
+	for i := range microBatches {
+		if !slices.Contains(known, i) {
+			lost = append(lost, i)
+		}
+	}
+	return lost
 }
 
 // agree derives the agreement from one hello of each member, by rank.
@@ -39,6 +61,10 @@ func agree(hellos []wire.Hello) agreement {
 	}
 	taken := map[int]bool{}
 	for rank, h := range hellos {
+		a.bereft = a.bereft || h.Lost
+		if h.Next == a.newest { // it has yet to apply what others have
+			a.later = append(a.later, h.Later...)
+		}
 		if h.Applied != a.newest || h.Digest != a.digest {
 			continue
 		}
@@ -46,6 +72,9 @@ func agree(hellos []wire.Hello) agreement {
 		a.stopped = a.stopped || h.Stopped
 		if a.trained.Generation == 0 {
 			a.trained = h.Begun
+		}
+		if h.Next == a.newest+1 {
+			a.left = append(a.left, h.Left...)
 		}
 		if h.Next != a.newest+1 || slices.ContainsFunc(h.Done, func(i int) bool { return taken[i] }) {
 			continue // a sum that overlaps with another's is dropped as a whole

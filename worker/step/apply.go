@@ -2,6 +2,7 @@ package step
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -44,7 +45,7 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 		m.state = Holding
 		return out
 	}
-	m.todo = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
+	m.todo = slices.Clone(m.later)
 	m.state = Computing
 	return append(out, m.advance()...)
 }

@@ -34,6 +34,8 @@ type member struct {
 	done    bool
 	late    bool // the run had ended when it was ready
 
+	began, in uint64 // the step that it computes for, and in which generation it began with it
+
 	held    bool // it keeps entries, from the one after heldAt
 	heldAt  uint64
 	entries map[uint64]*entry
@@ -58,8 +60,9 @@ type cluster struct {
 	log     []string
 	stored  uint64
 	slices  map[uint64]map[int]bool
-	kills   bool // members die and leave, too
-	work    int  // micro-batches computed, by all
+	kills   bool                  // members die and leave, too
+	work    int                   // micro-batches computed, by all
+	given   map[[2]uint64]*member // who began with a micro-batch last, by step and index
 }
 
 func digestAfter(step uint64) string {
@@ -86,6 +89,25 @@ func (c *cluster) start(step uint64) *member {
 	return p
 }
 
+// counts checks that work which is done once more is called so, and no other is.
+func (c *cluster) counts(p *member, f Compute) {
+	key := [2]uint64{f.Step, uint64(f.Index)}
+	before := c.given[key]
+	gone := before != nil && !before.alive && slices.ContainsFunc(c.members, func(o *member) bool {
+		return o.alive && o.began == f.Step && o.in < p.m.plan.Generation // else nobody is left who knows
+	})
+	if f.Again && !c.kills {
+		c.fail("%s computes %d of step %d, and nobody was lost", p.id, f.Index, f.Step)
+	}
+	if !f.Again && gone {
+		c.fail("%s computes %d of step %d as if for the first time, after %s, which is gone", p.id, f.Index, f.Step, before.id)
+	}
+	c.given[key] = p
+	if p.began != f.Step {
+		p.began, p.in = f.Step, p.m.plan.Generation
+	}
+}
+
 func (c *cluster) find(id string) *member {
 	for _, p := range c.members {
 		if p.id == id && p.alive {
@@ -105,6 +127,14 @@ func (c *cluster) replan(reason string) {
 	}
 	if len(p.Members) == 0 {
 		return
+	}
+	anew := true
+	for _, m := range c.plan.Members {
+		p.Lost = p.Lost || c.find(m.ID) == nil
+		anew = anew && c.find(m.ID) == nil
+	}
+	if anew { // what was lost then is lost as a whole
+		clear(c.given)
 	}
 	for i := range microBatches {
 		p.Members[i%len(p.Members)].Share++
@@ -138,6 +168,7 @@ func (c *cluster) carry(p *member, f Effect) {
 		if f.Step != p.applied+1 {
 			c.fail("%s computes step %d after applying %d", p.id, f.Step, p.applied)
 		}
+		c.counts(p, f)
 		p.grad = f
 		c.work++
 		p.queue = append(p.queue, Computed{f.Step, f.Index})
@@ -396,7 +427,7 @@ func (c *cluster) mend() {
 func simulate(t *testing.T, seed uint64, kills bool) *cluster {
 	c := &cluster{
 		t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1000, 0), steps: 20,
-		slices: map[uint64]map[int]bool{}, kills: kills,
+		slices: map[uint64]map[int]bool{}, kills: kills, given: map[[2]uint64]*member{},
 	}
 	c.say("seed %d", seed)
 	for range 1 + c.rng.IntN(4) {

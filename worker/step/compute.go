@@ -25,6 +25,8 @@ func (m *Machine) begin(a agreement) []Effect {
 	if m.trained.Generation == 0 {
 		m.trained = wire.Begun{Session: m.plan.Session, Generation: m.plan.Generation, From: a.newest, Since: m.plan.Since}
 	}
+	m.lost, m.left, m.bereft = a.lost(m.plan.MicroBatches), nil, false
+	m.later = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
 	m.todo = assign(m.plan, a.held)[m.rank]
 	if m.claim >= 0 && !slices.Contains(m.done, m.claim) {
 		m.todo = append(m.todo, m.claim) // under way
@@ -39,7 +41,7 @@ func (m *Machine) advance() []Effect {
 		return nil
 	}
 	if len(m.todo) > 0 {
-		m.busy, m.at = true, Compute{m.applied + 1, m.todo[0], m.again}
+		m.busy, m.at = true, Compute{m.applied + 1, m.todo[0], slices.Contains(m.lost, m.todo[0])}
 		return []Effect{m.at}
 	}
 	if m.dead {

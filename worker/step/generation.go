@@ -19,18 +19,19 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 	if p.Session != m.plan.Session { // the run goes on, whatever it was asked in the one before
 		m.stopped = m.applied >= m.cfg.Steps
 	}
-	m.again = m.again || len(m.done) > 0 || m.state == Computing || m.state == Reducing || m.state == Broken
 	m.plan, m.rank = p, p.Rank(m.cfg.ID, m.cfg.Incarnation)
 	if m.busy && m.at.Step == m.applied+1 && slices.Contains(m.todo, m.at.Index) {
 		m.claim = m.at.Index
 	}
+	m.left = append(m.left, m.unbegun()...)
+	m.bereft = m.bereft || p.Lost || len(m.lost) > 0
 	m.todo, m.ready = nil, nil
 	out := []Effect{CloseRing{}}
 	if m.rank < 0 {
 		// What it holds may be computed by others from now on, and if it should be left
 		// with its state in the end, that is where training begins anew.
 		m.forget()
-		m.trained = wire.Begun{}
+		m.trained, m.later = wire.Begun{}, nil
 		if was >= 0 {
 			out = append(out, Reset{}, Outside{p.Reason})
 		}
@@ -74,7 +75,7 @@ func (m *Machine) greet(now time.Time, answer bool) Effect {
 	m.greeted = now
 	h := wire.Hello{
 		Generation: m.plan.Generation, ID: m.cfg.ID, Incarnation: m.cfg.Incarnation, Rank: m.rank,
-		Applied: m.applied, Digest: m.digest, Next: m.applied + 1, Done: m.holds(),
+		Applied: m.applied, Digest: m.digest, Next: m.applied + 1, Done: m.holds(), Left: m.left, Later: m.later, Lost: m.bereft,
 		Stopped: m.stopped, Begun: m.trained, Stored: m.stored, Answer: answer,
 	}
 	if own := m.hellos[m.rank]; own != nil {
@@ -98,8 +99,14 @@ func (m *Machine) holds() []int {
 	return held
 }
 
-// forget drops what this worker holds of the next step.
-func (m *Machine) forget() { m.done, m.claim, m.again = nil, -1, false }
+// unbegun lists the micro-batches that this worker has yet to compute and that nobody
+// else had before.
+func (m *Machine) unbegun() []int {
+	return slices.DeleteFunc(slices.Clone(m.todo), func(i int) bool { return i == m.claim || slices.Contains(m.lost, i) })
+}
+
+// forget drops what this worker holds and knows of the next step.
+func (m *Machine) forget() { m.done, m.claim, m.left, m.lost = nil, -1, nil, nil }
 
 func (m *Machine) onHello(now time.Time, h wire.Hello) []Effect {
 	switch {

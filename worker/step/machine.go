@@ -51,14 +51,17 @@ type Machine struct {
 	greeted time.Time     // when the last hello went out
 	begun   time.Time     // when this generation began
 
-	done  []int   // micro-batches of applied+1 in the sum
-	todo  []int   // those of this worker that are not, in this generation
-	claim int     // the one under way when this generation began, said to be held; or -1
-	again bool    // an earlier generation had begun with this step
-	dead  bool    // the ring of this generation is broken
-	busy  bool    // a Compute has not been answered
-	at    Compute // the newest one
-	ready Effect  // an Apply or a Load that waits for it
+	done   []int   // micro-batches of applied+1 in the sum
+	todo   []int   // those of this worker that are not, in this generation
+	claim  int     // the one under way when this generation began, said to be held; or -1
+	left   []int   // those of todo when this generation began: nobody had computed them
+	later  []int   // those of this worker in a step that begins in the newest generation that had begun
+	bereft bool    // members are gone since this worker last began with a step
+	lost   []int   // those that were given to members that are gone
+	dead   bool    // the ring of this generation is broken
+	busy   bool    // a Compute has not been answered
+	at     Compute // the newest one
+	ready  Effect  // an Apply or a Load that waits for it
 
 	stop, drain bool
 	refused     bool // follows nobody: whoever lets it in waits for it
@@ -91,8 +94,9 @@ func (m *Machine) World() int         { return len(m.plan.Members) }
 // Begun tells from where the state was trained; its Generation is 0 while it was not.
 func (m *Machine) Begun() wire.Begun { return m.trained }
 
-// Again tells whether the step under way began in an earlier generation.
-func (m *Machine) Again() bool { return m.again }
+// Again tells whether the micro-batch under way had been given to a member that is
+// gone.
+func (m *Machine) Again() bool { return m.busy && m.at.Again }
 
 // Refused tells whether the run does not admit this incarnation.
 func (m *Machine) Refused() bool { return m.refused }
