@@ -83,7 +83,7 @@ func calm(t *testing.T) calmRun {
 }
 
 // longer is how many times the steps of calm are those of long.
-const longer = 5
+const longer = 4
 
 // long is calm for as long that something can be away for seconds.
 func long(t *testing.T) calmRun {

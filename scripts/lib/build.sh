@@ -30,7 +30,7 @@ build_commands() { # root
 	flags="-X github.com/gramme-project/gramme/internal/buildinfo.Version=$version"
 	mkdir -p bin
 	say "building bin/gramme"
-	CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o bin/gramme ./cmd/gramme
+	CGO_ENABLED=0 go build -ldflags "$flags" -o bin/gramme ./cmd/gramme
 	say "building bin/gramme-worker (the first time this compiles gotch against libtorch, which takes minutes)"
 	(
 		while IFS='=' read -r name value; do export "$name=$value"; done < <(build_environment)
