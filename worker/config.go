@@ -57,8 +57,9 @@ type Config struct {
 	NATS         *nats.Conn
 	Links        Links
 	// Meet finds out how the frames of a ring can go among this worker and those of
-	// some mailboxes: wire.RingBroker, or "" for straight. Optional: nil is straight.
-	Meet  func(ctx context.Context, mailboxes []string) (string, error)
+	// some mailboxes: wire.RingBroker, or "" for straight. It does not wait for those
+	// that gone names. Optional: nil is straight.
+	Meet  func(ctx context.Context, mailboxes []string, gone <-chan string) (string, error)
 	Meter Meter
 	Cores int // goroutines for sums and updates
 	Log   *zap.Logger

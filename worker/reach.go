@@ -20,6 +20,8 @@ const (
 	// meetFor is how long a worker waits for those who do not answer. An answer
 	// takes an attempt of the other, and then one of its own.
 	meetFor = 3 * time.Second
+	// mostWorkers is how many may answer at once: all do, whoever is asked.
+	mostWorkers = 4096
 )
 
 // Acquaintance lets workers find out whether they reach each other's mailboxes.
@@ -100,8 +102,9 @@ func (a *Acquaintance) answer(m *nats.Msg) {
 
 // Way asks the workers whose mailboxes are named, and returns wire.RingBroker if one
 // of them does not reach this one, or this one it, and "" otherwise. It returns when
-// all have answered; who does not in time does not count.
-func (a *Acquaintance) Way(ctx context.Context, mailboxes []string) (string, error) {
+// all have answered but those of which gone says that they are no more; who does not
+// in time does not count either. A nil gone says nothing.
+func (a *Acquaintance) Way(ctx context.Context, mailboxes []string, gone <-chan string) (string, error) {
 	fail := func(err error) (string, error) { return "", fmt.Errorf("ask the others for their mailboxes: %w", err) }
 	missing := map[string]bool{}
 	for _, url := range mailboxes {
@@ -115,12 +118,12 @@ func (a *Acquaintance) Way(ctx context.Context, mailboxes []string) (string, err
 	if err != nil {
 		return fail(err)
 	}
-	inbox := a.conn.NewInbox()
-	replies, err := a.conn.SubscribeSync(inbox)
+	inbox, replies := a.conn.NewInbox(), make(chan *nats.Msg, mostWorkers)
+	sub, err := a.conn.ChanSubscribe(inbox, replies)
 	if err != nil {
 		return fail(err)
 	}
-	defer replies.Unsubscribe() //nolint:errcheck // fails only where the connection is closed
+	defer sub.Unsubscribe() //nolint:errcheck // fails only where the connection is closed
 	if err := a.conn.PublishRequest(wire.SubjectsOf(a.run).Reach(), inbox, b); err != nil {
 		return fail(err)
 	}
@@ -137,12 +140,18 @@ func (a *Acquaintance) Way(ctx context.Context, mailboxes []string) (string, err
 		}
 	}
 	for ctx.Err() == nil && len(missing) > 0 {
-		m, err := replies.NextMsgWithContext(ctx)
+		var m *nats.Msg
+		select {
+		case m = <-replies:
+		case url := <-gone:
+			delete(missing, url)
+			continue
+		case <-ctx.Done():
+			continue
+		}
 		var other wire.Reached
 		switch {
-		case err != nil && ctx.Err() == nil:
-			return fail(err)
-		case err != nil || wire.Decode(m.Data, &other) != nil || !missing[other.Mailbox]:
+		case m == nil || wire.Decode(m.Data, &other) != nil || !missing[other.Mailbox]:
 			continue
 		case other.Error != "":
 			tell(fmt.Errorf("of %s: %s", other.Mailbox, other.Error))

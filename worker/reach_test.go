@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -49,12 +50,12 @@ func TestAcquaintance(t *testing.T) {
 	for _, test := range []struct{ secret, want string }{{"s", ""}, {"other", wire.RingBroker}, {"s", wire.RingBroker}} {
 		a := meet(test.secret)
 		all = append(all, a.own)
-		if way, err := a.Way(t.Context(), all); way != test.want || err != nil {
+		if way, err := a.Way(t.Context(), all, nil); way != test.want || err != nil {
 			t.Errorf("the way of one with secret %q is %q, %v, not %q", test.secret, way, err, test.want)
 		}
 	}
 	// Nobody that is asked is the one that others do not reach.
-	if way, err := meet("s").Way(t.Context(), all[:2]); way != "" || err != nil {
+	if way, err := meet("s").Way(t.Context(), all[:2], nil); way != "" || err != nil {
 		t.Errorf("the way among those that reach each other is %q, %v", way, err)
 	}
 	// One that leaves while it tries says nothing of who asked.
@@ -71,10 +72,20 @@ func TestAcquaintance(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if way, err := meet("s").Way(t.Context(), []string{leaver.own}); way != "" || err != nil {
+	if way, err := meet("s").Way(t.Context(), []string{leaver.own}, nil); way != "" || err != nil {
 		t.Errorf("the way with one that leaves is %q, %v", way, err)
 	}
-	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1")); way != "" || err != nil {
+	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), nil); way != "" || err != nil {
 		t.Errorf("the way with one that does not answer is %q, %v", way, err)
+	}
+	// Nor is one waited for that is known to be gone.
+	gone := make(chan string, 1)
+	gone <- "nats://127.0.0.1:1"
+	begun := time.Now()
+	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), gone); way != "" || err != nil {
+		t.Errorf("the way with one that is gone is %q, %v", way, err)
+	}
+	if time.Since(begun) >= meetFor {
+		t.Error("it is waited for")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,7 +155,22 @@ func (w *worker) meet(ctx context.Context) error {
 	for _, other := range <-registered {
 		mailboxes = append(mailboxes, other.Mailbox)
 	}
-	if w.reg.Ring, err = w.cfg.Meet(ctx, mailboxes); err != nil {
+	gone := make(chan string)
+	go func() { // ends with watching
+		for all := range registered {
+			for _, url := range mailboxes {
+				if slices.ContainsFunc(all, func(r wire.Registration) bool { return r.Mailbox == url }) {
+					continue
+				}
+				select {
+				case gone <- url:
+				case <-watching.Done():
+					return
+				}
+			}
+		}
+	}()
+	if w.reg.Ring, err = w.cfg.Meet(ctx, mailboxes, gone); err != nil {
 		return err
 	}
 	w.met = true
@@ -204,7 +220,7 @@ func (w *worker) meetAgain(ctx context.Context, p wire.Plan) {
 	}
 	w.group.Go(func() error {
 		defer w.meeting.Store(false)
-		switch way, err := w.cfg.Meet(ctx, mailboxes); {
+		switch way, err := w.cfg.Meet(ctx, mailboxes, nil); {
 		case err != nil:
 			w.log.Warn("find out who reaches whom", zap.Error(err)) // it is asked again when the next ring breaks
 		case way == wire.RingBroker:

@@ -105,7 +105,7 @@ func TestKillOne(t *testing.T) {
 // TestScaleThrough has four workers, then two, three and one, and kills one after
 // each change.
 func TestScaleThrough(t *testing.T) {
-	c := calm(t)
+	c := long(t)
 	s := elastic(t)
 	r := s.start(s.command(s.up(text(c.steps), "1:4")...))
 	r.reaches(1)

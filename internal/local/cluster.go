@@ -40,6 +40,8 @@ type Options struct {
 	// Last is called after the last step, while the services still run, unless Stop
 	// was asked for; then its context ends, and its error does not count.
 	Last func(ctx context.Context, env []string) error
+
+	patience time.Duration // of tests, with workers that do not end; 0: leaveFor
 }
 
 // cluster is one call of Run.
@@ -56,6 +58,7 @@ type cluster struct {
 	scales   uint64 // newest scale that was acted on
 	status   wire.Status
 	done     bool      // the last step is in a checkpoint
+	over     time.Time // when the status said so first
 	progress time.Time // when the status last showed any
 }
 

@@ -88,6 +88,19 @@ func TestNoLastCallAfterAStop(t *testing.T) {
 	}
 }
 
+// TestWorkerThatHangsAfterTheEndIsKilled has one that does not end when the run is done.
+func TestWorkerThatHangsAfterTheEndIsKilled(t *testing.T) {
+	x := newTrial(t)
+	x.options.patience = 500 * time.Millisecond
+	x.begin()
+	x.status(wire.Status{State: wire.StateDone, Step: 3, Checkpoint: 3})
+	x.until("it is killed, and another comes", func() bool { return len(x.pids("w1")) == 2 })
+	x.stored()
+	if err := x.end(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDeafServiceIsKilled asks twice for the end of one that does not end.
 func TestDeafServiceIsKilled(t *testing.T) {
 	x := newTrial(t)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"syscall"
@@ -105,6 +106,30 @@ func (c *cluster) insist(ctx context.Context) error {
 		return ErrKilled
 	}
 	return nil
+}
+
+// part kills workers that are still there long after the run was done: one that hangs
+// would keep everything for ever. The next of its name finds nothing to do, and ends.
+func (c *cluster) part() {
+	if c.status.Checkpoint < c.Spec.Steps {
+		return
+	}
+	if c.over.IsZero() {
+		c.over = time.Now()
+	}
+	if time.Since(c.over) < cmp.Or(c.patience, leaveFor) {
+		return
+	}
+	c.over = time.Time{}
+	for _, ch := range c.workers() {
+		if ch.finished || ch.proc == nil {
+			continue
+		}
+		c.Log.Warn("the run is done, and it does not end", zap.String("process", ch.command.Name))
+		if err := ch.proc.Kill(); err != nil {
+			c.Log.Warn("kill", zap.Error(err))
+		}
+	}
 }
 
 // tell asks the coordinator for a stop. One that was elected a moment ago, or will

@@ -97,6 +97,7 @@ func (c *cluster) look(ctx context.Context, e events) error {
 		case <-e.tick:
 			c.ask(ctx)
 			c.report()
+			c.part()
 			if err := c.insist(ctx); err != nil {
 				return err
 			}
