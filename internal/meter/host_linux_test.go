@@ -348,3 +348,38 @@ func TestOneCounterOfTwo(t *testing.T) {
 		})
 	}
 }
+
+// TestOneCounterOfTwoThatAnotherTakes lets the second package be read again first by
+// another process: the first still states for how long nobody did.
+func TestOneCounterOfTwoThatAnotherTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		other := func(broken bool) {
+			h.m.zone(t, "1", "package-1", 1000+h.energy/2, smallRange)
+			if broken {
+				if err := os.WriteFile(filepath.Join(h.m.root, "intel-rapl:1", "energy_uj"), []byte("garbage\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		other(true)
+		first := h.open("first", "run", true)
+		second := h.open("second", "run", true)
+		for range 30 {
+			h.tick(second, first)
+		}
+		for range 10 {
+			other(false)
+			h.tick(second, first)
+		}
+		for _, m := range []*Meter{first, second} {
+			if err := errors.Join(m.Close(), m.Flush(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(t, h.s.records)
+		h.expect("first", "rapl:package-0", 40)
+		h.expect("first", "rapl:package-1", 0, "31s: could not be read")
+		h.expect("second", "rapl:package-1", 9)
+	})
+}

@@ -115,11 +115,15 @@ func (s *sampler) counter(p *post, at instant, slots []slot) []energy.Record {
 			return p.begin(at, raw, reason)
 		}
 	}
+	var done []energy.Record
 	if p.claim.theirs() {
+		if p.dark {
+			done, p.dark = append(done, p.gap(at, unreadable)), false
+		}
 		p.cover = theirs
 		p.rest(at)
 	}
-	return nil
+	return done
 }
 
 // sibling sees to a counter that cannot be read beside others of its kind that can:
