@@ -23,9 +23,9 @@ func headsIn(dir rundir.Dir, steps []uint64, aside []string) (heads []ledger.Nam
 		errs = append(errs, err)
 	}
 	for _, name := range aside {
-		b, err := os.ReadFile(filepath.Join(dir.Checkpoints(), name, headFile))
-		if err == nil && ledger.Signed(dir.Ledger(), b) {
-			heads = append(heads, ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b})
+		head, err := headOf(dir.Checkpoints(), name)
+		if err == nil && ledger.Signed(dir.Ledger(), head.Note) {
+			heads = append(heads, head)
 		}
 	}
 	return heads, errors.Join(errs...)
@@ -35,7 +35,7 @@ func headsIn(dir rundir.Dir, steps []uint64, aside []string) (heads []ledger.Nam
 // checkpoint has been removed meanwhile.
 func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
 	name := folderOf(step)
-	b, err := os.ReadFile(filepath.Join(dir.Checkpoints(), name, headFile))
+	head, err := headOf(dir.Checkpoints(), name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !stillThere(dir, step) {
 			return nil, nil
@@ -45,7 +45,7 @@ func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	return &ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b}, nil
+	return &head, nil
 }
 
 // stillThere tells whether a checkpoint has not been removed as one too many while

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
@@ -68,6 +69,12 @@ func stepsIn(dir string) ([]uint64, error) {
 	}
 	slices.Sort(steps)
 	return steps, nil
+}
+
+// headOf reads the head of the ledger that a checkpoint holds.
+func headOf(dir, name string) (ledger.NamedHead, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name, headFile))
+	return ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b}, err
 }
 
 // setAside lists the names of checkpoints that did not verify.

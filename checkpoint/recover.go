@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -77,11 +76,10 @@ func (s *store) remembers(steps []uint64) error {
 		names = append(names, folderOf(step))
 	}
 	for _, name := range names {
-		note, err := os.ReadFile(filepath.Join(s.path(name), headFile))
+		h, err := headOf(s.dir, name)
 		if err != nil {
 			continue // damage, of which verify tells
 		}
-		h := ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: note}
 		head, err := s.log.Extends(h)
 		if errors.Is(err, ledger.ErrUnsigned) {
 			continue // damage too, or of another run

@@ -28,15 +28,10 @@ const resumeTries = 10
 // that the trainer holds.
 func (w *worker) resume(ctx context.Context) error {
 	w.cfg.Meter.Phase(energy.Joining, 0, 0)
-	ctx, cancel := w.unlessDrained(ctx)
-	defer cancel()
 	for try := 1; ; try++ {
 		err := w.resumeOnce(ctx)
 		if err == nil {
 			break
-		}
-		if errors.Is(context.Cause(ctx), ErrDrained) {
-			return ErrDrained
 		}
 		if try == resumeTries || ctx.Err() != nil {
 			return err
@@ -51,9 +46,11 @@ func (w *worker) resume(ctx context.Context) error {
 	return nil
 }
 
-// unlessDrained is a context that ends when the worker is asked to leave, too.
-func (w *worker) unlessDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+// unlessDrained does what a worker cannot begin without, as long as nobody asks it to
+// leave.
+func (w *worker) unlessDrained(ctx context.Context, do func(context.Context) error) error {
 	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	go func() { // ends with ctx
 		select {
 		case <-w.cfg.Drain:
@@ -61,7 +58,11 @@ func (w *worker) unlessDrained(ctx context.Context) (context.Context, context.Ca
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, func() { end(nil) }
+	err := do(ctx)
+	if errors.Is(context.Cause(ctx), ErrDrained) {
+		return ErrDrained
+	}
+	return err
 }
 
 func (w *worker) resumeOnce(ctx context.Context) error {

@@ -102,21 +102,20 @@ func Run(ctx context.Context, cfg Config) error {
 var errFinished = errors.New("finished")
 
 func (w *worker) run(ctx context.Context) error {
-	if err := w.resume(ctx); err != nil {
-		return err
-	}
-	if done := w.replica.step(); done < w.cfg.Spec.Steps {
-		// The shards of the next steps are fetched before anyone waits for this worker.
-		ready, cancel := w.unlessDrained(ctx)
-		_, err := w.draw(ready, done, 0)
-		asked := errors.Is(context.Cause(ready), ErrDrained)
-		cancel()
-		if asked {
-			return ErrDrained
-		}
-		if err != nil {
+	err := w.unlessDrained(ctx, func(ctx context.Context) error {
+		if err := w.resume(ctx); err != nil {
 			return err
 		}
+		done := w.replica.step()
+		if done >= w.cfg.Spec.Steps {
+			return nil
+		}
+		// The shards of the next steps are fetched before anyone waits for this worker.
+		_, err := w.draw(ctx, done, 0)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	stop, err := w.serve()
 	if err != nil {

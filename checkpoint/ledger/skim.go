@@ -44,8 +44,9 @@ func skim(dir string, r io.ReaderAt, h Head, to *replay) error {
 }
 
 // skimLine reads of a canonical line its key, or of which record it is and how
-// much energy that has; of a checkpoint all. Fields are in a fixed order there, and no string can
-// hold the text of a field's name with its quotes, so a search finds them.
+// much energy that has; of a checkpoint all. Fields are in a fixed order there, and
+// no string can hold the text of a field's name with its quotes, so a search finds
+// them.
 func skimLine(line []byte) (e Entry, ok bool) {
 	s := scanner{rest: line, ok: true}
 	s.after(`,"type":"`)

@@ -205,7 +205,7 @@ const sweepAgain = 5 * time.Second
 // sweep sends what processes of before left, until it is acknowledged: the checkpoint
 // service may be away just now.
 func (r *Role) sweep(ctx context.Context) {
-	for r.Sweeps && ctx.Err() == nil {
+	for failing := false; r.Sweeps && ctx.Err() == nil; failing = true {
 		n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
 		if n > 0 {
 			r.Log.Info("sent energy readings of processes of before", zap.Int("readings", n))
@@ -213,7 +213,9 @@ func (r *Role) sweep(ctx context.Context) {
 		if err == nil {
 			return
 		}
-		r.Log.Warn("energy readings of processes of before stay where they are", zap.Error(err))
+		if !failing {
+			r.Log.Warn("energy readings of processes of before stay where they are", zap.Error(err))
+		}
 		select {
 		case <-time.After(sweepAgain):
 		case <-ctx.Done():
