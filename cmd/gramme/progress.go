@@ -23,9 +23,10 @@ type progress struct {
 	factor  energy.Factor
 	shown   time.Time
 	last    wire.Status
-	open    bool      // a live line stands that was not ended
-	told    uint64    // newest generation whose reason was told
-	noted   string    // what was told last of a run that does not train
+	open    bool   // a live line stands that was not ended
+	told    uint64 // newest generation whose reason was told
+	noted   string // what was told last of a run that does not train
+	warned  []wire.Warning
 	begun   time.Time // when the first step was seen
 	tokens  uint64    // since then, as far as coordinators saw them
 	elapsed time.Duration
@@ -40,6 +41,7 @@ func newProgress(w io.Writer, spec runspec.Spec) *progress {
 
 func (p *progress) set(s wire.Status) {
 	p.note(s)
+	p.warn(s.Warnings)
 	switch {
 	case p.begun.IsZero():
 		if s.Step > 0 {
@@ -86,6 +88,19 @@ func (p *progress) note(s wire.Status) {
 	}
 	p.end()
 	fmt.Fprintln(p.w, text)
+}
+
+// warn prints each warning when it comes up. One whose text changes while it stands
+// is not printed again: its numbers are in the status.
+func (p *progress) warn(now []wire.Warning) {
+	for _, w := range now {
+		stands := slices.ContainsFunc(p.warned, func(o wire.Warning) bool { return o.Kind == w.Kind && o.Subject == w.Subject })
+		if !stands {
+			p.end()
+			fmt.Fprintln(p.w, "warning: "+w.Text)
+		}
+	}
+	p.warned = now
 }
 
 // field is a part of the line. What is needed most has the lowest rank.

@@ -127,3 +127,20 @@ func TestProgressRate(t *testing.T) {
 		t.Errorf("%v tokens a second, want 290", got)
 	}
 }
+
+func TestProgressWarns(t *testing.T) {
+	spec, _, err := runspec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	p := newProgress(&out, spec)
+	stands := []wire.Warning{{Kind: wire.WarnMemory, Text: "memory is short"}}
+	p.warn(stands)
+	p.warn(stands)
+	p.warn(nil)
+	p.warn(stands)
+	if got := strings.Count(out.String(), "warning: memory is short\n"); got != 2 {
+		t.Fatalf("a warning that came up twice was printed %d times:\n%s", got, out.String())
+	}
+}

@@ -212,6 +212,9 @@ func showStatus(out io.Writer, s wire.Status) error {
 	}
 	fmt.Fprintf(out, "loss %.3f (MLM %.3f, NSP %.3f), %.0f tokens/s, %.0f W, checkpoint of step %d\n\n",
 		s.Loss, s.MLMLoss, s.NSPLoss, s.TokensPerSecond, s.Watts, s.Checkpoint)
+	for _, w := range s.Warnings {
+		fmt.Fprintf(out, "warning: %s\n\n", w.Text)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ROLE\tID\tPID\tHOST\tRANK\tSTATE\tMICRO-BATCHES")
 	for _, p := range s.Processes {

@@ -21,6 +21,7 @@ const (
 	Data        = 3   // bad input data: the corpus
 	Verify      = 4   // something that was verified is not what it should be
 	Resource    = 5   // disk full, port in use, out of memory, libtorch missing
+	Diverged    = 6   // the training diverged, and the run was stopped for it
 	Interrupted = 130 // interrupted twice: ended without a checkpoint
 )
 

@@ -33,7 +33,28 @@ type Status struct {
 	EtaSeconds      float64   `json:"eta_seconds"`
 	Checkpoint      uint64    `json:"checkpoint"` // newest durable step
 	Mixed           bool      `json:"mixed,omitempty"`
+	Warnings        []Warning `json:"warnings,omitempty"`
 	Processes       []Process `json:"processes"`
+}
+
+// WarningKind names what a run warns of.
+type WarningKind string
+
+// The kinds of warnings.
+const (
+	WarnDivergence         WarningKind = "divergence"          // the loss is not finite or far above where it began, or steps are skipped
+	WarnMemory             WarningKind = "memory"              // the system kills processes for want of memory
+	WarnCommunicationBound WarningKind = "communication-bound" // fewer workers are faster
+	WarnHungComputation    WarningKind = "hung-computation"    // a worker's computation did not return
+	WarnRestarts           WarningKind = "restarts"            // a process crashes again and again
+)
+
+// Warning is something that a user should know of a run that goes on. There is at
+// most one of a kind and subject at a time.
+type Warning struct {
+	Kind    WarningKind `json:"kind"`
+	Subject string      `json:"subject,omitempty"` // worker or process that it is about; "": the run
+	Text    string      `json:"text"`              // a sentence that says what happens and what to do
 }
 
 // Process is one process of the cluster.
