@@ -16,6 +16,7 @@ var layers = []struct {
 		"coordinator/plan",
 		"coordinator/roster",
 		"internal/buildinfo",
+		"internal/cgroup",
 		"internal/energy",
 		"internal/membership",
 		"internal/model",
