@@ -16,6 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/fetch"
@@ -59,6 +60,10 @@ const cacheBytes = 4 << 30
 // end before it answers, and another is asked then.
 const pieceWithin = 5 * time.Second
 
+// manifestWithin bounds the wait for a coordinator that has the corpus: the first may
+// be on its way, and one that is gone is followed by another.
+const manifestWithin = 10 * time.Minute
+
 // remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
 // from the coordinator, into a folder of the user's cache.
 func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Logger) (*corpus, error) {
@@ -81,18 +86,19 @@ func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Log
 		return data, total, err
 	}
 	var packed []byte
-	for {
-		if packed, err = fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20); err == nil {
-			break
-		}
-		if !errors.Is(err, shard.ErrUnavailable) || ctx.Err() != nil {
-			return nil, fmt.Errorf("fetch the corpus's manifest: %w", err)
-		}
-		log.Warn("waiting for a coordinator", zap.Error(err))
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
+	warn := func(text string) { log.Warn(text) }
+	err = waiting.For(ctx, warn, "a coordinator to send the corpus's manifest", manifestWithin, func(ctx context.Context) error {
+		return waiting.Until(ctx, time.Second, func(ctx context.Context) (bool, error) {
+			packed, err = fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20)
+			if errors.Is(err, shard.ErrUnavailable) && ctx.Err() == nil {
+				log.Debug("no coordinator", zap.Error(err))
+				return false, nil
+			}
+			return err == nil, err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetch the corpus's manifest: %w", err)
 	}
 	b, err := shard.DecodeBundle(packed)
 	if err != nil {

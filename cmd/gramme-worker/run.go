@@ -95,13 +95,38 @@ func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	return drain, ctx, func() { signal.Stop(signals); cancel(); <-ended }
 }
 
-func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machine) (err error) {
-	e, err := cluster.Find(ctx, at.dir)
+// untilDrained is the context of the start: there is no step to finish yet, so that
+// the first signal ends it, as ErrDrained.
+func untilDrained(ctx context.Context, drain <-chan struct{}) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() { // ends with the start
+		select {
+		case <-drain:
+			cancel(worker.ErrDrained)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machine) error {
+	drain, ctx, stop := leaving(ctx)
+	defer stop()
+	starting, begun := untilDrained(ctx, drain)
+	defer begun()
+	err := join(ctx, starting, cluster, id, at, drain)
+	if errors.Is(err, worker.ErrDrained) {
+		return nil
+	}
+	return err
+}
+
+// join begins the process, whose start ends with starting, and lets it train.
+func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string, at machine, drain <-chan struct{}) (err error) {
+	e, err := cluster.Find(starting, say, at.dir)
 	if err != nil {
 		return err
 	}
-	drain, ctx, stop := leaving(ctx)
-	defer stop()
 	readings := at.dir.Energy()
 	if at.dir == "" {
 		cache, err := os.UserCacheDir()
@@ -110,7 +135,8 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 		}
 		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
 	}
-	r, err := begin(ctx, id, role.Options{
+	r, err := begin(starting, id, role.Options{
+		Say:  say,
 		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
 		Sweeps: at.dir == "", // else the checkpoint service does
 	})
@@ -123,10 +149,9 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 		return err
 	}
 	defer func() { err = errors.Join(err, profiled()) }()
-	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, r, at, drain) })
+	err = r.Run(ctx, func(ctx context.Context) error { return member(ctx, starting, r, at, drain) })
 	if errors.Is(err, worker.ErrDrained) {
 		r.Log.Info("drained")
-		return nil
 	}
 	if errors.Is(err, membership.ErrTaken) {
 		return exit.Wrap(exit.Failure, "give another --id; the place of one that has died is free within seconds", err)
@@ -136,6 +161,9 @@ func train(ctx context.Context, cluster *clusterflags.Flags, id string, at machi
 	}
 	return err
 }
+
+// say tells whoever started this process what it waits for.
+func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
 // begin starts the process under its name. One that was given none takes the first
 // of this host that no other has, so that it sends what the one before could not.
@@ -159,12 +187,12 @@ func begin(ctx context.Context, id string, o role.Options) (*role.Role, error) {
 }
 
 // member sets up what the worker needs and lets it train.
-func member(ctx context.Context, r *role.Role, at machine, drain <-chan struct{}) (err error) {
+func member(ctx, starting context.Context, r *role.Role, at machine, drain <-chan struct{}) (err error) {
 	var data *corpus
 	if at.dir != "" {
 		data, err = localCorpus(at.dir)
 	} else {
-		data, err = remoteCorpus(ctx, r.NATS, r.Endpoint.Run, r.Log)
+		data, err = remoteCorpus(starting, r.NATS, r.Endpoint.Run, r.Log)
 	}
 	if err != nil {
 		return err

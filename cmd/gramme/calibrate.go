@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +29,10 @@ const bf16Gain = 1.5
 // efficiency is the share of a step that is spent on gradients; the rest is the
 // ring, the optimizer and checkpoints. Found by trying with the small models.
 const efficiency = 0.6
+
+// measureWithin bounds a measurement, which takes seconds, or a minute for a large
+// model.
+const measureWithin = 10 * time.Minute
 
 // calibrate settles precision and, where minutes were given, steps, by measuring
 // how fast the workers compute.
@@ -131,6 +136,8 @@ func processor() string {
 // measure runs the worker's measurement and returns micro-batches a second by
 // precision.
 func (u *up) measure(ctx context.Context, file string, precisions ...string) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, measureWithin, fmt.Errorf("no result within %s", measureWithin))
+	defer cancel()
 	out, err := u.workerOutput(ctx, nil, "measure", "--spec", file, "--precision", strings.Join(precisions, ","))
 	if err != nil {
 		return nil, fmt.Errorf("measure speed: %w", err)
@@ -153,12 +160,12 @@ func (u *up) workerOutput(ctx context.Context, env []string, args ...string) ([]
 func workerOutput(ctx context.Context, path string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = process.Attributes()
+	cmd.SysProcAttr, cmd.WaitDelay = process.Attributes(), time.Second
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("%s: %w", args[0], context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, exit.Wrap(max(exit.Failure, cmd.ProcessState.ExitCode()), lastHint(stderr.String()), fmt.Errorf("%s: %s", args[0], lastError(stderr.String(), err)))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/chaos"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/preflight/network"
 )
 
 func chaosCommand() *cobra.Command {
@@ -56,12 +57,15 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 		if err := plan.Validate(); err != nil {
 			return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
 		}
-		u := &up{}
-		if err := u.findBinaries(c.Context()); err != nil {
-			return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
-		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()
+		u := &up{}
+		if err := u.findBinaries(ctx); err != nil {
+			return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+		}
+		if err := network.FromEnviron().Check(ctx); err != nil {
+			return err
+		}
 		out := c.OutOrStdout()
 		r, err := chaos.Run(ctx, chaos.Options{
 			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme, Member: []string{u.gramme, memberVerb}, Corpus: args,

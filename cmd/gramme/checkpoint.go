@@ -15,6 +15,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -33,7 +34,7 @@ weights, optimizer state and the energy ledger together under the run's folder.`
 		// The service's own readings go into the ledger that it holds, which is
 		// open for longer than the process meters.
 		var service atomic.Pointer[checkpoint.Service]
-		err := startRole(c.Context(), cluster, rundir.Dir(*run), role.Options{
+		err := startRole(c.Context(), saying(c), cluster, rundir.Dir(*run), role.Options{
 			Role: wire.RoleCheckpoint, ID: *id, Energy: rundir.Dir(*run).Energy(), Phase: energy.Checkpoint,
 			Append: func(ctx context.Context, records []energy.Record) error {
 				s := service.Load()
@@ -71,16 +72,24 @@ func storeError(err error) error {
 
 // startRole runs a process of the cluster that flags or environment name, until
 // it ends or is asked to.
-func startRole(ctx context.Context, cluster *clusterflags.Flags, dir rundir.Dir, o role.Options, f func(context.Context, *role.Role) error) error {
+func startRole(ctx context.Context, say waiting.Say, cluster *clusterflags.Flags, dir rundir.Dir, o role.Options, f func(context.Context, *role.Role) error) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	var err error
-	if o.Endpoint, err = cluster.Find(ctx, dir); err != nil {
+	// One that is asked to end before it has begun ends as it should.
+	begun := func(err error) error {
+		if errors.Is(err, errInterrupted) {
+			return nil
+		}
 		return err
+	}
+	var err error
+	o.Say = say
+	if o.Endpoint, err = cluster.Find(ctx, say, dir); err != nil {
+		return begun(err)
 	}
 	r, err := role.Start(ctx, o)
 	if err != nil {
-		return err
+		return begun(err)
 	}
 	defer r.Close()
 	return r.Run(ctx, func(ctx context.Context) error {

@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -21,6 +23,9 @@ const (
 	askFor = 20 * time.Second
 	// askWithin bounds one request.
 	askWithin = 2 * time.Second
+	// waitFor bounds --wait: workers start within a minute, and a step of a large
+	// model may take some.
+	waitFor = 15 * time.Minute
 )
 
 func scaleCommand() *cobra.Command {
@@ -40,7 +45,9 @@ range that the run was started with (gramme up --workers min:max).`,
 		if err != nil {
 			return exit.Wrap(exit.Usage, "gramme scale --run DIR N", fmt.Errorf("scale: %q is no number of workers", args[0]))
 		}
-		return request(c.Context(), asked{rundir.Dir(*run), cluster}, wire.Control{Verb: "scale", Count: n}, *wait, func(s wire.Status) bool {
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: "scale", Count: n}, *wait, func(s wire.Status) bool {
 			return members(s) == n
 		})
 	}
@@ -59,7 +66,9 @@ func drainCommand() *cobra.Command {
 	cluster := clusterflags.AddJoin(c)
 	wait := c.Flags().Bool("wait", false, "wait until the worker has left")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return request(c.Context(), asked{rundir.Dir(*run), cluster}, wire.Control{Verb: "drain", Worker: args[0]}, *wait, func(s wire.Status) bool {
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: "drain", Worker: args[0]}, *wait, func(s wire.Status) bool {
 			for _, p := range s.Processes {
 				if p.Role == wire.RoleWorker && p.ID == args[0] {
 					return false
@@ -85,60 +94,55 @@ func members(s wire.Status) int {
 // request asks the coordinator of a run that is up, and waits, if told to, until
 // the status says that it is done.
 func request(ctx context.Context, a asked, control wire.Control, wait bool, done func(wire.Status) bool) error {
-	ctx, stop := interruptible(ctx)
-	defer stop()
 	e, err := a.endpoint()
 	if err != nil {
 		return fmt.Errorf("%s: %w", control.Verb, err)
 	}
-	dialing, cancel := context.WithTimeout(ctx, askFor)
-	defer cancel()
-	conn, err := e.DialNATS(dialing, control.Verb)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	body, err := wire.Encode(control)
 	if err != nil {
 		return err
 	}
 	var reply wire.Reply
-	for end := time.Now().Add(askFor); ; {
-		within, cancel := context.WithTimeout(ctx, askWithin)
-		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Control(), body)
-		cancel()
-		if err == nil {
-			if err := wire.Decode(m.Data, &reply); err != nil {
-				return err
-			}
-			break
-		}
-		if ctx.Err() != nil || time.Now().After(end) {
-			return fmt.Errorf("%s: no coordinator answers: %w", control.Verb, err)
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-		}
+	err = waiting.For(ctx, a.say, "the coordinator of run "+e.Run+" to answer", askFor, func(ctx context.Context) error {
+		reply, err = command(ctx, e, control.Verb, body)
+		return err
+	})
+	if err != nil {
+		return exit.Wrap(exit.Failure, "is the run up? `gramme status` shows it", fmt.Errorf("%s: no coordinator answers: %w", control.Verb, err))
 	}
 	if reply.Error != "" {
 		return exit.Wrap(exit.Usage, "`gramme status` shows who is there", errors.New(reply.Error))
 	}
-	for wait {
-		s, err := a.status(ctx)
-		switch {
-		case err != nil:
-			return err
-		case s.State == wire.StateDone || s.State == wire.StateStopped:
-			return fmt.Errorf("%s: the run has ended meanwhile", control.Verb)
-		case s.State == wire.StateTraining && done(s):
-			return nil
+	if !wait {
+		return nil
+	}
+	return waiting.For(ctx, a.say, fmt.Sprintf("the run to have done it (%s)", control.Verb), waitFor, func(ctx context.Context) error {
+		return waiting.Until(ctx, 200*time.Millisecond, func(ctx context.Context) (bool, error) {
+			s, err := a.status(ctx)
+			if err == nil && (s.State == wire.StateDone || s.State == wire.StateStopped) {
+				err = fmt.Errorf("%s: the run has ended meanwhile", control.Verb)
+			}
+			return s.State == wire.StateTraining && done(s), err
+		})
+	})
+}
+
+// command repeats a request until a coordinator answers it.
+func command(ctx context.Context, e endpoint.Endpoint, verb string, body []byte) (reply wire.Reply, err error) {
+	conn, err := e.DialNATS(ctx, verb)
+	if err != nil {
+		return reply, err
+	}
+	defer conn.Close()
+	for {
+		within, cancel := context.WithTimeout(ctx, askWithin)
+		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Control(), body)
+		cancel()
+		if err == nil {
+			return reply, wire.Decode(m.Data, &reply)
 		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
+		if waiting.Rest(ctx, 100*time.Millisecond) != nil {
+			return reply, err
 		}
 	}
-	return nil
 }

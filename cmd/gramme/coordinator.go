@@ -29,7 +29,7 @@ one, and another takes over when it is gone. No training step waits for it.`,
 	cluster := clusterflags.Add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		dir := rundir.Dir(*run)
-		return startRole(c.Context(), cluster, dir, role.Options{
+		return startRole(c.Context(), saying(c), cluster, dir, role.Options{
 			Role: wire.RoleCoordinator, ID: *id, Energy: dir.Energy(), Phase: energy.Idle,
 		}, func(ctx context.Context, r *role.Role) error {
 			// One that `gramme up` started gets its endpoint by the environment, and

@@ -10,15 +10,21 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/preflight/network"
 	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"go.uber.org/zap"
 )
+
+// checkWithin bounds one check: a worker that is loaded from a slow disk takes a while.
+const checkWithin = time.Minute
 
 // minimumDisk is the free space under which doctor complains.
 const minimumDisk = 2 << 30
@@ -42,10 +48,20 @@ func doctorCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	run := runFlag(c)
+	host := c.Flags().String("host", "", "`address` of this machine that workers of others are to reach; default: that of its name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		faults := 0
-		for _, k := range checks(*run) {
-			found, err := k.look(c.Context())
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		faults, all := 0, checks(*run, *host)
+		for _, k := range all {
+			var found string
+			err := waiting.For(ctx, saying(c), "the check of the "+k.name, checkWithin, func(ctx context.Context) (err error) {
+				found, err = k.look(ctx)
+				return err
+			})
+			if ctx.Err() != nil {
+				return exit.Wrap(exit.Interrupted, "", errInterrupted)
+			}
 			switch {
 			case err == nil:
 				fmt.Fprintf(c.OutOrStdout(), "ok    %s: %s\n", k.name, found)
@@ -53,23 +69,26 @@ func doctorCommand() *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "note  %s: %s\n", k.name, err)
 			default:
 				faults++
-				fmt.Fprintf(c.OutOrStdout(), "FAIL  %s: %v\n      %s\n", k.name, err, k.hint)
+				fmt.Fprintf(c.OutOrStdout(), "FAIL  %s: %v\n      %s\n", k.name, err, cmp(k.hint, exit.Hint(err)))
 			}
 		}
 		if faults > 0 {
-			return exit.Wrap(exit.Resource, "", fmt.Errorf("doctor: %d of %d checks failed", faults, len(checks(*run))))
+			return exit.Wrap(exit.Resource, "", fmt.Errorf("doctor: %d of %d checks failed", faults, len(all)))
 		}
 		return nil
 	}
 	return c
 }
 
-func checks(run string) []check {
+func checks(run, host string) []check {
 	return []check{
 		{"system", "Gramme runs on Linux on x86-64", lookSystem},
 		{"processor", "", lookProcessor},
 		{"worker", "build it with scripts/setup", lookWorker},
 		{"disk", "free some space, or give --run another place", func(context.Context) (string, error) { return lookDisk(run) }},
+		{"loopback", "", network.FromEnviron().Loopback},
+		{"proxy", "", network.FromEnviron().SOCKS},
+		{"host", "", func(ctx context.Context) (string, error) { return lookHost(ctx, host) }},
 		{"NATS", "another program may forbid listening on loopback", lookNATS},
 		{"etcd", "the folder for temporary files must allow unix sockets", lookEtcd},
 		{"energy counters", "", lookCounters},
@@ -111,10 +130,21 @@ func lookWorker(ctx context.Context) (string, error) {
 	return version, sameBuild(version)
 }
 
+// versionWithin bounds the start of the worker's binary: libtorch may come from a slow
+// disk.
+const versionWithin = time.Minute
+
 // workerVersion starts the worker's binary, which shows that libtorch is there,
 // and asks for its version.
 func workerVersion(ctx context.Context, path string) (string, error) {
-	out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
+	ctx, cancel := context.WithTimeoutCause(ctx, versionWithin, fmt.Errorf("no answer within %s", versionWithin))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("%s does not start: %w", path, context.Cause(ctx))
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s does not start: %w: %s", path, err, strings.TrimSpace(string(out)))
 	}
@@ -156,6 +186,23 @@ func lookDisk(run string) (string, error) {
 		return "", errors.New("only " + text)
 	}
 	return text, nil
+}
+
+// lookHost looks for the address at which others find this machine. Without one that
+// was asked for, it matters only to runs of several machines.
+func lookHost(ctx context.Context, host string) (string, error) {
+	if host != "" {
+		return network.FromEnviron().Host(ctx, host)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", err
+	}
+	found, err := network.FromEnviron().Host(ctx, name)
+	if err != nil && ctx.Err() == nil {
+		return "", fmt.Errorf("%w: workers of other machines need --host ADDRESS; a run of this machine alone does not%w", err, errAdvice)
+	}
+	return found, err
 }
 
 func lookNATS(context.Context) (string, error) {

@@ -7,13 +7,20 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 )
 
+// evaluateWithin bounds the measurement of the validation split, which is a small part
+// of the text.
+const evaluateWithin = 2 * time.Hour
+
 // evaluate runs the worker's evaluation and keeps its result in the run's folder,
 // with the speed of the training.
 func (u *up) evaluate(ctx context.Context, env []string, tokensPerSecond float64) (e evaluation.Result, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, evaluateWithin, fmt.Errorf("no result within %s", evaluateWithin))
+	defer cancel()
 	out, err := u.workerOutput(ctx, env, "evaluate", "--run", string(u.dir))
 	if err != nil {
 		return e, err

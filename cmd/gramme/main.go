@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/process"
 )
 
 func main() {
@@ -25,7 +23,7 @@ func main() {
 func run(args []string) int {
 	root := rootCommand()
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	err := interrupted(root.ExecuteContext(context.Background()))
 	if err == nil {
 		return exit.OK
 	}
@@ -100,10 +98,4 @@ func usageErrors(c *cobra.Command) {
 	for _, below := range c.Commands() {
 		usageErrors(below)
 	}
-}
-
-// interruptible returns a context that ends with the first signal that asks for
-// it.
-func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, process.Ends()...)
 }

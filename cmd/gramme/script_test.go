@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -34,7 +38,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "gzip": compress, "noise": noise, "begun": begun,
+			"exits": exits, "gzip": compress, "noise": noise, "begun": begun, "interrupts": interrupts,
 		},
 	})
 }
@@ -105,5 +109,64 @@ func begun(ts *testscript.TestScript, neg bool, args []string) {
 		step, err := strconv.Atoi(arg)
 		ts.Check(err)
 		ts.Check(os.MkdirAll(filepath.Join(dir.Checkpoints(), fmt.Sprintf("step-%010d", step)), 0o755))
+	}
+}
+
+// interrupts asks a command to end while it waits for a server that takes connections
+// and says nothing, at MUTE: interrupts CODE COMMAND [ARGUMENT...]
+func interrupts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupts CODE COMMAND [ARGUMENT...]")
+	}
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer mute.Close()
+	came := make(chan struct{})
+	go func() {
+		var all []net.Conn
+		for {
+			c, err := mute.Accept()
+			if err != nil {
+				break
+			}
+			if all = append(all, c); len(all) == 1 {
+				close(came)
+			}
+		}
+		for _, c := range all {
+			c.Close()
+		}
+	}()
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "MUTE", mute.Addr().String())
+	}
+	path, err := exec.LookPath(filepath.Join(strings.Split(ts.Getenv("PATH"), ":")[0], args[1]))
+	ts.Check(err)
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("WORK")}
+	if at := ts.Getenv("GRAMME_ENDPOINT"); at != "" {
+		cmd.Env = append(cmd.Env, "GRAMME_ENDPOINT="+strings.ReplaceAll(at, "MUTE", mute.Addr().String()))
+	}
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	ts.Check(cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-came:
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			ts.Check(cmd.Process.Kill())
+			ts.Fatalf("it goes on after SIGTERM")
+		}
+	case err := <-ended:
+		ts.Fatalf("it does not wait: %v", err)
+	case <-time.After(time.Minute):
+		ts.Check(cmd.Process.Kill())
+		ts.Fatalf("it does not connect")
+	}
+	if want, err := strconv.Atoi(args[0]); err != nil || cmd.ProcessState.ExitCode() != want {
+		ts.Fatalf("%s, not exit code %s", cmd.ProcessState, args[0])
 	}
 }

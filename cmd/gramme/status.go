@@ -22,6 +22,7 @@ import (
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -45,7 +46,9 @@ func statusCommand() *cobra.Command {
 	cluster := clusterflags.AddJoin(c)
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		s, err := asked{rundir.Dir(*run), cluster}.status(c.Context())
+		ctx, stop := interruptible(c.Context())
+		defer stop()
+		s, err := asked{rundir.Dir(*run), cluster, saying(c)}.status(ctx)
 		if err != nil {
 			return err
 		}
@@ -64,6 +67,7 @@ func statusCommand() *cobra.Command {
 type asked struct {
 	dir     rundir.Dir
 	cluster *clusterflags.Flags
+	say     waiting.Say // tells what is waited for
 }
 
 // endpoint returns how to reach the run, or an error where it is not up.
@@ -89,7 +93,7 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 		if err != nil {
 			return wire.Status{}, err
 		}
-		s, err := askStatus(ctx, e)
+		s, err := a.ask(ctx, e)
 		if err != nil {
 			err = exit.Wrap(exit.Failure, "is the run up, and is that its name?", fmt.Errorf("status: no coordinator of run %s answers: %w", e.Run, err))
 		}
@@ -100,11 +104,15 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 	}
 	e, err := a.endpoint()
 	if err == nil {
-		if s, err := askStatus(ctx, e); err == nil {
+		s, err := a.ask(ctx, e)
+		if err == nil {
 			if !e.Shared { // all are on this machine
 				s.Processes = running(s.Processes, meter.Host())
 			}
 			return s, nil
+		}
+		if ctx.Err() != nil {
+			return s, context.Cause(ctx)
 		}
 	}
 	if err == nil || a.dir.Locked() {
@@ -118,10 +126,17 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 	return storedStatus(a.dir)
 }
 
+// ask waits for the coordinator's answer.
+func (a asked) ask(ctx context.Context, e endpoint.Endpoint) (s wire.Status, err error) {
+	err = waiting.For(ctx, a.say, "the coordinator of run "+e.Run+" to answer", statusWithin, func(ctx context.Context) error {
+		s, err = askStatus(ctx, e)
+		return err
+	})
+	return s, err
+}
+
 func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 	var s wire.Status
-	ctx, cancel := context.WithTimeout(ctx, statusWithin)
-	defer cancel()
 	conn, err := e.DialNATS(ctx, "status")
 	if err != nil {
 		return s, err
@@ -140,7 +155,9 @@ func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 		if ctx.Err() != nil || absent && time.Since(begun) > retryWithin {
 			return s, err
 		}
-		time.Sleep(50 * time.Millisecond)
+		if err := waiting.Rest(ctx, 50*time.Millisecond); err != nil {
+			return s, err
+		}
 	}
 	var reply wire.Reply
 	if err := wire.Decode(answer, &reply); err != nil {

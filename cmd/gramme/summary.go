@@ -44,7 +44,7 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, newest uint64, e eva
 	}
 	fmt.Fprintf(w, "audit:      ok, %d ledger entries, %d checkpoints\n", a.Entries, len(report.Checkpoints))
 	if newest < spec.Steps {
-		fmt.Fprintf(w, "go on with: %s up --run %s\n", self(), u.dir)
+		fmt.Fprintf(w, "go on with: %s\n", u.again())
 	} else { // the learning rate has fallen to 0: more steps are another run
 		fmt.Fprintf(w, "for longer: %s up --run %s --like %s --steps %d\n", self(), u.dir.Next(), u.dir, 2*spec.Steps)
 	}
@@ -58,3 +58,6 @@ func self() string {
 	}
 	return "gramme"
 }
+
+// again is the command that goes on with the run.
+func (u *up) again() string { return fmt.Sprintf("%s up --run %s", self(), u.dir) }

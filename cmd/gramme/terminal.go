@@ -6,7 +6,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // live tells whether a line can be written over: w is a terminal.
@@ -24,6 +27,9 @@ func width(w io.Writer) int {
 	}
 	return 0
 }
+
+// saying tells the user of a command what it waits for.
+func saying(c *cobra.Command) waiting.Say { return func(text string) { c.PrintErrln(text) } }
 
 // several writes how many there are of something.
 func several(n int, what string) string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/local"
 	"github.com/gramme-project/gramme/internal/logging"
+	"github.com/gramme-project/gramme/internal/preflight/network"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -75,7 +75,15 @@ type up struct {
 	worker   string
 }
 
-func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err error) {
+func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) error {
+	in := catch(ctx, u.err)
+	defer in.end()
+	return in.explain(u.prepareAndTrain(ctx, in, flags, corpus))
+}
+
+// prepareAndTrain is heard of signals from its beginning on: what comes before the
+// training ends with the first.
+func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags, corpus []string) error {
 	spec, _, exists, err := flags.spec(u.dir, corpus)
 	if err != nil {
 		return err
@@ -96,13 +104,21 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	if shared != nil {
 		newest, err := newestStep(u.dir)
 		if err == nil && (!exists || newest < spec.Steps) { // else nothing is left to do there
-			err = local.Reachable(ctx, *shared)
+			err = local.Reachable(in.first, u.tell, *shared)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if err := u.findBinaries(ctx); err != nil {
+	if err := network.FromEnviron().Check(in.first); err != nil {
+		return err
+	}
+	if u.host != "" {
+		if _, err := network.FromEnviron().Host(in.first, u.host); err != nil {
+			return err
+		}
+	}
+	if err := u.findBinaries(in.first); err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
 	}
 	_, statErr := os.Stat(string(u.dir))
@@ -122,10 +138,8 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	if err != nil {
 		return err
 	}
-	interrupts := u.interrupts()
-	defer interrupts.end()
 	if !exists {
-		if spec, err = u.begin(interrupts.first, spec, origins); err != nil {
+		if spec, err = u.begin(in.first, spec, origins); err != nil {
 			if statErr != nil { // nothing was there before
 				err = errors.Join(err, os.RemoveAll(string(u.dir)))
 			}
@@ -134,8 +148,11 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) (err er
 	} else if err := spec.Write(u.dir.Spec()); err != nil {
 		return err
 	}
-	return u.train(ctx, spec, interrupts)
+	return u.train(ctx, spec, in)
 }
+
+// tell says something that has happened.
+func (u *up) tell(text string) { fmt.Fprintln(u.err, text) }
 
 func (u *up) findBinaries(ctx context.Context) (err error) {
 	if u.gramme, err = process.Beside("gramme"); err != nil {
@@ -152,7 +169,7 @@ func (u *up) findBinaries(ctx context.Context) (err error) {
 }
 
 // train runs the cluster and tells how it goes.
-func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error {
+func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	m, err := shard.OpenManifest(u.dir.Corpus())
 	if err != nil {
 		return exit.Wrap(exit.Data, "the corpus of this run is gone or damaged: put it back, or begin another run", err)
@@ -187,6 +204,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	}
 	defer log.Sync() //nolint:errcheck // nothing can be done about it
 	show := newProgress(u.err, spec)
+	in.trains.Store(true)
 	var measured evaluation.Result
 	err = local.Run(ctx, local.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
@@ -205,6 +223,10 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *interrupts) error
 	show.end()
 	if errors.Is(err, local.ErrKilled) {
 		return exit.Wrap(exit.Interrupted, "the same command goes on from the newest checkpoint", err)
+	}
+	if errors.Is(err, local.ErrStopped) { // nothing has changed
+		fmt.Fprintf(u.out, "stopped before the training went on, at step %d of %d\ngo on with: %s\n", newest, spec.Steps, u.again())
+		return nil
 	}
 	if err != nil {
 		return err
@@ -260,49 +282,6 @@ func (u *up) announce(spec runspec.Spec, m shard.Manifest, newest uint64) {
 	if newest > 0 {
 		fmt.Fprintf(u.err, "going on from step %d\n", newest)
 	}
-}
-
-// interrupts are the signals of an `up`: the first asks for an orderly end, the
-// second ends at once.
-type interrupts struct {
-	first  context.Context
-	second chan struct{}
-	end    func()
-}
-
-func (u *up) interrupts() *interrupts {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, process.Ends()...)
-	ctx, cancel := context.WithCancel(context.Background())
-	in := &interrupts{first: ctx, second: make(chan struct{})}
-	quit := make(chan struct{})
-	ended := make(chan struct{})
-	in.end = func() {
-		signal.Stop(signals)
-		close(quit)
-		<-ended
-		cancel()
-	}
-	go func() {
-		defer close(ended)
-		for n := 0; ; {
-			select {
-			case <-quit:
-				return
-			case s := <-signals:
-				if n > 0 && !process.Insists(s) {
-					continue
-				}
-				if n++; n == 1 {
-					fmt.Fprintln(u.err, "\nstopping after this step and storing a checkpoint; once more to end at once")
-					cancel()
-				} else if n == 2 {
-					close(in.second)
-				}
-			}
-		}
-	}()
-	return in
 }
 
 // ago rounds a duration for people.

@@ -80,6 +80,14 @@ func serve(ctx context.Context, cfg *embed.Config, q *quieter, url, name string)
 	case r = <-begun:
 	case <-q.fatal:
 		return fail(q.failure)
+	case <-ctx.Done(): // it knows no context, and ends when it is there, or with this process
+		q.close()
+		go func() {
+			if r := <-begun; r.err == nil {
+				r.etcd.Close()
+			}
+		}()
+		return fail(context.Cause(ctx))
 	}
 	if r.err != nil {
 		return fail(r.err)

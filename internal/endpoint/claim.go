@@ -92,8 +92,12 @@ func (c *Claim) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The lease lives until Release, whatever bounds this call.
-	session, err := concurrency.NewSession(c.client, concurrency.WithTTL(claimTTL))
+	lease, err := c.client.Grant(ctx, claimTTL)
+	if err != nil {
+		return err
+	}
+	// It lives until Release, whatever bounds this call.
+	session, err := concurrency.NewSession(c.client, concurrency.WithLease(lease.ID))
 	if err != nil {
 		return err
 	}

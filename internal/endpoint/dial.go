@@ -73,12 +73,12 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 	if !e.Shared {
 		all = append(all, nats.Token(e.Secret))
 	}
-	if proxied() {
+	if Proxied() {
 		all = append(all, nats.SetCustomDialer(bounded(dialNATS)))
 	}
 	all = append(all, opts...)
 	for {
-		c, err := nats.Connect(e.NATS, all...)
+		c, err := connectNATS(ctx, e.NATS, all)
 		if err == nil {
 			return c, nil
 		}
@@ -91,6 +91,31 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		case <-time.After(retry):
 		}
 	}
+}
+
+// connectNATS makes one attempt, and leaves it to itself when ctx ends: it knows no
+// context, and tries server after server.
+func connectNATS(ctx context.Context, servers string, opts []nats.Option) (*nats.Conn, error) {
+	type attempt struct {
+		conn *nats.Conn
+		err  error
+	}
+	made := make(chan attempt, 1)
+	go func() { // ends within dialNATS for each server
+		c, err := nats.Connect(servers, opts...)
+		made <- attempt{c, err}
+	}()
+	select {
+	case a := <-made:
+		return a.conn, a.err
+	case <-ctx.Done():
+	}
+	go func() {
+		if a := <-made; a.err == nil {
+			a.conn.Close()
+		}
+	}()
+	return nil, errors.New("no server has answered")
 }
 
 // DialEtcd connects to etcd and waits until it answers or ctx ends. The client
@@ -129,7 +154,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 	}
 	if !strings.HasPrefix(e.Etcd[0], "unix:") {
 		dial := alert.DialContext
-		if proxied() {
+		if Proxied() {
 			dial = Dial
 		}
 		config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
@@ -150,7 +175,12 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		// What members cannot do now they may do later: they start, they elect.
 		code := status.Code(err)
 		transient := code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
-		if ctx.Err() != nil || !transient {
+		switch {
+		case errors.Is(ctx.Err(), context.Canceled): // nobody wants to know any more
+			return fail(because(context.Cause(ctx), c.Close()))
+		case ctx.Err() != nil:
+			return fail(because(refusal(config), context.Cause(ctx), c.Close()))
+		case !transient:
 			return fail(because(refusal(config), err, c.Close()))
 		}
 		select {

@@ -14,26 +14,58 @@ import (
 // ProxyVariable names a SOCKS5 proxy in the environment, through which a process
 // makes its TCP connections to etcd, to NATS and to other workers:
 // socks5://HOST:PORT, or unix:///PATH where the proxy is on this machine.
+//
+// A proxy on another machine is passed by for the addresses of this machine alone
+// (127.0.0.1, ::1, localhost): there it would find its own.
 const ProxyVariable = "GRAMME_PROXY"
 
-// proxied reports whether there is one.
-func proxied() bool { return os.Getenv(ProxyVariable) != "" }
+// Proxied reports whether there is one.
+func Proxied() bool { return os.Getenv(ProxyVariable) != "" }
+
+// Proxy is a SOCKS5 proxy.
+type Proxy struct{ Network, Address string }
+
+// ProxyOf reads the value of ProxyVariable.
+func ProxyOf(text string) (Proxy, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err == nil && u.Scheme == "socks5" && u.Hostname() != "" && u.Port() != "":
+		return Proxy{"tcp", u.Host}, nil
+	case err == nil && u.Scheme == "unix" && u.Path != "":
+		return Proxy{"unix", u.Path}, nil
+	}
+	return Proxy{}, fmt.Errorf("%s: socks5://HOST:PORT or unix:///PATH is needed", ProxyVariable)
+}
+
+// Serves reports whether connections to an address go through the proxy.
+func (p Proxy) Serves(address string) bool {
+	return !onlyHere(address) || p.Network == "unix" || onlyHere(p.Address)
+}
+
+// onlyHere reports whether HOST:PORT is an address that no other machine reaches.
+func onlyHere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
 
 // Dial connects as net.Dialer does, through the proxy if there is one.
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var direct net.Dialer
-	if !proxied() || network == "unix" {
+	if !Proxied() || network == "unix" {
 		return direct.DialContext(ctx, network, address)
 	}
-	u, err := url.Parse(os.Getenv(ProxyVariable))
-	if err != nil || u.Scheme != "socks5" && u.Scheme != "unix" {
-		return nil, fmt.Errorf("%s: socks5://HOST:PORT or unix:///PATH is needed", ProxyVariable)
+	p, err := ProxyOf(os.Getenv(ProxyVariable))
+	if err != nil {
+		return nil, err
 	}
-	through := [2]string{"tcp", u.Host}
-	if u.Scheme == "unix" {
-		through = [2]string{"unix", u.Path}
+	if !p.Serves(address) {
+		return direct.DialContext(ctx, network, address)
 	}
-	d, err := proxy.SOCKS5(through[0], through[1], nil, &direct)
+	d, err := proxy.SOCKS5(p.Network, p.Address, nil, &direct)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ProxyVariable, err)
 	}

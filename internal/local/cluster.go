@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -14,6 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -31,7 +34,8 @@ type Options struct {
 	Host string
 	// Joined is told how to reach the services, once they are there.
 	Joined func(endpoint.Endpoint)
-	// Stop asks the run to end after the step that it is at; Kill, at once.
+	// Stop asks the run to end after the step that it is at, or, before the processes
+	// are started, with ErrStopped; Kill, at once.
 	Stop, Kill <-chan struct{}
 	// Watch is told the status about twice a second.
 	Watch func(wire.Status)
@@ -60,43 +64,106 @@ type cluster struct {
 	done     bool      // the last step is in a checkpoint
 	over     time.Time // when the status said so first
 	progress time.Time // when the status last showed any
+	silent   silence   // that of the coordinator since the start
 }
+
+// ErrStopped is the cause of a Run that was told to end before its processes were
+// started.
+var ErrStopped = errors.New("stopped before the training went on")
 
 // Run trains until the steps are done, or until Stop, and returns when nothing
 // of the cluster is left.
 func Run(ctx context.Context, o Options) (err error) {
 	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), progress: time.Now()}
-	if o.Shared != nil {
-		c.services, err = joinServices(ctx, o.Dir, o.Spec, *o.Shared)
-	} else {
-		c.services, err = startServices(ctx, o.Dir, o.Spec.Run, o.Log)
-	}
-	if err != nil {
+	c.serialize()
+	starting, started := c.untilStopped(ctx)
+	defer started()
+	defer func() {
+		if c.services != nil {
+			err = gather(err, c.services.close(err == nil && c.done))
+		}
+	}()
+	if err := c.begin(starting); err != nil {
 		return err
 	}
-	defer func() { err = gather(err, c.services.close(err == nil && c.done)) }()
-	if o.Shared == nil {
-		if err := c.publishSpec(ctx); err != nil {
+	defer func() { err = gather(err, c.role.Close()) }()
+	started()
+	c.starter = process.NewStarter()
+	defer c.starter.Close() // kills what still lives
+	return c.run(ctx)
+}
+
+// serialize lets one goroutine at a time tell something.
+func (c *cluster) serialize() {
+	var telling sync.Mutex
+	tell, watch := c.Tell, c.Watch
+	c.Tell = func(text string) {
+		telling.Lock()
+		defer telling.Unlock()
+		if tell != nil {
+			tell(text)
+		}
+	}
+	c.Watch = func(s wire.Status) {
+		telling.Lock()
+		defer telling.Unlock()
+		if watch != nil {
+			watch(s)
+		}
+	}
+}
+
+// untilStopped is the context of the start, which a stop breaks off: there is no step
+// to finish yet.
+func (c *cluster) untilStopped(ctx context.Context) (starting context.Context, started func()) {
+	starting, cancel := context.WithCancelCause(ctx)
+	go func() { // ends with the start
+		select {
+		case <-c.Stop:
+			cancel(ErrStopped)
+		case <-c.Kill:
+			cancel(ErrKilled)
+		case <-starting.Done():
+		}
+	}()
+	return starting, func() { cancel(nil) }
+}
+
+// begin brings about what the processes need.
+func (c *cluster) begin(ctx context.Context) (err error) {
+	if c.Shared != nil {
+		err = waiting.For(ctx, c.Tell, "etcd and NATS to take the run", joinWithin, func(ctx context.Context) error {
+			c.services, err = joinServices(ctx, c.Dir, c.Spec, *c.Shared)
+			return err
+		})
+	} else {
+		err = waiting.For(ctx, c.Tell, "the embedded etcd and NATS to start", startWithin, func(ctx context.Context) error {
+			c.services, err = startServices(ctx, c.Dir, c.Spec.Run, c.Log)
+			return err
+		})
+	}
+	if err != nil {
+		c.services = nil // both have tidied up
+		return err
+	}
+	if c.Shared == nil {
+		err := waiting.For(ctx, c.Tell, "the embedded etcd to answer", startWithin, c.publishSpec)
+		if err != nil {
 			return err
 		}
 	}
-	if o.Joined != nil {
-		o.Joined(c.services.endpoint)
+	if c.Joined != nil {
+		c.Joined(c.services.endpoint)
 	}
 	if c.environ, err = c.services.endpoint.Environ(); err != nil {
 		return err
 	}
 	c.role, err = role.Start(ctx, role.Options{
-		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: o.Dir.Energy(), Phase: energy.Idle, Lingers: true, Log: o.Log,
+		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: c.Dir.Energy(), Phase: energy.Idle, Lingers: true, Log: c.Log,
 		Used: process.ChildrenTime(), // what was measured to settle the spec, as yet in nobody's account
+		Say:  c.Tell,
 	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = gather(err, c.role.Close()) }()
-	c.starter = process.NewStarter()
-	defer c.starter.Close() // kills what still lives
-	return c.run(ctx)
+	return err
 }
 
 func gather(err, other error) error {
@@ -142,7 +209,10 @@ func (c *cluster) run(ctx context.Context) error {
 	if err != nil {
 		return gather(err, <-metered)
 	}
-	if err := c.attend(ctx, func(context.Context) error { return <-metered }); err != nil {
+	err = c.attend(ctx, func(ctx context.Context) error {
+		return waiting.For(ctx, c.Tell, "the checkpoint service to take the last energy readings", role.FlushWithin, func(context.Context) error { return <-metered })
+	})
+	if err != nil {
 		return err
 	}
 	return gather(last, c.finish(ctx, store))

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -28,11 +30,13 @@ func (c *cluster) conclude(ctx context.Context, coordinator *child) (last, err e
 	var now wire.Status
 	heard := false
 	err = c.attend(ctx, func(ctx context.Context) error {
-		now, heard = c.hear(ctx)
-		if c.Shared != nil {
-			c.awaitOthers(ctx, now)
-		}
-		return nil
+		return waiting.For(ctx, c.Tell, "the coordinator's last status and workers of other machines", nowWithin+othersWithin, func(ctx context.Context) error {
+			now, heard = c.hear(ctx)
+			if c.Shared != nil {
+				c.awaitOthers(ctx, now)
+			}
+			return nil
+		})
 	})
 	if heard {
 		c.note(now)
@@ -90,7 +94,13 @@ func (c *cluster) finish(ctx context.Context, ch *child) error {
 	if ch.role == wire.RoleCheckpoint {
 		subject = wire.SubjectsOf(c.Spec.Run).SnapshotInfo(wire.RoleCheckpoint)
 	}
-	if err := c.attend(ctx, func(ctx context.Context) error { c.answers(ctx, subject); return nil }); err != nil {
+	err := c.attend(ctx, func(ctx context.Context) error {
+		return waiting.For(ctx, c.Tell, "the "+ch.command.Name+" to answer", answerWithin, func(ctx context.Context) error {
+			c.answers(ctx, subject)
+			return nil
+		})
+	})
+	if err != nil {
 		return err
 	}
 	ch.dismissed = true
@@ -99,15 +109,20 @@ func (c *cluster) finish(ctx context.Context, ch *child) error {
 		return err
 	}
 	late := false
-	err := c.attend(ctx, func(ctx context.Context) error {
-		select {
-		case <-p.Ended():
+	err = c.attend(ctx, func(ctx context.Context) error {
+		err := waiting.For(ctx, c.Tell, "the "+ch.command.Name+" to end", endWithin, func(ctx context.Context) error {
+			select {
+			case <-p.Ended():
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+		if err == nil {
 			return nil
-		case <-time.After(endWithin):
-			late = true
-		case <-ctx.Done():
 		}
-		err := p.Kill()
+		late = errors.Is(err, context.DeadlineExceeded)
+		err = p.Kill()
 		<-p.Ended()
 		return err
 	})
@@ -156,9 +171,5 @@ func (c *cluster) answers(ctx context.Context, subject string) {
 	}
 }
 
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
+// rest pauses a loop that looks at ctx itself.
+func rest(ctx context.Context, d time.Duration) { _ = waiting.Rest(ctx, d) }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"go.uber.org/zap"
@@ -13,6 +14,10 @@ import (
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/rundir"
 )
+
+// startWithin bounds the start of etcd and NATS in this process, and their first
+// answer: on a slow disk etcd takes some seconds.
+const startWithin = time.Minute
 
 // services are etcd and NATS of a run: inside this process, or a claim on those
 // that others run.

@@ -15,6 +15,7 @@ import (
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -50,8 +51,6 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err := os.MkdirAll(dir.Cluster(), 0o700); err != nil {
 		return s, fmt.Errorf("start cluster: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinWithin)
-	defer cancel()
 	if err := takesMessages(ctx, e); err != nil {
 		return s, err
 	}
@@ -83,17 +82,18 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 
 // Reachable finds out whether services that others run answer, before anything
 // is made for a run on them.
-func Reachable(ctx context.Context, e endpoint.Endpoint) error {
-	if err := takesMessages(ctx, e); err != nil {
+func Reachable(ctx context.Context, say waiting.Say, e endpoint.Endpoint) error {
+	err := waiting.For(ctx, say, "NATS to answer", serviceWithin, func(ctx context.Context) error { return takesMessages(ctx, e) })
+	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, serviceWithin)
-	defer cancel()
-	client, err := e.DialEtcd(ctx)
-	if err != nil {
-		return exit.Wrap(exit.Resource, etcdHint, err)
-	}
-	return client.Close()
+	return waiting.For(ctx, say, "etcd to answer", serviceWithin, func(ctx context.Context) error {
+		client, err := e.DialEtcd(ctx)
+		if err != nil {
+			return exit.Wrap(exit.Resource, etcdHint, err)
+		}
+		return client.Close()
+	})
 }
 
 func claimed(err error) error {

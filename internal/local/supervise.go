@@ -96,6 +96,9 @@ func (c *cluster) look(ctx context.Context, e events) error {
 			return exit.Wrap(exit.Resource, exit.Hint(err), err)
 		case <-e.tick:
 			c.ask(ctx)
+			if err := c.listen(); err != nil {
+				return err
+			}
 			c.report()
 			c.part()
 			if err := c.insist(ctx); err != nil {
@@ -142,9 +145,7 @@ func (c *cluster) ended(ctx context.Context, ch *child) error {
 			ch.failure = ch.why()
 			how += ": " + ch.failure
 		}
-		if c.Tell != nil {
-			c.Tell(ch.command.Name + how)
-		}
+		c.Tell(ch.command.Name + how)
 	}
 	c.later(ch, wait)
 	return nil
@@ -172,9 +173,7 @@ func (c *cluster) revive(ch *child) error {
 		return failed
 	}
 	c.Log.Warn("start", zap.String("process", ch.command.Name), zap.Error(failed))
-	if c.Tell != nil {
-		c.Tell(failed.Error() + "; it is tried again")
-	}
+	c.Tell(failed.Error() + "; it is tried again")
 	c.later(ch, wait)
 	return nil
 }
@@ -255,11 +254,9 @@ func (c *cluster) note(s wire.Status) {
 			ch.failure = ""
 		}
 	}
-	c.status = s
+	c.status, c.silent.broken = s, true
 	show(c.workers(), s)
-	if c.Watch != nil {
-		c.Watch(s)
-	}
+	c.Watch(s)
 }
 
 // report shows in the status of the run which service fails, as what this process

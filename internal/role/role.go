@@ -33,6 +33,7 @@ import (
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/meter"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -58,7 +59,16 @@ type Options struct {
 	// checkpoint service does.
 	Sweeps bool
 	Log    *zap.Logger // nil: to standard error, as the spec says
+	// Say tells what the start waits for; nil: nobody hears it.
+	Say waiting.Say
 }
+
+// servicesWithin bounds how long the start of a process looks for etcd, and for NATS.
+// It is longer than a life that counts as an early end where the process is started
+// again: an outage is outlived by starting again and again.
+const servicesWithin = time.Minute
+
+const servicesHint = "see whether etcd and NATS answer there: the log of `gramme up`, or those who run them, say it"
 
 // Role is a process of a run.
 type Role struct {
@@ -84,14 +94,18 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 			r = nil
 		}
 	}()
-	if r.NATS, err = o.Endpoint.DialNATS(ctx, o.Role+" "+o.ID); err != nil {
-		return r, err
+	if r.NATS, err = r.dialNATS(ctx); err != nil {
+		return r, exit.Wrap(exit.Failure, servicesHint, err)
 	}
-	if r.Etcd, err = o.Endpoint.DialEtcd(ctx); err != nil {
-		return r, err
+	if r.Etcd, err = r.dialEtcd(ctx); err != nil {
+		return r, exit.Wrap(exit.Failure, servicesHint, err)
 	}
 	store := etcdstore.New(r.Etcd, o.Endpoint.Run)
-	if r.Spec, err = readSpec(ctx, store); err != nil {
+	err = r.await(ctx, "etcd to tell the run's spec", func(ctx context.Context) error {
+		r.Spec, err = readSpec(ctx, store)
+		return err
+	})
+	if err != nil {
 		return r, fmt.Errorf("read the run's spec: %w", err)
 	}
 	if r.Log == nil {
@@ -121,6 +135,31 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	}
 	r.Meter.Phase(r.Phase, 0, 0)
 	return r, nil
+}
+
+// await waits for what the start needs.
+func (r *Role) await(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	say := r.Say
+	if say == nil {
+		say = func(string) {}
+	}
+	return waiting.For(ctx, say, what, servicesWithin, f)
+}
+
+func (r *Role) dialNATS(ctx context.Context) (conn *nats.Conn, err error) {
+	err = r.await(ctx, "NATS to answer", func(ctx context.Context) error {
+		conn, err = r.Endpoint.DialNATS(ctx, r.Role+" "+r.ID)
+		return err
+	})
+	return conn, err
+}
+
+func (r *Role) dialEtcd(ctx context.Context) (client *clientv3.Client, err error) {
+	err = r.await(ctx, "etcd to answer", func(ctx context.Context) error {
+		client, err = r.Endpoint.DialEtcd(ctx)
+		return err
+	})
+	return client, err
 }
 
 func readSpec(ctx context.Context, s membership.Store) (runspec.Spec, error) {
@@ -157,9 +196,9 @@ func (r *Role) Beat(ctx context.Context) {
 	}
 }
 
-// flushWithin bounds how long the end of a process waits for the checkpoint
+// FlushWithin bounds how long the end of a process waits for the checkpoint
 // service. What it could not send stays in the write-ahead log.
-const flushWithin = 8 * time.Second
+const FlushWithin = 8 * time.Second
 
 // sendWithin bounds one request of it: a service that ends with one in hand never
 // answers it, and counts what comes again once.
@@ -181,7 +220,7 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	}
 	keep(f(ctx))
 	r.Meter.Phase(energy.Idle, 0, 0)
-	flushing, cancel := context.WithTimeout(metering, flushWithin)
+	flushing, cancel := context.WithTimeout(metering, FlushWithin)
 	defer cancel()
 	flush := r.Meter.Finish
 	if r.Lingers {

@@ -23,6 +23,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // dialWithin bounds how long a command looks for services that do not answer.
@@ -158,7 +159,7 @@ func (f *Flags) Run(dir rundir.Dir) (string, error) {
 // Find returns the endpoint, secret included, of the run that a process shall be
 // a part of: by flags, by GRAMME_ENDPOINT, by the variables for the flags, or by
 // the folder of a run that is up on this machine.
-func (f *Flags) Find(ctx context.Context, dir rundir.Dir) (endpoint.Endpoint, error) {
+func (f *Flags) Find(ctx context.Context, say waiting.Say, dir rundir.Dir) (endpoint.Endpoint, error) {
 	e, err := endpoint.FromEnviron(os.Environ())
 	if !f.OnCommandLine() && !errors.Is(err, endpoint.ErrNotSet) {
 		return e, exit.Wrap(exit.Usage, JoinHint, err)
@@ -178,9 +179,10 @@ func (f *Flags) Find(ctx context.Context, dir rundir.Dir) (endpoint.Endpoint, er
 	if e, err = f.Endpoint(run); err != nil {
 		return e, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialWithin)
-	defer cancel()
-	e, err = e.Settled(ctx)
+	err = waiting.For(ctx, say, "etcd to answer", dialWithin, func(ctx context.Context) error {
+		e, err = e.Settled(ctx)
+		return err
+	})
 	if errors.Is(err, endpoint.ErrNoRun) {
 		return e, exit.Wrap(exit.Usage, "`gramme up` prints what workers of other machines join with", err)
 	}

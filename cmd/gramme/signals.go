@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/local"
+	"github.com/gramme-project/gramme/internal/process"
+)
+
+// atOnce bounds what is tidied up after the second signal.
+const atOnce = 2 * time.Second
+
+// errInterrupted is the cause of what ends with the first signal.
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that ends with the first signal that asks for it.
+// The next one ends the process.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, process.Ends()...)
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-came:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+		}
+		signal.Stop(came)
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// interrupted gives an error that a signal has caused its exit code.
+func interrupted(err error) error {
+	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+		return exit.Wrap(exit.Interrupted, exit.Hint(err), errInterrupted)
+	}
+	return err
+}
+
+// signals are those of an `up`, from its beginning on: the first asks for an
+// orderly end, the second ends at once.
+type signals struct {
+	first  context.Context // ends with it
+	second chan struct{}   // closed by it
+	trains atomic.Bool     // there is a step to finish and a checkpoint to store
+	end    func()
+}
+
+// catch takes the signals until end is called.
+func catch(ctx context.Context, out io.Writer) *signals {
+	came := make(chan os.Signal, 4)
+	signal.Notify(came, process.Ends()...)
+	ctx, cancel := context.WithCancelCause(ctx)
+	in := &signals{first: ctx, second: make(chan struct{})}
+	quit, ended := make(chan struct{}), make(chan struct{})
+	in.end = func() {
+		signal.Stop(came)
+		close(quit)
+		<-ended
+		cancel(nil)
+	}
+	go func() {
+		defer close(ended)
+		for n := 0; ; {
+			select {
+			case <-quit:
+				return
+			case s := <-came:
+				if n > 0 && !process.Insists(s) {
+					continue
+				}
+				if n++; n == 1 {
+					what := "ending"
+					if in.trains.Load() {
+						what = "stopping after this step and storing a checkpoint"
+					}
+					fmt.Fprintf(out, "\n%s; once more to end at once\n", what)
+					cancel(errInterrupted)
+				} else if n == 2 {
+					close(in.second)
+					// Whatever does not hear of it ends with this process: the system
+					// kills the children of one that is gone.
+					defer time.AfterFunc(atOnce, func() {
+						fmt.Fprintln(out, "error: ended at once\nhint: the same command goes on from the newest checkpoint")
+						os.Exit(exit.Interrupted)
+					}).Stop()
+				}
+			}
+		}
+	}()
+	return in
+}
+
+// explain says of an error that the first signal has caused what to do about it.
+func (in *signals) explain(err error) error {
+	if in.first.Err() == nil || exit.Code(interrupted(err)) != exit.Interrupted || errors.Is(err, local.ErrKilled) {
+		return err
+	}
+	return exit.Wrap(exit.Interrupted, "the same command begins again with what was not finished", errInterrupted)
+}
