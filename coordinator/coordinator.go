@@ -40,6 +40,7 @@ type coordinator struct {
 	reign     *reign // nil: another leads, or nobody
 	sources   sources
 	book      book
+	hangs     hangs
 	committed uint64
 }
 
@@ -63,7 +64,7 @@ func Run(ctx context.Context, cfg Config) error {
 		outbox:   newOutbox(cfg.NATS, subjects.Events(), cfg.Log),
 		messages: make(chan *nats.Msg, pending), handlers: map[*nats.Subscription]func(*nats.Msg){},
 		elected: make(chan *reign), results: make(chan result),
-		sources: sources{},
+		sources: sources{}, hangs: hangs{},
 	}
 	requests := make(chan *nats.Msg, pending)
 	serving, err := cfg.NATS.ChanQueueSubscribe(subjects.Shard(), shardQueue, requests)

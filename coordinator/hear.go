@@ -79,6 +79,7 @@ func (c *coordinator) onCommitted(m *nats.Msg) {
 func (c *coordinator) onSuspect(m *nats.Msg) {
 	var s wire.Suspicion
 	if c.decode(m, &s) {
+		c.hangs.heard(time.Now(), s)
 		c.feed(roster.Suspected{Suspicion: s})
 	}
 }
@@ -110,7 +111,7 @@ func (c *coordinator) onStatus(m *nats.Msg) {
 	}
 	s := scene{
 		run: c.cfg.Spec.Run, steps: c.cfg.Spec.Steps, state: state, reason: reason, plan: r.roster.Plan(),
-		committed: r.roster.Committed(), workers: r.roster.Workers(), book: c.book, sources: c.sources, self: c.self(),
+		committed: r.roster.Committed(), workers: r.roster.Workers(), book: c.book, sources: c.sources, hangs: c.hangs, self: c.self(),
 	}
 	body, err := json.Marshal(s.status(time.Now()))
 	if err != nil {

@@ -24,6 +24,7 @@ type scene struct {
 	workers       []roster.Worker
 	book          book
 	sources       sources
+	hangs         hangs
 	self          wire.ProcessBeat
 }
 
@@ -47,6 +48,7 @@ func (s scene) status(now time.Time) wire.Status {
 		out.TokensPerSecond = s.book.pace.tokensPerSecond()
 		out.EtaSeconds = out.StepSeconds * float64(s.steps-min(s.steps, out.Step))
 	}
+	out.Warnings = append(out.Warnings, s.hangs.warnings(now)...)
 	out.Joules, out.Watts = s.sources.total(now)
 	out.Joules += s.self.Joules
 	out.Watts += s.self.Watts

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/rng"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/sampler"
@@ -38,7 +39,11 @@ func (w *worker) compute(ctx context.Context) error {
 		}
 		seed := rng.Mix(rng.DomainDropout, w.cfg.Spec.Seed, job.Step, uint64(job.Index))
 		begun := time.Now() // a batch may have had to wait for a shard, which is not this worker's speed
-		measured, err := w.cfg.Trainer.Compute(batch, seed)
+		var measured replica.Measured
+		err := w.dog.Guard("micro-batches", w.cfg.computeLimits(), func() (err error) {
+			measured, err = w.cfg.Trainer.Compute(batch, seed)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("gradient of micro-batch %d of step %d: %w", job.Index, job.Step, err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/worker/step"
 )
 
 // Trainer computes gradients. All calls but Weights and Gradient come from one
@@ -64,6 +65,12 @@ type Config struct {
 	Cores int // goroutines for sums and updates
 	Log   *zap.Logger
 	Drain <-chan struct{} // closed: leave after the next step
+	// Expected is how long a micro-batch should take, about; 0: nobody knows.
+	Expected time.Duration
+	// Hung is called where a computation does not return, once the others know. It should
+	// end the process: nothing else ends the computation, for which Run would wait.
+	// Optional.
+	Hung func(*HungError)
 }
 
 // lease is how long a worker that vanished without a trace stays registered.
@@ -77,6 +84,10 @@ func (c Config) answer() time.Duration { return 5 * c.Spec.Patience() }
 // parting bounds what a worker does for its registration to end with it: the lease
 // ends by itself.
 func (c Config) parting() time.Duration { return 2 * c.Spec.Patience() }
+
+func (c Config) computeLimits() step.Limits {
+	return step.ComputeLimits(c.Spec.Patience(), c.Expected, c.Spec.ComputeTimeout)
+}
 
 func (c Config) validate() error {
 	switch {

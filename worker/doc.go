@@ -8,6 +8,8 @@
 // only, so that it builds and tests without libtorch.
 //
 // It guarantees that Run returns only when everything that it started has
-// ended, and that the state is changed by the owner of the state machine alone.
+// ended, and that the state is changed by the owner of the state machine alone. A
+// computation that does not return is told, and whoever started the worker has to end
+// the process.
 // It does not restart itself: who started it does that.
 package worker

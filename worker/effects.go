@@ -78,9 +78,9 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		w.sum.Vote(f.Votes)
 		w.ring.reduce(f.Step)
 	case step.Apply:
-		return w.apply(f.Step)
+		return w.updating(func() (step.Event, error) { return w.apply(f.Step) })
 	case step.Load:
-		return w.load(f.Step)
+		return w.updating(func() (step.Event, error) { return w.load(f.Step) })
 	case step.FetchEntry:
 		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f) })
 	case step.FetchHeld:

@@ -38,11 +38,9 @@ func (w *worker) resume(ctx context.Context) error {
 		w.log.Warn("resume", zap.Error(err))
 		rest(ctx, w.cfg.Spec.FailureTimeout/4)
 	}
-	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
-		return err
-	}
+	_, err := w.updating(func() (step.Event, error) { return nil, w.cfg.Trainer.WeightsChanged() })
 	w.sum.Reset(w.replica.state)
-	return nil
+	return err
 }
 
 // unlessDrained does what a worker cannot begin without, as long as nobody asks it to

@@ -13,12 +13,12 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// decides lets a roster write the plans of n workers, and returns those written
+// decides lets a roster write the plans of some workers, and returns those written
 // until the test ends.
-func (c *cluster) decides(n int) <-chan wire.Plan {
+func (c *cluster) decides(least, most int) <-chan wire.Plan {
 	c.t.Helper()
 	r := roster.New(roster.Config{
-		Workers: runspec.Workers{Min: n, Max: n}, MicroBatches: c.spec.Batch.MicroBatches, Steps: c.spec.Steps, FailureTimeout: c.spec.FailureTimeout,
+		Workers: runspec.Workers{Min: least, Max: most}, MicroBatches: c.spec.Batch.MicroBatches, Steps: c.spec.Steps, FailureTimeout: c.spec.FailureTimeout,
 	})
 	ctx := c.t.Context()
 	workers, err := c.store.WatchWorkers(ctx)
@@ -29,6 +29,7 @@ func (c *cluster) decides(n int) <-chan wire.Plan {
 	if _, err := c.dial().ChanSubscribe(wire.SubjectsOf("test").Beats(), beats); err != nil {
 		c.t.Fatal(err)
 	}
+	suspicions := c.suspicions()
 	plans := make(chan wire.Plan, 64)
 	ended := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
@@ -63,6 +64,8 @@ func (c *cluster) decides(n int) <-chan wire.Plan {
 					c.t.Errorf("heartbeat: %v", err)
 				}
 				events = append(events, roster.Beat{Beat: b})
+			case s := <-suspicions:
+				events = append(events, roster.Suspected{Suspicion: s})
 			case <-tick.C:
 				events = append(events, roster.Tick{})
 			}
@@ -77,7 +80,7 @@ func TestASlowWorkerComputesLess(t *testing.T) {
 	const steps, slowFrom = 80, 5
 	want := calm(t, steps)
 	c := newCluster(t, steps)
-	plans := c.decides(3)
+	plans := c.decides(3, 3)
 	all := []*running{c.start("a"), c.start("b"), c.startWith("c", func(step uint64, _ *pureTrainer) {
 		if step >= slowFrom {
 			time.Sleep(60 * time.Millisecond)

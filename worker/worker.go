@@ -37,6 +37,7 @@ type worker struct {
 	fetched  atomic.Pointer[fetchedState] // waits for Load
 	closed   chan struct{}                // when the loop has ended
 	start    time.Time
+	dog      *Watchdog
 
 	announced  atomic.Pointer[wire.Registration] // what announce is to write
 	announcing sync.Mutex                        // held by whoever does
@@ -86,7 +87,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), closed: make(chan struct{}), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
 		hearing: hearing{own: step.NewHearing(cfg.Spec.FailureTimeout)},
 		pace:    step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
@@ -102,6 +103,11 @@ func Run(ctx context.Context, cfg Config) error {
 var errFinished = errors.New("finished")
 
 func (w *worker) run(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { w.watch(ctx, end) })
+	defer watching.Wait()
+	defer end(nil)
 	err := w.unlessDrained(ctx, func(ctx context.Context) error {
 		if err := w.resume(ctx); err != nil {
 			return err
@@ -201,6 +207,7 @@ func (w *worker) loop(ctx context.Context) error {
 			case asked && !i.Stop:
 				w.leave(ctx)
 			}
+			w.dog.Stopping(i.Stop)
 			e = step.StopRequested{Withdrawn: !i.Stop}
 		case <-drain:
 			drain = nil

@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/worker"
 	"github.com/gramme-project/gramme/worker/bert"
+	"github.com/gramme-project/gramme/worker/step"
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
@@ -25,20 +28,32 @@ type engine struct {
 	config model.Config
 	ended  chan error
 	cancel context.CancelFunc
+	dog    *worker.Watchdog
 }
+
+// stillFor is how long what a model does apart from training may take while it uses no
+// processor to speak of: to load libraries and kernels the first time reads a lot. A
+// process that works has longer.
+const stillFor = 2 * time.Minute
 
 // newEngine builds the model of a spec with a vocabulary of a known size, on some
-// threads. Its weights are zero.
-func newEngine(spec runspec.Spec, vocab, threads int) (*engine, error) {
+// threads. Its weights are zero. Where something that it is asked for does not return,
+// it calls hung, which ends the process.
+func newEngine(spec runspec.Spec, vocab, threads int, hung func(error)) (*engine, error) {
 	c := spec.ModelConfig(vocab)
-	return openEngine(c, model.NewLayout(c), bert.Options{Device: spec.Device, Precision: spec.Precision, Threads: threads})
+	return openEngine(c, model.NewLayout(c), bert.Options{Device: spec.Device, Precision: spec.Precision, Threads: threads}, hung)
 }
 
-func openEngine(c model.Config, l model.Layout, o bert.Options) (*engine, error) {
+func openEngine(c model.Config, l model.Layout, o bert.Options, hung func(error)) (*engine, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &engine{thread: torch.NewThread(), layout: l, config: c, ended: make(chan error, 1), cancel: cancel}
+	e := &engine{thread: torch.NewThread(), layout: l, config: c, ended: make(chan error, 1), cancel: cancel, dog: worker.NewWatchdog()}
 	go func() { e.ended <- e.thread.Run(ctx) }()
-	err := e.thread.Do(func() (err error) {
+	go func() { // ends with ctx
+		if err := e.dog.Run(ctx); err != nil {
+			hung(err)
+		}
+	}()
+	err := e.do("builds", func() (err error) {
 		e.model, err = bert.New(c, l, o)
 		return err
 	})
@@ -54,9 +69,14 @@ func openEngine(c model.Config, l model.Layout, o bert.Options) (*engine, error)
 	return e, nil
 }
 
+// do has the thread do something that is to return.
+func (e *engine) do(kind string, f func() error) error {
+	return e.dog.Guard(kind, step.Limits{Least: stillFor, First: stillFor, Hasty: stillFor}, func() error { return e.thread.Do(f) })
+}
+
 // Close frees the model and ends the thread.
 func (e *engine) Close() error {
-	err := e.thread.Do(e.model.Close)
+	err := e.do("ends", e.model.Close)
 	e.cancel()
 	if ended := <-e.ended; !errors.Is(ended, context.Canceled) {
 		err = errors.Join(err, ended)
@@ -73,8 +93,9 @@ func (e *engine) setWeights(w []float32) error {
 	return e.WeightsChanged()
 }
 
-func (e *engine) WeightsChanged() error { return e.thread.Do(e.model.WeightsChanged) }
+func (e *engine) WeightsChanged() error { return e.do("updates", e.model.WeightsChanged) }
 
+// Compute is not looked after here: who trains knows how long it may take.
 func (e *engine) Compute(b sampler.Batch, seed uint64) (m replica.Measured, err error) {
 	err = e.thread.Do(func() (err error) {
 		m, err = e.model.Compute(b, seed)
@@ -84,7 +105,7 @@ func (e *engine) Compute(b sampler.Batch, seed uint64) (m replica.Measured, err 
 }
 
 func (e *engine) Evaluate(b sampler.Batch) (m replica.Measured, err error) {
-	err = e.thread.Do(func() (err error) {
+	err = e.do("batches", func() (err error) {
 		m, err = e.model.Evaluate(b)
 		return err
 	})
@@ -93,7 +114,7 @@ func (e *engine) Evaluate(b sampler.Batch) (m replica.Measured, err error) {
 
 // fingerprint is the hash of this machine's arithmetic on this model.
 func (e *engine) fingerprint() (f string, err error) {
-	err = e.thread.Do(func() (err error) {
+	err = e.do("fingerprints", func() (err error) {
 		f, err = bert.Fingerprint(e.model)
 		return err
 	})

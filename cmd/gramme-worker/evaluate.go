@@ -35,8 +35,8 @@ func evaluateCommand() *cobra.Command {
 	split := c.Flags().String("split", "validation", "validation or test")
 	most := c.Flags().Int("batches", 64, "batches of 16 sequences to measure at most")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		evaluate := func() error {
-			result, err := evaluateRun(c.Context(), rundir.Dir(*dir), *split, *most)
+		evaluate := func(abandon func()) error {
+			result, err := evaluateRun(c.Context(), rundir.Dir(*dir), *split, *most, abandon)
 			if err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ func evaluateCommand() *cobra.Command {
 		// While the run is up its ledger counts what this costs, too.
 		e, err := endpoint.FromEnviron(os.Environ())
 		if err != nil {
-			return evaluate()
+			return evaluate(nil)
 		}
 		r, err := role.Start(c.Context(), role.Options{
 			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation, Computes: true,
@@ -55,13 +55,13 @@ func evaluateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = r.Run(c.Context(), func(context.Context) error { return evaluate() })
+		err = r.Run(c.Context(), func(context.Context) error { return evaluate(r.Abandon) })
 		return errors.Join(err, r.Close())
 	}
 	return c
 }
 
-func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (out evaluation.Result, err error) {
+func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int, abandon func()) (out evaluation.Result, err error) {
 	spec, err := runspec.Read(dir.Spec())
 	if err != nil {
 		return out, exit.Wrap(exit.Usage, "name the folder of a run with --run", err)
@@ -77,7 +77,7 @@ func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int) (o
 	if len(steps) == 0 {
 		return out, exit.Wrap(exit.Usage, "train first: gramme up --run "+string(dir), fmt.Errorf("evaluate %s: it has no checkpoint", dir))
 	}
-	e, err := newEngine(spec, data.manifest.VocabSize, spec.Threads)
+	e, err := newEngine(spec, data.manifest.VocabSize, spec.Threads, hung(abandon))
 	if err != nil {
 		return out, err
 	}

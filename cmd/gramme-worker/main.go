@@ -34,13 +34,19 @@ func main() {
 		}
 	}
 	err := root.ExecuteContext(context.Background())
-	if err != nil {
-		root.PrintErrln("error: " + err.Error())
-		if hint := exit.Hint(err); hint != "" {
-			root.PrintErrln("hint: " + hint)
-		}
-	}
+	tell(err)
 	os.Exit(exit.Code(err))
+}
+
+// tell says what this process ends with, if that is an error.
+func tell(err error) {
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "error: "+err.Error())
+	if hint := exit.Hint(err); hint != "" {
+		fmt.Fprintln(os.Stderr, "hint: "+hint)
+	}
 }
 
 // outer is what this program is called by when `gramme` has become it.

@@ -56,7 +56,7 @@ func measure(spec runspec.Spec, precisions []string) (rates map[string]float64, 
 	}()
 	for _, p := range precisions {
 		spec.Precision = p
-		e, err := newEngine(spec, spec.VocabSize, spec.Threads)
+		e, err := newEngine(spec, spec.VocabSize, spec.Threads, hung(nil))
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +69,8 @@ func measure(spec runspec.Spec, precisions []string) (rates map[string]float64, 
 	for round := 0; round < 5 || time.Since(begun) < time.Duration(len(precisions))*measureFor; round++ {
 		for _, p := range precisions {
 			at := time.Now()
-			if _, err := engines[p].Compute(b, uint64(round)); err != nil {
+			e := engines[p]
+			if err := e.do("batches", func() error { _, err := e.model.Compute(b, uint64(round)); return err }); err != nil {
 				return nil, err
 			}
 			if round >= 2 {

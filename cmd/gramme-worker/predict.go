@@ -99,7 +99,7 @@ func predict(out io.Writer, folder string, texts []string, o output, threads int
 	if len(tok.Vocab()) != cfg.VocabSize {
 		return fmt.Errorf("predict: the tokenizer has %d pieces, the model %d", len(tok.Vocab()), cfg.VocabSize)
 	}
-	e, err := openEngine(cfg, layout, bert.Options{Device: runspec.DeviceCPU, Precision: runspec.PrecisionF32, Threads: threads})
+	e, err := openEngine(cfg, layout, bert.Options{Device: runspec.DeviceCPU, Precision: runspec.PrecisionF32, Threads: threads}, hung(nil))
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func ask(e *engine, tok *wordpiece.Tokenizer, text string) (a answer, err error)
 	if len(positions) == 0 {
 		return a, exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
 	}
-	err = e.thread.Do(func() error {
+	err = e.do("texts", func() error {
 		mlm, next, err := e.model.PredictMasked(a.ids, types, mask, 1, n, positions)
 		if err == nil {
 			a.mlm, a.next = mlm, next[0]

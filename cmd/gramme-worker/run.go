@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -33,6 +34,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/worker"
+	"github.com/gramme-project/gramme/worker/bert"
 )
 
 func runCommand() *cobra.Command {
@@ -202,12 +204,15 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		return err
 	}
 	threads := cmp.Or(at.threads, r.Spec.Threads)
-	model_, err := newEngine(r.Spec, data.manifest.VocabSize, threads)
+	ends := hung(r.Abandon)
+	model_, err := newEngine(r.Spec, data.manifest.VocabSize, threads, ends)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, model_.Close()) }()
+	begun := time.Now()
 	print, err := model_.fingerprint()
+	took := time.Since(begun)
 	if err != nil {
 		return fmt.Errorf("numerics fingerprint: %w", err)
 	}
@@ -251,6 +256,8 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS,
 		Links: links, Meet: meet, Meter: r.Meter,
 		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
+		Expected: time.Duration(float64(took) * bert.FingerprintWork(r.Spec.Batch.Rows, r.Spec.MaxSeq, model_.config.MaxPositions)),
+		Hung:     func(e *worker.HungError) { ends(e) },
 	})
 }
 

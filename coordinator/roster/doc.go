@@ -12,10 +12,11 @@
 //   - members that finished are not taken for dead;
 //   - the same events give the same effects.
 //
-// Evidence is complete when the parent of a process says that it ended; a new
-// incarnation of the ID registers; two members suspect it, or one does and its
-// connection is gone or it stays silent when asked; its registration ended and it
-// is silent; it sends no heartbeat for the failure timeout while others do.
+// Evidence is complete when the parent of a process says that it ended; it says
+// itself that it hangs, and ends; a new incarnation of the ID registers; two members
+// suspect it, or one does and its connection is gone or it stays silent when asked;
+// its registration ended and it is silent; it sends no heartbeat for the failure
+// timeout while others do.
 // Whoever does not hear anybody does not conclude that all are dead, nor, when it
 // hears again, that those are whom it does not hear yet.
 //

@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	detour ID                              its registration says that it does not reach every other
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID|- [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
+//	hangs ID EVIDENCE…                     it says so itself, and is heard on
 //	ask stop|drain ID|scale N
 //	reconnected                            the coordinator was cut off, and is not any more
 //	committed STEP
@@ -239,6 +240,11 @@ func (w *world) command(verb string, args []string) error {
 		w.feed(Suspected{s})
 	case "ended":
 		w.feed(Suspected{wire.Suspicion{From: "up", Subject: p.reg.ID, PID: p.reg.PID, Evidence: strings.Join(args[1:], " "), Final: true}})
+	case "hangs":
+		w.feed(Suspected{wire.Suspicion{
+			Generation: w.plan.Generation, From: p.reg.ID, Subject: p.reg.ID, Incarnation: p.reg.Incarnation,
+			Evidence: strings.Join(args[1:], " "), Final: true, Hung: true,
+		}})
 	case "cut":
 		w.feed(ConnectionGone{p.reg.ID, p.reg.Incarnation})
 	case "ask":

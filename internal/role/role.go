@@ -284,6 +284,27 @@ func (r *Role) send(ctx context.Context, records []energy.Record) error {
 	return nil
 }
 
+// abandonWithin bounds what Abandon does.
+const abandonWithin = 2 * time.Second
+
+// Abandon keeps the energy readings where the process is about to end without the end of
+// Run and Close, for which it would wait in vain. It returns soon in any case.
+func (r *Role) Abandon() {
+	kept := make(chan struct{})
+	go func() { // the process ends with it, or without
+		defer close(kept)
+		ctx, cancel := context.WithTimeout(context.Background(), abandonWithin)
+		defer cancel()
+		if err := r.Meter.Flush(ctx); err != nil {
+			r.Log.Warn("the last energy readings stay in the write-ahead log", zap.Error(err))
+		}
+	}()
+	select {
+	case <-kept:
+	case <-time.After(abandonWithin):
+	}
+}
+
 // Done is closed when the process ends its part.
 func (r *Role) Done() <-chan struct{} { return r.done }
 

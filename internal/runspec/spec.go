@@ -52,6 +52,7 @@ type Spec struct {
 	Workers        Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and goes on down to min"`
 	Checkpoint     Checkpoint    `yaml:"checkpoint" json:"checkpoint"`
 	FailureTimeout time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, where nothing quicker shows it"`
+	ComputeTimeout time.Duration `yaml:"compute_timeout" json:"compute_timeout" key:"operational" doc:"how long a micro-batch may take before its worker counts as hung and is started again; 0 measures: 20 times as long as the slowest of the newest, and 10 s at least"`
 	Ring           string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, where workers do not reach each other) or auto (direct where all find, when they join, that they reach each other; on one machine they do)"`
 	AllowMixed     bool          `yaml:"mixed" json:"mixed" key:"operational" doc:"admit workers whose arithmetic differs; the result is then not reproducible and says so"`
 	Energy         Energy        `yaml:"energy" json:"energy"`

@@ -104,6 +104,8 @@ func TestBadValuesAreRefusedInPlainWords(t *testing.T) {
 		{"seed", "-1", "not a whole number from 0 up"},
 		{"failure_timeout", "1", "not a duration"},
 		{"failure_timeout", "0s", "below 50ms"},
+		{"compute_timeout", "20ms", "neither 0 nor at least 1s"},
+		{"compute_timeout", "-1s", "neither 0 nor at least 1s"},
 		{"ring", "straight", "not one of"},
 		{"batch.micro_batches", "0", "not in 1..1024"},
 		{"vocab_size", "5", "5 is below 6"},
@@ -135,7 +137,7 @@ func TestHashCoversIdentityAndNothingElse(t *testing.T) {
 		"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
 		"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "dropout": "0.5", "precision": "f32",
 		"reduce": "f32", "threads": "9", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
-		"failure_timeout": "9s", "ring": "broker", "mixed": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
+		"failure_timeout": "9s", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
 		"energy.cpu_watts_per_core": "9", "energy.ram_watts_per_gb": "9", "log.level": "debug", "log.format": "json",
 	}
 	for _, k := range Keys() {

@@ -81,6 +81,9 @@ func (s Spec) Validate() error {
 	if s.FailureTimeout < 50*time.Millisecond {
 		bad("failure_timeout", "%s is below 50ms", s.FailureTimeout)
 	}
+	if t := s.ComputeTimeout; t != 0 && t < time.Second {
+		bad("compute_timeout", "%s is neither 0 nor at least 1s", t)
+	}
 	if s.Ring != "" { // as it was before the key was there: direct
 		oneOf("ring", s.Ring, wire.RingDirect, wire.RingBroker, RingAuto)
 	}

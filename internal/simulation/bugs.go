@@ -24,5 +24,6 @@ const (
 	WaitForPrevious        // a rank that has lost the next one waits for frames of the previous
 	ForgetBegun            // hellos do not say that a state was trained
 	AlwaysBegun            // hellos say that a state was trained which is of a checkpoint
+	NoWatchdog             // nobody looks after a computation that does not return
 	SilenceCountsTwice     // a rank tells its neighbours that another is lost which is silent
 )

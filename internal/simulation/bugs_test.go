@@ -27,6 +27,7 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"a rank that has lost the next one waits for the previous", WaitForPrevious, 10000},
 		{"that a state was trained is forgotten", ForgetBegun, 2000},
 		{"a state of a checkpoint counts as trained", AlwaysBegun, 2000},
+		{"a computation that does not return is waited for", NoWatchdog, 2000},
 		{"that a rank is silent is told as if it were lost", SilenceCountsTwice, 2000},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -108,7 +108,9 @@ func (k *worker) compute(f step.Compute) {
 	clear(k.grad)
 	took := time.Duration(k.p.slow*k.p.pace) * k.w.between(k.w.setup.compute/8, k.w.setup.compute*3/8)
 	begun := k.w.now
-	k.p.after(took, func() {
+	k.dog.Begin(k.w.time())
+	k.p.compute(took, func() {
+		k.dog.End(k.w.time())
 		if k.state.Step+1 != f.Step {
 			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.state.Step)
 			return
@@ -205,10 +207,15 @@ func (k *worker) outside(reason string) {
 
 // beat says how this worker is.
 func (k *worker) beat() {
+	b := k.newestBeat()
+	b.Deaf = k.hearing.Said(k.w.time(), k.p.conn.up)
+	k.p.publish(topicBeat, "", b)
+}
+
+func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
-	k.p.publish(topicBeat, "", wire.Beat{
+	return wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
 		Step: k.state.Step, Begun: m.Begun(), Speed: k.pace.Speed(), Tokens: 1,
-		Deaf: k.hearing.Said(k.w.time(), k.p.conn.up),
-	})
+	}
 }

@@ -139,7 +139,7 @@ func (f *faults) slow() {
 // strike is a fault.
 func (f *faults) strike() {
 	w, u := f.w, f.w.parent
-	switch w.rng.IntN(20) {
+	switch w.rng.IntN(21) {
 	case 0, 1, 2:
 		if p := f.running(u.workers); p != nil {
 			u.crash(p, w.chance(4))
@@ -191,7 +191,27 @@ func (f *faults) strike() {
 		f.part()
 	case 16:
 		f.expire()
+	case 17:
+		f.hang()
 	default:
 		f.request()
 	}
+}
+
+// hang lets a computation stand still: for a while, or for ever.
+func (f *faults) hang() {
+	p := f.running(f.w.parent.workers)
+	if p == nil {
+		return
+	}
+	p.hang()
+	if f.w.chance(2) {
+		return
+	}
+	life := p.life
+	f.lasts(f.duration(15*time.Second), func() {
+		if p.life == life {
+			p.release()
+		}
+	})
 }

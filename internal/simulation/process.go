@@ -13,6 +13,8 @@ type process struct {
 	pid    int
 	frozen bool
 	held   []func() // what would have happened while it was frozen
+	stuck  bool     // what it computes does not return
+	late   func()   // what is ready when it does
 	cut    bool     // from etcd
 	pace   int      // how long it computes, in quarters of what is usual
 	slow   int      // how many times longer it computes for a while
@@ -49,7 +51,7 @@ func (p *process) start() {
 		return
 	}
 	p.w.pids++
-	p.life, p.pid, p.frozen, p.held, p.ghost, p.harmed, p.deaf = p.life+1, p.w.pids, false, nil, false, false, false
+	p.life, p.pid, p.frozen, p.held, p.stuck, p.late, p.ghost, p.harmed, p.deaf = p.life+1, p.w.pids, false, nil, false, nil, false, false, false
 	p.topics, p.requests = map[subject]bool{}, map[uint64]func(any, error){}
 	p.w.say("start %s", p.name)
 	p.w.broker.connect(p)
@@ -62,7 +64,7 @@ func (p *process) end() {
 	if r == nil {
 		return
 	}
-	p.role, p.frozen, p.held = nil, false, nil
+	p.role, p.frozen, p.held, p.stuck, p.late = nil, false, nil, false, nil
 	p.life++
 	p.w.broker.disconnect(p)
 	r.ended()

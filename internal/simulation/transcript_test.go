@@ -22,10 +22,11 @@ import (
 //	until ID STEP             until a worker has applied a step
 //	wait DURATION
 //	start | crash | vanish | freeze | wake | sigterm | cut | mend ID
+//	hang | release ID         what it computes does not return; it goes on
 //	deafen | heal ID          nothing that is sent comes to it; it comes, late
 //	part ID ID                the way between two mailboxes is cut for good
 //	slow ID N                 computes N times as long from now on
-//	drain ID | scale N        a user asks for it
+//	drain ID | scale N | stop        a user asks for it
 //	etcd DURATION | nats DURATION   away for that long
 //	everything [etcd]         crashes and begins anew, with an empty etcd
 //	end                       until the run is over
@@ -182,6 +183,10 @@ func (w *world) command(verb string, args []string) error {
 		w.parent.start(p, 0)
 	case "crash", "vanish":
 		w.parent.crash(p, verb == "vanish")
+	case "hang":
+		p.hang()
+	case "release":
+		p.release()
 	case "freeze":
 		p.freeze()
 	case "wake":
@@ -216,6 +221,8 @@ func (w *world) command(verb string, args []string) error {
 		n, err := strconv.Atoi(args[0])
 		w.faults.control(wire.Control{Verb: verb, Count: n})
 		return err
+	case "stop":
+		w.faults.control(wire.Control{Verb: verb})
 	case "everything":
 		w.parent.anew(len(args) > 0)
 	case "end":

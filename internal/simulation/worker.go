@@ -30,6 +30,7 @@ type worker struct {
 	result      result
 	pace        *step.Pace
 	hearing     *step.Hearing
+	dog         *step.Watchdog
 	machine     *step.Machine // nil before it is registered
 	reg         wire.Registration
 	lease       *lease
@@ -75,6 +76,7 @@ func (w *world) newWorker(p *process, id string) *worker {
 	}
 	k.sum, k.grad = replica.NewAccumulator(w.rule, 1), make([]float32, w.rule.Layout.Total)
 	k.spare = make([]int32, w.rule.EntryLen())
+	k.guard()
 	k.reg = wire.Registration{ID: id, Host: "host", PID: p.pid, Build: build, SpecHash: specHash, CorpusHash: corpusHash, Fingerprint: "f", Mailbox: "at-" + id}
 	p.after(w.between(time.Millisecond, 50*time.Millisecond), k.resume)
 	return k

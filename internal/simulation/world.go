@@ -140,7 +140,7 @@ func described(p wire.Plan) string {
 
 // patience is how long a run may take once nothing disturbs it any more, beside what
 // the slowest worker takes that has to do it all alone.
-const patience = 45 * time.Second
+const patience = 90 * time.Second
 
 // run lets everything happen until the run is over.
 func (w *world) run() {

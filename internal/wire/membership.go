@@ -127,9 +127,10 @@ type Suspicion struct {
 	From        string `json:"from"`    // a member, RoleCheckpoint, or the parent of a process
 	Subject     string `json:"subject"` // the worker that is suspected
 	Incarnation string `json:"incarnation"`
-	PID         int    `json:"pid,omitempty"` // instead of the incarnation, where that is not known
-	Evidence    string `json:"evidence"`      // connection closed, process exited, …
-	Final       bool   `json:"final"`         // the process is known to have ended: its parent says so
+	PID         int    `json:"pid,omitempty"`  // instead of the incarnation, where that is not known
+	Evidence    string `json:"evidence"`       // connection closed, process exited, …
+	Final       bool   `json:"final"`          // the process is known to have ended: its parent says so
+	Hung        bool   `json:"hung,omitempty"` // the subject says so itself: what it computes does not return, and it ends
 }
 
 // Beat is a worker's heartbeat, after an applied step or when time passes.

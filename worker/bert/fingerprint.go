@@ -22,6 +22,18 @@ const (
 	fingerprintDropout = 0x66707264
 )
 
+// The shape of its micro-batch, likewise.
+const fingerprintRows = 2
+
+func fingerprintSeq(positions int) int { return min(128, positions) }
+
+// FingerprintWork is about how many times as much work a micro-batch of a shape is as
+// that of a fingerprint, of a model with so many positions. Attention, which grows with
+// the square of the length, is the smaller part.
+func FingerprintWork(rows, seq, positions int) float64 {
+	return max(1, 2*float64(rows*seq)/float64(fingerprintRows*fingerprintSeq(positions)))
+}
+
 // Fingerprint is the SHA-256 of the gradient of one fixed micro-batch, with
 // dropout, under fixed weights of the model's own architecture: two machines
 // with the same fingerprint do the same arithmetic. The weights are put aside
@@ -34,7 +46,7 @@ func Fingerprint(m *Model) (string, error) {
 	fixedWeights(m.weights, m.layout)
 	err := m.WeightsChanged()
 	if err == nil {
-		_, err = m.Compute(fixedBatch(m.cfg, 2, min(128, m.cfg.MaxPositions)), fingerprintDropout)
+		_, err = m.Compute(fixedBatch(m.cfg, fingerprintRows, fingerprintSeq(m.cfg.MaxPositions)), fingerprintDropout)
 	}
 	copy(m.weights, aside)
 	if restored := m.WeightsChanged(); err == nil {

@@ -1,0 +1,24 @@
+//go:build cgo
+
+package main
+
+import (
+	"os"
+
+	"github.com/gramme-project/gramme/internal/exit"
+)
+
+// hung returns what ends this process where a computation does not return. An orderly
+// end would wait for it. What else is to be kept is kept by abandon, nil where that is
+// nothing.
+func hung(abandon func()) func(error) {
+	return func(err error) {
+		err = exit.Wrap(exit.Failure, "`gramme up` starts it again; if that happens often, see whether the device works (dmesg, nvidia-smi); "+
+			"where a micro-batch may take that long, give `gramme up` a longer --compute-timeout", err)
+		tell(err)
+		if abandon != nil {
+			abandon()
+		}
+		os.Exit(exit.Code(err))
+	}
+}

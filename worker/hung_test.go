@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// TestAComputationThatDoesNotReturn has one of two workers hang in a micro-batch while
+// its heartbeats go on. It says so, the other takes over, and the run ends with what an
+// undisturbed one ends with.
+func TestAComputationThatDoesNotReturn(t *testing.T) {
+	const steps, from = 6, 3
+	want := calm(t, steps)
+	c := newCluster(t, steps)
+	c.spec.ComputeTimeout = time.Hour // of the one that is well
+	said, plans := c.suspicions(), c.decides(1, 2)
+	release, told := make(chan struct{}), make(chan *HungError, 1)
+	well := c.start("a")
+	hangs := c.startWith("b", func(step uint64, _ *pureTrainer) {
+		if step >= from {
+			<-release
+		}
+	}, func(cfg *Config) {
+		cfg.Spec.ComputeTimeout = time.Second
+		cfg.Hung = func(e *HungError) { told <- e }
+	})
+	well.end(t, nil)
+	if got := c.final(); got != want {
+		t.Errorf("ends with %s, undisturbed with %s", got, want)
+	}
+	evidence := (<-told).Evidence
+	if !strings.HasPrefix(evidence, "its computation did not return for ") {
+		t.Errorf("evidence %q", evidence)
+	}
+	close(release)
+	var hung *HungError
+	if err := <-hangs.ended; !errors.As(err, &hung) {
+		t.Errorf("the one that hung ended with %v", err)
+	}
+	var reasons []string
+	for len(plans) > 0 {
+		reasons = append(reasons, (<-plans).Reason)
+	}
+	if !slices.Contains(reasons, "b is gone: "+evidence) {
+		t.Errorf("plans for %q, none for %q", reasons, evidence)
+	}
+	itself := false
+	for len(said) > 0 {
+		s := <-said
+		itself = itself || s.From == "b" && s.Subject == "b" && s.Hung && s.Final
+	}
+	if !itself {
+		t.Error("it did not say that it hangs")
+	}
+}
+
+// TestGuard has something hang beside something of another kind that returns.
+func TestGuard(t *testing.T) {
+	d := NewWatchdog()
+	limits := step.Limits{Fixed: time.Second}
+	release, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- d.Guard("kernels", limits, func() error { <-release; return nil })
+	}()
+	failed := errors.New("it fails")
+	if err := d.Guard("copies", limits, func() error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("what is guarded fails with %v", err)
+	}
+	var hung *HungError
+	if err := d.Run(t.Context()); !errors.As(err, &hung) || !strings.HasSuffix(hung.Evidence, "(it is the first of its kernels)") {
+		t.Errorf("found %v", err)
+	}
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Run(ctx); err != nil {
+		t.Errorf("nothing hangs any more: %v", err)
+	}
+}
