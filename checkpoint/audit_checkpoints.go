@@ -60,31 +60,16 @@ func stillThere(dir rundir.Dir, step uint64) bool {
 func auditCheckpoint(dir rundir.Dir, step uint64, a *ledger.Account) (Verified, error) {
 	name := folderOf(step)
 	path := filepath.Join(dir.Checkpoints(), name)
-	m, hash, err := readManifest(path)
+	look := inspector{run: a.Run, spec: a.SpecHash, entries: a.Checkpoints, depth: Complete}
+	found, err := look.inspect(path, name)
 	if err != nil {
 		return Verified{}, err
 	}
-	v := Verified{Step: step, Folder: name, Files: len(m.Files) + 1, Entry: -1, Numerics: m.Numerics}
-	for _, c := range a.Checkpoints {
-		if c.Manifest == hash && c.Folder == name && c.Step == m.Step {
-			v.Entry = c.Entry
-		}
+	if err := strangers(path, found.contents); err != nil {
+		return Verified{}, err
 	}
-	switch {
-	case v.Entry < 0:
-		return v, &Damage{name, manifestFile, "the ledger does not hold it"}
-	case m.Run != a.Run || m.SpecHash != a.SpecHash:
-		return v, &Damage{name, manifestFile, "it is of another run or spec"}
-	case m.Ledger.Size > v.Entry:
-		return v, &Damage{name, manifestFile, fmt.Sprintf("it knows a ledger of %d entries, and is entry %d", m.Ledger.Size, v.Entry)}
-	}
-	if err := verifyFiles(path, m); err != nil {
-		return v, err
-	}
-	if err := strangers(path, m); err != nil {
-		return v, err
-	}
-	for _, f := range m.Files {
+	v := Verified{Step: step, Folder: name, Files: len(found.contents.Files) + 1, Entry: found.entry, Numerics: found.numerics}
+	for _, f := range found.contents.Files {
 		v.Bytes += f.Bytes
 	}
 	return v, nil

@@ -251,8 +251,15 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 		t.Fatal(e)
 	}
 
+	reader, e := Choose(dir, Complete, nil)
+	if e != nil {
+		t.Fatalf("cut %d: %v", cut, e)
+	}
 	g := openFolder(t, dir, system{})
 	c, found := g.settle(t)
+	if c.step != reader.Step || len(reader.PassedOver) > 0 {
+		t.Fatalf("cut %d: a service goes on from step %d, a reader takes %+v", cut, c.step, reader)
+	}
 	next := acknowledged + 10
 	switch {
 	case !found && acknowledged > 0:

@@ -89,3 +89,14 @@ func setAside(dir string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// asideName is a name in a folder that is free for what is set aside.
+func asideName(dir, name string) string {
+	aside := setAsidePrefix + name
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(filepath.Join(dir, aside)); errors.Is(err, fs.ErrNotExist) {
+			return aside
+		}
+		aside = fmt.Sprintf("%s%s-%d", setAsidePrefix, name, n)
+	}
+}

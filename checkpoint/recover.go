@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -37,32 +36,31 @@ func (s *store) settle() (newest saved, found bool, err error) {
 	if steps, err = stepsIn(s.dir); err != nil { // with what was staged
 		return saved{}, false, err
 	}
-	for _, step := range slices.Backward(steps) {
-		name := folderOf(step)
-		c, err := s.verify(name)
-		damage := (*Damage)(nil)
-		if errors.As(err, &damage) {
-			if err := s.quarantine(step, damage); err != nil {
-				return saved{}, false, err
-			}
-			continue
-		}
-		if err != nil {
-			return saved{}, false, err
-		}
-		if s.told, err = metaOf(s.path(name)); err != nil {
-			return saved{}, false, err
-		}
-		newest, found = c, true
-		break
+	var all []candidate
+	for _, step := range steps {
+		all = append(all, candidate{step: step, path: s.path(folderOf(step))})
 	}
-	if err := s.miss(newest); err != nil {
+	taken, found, passed, err := s.inspector().newest(s.dir, all)
+	if err != nil {
 		return saved{}, false, err
+	}
+	for _, p := range passed {
+		if err := s.passOver(p); err != nil {
+			return saved{}, false, err
+		}
 	}
 	if !found {
 		return saved{}, false, s.disk.removeAll(s.path(latestLink))
 	}
-	return newest, true, s.link(folderOf(newest.step))
+	if s.told, err = metaOf(taken.dir); err != nil {
+		return saved{}, false, err
+	}
+	return taken.saved, true, s.link(folderOf(taken.step))
+}
+
+// inspector checks checkpoints of this run against what the ledger holds now.
+func (s *store) inspector() inspector {
+	return inspector{run: s.spec.Run, spec: s.spec.Hash(), entries: s.log.Checkpoints(), depth: Complete}
 }
 
 // remembers checks that the ledger still holds what it held when checkpoints were
@@ -88,11 +86,21 @@ func (s *store) remembers(steps []uint64) error {
 			return err
 		}
 		_, visible := stepOf(name)
-		if visible && !slices.ContainsFunc(s.log.Checkpoints(), func(c ledger.Saved) bool { return c.Folder == name && c.Entry >= head.Size }) {
+		if visible && !s.named(name, head) {
 			return &ledger.Fault{File: h.Name, Entry: -1, Reason: "this checkpoint should follow in the ledger, and does not: entries are missing"}
 		}
 	}
 	return nil
+}
+
+// named tells whether the ledger names a checkpoint behind the head that it holds. A
+// copy of one that the ledger names, under another name, shows no loss.
+func (s *store) named(name string, head ledger.Head) bool {
+	if slices.ContainsFunc(s.log.Checkpoints(), func(c ledger.Saved) bool { return c.Folder == name && c.Entry >= head.Size }) {
+		return true
+	}
+	_, hash, err := readManifest(s.path(name))
+	return err == nil && s.log.Has(keyOf(hash))
 }
 
 // tidy ends what was under way: a staged folder that is in the ledger becomes
@@ -121,66 +129,39 @@ func (s *store) tidy() error {
 // counts tells whether a staged folder is whole and in the ledger.
 func (s *store) counts(path string) bool {
 	m, hash, err := readManifest(path)
-	return err == nil && s.log.Has(keyOf(hash)) && verifyFiles(path, m) == nil
-}
-
-// verify checks a visible checkpoint. What is wrong with it is a *Damage.
-func (s *store) verify(name string) (saved, error) {
-	m, hash, err := readManifest(s.path(name))
-	if err != nil {
-		return saved{}, err
-	}
-	damage := func(format string, args ...any) error {
-		return &Damage{name, manifestFile, fmt.Sprintf(format, args...)}
-	}
-	switch {
-	case folderOf(m.Step) != name:
-		return saved{}, damage("it is of step %d", m.Step)
-	case m.Run != s.spec.Run || m.SpecHash != s.spec.Hash():
-		return saved{}, damage("it is of another run or spec")
-	case !s.log.Has(keyOf(hash)):
-		return saved{}, damage("the ledger does not hold it")
-	}
-	if err := verifyFiles(s.path(name), m); err != nil {
-		return saved{}, err
-	}
-	return saved{m.Step, s.path(name), hash, m.Ledger, m.Numerics}, nil
+	return err == nil && s.log.Has(keyOf(hash)) && verifyFiles(path, m, Complete, nil) == nil
 }
 
 // asideKey is the ledger's key of the note that a checkpoint is not there any more.
 func asideKey(manifest string) string { return "aside/" + manifest }
 
 // quarantine renames a checkpoint that does not verify and says so in the ledger.
-func (s *store) quarantine(step uint64, d *Damage) error {
-	name := folderOf(step)
-	aside := setAsidePrefix + name
-	for n := 2; ; n++ {
-		if _, err := os.Lstat(s.path(aside)); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		aside = fmt.Sprintf("%s%s-%d", setAsidePrefix, name, n)
-	}
-	if err := s.tellAside(step, fmt.Sprintf("%s; set aside as %s", d, aside)); err != nil {
+func (s *store) quarantine(p PassedOver) error {
+	if err := s.tellAside(p.Step, fmt.Sprintf("%s; set aside as %s", p.Reason, p.Aside)); err != nil {
 		return err
 	}
+	return s.putAside(p.Folder, p.Aside)
+}
+
+func (s *store) putAside(name, aside string) error {
 	if err := s.disk.rename(s.path(name), s.path(aside)); err != nil {
 		return err
 	}
 	return s.disk.syncDir(s.dir)
 }
 
-// miss says in the ledger that its newest checkpoint is not there, where the run
-// goes on from an older one and no note tells why.
-func (s *store) miss(newest saved) error {
-	all := s.log.Checkpoints()
-	if len(all) == 0 {
-		return nil
+// passOver sets a checkpoint aside that does not verify, and says in the ledger of
+// one that is not there, where no note does yet.
+func (s *store) passOver(p PassedOver) error {
+	if p.Present {
+		return s.quarantine(p)
 	}
-	c := all[len(all)-1]
-	if c.Step <= newest.step || s.log.Has(asideKey(c.Manifest)) {
-		return nil
+	for _, c := range s.log.Checkpoints() {
+		if c.Step == p.Step && c.Folder == p.Folder && s.log.Has(asideKey(c.Manifest)) {
+			return nil
+		}
 	}
-	return s.tellAside(c.Step, fmt.Sprintf("checkpoint %s: it is missing", c.Folder))
+	return s.tellAside(p.Step, p.Reason.Error())
 }
 
 // tellAside writes into the ledger that the checkpoint of a step does not count any

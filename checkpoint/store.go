@@ -106,6 +106,12 @@ func (s *store) link(name string) error {
 	if now, err := os.Readlink(s.path(latestLink)); err == nil && now == name {
 		return nil
 	}
+	// A copy that followed links has a folder there, whose place no link can take.
+	if info, err := os.Lstat(s.path(latestLink)); err == nil && info.IsDir() {
+		if err := s.putAside(latestLink, asideName(s.dir, latestLink)); err != nil {
+			return err
+		}
+	}
 	next := s.path(stagedPrefix + latestLink)
 	if err := s.disk.removeAll(next); err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/gramme-project/gramme/internal/energy"
 )
 
@@ -20,28 +22,42 @@ func Verify(dir string, heads ...NamedHead) (*Account, error) {
 	return verify(system{}, dir, heads)
 }
 
-func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
+// standing is what the small files of a log say.
+type standing struct {
+	run      string
+	verifier note.Verifier
+	public   string
+	head     Head
+}
+
+func readStanding(d disk, dir string) (s standing, err error) {
 	b, err := readFile(d, filepath.Join(dir, keyFile))
 	if err != nil {
-		return nil, readFault(dir, keyFile, err)
+		return s, readFault(dir, keyFile, err)
 	}
-	verifier, public, err := parseVerifier(b)
+	if s.verifier, s.public, err = parseVerifier(b); err != nil {
+		return s, faultOf(dir, keyFile, -1, "%v", err)
+	}
+	var ok bool
+	if s.run, ok = strings.CutPrefix(s.verifier.Name(), origin("")); !ok {
+		return s, faultOf(dir, keyFile, -1, "%q is not the name of a ledger", s.verifier.Name())
+	}
+	if b, err = readFile(d, filepath.Join(dir, headFile)); err != nil {
+		return s, readFault(dir, headFile, err)
+	}
+	if s.head, err = parseHead(b, s.verifier); err != nil {
+		return s, faultOf(dir, headFile, -1, "%v", err)
+	}
+	return s, nil
+}
+
+func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
+	stands, err := readStanding(d, dir)
 	if err != nil {
-		return nil, faultOf(dir, keyFile, -1, "%v", err)
+		return nil, err
 	}
-	run, ok := strings.CutPrefix(verifier.Name(), origin(""))
-	if !ok {
-		return nil, faultOf(dir, keyFile, -1, "%q is not the name of a ledger", verifier.Name())
-	}
-	note, err := readFile(d, filepath.Join(dir, headFile))
-	if err != nil {
-		return nil, readFault(dir, headFile, err)
-	}
-	head, err := parseHead(note, verifier)
-	if err != nil {
-		return nil, faultOf(dir, headFile, -1, "%v", err)
-	}
-	prefixes, err := prefixesOf(heads, verifier, head.Size)
+	head := stands.head
+	prefixes, err := prefixesOf(heads, stands.verifier, head.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +67,7 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
 
-	state, sum := newReplay(run, public), newTally()
+	state, sum := newReplay(stands.run, stands.public), newTally()
 	if prefixes, err = match(prefixes, &state.tree); err != nil {
 		return nil, err
 	}
@@ -71,7 +87,7 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	if account.Lost, err = holes(dir, state.seen.meters); err != nil {
 		return nil, err
 	}
-	account.Behind, err = behind(d, dir, entries, note, &state)
+	account.Behind, err = behind(d, dir, entries, head.Note, &state)
 	return account, err
 }
 

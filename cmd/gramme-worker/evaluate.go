@@ -6,9 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -70,26 +68,23 @@ func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int, ab
 	if err != nil {
 		return out, err
 	}
-	steps, err := checkpoint.Steps(string(dir))
+	newest, err := newestModel(dir, os.Stderr)
 	if err != nil {
 		return out, err
-	}
-	if len(steps) == 0 {
-		return out, exit.Wrap(exit.Usage, "train first: gramme up --run "+string(dir), fmt.Errorf("evaluate %s: it has no checkpoint", dir))
 	}
 	e, err := newEngine(spec, data.manifest.VocabSize, spec.Threads, hung(abandon))
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	out.Step, out.Split = steps[len(steps)-1], split
+	out.Step, out.Split = newest.Step, split
 	if err := e.setWeights(model.Init(e.config, e.layout, spec.Seed)); err != nil {
 		return out, err
 	}
 	if out.Start, err = measureSplit(ctx, e, data, spec, split, most); err != nil {
 		return out, err
 	}
-	_, _, weights, err := checkpoint.ReadModel(filepath.Join(dir.Checkpoints(), "latest"))
+	_, _, weights, err := checkpoint.ReadModel(newest.Folder)
 	if err != nil {
 		return out, err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/shard/wordpiece"
 	"github.com/gramme-project/gramme/worker/bert"
@@ -27,7 +27,8 @@ func predictCommand() *cobra.Command {
 		Use:   "predict [flags] text...",
 		Short: "fill the [MASK] of a text by a checkpoint's model",
 		Long: `Prints for every [MASK] of each text the most likely pieces with their probability.
-Texts are the arguments, or the lines of standard input for -.`,
+Texts are the arguments, or the lines of standard input for -. The files that are read
+are compared with the checkpoint's manifest first; where there is none, a note says so.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	dir := c.Flags().String("run", "runs/default", "`folder` of the run, whose newest checkpoint is used")
@@ -37,13 +38,20 @@ Texts are the arguments, or the lines of standard input for -.`,
 	asJSON := c.Flags().Bool("json", false, "print JSON, a line a text")
 	raw := c.Flags().Bool("logits", false, "print one JSON object with the ids and all logits of the texts, to compare with other software")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if *folder == "" {
-			*folder = filepath.Join(*dir, "checkpoints", "latest")
-		}
 		if *top < 1 || *threads < 1 {
 			return exit.Wrap(exit.Usage, "", errors.New("--top and --threads are at least 1"))
 		}
 		texts, err := textsOf(args, c.InOrStdin())
+		if err != nil {
+			return err
+		}
+		if *folder != "" {
+			err = verifyModel(*folder, c.ErrOrStderr())
+		} else {
+			var newest checkpoint.Choice
+			newest, err = newestModel(rundir.Dir(*dir), c.ErrOrStderr())
+			*folder = newest.Folder
+		}
 		if err != nil {
 			return err
 		}

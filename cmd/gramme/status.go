@@ -186,23 +186,22 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 		return s, damagedSpec(err)
 	}
 	s.Run, s.Steps, s.State, s.Reason = spec.Run, spec.Steps, wire.StateStopped, ""
-	if s.Step, err = newestStep(dir); err != nil {
+	depth := checkpoint.Complete
+	if dir.Locked() { // a service looks at it, and who asks may ask often
+		depth = checkpoint.Sizes
+	}
+	newest, err := checkpoint.Choose(string(dir), depth, func(text string) { fmt.Fprintln(os.Stderr, text) })
+	if err != nil {
 		return s, err
 	}
-	s.Checkpoint = s.Step
+	s.Step, s.Checkpoint = newest.Step, newest.Step
+	for _, p := range newest.PassedOver {
+		s.Warnings = append(s.Warnings, wire.Warning{Kind: wire.WarnCheckpoint, Subject: p.Folder, Text: p.String()})
+	}
 	if s.Step >= s.Steps {
 		s.State = wire.StateDone
 	}
 	return s, nil
-}
-
-// newestStep is that of the newest checkpoint, 0 if there is none.
-func newestStep(dir rundir.Dir) (uint64, error) {
-	steps, err := checkpoint.Steps(string(dir))
-	if err != nil || len(steps) == 0 {
-		return 0, err
-	}
-	return steps[len(steps)-1], nil
 }
 
 func showStatus(out io.Writer, s wire.Status) error {
@@ -212,6 +211,9 @@ func showStatus(out io.Writer, s wire.Status) error {
 	}
 	fmt.Fprintf(out, "run %s: %s, step %d of %d\n", s.Run, s.State, s.Step, s.Steps)
 	if len(s.Processes) == 0 {
+		for _, w := range s.Warnings {
+			fmt.Fprintf(out, "warning: %s\n", w.Text)
+		}
 		return nil
 	}
 	switch {

@@ -101,12 +101,8 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 	if err != nil {
 		return err
 	}
-	if shared != nil {
-		newest, err := newestStep(u.dir)
-		if err == nil && (!exists || newest < spec.Steps) { // else nothing is left to do there
-			err = local.Reachable(in.first, u.tell, *shared)
-		}
-		if err != nil {
+	if shared != nil && !exists { // what the corpus takes would be for nothing
+		if err := local.Reachable(in.first, u.tell, *shared); err != nil {
 			return err
 		}
 	}
@@ -174,10 +170,11 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	if err != nil {
 		return exit.Wrap(exit.Data, "the corpus of this run is gone or damaged: put it back, or begin another run", err)
 	}
-	newest, err := newestStep(u.dir)
+	taken, err := u.takes(spec)
 	if err != nil {
 		return err
 	}
+	newest := taken.Step
 	if newest >= spec.Steps {
 		n, err := u.settle()
 		if err != nil {
@@ -193,11 +190,14 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 		fmt.Fprintf(u.out, "all %d steps are done\n", spec.Steps)
 		return u.summarize(spec, m, newest, measured)
 	}
-	u.announce(spec, m, newest)
 	shared, err := u.shared(spec)
+	if err == nil && shared != nil {
+		err = local.Reachable(in.first, u.tell, *shared)
+	}
 	if err != nil {
 		return err
 	}
+	u.announce(spec, m, taken)
 	log, err := logging.To(u.dir.Log("up"), spec.Log, "up", "up")
 	if err != nil {
 		return err
@@ -234,10 +234,10 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	if _, err := u.settle(); err != nil {
 		return err
 	}
-	if newest, err = newestStep(u.dir); err != nil {
+	if taken, err = checkpoint.Choose(string(u.dir), checkpoint.Sizes, nil); err != nil { // the summary verifies it
 		return err
 	}
-	if newest < spec.Steps {
+	if newest = taken.Step; newest < spec.Steps {
 		fmt.Fprintf(u.out, "stopped at step %d of %d\n", newest, spec.Steps)
 	} else {
 		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
@@ -273,15 +273,13 @@ func invite(out io.Writer, e endpoint.Endpoint) {
 }
 
 // announce says what is about to run.
-func (u *up) announce(spec runspec.Spec, m shard.Manifest, newest uint64) {
+func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choice) {
 	l := newLayout(spec, m.VocabSize)
 	per := spec.Batch.Rows * spec.Batch.MicroBatches
 	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
 		spec.Model.Name, count(int64(l.Parameters())), several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"),
 		spec.Precision, several(int(spec.Steps), "step"), per, spec.MaxSeq)
-	if newest > 0 {
-		fmt.Fprintf(u.err, "going on from step %d\n", newest)
-	}
+	resumes(u.err, taken)
 }
 
 // ago rounds a duration for people.

@@ -4,6 +4,7 @@ package clustertest
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -52,4 +53,17 @@ func TestPredict(t *testing.T) {
 	s.want(s.gramme("predict", "--run", "run", "--top", "0", blank), 2, "--top")
 	s.want(s.gramme("predict", "--run", "run"), 2, "hint: ")
 	s.want(s.gramme("predict", "--no-such-flag", blank), 2, "hint: ")
+
+	// The newest checkpoint is damaged: nothing is answered from it.
+	model := filepath.Join(s.dir, latest, "model.safetensors")
+	b, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(model, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.want(s.gramme("predict", "--run", "run", blank), 4, "model.safetensors: its SHA-256 is not that of the manifest", "hint: ")
+	s.want(s.gramme("predict", "--model", latest, blank), 4, "model.safetensors: its SHA-256 is not that of the manifest", "hint: ")
 }

@@ -46,6 +46,7 @@ const (
 	WarnMemory             WarningKind = "memory"              // the system kills processes for want of memory
 	WarnCommunicationBound WarningKind = "communication-bound" // fewer workers are faster
 	WarnHungComputation    WarningKind = "hung-computation"    // a worker's computation did not return
+	WarnCheckpoint         WarningKind = "checkpoint"          // the newest checkpoint is damaged or missing
 	WarnRestarts           WarningKind = "restarts"            // a process crashes again and again
 )
 

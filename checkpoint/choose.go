@@ -1,0 +1,155 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// Choice is the checkpoint of a run that whoever reads one takes: the newest that
+// verifies.
+type Choice struct {
+	Step   uint64 // 0: there is none
+	Folder string // path; empty where there is none
+	// PassedOver are those that are newer and not taken, the newest first.
+	PassedOver []PassedOver
+	// Unproven says why the manifest was not compared with the ledger; nil where it
+	// was.
+	Unproven error
+}
+
+// Damaged returns the newest of those passed over that lie there and do not verify;
+// nil where there is none.
+func (c Choice) Damaged() *PassedOver {
+	for i := range c.PassedOver {
+		if c.PassedOver[i].Present {
+			return &c.PassedOver[i]
+		}
+	}
+	return nil
+}
+
+// mostLooks bounds how often a choice begins anew because a checkpoint was removed,
+// as one too many, while it was read.
+const mostLooks = 20
+
+// Choose decides which checkpoint of a run is taken, and changes nothing. The run
+// may be going on. tell, which may be nil, hears of what takes long.
+//
+// A service that is started on the folder goes on from the same checkpoint.
+func Choose(run string, depth Depth, tell func(string)) (Choice, error) {
+	dir := rundir.Dir(run)
+	spec, err := runspec.Read(dir.Spec())
+	if err != nil {
+		return Choice{}, err
+	}
+	look := inspector{run: spec.Run, spec: spec.Hash(), depth: depth, progress: newProgress(tell)}
+	for range mostLooks {
+		var c Choice
+		var again bool
+		if c, again, err = look.choose(dir); !again {
+			return c, err
+		}
+	}
+	return Choice{}, err
+}
+
+// choose looks once; again says that what it looked at was removed meanwhile.
+func (i inspector) choose(dir rundir.Dir) (c Choice, again bool, err error) {
+	// The folders first: those that stand are in the ledger that is read then.
+	all, err := candidates(dir.Checkpoints())
+	if err != nil {
+		return c, false, err
+	}
+	i.entries, c.Unproven = ledger.Checkpoints(dir.Ledger())
+	i.unproven = c.Unproven != nil
+	taken, found, passed, err := i.newest(dir.Checkpoints(), all)
+	for _, a := range all {
+		if a.step < taken.step {
+			continue
+		}
+		if _, gone := os.Lstat(a.path); errors.Is(gone, fs.ErrNotExist) {
+			return c, true, errors.Join(err, fmt.Errorf("%s: it was removed while it was read", a.path))
+		}
+	}
+	if err != nil {
+		return c, false, err
+	}
+	c.PassedOver = passed
+	if found {
+		c.Step, c.Folder = taken.step, taken.dir
+	}
+	return c, false, nil
+}
+
+// candidates lists the checkpoints of a folder by their step, with those that a
+// service wrote and had no time to make visible.
+func candidates(dir string) ([]candidate, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints: %w", err)
+	}
+	var all []candidate
+	for _, e := range entries {
+		name, staged := strings.CutPrefix(e.Name(), stagedPrefix)
+		if step, ok := stepOf(name); ok {
+			all = append(all, candidate{step, filepath.Join(dir, e.Name()), staged})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return int(min(max(int64(a.step-b.step), -1), 1)) })
+	return all, nil
+}
+
+// CheckModel compares what a reader of a model takes from a folder with the manifest
+// in it, and, where the folder is a checkpoint of a run, with the run's ledger.
+// verified is false where the folder has no manifest, as those of other software.
+// What is wrong is a *Damage.
+func CheckModel(folder string, tell func(string)) (verified bool, err error) {
+	at, err := filepath.EvalSymlinks(folder)
+	if err == nil {
+		at, err = filepath.Abs(at)
+	}
+	if err != nil {
+		return false, err
+	}
+	if step, ok := stepOf(filepath.Base(at)); ok && filepath.Base(filepath.Dir(at)) == "checkpoints" {
+		dir := rundir.Dir(filepath.Dir(filepath.Dir(at)))
+		if spec, err := runspec.Read(dir.Spec()); err == nil {
+			look := inspector{run: spec.Run, spec: spec.Hash(), depth: Weights, progress: newProgress(tell)}
+			look.entries, err = ledger.Checkpoints(dir.Ledger())
+			look.unproven = err != nil
+			_, err = look.inspect(at, folderOf(step))
+			return err == nil, err
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(at, manifestFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && foreign(b) {
+		return false, nil
+	}
+	m, _, err := readManifest(at)
+	if err == nil {
+		err = verifyFiles(at, m, Weights, newProgress(tell))
+	}
+	return err == nil, err
+}
+
+// foreign tells whether a file called as a manifest is is one of other software.
+func foreign(manifest []byte) bool {
+	var m struct {
+		Digest   *string `json:"digest"`
+		SpecHash *string `json:"spec_hash"`
+	}
+	return json.Unmarshal(manifest, &m) == nil && m.Digest == nil && m.SpecHash == nil
+}

@@ -1,0 +1,175 @@
+package checkpoint
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/gramme-project/gramme/checkpoint/ledger"
+)
+
+// Depth says how much of a checkpoint is compared with its manifest.
+type Depth int
+
+// The depths. All read the manifest, and look whether every file is there.
+const (
+	Sizes    Depth = iota // that every file has its length; no content is read
+	Weights               // and the hash of all files but the optimizer's state
+	Complete              // and that of the optimizer's state
+)
+
+// inspector decides whether a folder is the checkpoint that it should be. Whoever
+// takes a checkpoint asks it: the service that goes on from one, the commands that
+// read one, and the audit.
+type inspector struct {
+	run, spec string         // the run's name and the hash of its spec
+	entries   []ledger.Saved // the checkpoints that the ledger holds
+	unproven  bool           // there is no ledger to compare with
+	depth     Depth
+	progress  *progress
+}
+
+// inspection is what a folder that is in order holds.
+type inspection struct {
+	saved
+	contents Manifest
+	entry    int64 // of the ledger; -1 where it was not asked
+}
+
+// inspect checks the folder at path, which is to be the checkpoint called name. What
+// is wrong with it is a *Damage.
+func (i inspector) inspect(path, name string) (inspection, error) {
+	m, hash, err := readManifest(path)
+	if err != nil {
+		return inspection{}, err
+	}
+	damage := func(format string, args ...any) error {
+		return &Damage{name, manifestFile, fmt.Sprintf(format, args...)}
+	}
+	entry := int64(-1)
+	for _, e := range i.entries {
+		if e.Manifest == hash && e.Folder == name && e.Step == m.Step {
+			entry = e.Entry
+		}
+	}
+	switch {
+	case folderOf(m.Step) != name:
+		return inspection{}, damage("it is of step %d", m.Step)
+	case m.Run != i.run || m.SpecHash != i.spec:
+		return inspection{}, damage("it is of another run or spec")
+	case entry < 0 && !i.unproven:
+		return inspection{}, damage("the ledger does not hold it")
+	case m.Ledger.Size > entry && !i.unproven:
+		return inspection{}, damage("it knows a ledger of %d entries, and is entry %d", m.Ledger.Size, entry)
+	}
+	if err := verifyFiles(path, m, i.depth, i.progress); err != nil {
+		return inspection{}, err
+	}
+	return inspection{saved{m.Step, path, hash, m.Ledger, m.Numerics}, m, entry}, nil
+}
+
+// candidate is a folder that may be the newest checkpoint.
+type candidate struct {
+	step   uint64
+	path   string
+	staged bool // a service had no time to make it visible; of these only a whole one counts
+}
+
+// PassedOver is a checkpoint that is newer than the one that is taken.
+type PassedOver struct {
+	Step   uint64
+	Folder string // the name that it has or had
+	Reason error  // why it is not taken
+	// Present says that it lies there, damaged, and not that it is missing or was set
+	// aside before.
+	Present bool
+	Aside   string // the name that a service gives it then
+}
+
+// String is one line for people.
+func (p PassedOver) String() string {
+	why := p.Reason.Error()
+	if d, ok := p.Reason.(*Damage); ok {
+		why = d.Reason
+		if d.File != "" {
+			why = d.File + ": " + why
+		}
+	}
+	if p.Present {
+		return fmt.Sprintf("the checkpoint of step %d is damaged and not used: %s", p.Step, why)
+	}
+	return fmt.Sprintf("the checkpoint of step %d is not used: %s", p.Step, why)
+}
+
+// newest decides which of some checkpoints is taken: the newest that is in order. It
+// names those that are newer, newest first, and the newest of the ledger where that
+// is not there. found is false where none is in order.
+func (i inspector) newest(dir string, all []candidate) (taken inspection, found bool, passed []PassedOver, err error) {
+	for n := len(all) - 1; n >= 0 && !found; n-- {
+		c := all[n]
+		name := folderOf(c.step)
+		taken, err = i.inspect(c.path, name)
+		damage, damaged := err.(*Damage)
+		switch {
+		case err == nil:
+			found = true
+		case !damaged:
+			return inspection{}, false, nil, err
+		case !c.staged:
+			passed = append(passed, PassedOver{c.step, name, damage, true, asideName(dir, name)})
+		}
+	}
+	if !found {
+		taken = inspection{}
+	}
+	if len(i.entries) == 0 {
+		return taken, found, passed, nil
+	}
+	last := i.entries[len(i.entries)-1]
+	if last.Step <= taken.step || len(passed) > 0 && passed[0].Step >= last.Step {
+		return taken, found, passed, nil
+	}
+	gone := PassedOver{Step: last.Step, Folder: last.Folder, Reason: &Damage{last.Folder, "", "it is missing"}}
+	if aside, err := filepath.Glob(filepath.Join(dir, setAsidePrefix+last.Folder+"*")); err == nil && len(aside) > 0 {
+		gone.Reason = &Damage{last.Folder, "", "it did not verify and was set aside as " + filepath.Base(aside[len(aside)-1])}
+	}
+	return taken, found, append([]PassedOver{gone}, passed...), nil
+}
+
+// slowAfter is how long a check may take before it says what it does.
+const slowAfter = 2 * time.Second
+
+// progress tells, once, what a check that takes long is doing.
+type progress struct {
+	tell  func(text string) // nil: nobody listens
+	after time.Duration
+	begun time.Time
+	told  bool
+}
+
+func newProgress(tell func(string)) *progress {
+	return &progress{tell: tell, after: slowAfter, begun: time.Now()}
+}
+
+// reading lets a reader tell, while it reads, that a check of a folder goes on.
+func (p *progress) reading(r io.Reader, folder string) io.Reader {
+	if p == nil || p.tell == nil {
+		return r
+	}
+	return &watchedReader{r, p, folder}
+}
+
+type watchedReader struct {
+	io.Reader
+	progress *progress
+	folder   string
+}
+
+func (r *watchedReader) Read(b []byte) (int, error) {
+	if p := r.progress; !p.told && time.Since(p.begun) > p.after {
+		p.told = true
+		p.tell("comparing " + r.folder + " with the hashes of its manifest")
+	}
+	return r.Reader.Read(b)
+}

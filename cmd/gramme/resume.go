@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/runspec"
+)
+
+// takes decides from which checkpoint the run goes on.
+func (u *up) takes(spec runspec.Spec) (checkpoint.Choice, error) {
+	c, err := checkpoint.Choose(string(u.dir), checkpoint.Complete, u.tell)
+	if err != nil {
+		return c, err
+	}
+	// A run that was done is not trained from its first step without being asked.
+	if d := c.Damaged(); d != nil && d.Step >= spec.Steps && c.Step == 0 {
+		return c, exit.Wrap(exit.Verify,
+			fmt.Sprintf("put %s back from a copy; to train all %s again, move %s away and give the same command", d.Folder, several(int(spec.Steps), "step"), u.dir.Checkpoints()),
+			fmt.Errorf("the run was done, and none of its checkpoints verifies: %w", d.Reason))
+	}
+	return c, nil
+}
+
+// resumes says from which step a run goes on, and why not from a newer one.
+func resumes(out io.Writer, c checkpoint.Choice) {
+	for _, p := range c.PassedOver {
+		fmt.Fprintln(out, p)
+		if p.Present {
+			fmt.Fprintf(out, "  it is set aside as %s\n", p.Aside)
+		}
+	}
+	switch {
+	case c.Step > 0:
+		fmt.Fprintf(out, "going on from step %d\n", c.Step)
+	case len(c.PassedOver) > 0:
+		fmt.Fprintln(out, "no checkpoint is left: beginning again with the first step")
+	}
+}
