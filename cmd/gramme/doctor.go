@@ -9,25 +9,25 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/machine"
+	"github.com/gramme-project/gramme/internal/preflight"
 	"github.com/gramme-project/gramme/internal/preflight/network"
 	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/waiting"
-	"go.uber.org/zap"
 )
 
 // checkWithin bounds one check: a worker that is loaded from a slow disk takes a while.
 const checkWithin = time.Minute
-
-// minimumDisk is the free space under which doctor complains.
-const minimumDisk = 2 << 30
 
 // check is one thing that doctor looks at.
 type check struct {
@@ -52,45 +52,103 @@ func doctorCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
-		faults, all := 0, checks(*run, *host)
-		for _, k := range all {
-			var found string
-			err := waiting.For(ctx, saying(c), "the check of the "+k.name, checkWithin, func(ctx context.Context) (err error) {
-				found, err = k.look(ctx)
-				return err
-			})
-			if ctx.Err() != nil {
-				return exit.Wrap(exit.Interrupted, "", errInterrupted)
-			}
-			switch {
-			case err == nil:
-				fmt.Fprintf(c.OutOrStdout(), "ok    %s: %s\n", k.name, found)
-			case errors.Is(err, errAdvice):
-				fmt.Fprintf(c.OutOrStdout(), "note  %s: %s\n", k.name, err)
-			default:
-				faults++
-				fmt.Fprintf(c.OutOrStdout(), "FAIL  %s: %v\n      %s\n", k.name, err, cmp(k.hint, exit.Hint(err)))
-			}
+		d := doctor{c: c, dir: rundir.Dir(*run), host: *host}
+		if err := d.look(ctx); err != nil {
+			return err
 		}
-		if faults > 0 {
-			return exit.Wrap(exit.Resource, "", fmt.Errorf("doctor: %d of %d checks failed", faults, len(all)))
+		if d.failed > 0 {
+			return exit.Wrap(exit.Resource, "", fmt.Errorf("doctor: %d of %d checks failed", d.failed, d.all))
 		}
 		return nil
 	}
 	return c
 }
 
-func checks(run, host string) []check {
+// levels are how doctor marks a line.
+var levels = map[preflight.Level]string{preflight.OK: "ok", preflight.Note: "note", preflight.Warning: "warn", preflight.Failure: "FAIL"}
+
+// doctor is one call of `gramme doctor`.
+type doctor struct {
+	c           *cobra.Command
+	dir         rundir.Dir
+	host        string
+	all, failed int
+}
+
+// look makes all checks: those that `up` makes for the run, or for one of the
+// default settings, and those that try what it starts.
+func (d *doctor) look(ctx context.Context) error {
+	spec, _, err := runspec.New()
+	if err != nil {
+		return err
+	}
+	if stored, err := runspec.Read(d.dir.Spec()); err == nil {
+		spec = stored
+	}
+	if err := d.try(ctx, systemChecks()); err != nil {
+		return err
+	}
+	facts := machine.Look(d.dir)
+	for _, f := range preflight.Check(facts, needOf(d.dir, spec, false)).Findings {
+		d.show(f)
+	}
+	return d.try(ctx, serviceChecks(d.host, facts.Sockets))
+}
+
+// try makes checks one by one, until it is interrupted.
+func (d *doctor) try(ctx context.Context, checks []check) error {
+	for _, k := range checks {
+		var found string
+		err := waiting.For(ctx, saying(d.c), "the check of the "+k.name, checkWithin, func(ctx context.Context) (err error) {
+			found, err = k.look(ctx)
+			return err
+		})
+		if ctx.Err() != nil {
+			return exit.Wrap(exit.Interrupted, "", errInterrupted)
+		}
+		d.show(k.finding(found, err))
+	}
+	return nil
+}
+
+func (d *doctor) show(f preflight.Finding) {
+	d.all++
+	if f.Level == preflight.Failure {
+		d.failed++
+	}
+	fmt.Fprintf(d.c.OutOrStdout(), "%-5s %s\n", levels[f.Level], f)
+	if f.Level != preflight.OK && f.Hint != "" {
+		fmt.Fprintf(d.c.OutOrStdout(), "      %s\n", f.Hint)
+	}
+}
+
+// finding is what came of a check.
+func (k check) finding(found string, err error) preflight.Finding {
+	switch {
+	case err == nil:
+		return preflight.Finding{Name: k.name, Text: found}
+	case errors.Is(err, errAdvice):
+		return preflight.Finding{Name: k.name, Level: preflight.Note, Text: err.Error()}
+	}
+	return preflight.Finding{Name: k.name, Level: preflight.Failure, Text: err.Error(), Hint: cmp(k.hint, exit.Hint(err))}
+}
+
+func systemChecks() []check {
 	return []check{
 		{"system", "Gramme runs on Linux on x86-64", lookSystem},
 		{"processor", "", lookProcessor},
 		{"worker", "build it with scripts/setup", lookWorker},
-		{"disk", "free some space, or give --run another place", func(context.Context) (string, error) { return lookDisk(run) }},
+	}
+}
+
+// serviceChecks try the network and what `up` starts, etcd where unix sockets work.
+func serviceChecks(host, sockets string) []check {
+	return []check{
 		{"loopback", "", network.FromEnviron().Loopback},
 		{"proxy", "", network.FromEnviron().SOCKS},
 		{"host", "", func(ctx context.Context) (string, error) { return lookHost(ctx, host) }},
 		{"NATS", "another program may forbid listening on loopback", lookNATS},
-		{"etcd", "the folder for temporary files must allow unix sockets", lookEtcd},
+		{"etcd", "", func(ctx context.Context) (string, error) { return lookEtcd(ctx, sockets) }},
 		{"energy counters", "", lookCounters},
 	}
 }
@@ -164,30 +222,6 @@ func sameBuild(version string) error {
 	return nil
 }
 
-func lookDisk(run string) (string, error) {
-	dir := run
-	for {
-		if _, err := os.Stat(dir); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			break
-		}
-		dir = up
-	}
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return "", fmt.Errorf("%s: %w", dir, err)
-	}
-	free := int64(s.Bavail) * s.Bsize
-	text := fmt.Sprintf("%.1f GB free for %s", float64(free)/1e9, run)
-	if free < minimumDisk {
-		return "", errors.New("only " + text)
-	}
-	return text, nil
-}
-
 // lookHost looks for the address at which others find this machine. Without one that
 // was asked for, it matters only to runs of several machines.
 func lookHost(ctx context.Context, host string) (string, error) {
@@ -214,8 +248,11 @@ func lookNATS(context.Context) (string, error) {
 	return "listens on loopback", nil
 }
 
-func lookEtcd(ctx context.Context) (string, error) {
-	dir, err := os.MkdirTemp("", "gramme-doctor-")
+func lookEtcd(ctx context.Context, sockets string) (string, error) {
+	if sockets == "" {
+		return "", errors.New("not tried without unix sockets")
+	}
+	dir, err := os.MkdirTemp(sockets, "g-")
 	if err != nil {
 		return "", err
 	}

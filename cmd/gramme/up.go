@@ -73,6 +73,7 @@ type up struct {
 	host     string
 	gramme   string
 	worker   string
+	workers  int // to begin with: as many as the machine has enough for
 }
 
 func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) error {
@@ -132,6 +133,12 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 	// Another process may have begun the run before this one held the folder.
 	spec, origins, exists, err := flags.spec(u.dir, corpus)
 	if err != nil {
+		return err
+	}
+	if err := u.checkMachine(spec, exists, shared != nil); err != nil {
+		if statErr != nil { // nothing was there before
+			err = keepCode(err, os.RemoveAll(string(u.dir)))
+		}
 		return err
 	}
 	if !exists {
@@ -207,7 +214,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	in.trains.Store(true)
 	var measured evaluation.Result
 	err = local.Run(ctx, local.Options{
-		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
+		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Workers: u.workers, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
 		Tell: func(text string) { show.end(); fmt.Fprintln(u.err, text) },
 		Last: func(ctx context.Context, env []string) error {
@@ -277,7 +284,7 @@ func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choi
 	l := newLayout(spec, m.VocabSize)
 	per := spec.Batch.Rows * spec.Batch.MicroBatches
 	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
-		spec.Model.Name, count(int64(l.Parameters())), several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"),
+		spec.Model.Name, count(int64(l.Parameters())), several(u.workers, "worker"), several(spec.Threads, "thread"),
 		spec.Precision, several(int(spec.Steps), "step"), per, spec.MaxSeq)
 	resumes(u.err, taken)
 }

@@ -20,6 +20,7 @@ var layers = []struct {
 		"internal/energy",
 		"internal/membership",
 		"internal/model",
+		"internal/preflight",
 		"internal/replica",
 		"internal/rng",
 		"internal/runspec",

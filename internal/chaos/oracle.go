@@ -152,7 +152,7 @@ func nothingLeft(run rundir.Dir, token string, hosts []string, within time.Durat
 			return err != nil || conn.Close() != nil
 		})),
 	}
-	return append(out, found("no socket or file of the cluster left", slices.DeleteFunc([]string{run.Sockets(), run.Cluster()}, func(path string) bool {
+	return append(out, found("no socket or file of the cluster left", slices.DeleteFunc(append(run.SocketFolders(), run.Cluster()), func(path string) bool {
 		_, err := os.Lstat(path)
 		return errors.Is(err, fs.ErrNotExist)
 	})))

@@ -101,10 +101,7 @@ func (c *cluster) close() error {
 		err = killMarked(c.token, goneWithin)
 		c.starter.Close()
 	}
-	for _, path := range []string{c.dir.Cluster(), c.dir.Sockets()} {
-		err = errors.Join(err, os.RemoveAll(path))
-	}
-	return err
+	return errors.Join(err, c.dir.ClearSockets(), os.RemoveAll(c.dir.Cluster()))
 }
 
 // kill ends `gramme up` at once, alone or with all that it started, and waits

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -26,7 +27,9 @@ type Options struct {
 	Spec   runspec.Spec // complete
 	Gramme string       // executable of coordinator and checkpoint service
 	Worker string       // executable of the workers
-	Log    *zap.Logger
+	// Workers are started at first; 0: as many as the spec has at most.
+	Workers int
+	Log     *zap.Logger
 	// Shared are etcd and NATS that others run; nil: both run in this process.
 	Shared *endpoint.Endpoint
 	// Host is the address at which workers elsewhere reach those of this machine;
@@ -196,7 +199,7 @@ func (c *cluster) run(ctx context.Context) error {
 	}
 	store, coordinator := service(wire.RoleCheckpoint), service(wire.RoleCoordinator)
 	c.children = []*child{store, coordinator}
-	for range c.Spec.Workers.Max {
+	for range cmp.Or(c.Workers, c.Spec.Workers.Max) {
 		c.children = append(c.children, c.newWorker())
 	}
 	defer c.killAll()

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
@@ -23,6 +25,7 @@ const startWithin = time.Minute
 // that others run.
 type services struct {
 	dir      rundir.Dir
+	sockets  *rundir.Sockets
 	etcd     *embedded.Etcd
 	nats     *embedded.NATS
 	claim    *endpoint.Claim
@@ -44,16 +47,14 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 	if err := s.clear(); err != nil {
 		return s, err
 	}
-	for _, path := range []string{dir.Cluster(), dir.Sockets()} {
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return s, fmt.Errorf("start cluster: %w", err)
-		}
+	if s.sockets, err = dir.OpenSockets(); err != nil {
+		return s, exit.Wrap(exit.Resource, "set TMPDIR to a folder on a local disk that may be written, with a short path", fmt.Errorf("start cluster: %w", err))
 	}
 	secret := rand.Text()
 	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: secret}); err != nil {
 		return s, err
 	}
-	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: dir.Cluster() + "/etcd", SocketDir: dir.Sockets(), Log: log})
+	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: dir.Cluster() + "/etcd", SocketDir: s.sockets.Path, Log: log})
 	if err != nil {
 		return s, err
 	}
@@ -63,10 +64,8 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 }
 
 func (s *services) clear() error {
-	for _, path := range []string{s.dir.Cluster(), s.dir.Sockets()} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("clear cluster: %w", err)
-		}
+	if err := errors.Join(s.dir.ClearSockets(), os.RemoveAll(s.dir.Cluster())); err != nil {
+		return fmt.Errorf("clear cluster: %w", err)
 	}
 	return nil
 }
@@ -87,6 +86,11 @@ func (s *services) close(done bool) error {
 	}
 	if s.etcd != nil {
 		s.etcd.Close()
+	}
+	if s.sockets != nil {
+		if err := s.sockets.Close(); err != nil {
+			result = multierror.Append(result, err)
+		}
 	}
 	if err := s.clear(); err != nil {
 		result = multierror.Append(result, err)

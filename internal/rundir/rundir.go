@@ -6,8 +6,6 @@
 package rundir
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,17 +41,6 @@ func (d Dir) Next() Dir {
 			return next
 		}
 	}
-}
-
-// Sockets is a folder for unix sockets, whose paths must be short. It is the
-// same for every start of the run.
-func (d Dir) Sockets() string {
-	path, err := filepath.Abs(string(d))
-	if err != nil {
-		path = string(d)
-	}
-	sum := sha256.Sum256([]byte(path))
-	return filepath.Join(os.TempDir(), fmt.Sprintf("gramme-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6])))
 }
 
 // Make creates the folder and those in it that every run has.

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/machine"
+	"github.com/gramme-project/gramme/internal/preflight"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/shard"
+)
+
+// fewestPieces is a vocabulary smaller than which no text gives.
+const fewestPieces = 30
+
+// mostWalked bounds how many files of a corpus are looked at for their size.
+const mostWalked = 20000
+
+// checkMachine looks whether this machine has what the run needs, before anything
+// is read, and with how many workers to begin.
+func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
+	u.workers = spec.Workers.Max
+	if exists {
+		steps, err := checkpoint.Steps(string(u.dir))
+		if err != nil || len(steps) > 0 && steps[len(steps)-1] >= spec.Steps {
+			return err // nothing is left to do
+		}
+	}
+	r := preflight.Check(machine.Look(u.dir), needOf(u.dir, spec, shared))
+	if err := failures(r.At(preflight.Failure)); err != nil {
+		return err
+	}
+	u.workers = r.Workers
+	for _, f := range r.At(preflight.Warning) {
+		text := f.String()
+		if f.Name == r.Scarce {
+			text = fmt.Sprintf("beginning with %d of %s: %s", r.Workers, several(spec.Workers.Max, "worker"), text)
+		}
+		fmt.Fprintf(u.err, "warning: %s; %s\n", text, f.Hint)
+	}
+	return nil
+}
+
+// failures makes one error of findings.
+func failures(found []preflight.Finding) error {
+	if len(found) == 0 {
+		return nil
+	}
+	all, hints := &multierror.Error{}, []string{}
+	for _, f := range found {
+		all = multierror.Append(all, errors.New(f.String()))
+		hints = append(hints, f.Hint)
+	}
+	return exit.Wrap(exit.Resource, strings.Join(hints, "; "), all)
+}
+
+// needOf is what a run is going to take, as far as its spec and its corpus tell.
+func needOf(dir rundir.Dir, spec runspec.Spec, shared bool) preflight.Need {
+	n := preflight.Need{Least: spec.Workers.Min, Most: spec.Workers.Max, Threads: spec.Threads, Shared: shared}
+	most, fewest := spec.VocabSize, min(spec.VocabSize, fewestPieces)
+	if m, err := preparedCorpus(dir, spec); err == nil {
+		most, fewest = m.VocabSize, m.VocabSize
+	} else {
+		n.Input = inputSize(spec.Corpus)
+	}
+	n.Parameters, n.FewestParameters = int64(newLayout(spec, most).Total), int64(newLayout(spec, fewest).Total)
+	if spec.Device == runspec.DeviceCPU {
+		n.Activations = preflight.Shape{
+			Rows: spec.Batch.Rows, Seq: spec.MaxSeq, Masked: spec.Masking.MaxPredictions, Vocab: most,
+			Layers: spec.Model.Layers, Hidden: spec.Model.HiddenSize, Intermediate: spec.Model.IntermediateSize, Heads: spec.Model.Heads,
+		}.Activations()
+	}
+	return n
+}
+
+// preparedCorpus is that of a run, or the one that a new run was given.
+func preparedCorpus(dir rundir.Dir, spec runspec.Spec) (shard.Manifest, error) {
+	m, err := shard.OpenManifest(dir.Corpus())
+	if err != nil && len(spec.Corpus) == 1 {
+		return shard.OpenManifest(spec.Corpus[0])
+	}
+	return m, err
+}
+
+// inputSize adds up the files of a corpus, as far as they can be seen quickly.
+func inputSize(paths []string) (size int64) {
+	left := mostWalked
+	for _, path := range paths {
+		_ = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+			if left--; left < 0 {
+				return filepath.SkipAll
+			}
+			if err != nil || e.IsDir() {
+				return nil // whoever reads it says what is wrong with it
+			}
+			if info, err := os.Stat(filepath.Clean(path)); err == nil && !info.IsDir() {
+				size += info.Size() // a file that was named, perhaps by a link
+				return filepath.SkipAll
+			}
+			if info, err := e.Info(); err == nil {
+				size += info.Size()
+			}
+			return nil
+		})
+	}
+	return size
+}
+
+// keepCode adds a failure to tidy up to an error, whose code and hint stay.
+func keepCode(err, other error) error {
+	if other == nil {
+		return err
+	}
+	return exit.Wrap(exit.Code(err), exit.Hint(err), errors.Join(err, other))
+}

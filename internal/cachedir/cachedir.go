@@ -1,0 +1,95 @@
+// Package cachedir finds the folder of this user for what may be lost: fetched
+// shards, choices, readings of a worker without the run's folder.
+//
+// It guarantees that nothing is made in the root folder or below a HOME that is none,
+// as accounts without a home have, and that a folder which it returns can be written.
+package cachedir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// ErrNone says that this user has no folder for a cache.
+var ErrNone = errors.New("no folder for a cache")
+
+// Find names the folder that this user's caches are in, without making it.
+func Find() (string, error) {
+	if dir := os.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "gramme"), nil
+	}
+	switch home := os.Getenv("HOME"); {
+	case home == "":
+		return "", fmt.Errorf("%w: HOME is not set", ErrNone)
+	case !filepath.IsAbs(home), filepath.Clean(home) == "/":
+		return "", fmt.Errorf("%w: HOME is %s", ErrNone, home)
+	default:
+		return filepath.Join(home, ".cache", "gramme"), nil
+	}
+}
+
+// Make makes a folder of this user's cache, and reports whether it can be written.
+func Make(names ...string) (string, error) {
+	root, err := Find()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(append([]string{root}, names...)...)
+	if err := writable(dir); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	return dir, nil
+}
+
+// MakeOrTemporary falls back to a folder for temporary files, which belongs to this
+// user alone.
+func MakeOrTemporary(names ...string) (string, error) {
+	dir, err := Make(names...)
+	if err == nil {
+		return dir, nil
+	}
+	errs := []error{err}
+	for _, place := range []string{os.TempDir(), "/var/tmp", "/tmp", "/dev/shm"} {
+		root := filepath.Join(place, fmt.Sprintf("gramme-cache-%d", os.Getuid()))
+		err := private(root)
+		if err == nil {
+			dir = filepath.Join(append([]string{root}, names...)...)
+			err = writable(dir)
+		}
+		if err == nil {
+			return dir, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", errors.Join(errs...)
+}
+
+// private makes a folder, or takes one that nobody else can have put there: others
+// may write to the folder that it is in.
+func private(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || !mine(info) || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s belongs to another user", dir)
+	}
+	return nil
+}
+
+// writable makes a folder and a file in it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".try-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
