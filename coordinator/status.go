@@ -64,6 +64,7 @@ func (s scene) status(now time.Time) wire.Status {
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {
+		out.Warnings = append(out.Warnings, p.Warnings...)
 		out.Processes = append(out.Processes, wire.Process{Role: p.Role, ID: p.ID, PID: p.PID, Host: p.Host, Rank: -1, State: p.State, Goroutines: p.Goroutines})
 	}
 	return out

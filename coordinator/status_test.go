@@ -19,6 +19,9 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	s.worker(now, wire.Beat{Incarnation: "y", Joules: 10, Watts: 4})
 	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 1, Joules: 100, Watts: 9})
 	s.other(now.Add(-time.Second), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 2, Joules: 20, Watts: 3, State: "running"})
+	warning := wire.Warning{Kind: wire.WarnMemory, Text: "memory is short"}
+	s.other(now, wire.ProcessBeat{Role: "up", ID: "up", State: "running", Warnings: []wire.Warning{warning}})
+	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "up", ID: "gone", Warnings: []wire.Warning{{Kind: wire.WarnRestarts}}})
 	b := book{}
 	b.begin(wire.Begun{})
 	b.applied(beat(5, 100, 0.5))
@@ -41,7 +44,11 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 		{Role: "worker", ID: "late", Rank: -1, State: "registered", Speed: 7},
 		{Role: "worker", ID: "w", PID: 5, Host: "h", Rank: 0, State: "computing", MicroBatches: 4, Step: 5, Speed: 6, Slow: 0.33},
 		{Role: "checkpoint", ID: "store", PID: 2, Rank: -1, State: "running"},
+		{Role: "up", ID: "up", Rank: -1, State: "running"},
 		{Role: "coordinator", ID: "c", Rank: -1, State: "elected"},
+	}
+	if !slices.Equal(got.Warnings, []wire.Warning{warning}) {
+		t.Errorf("warnings %+v", got.Warnings)
 	}
 	if !slices.Equal(got.Processes, want) {
 		t.Errorf("processes %+v", got.Processes)

@@ -14,9 +14,11 @@ import (
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
 )
 
 func main() {
+	parent = process.OpenReporter()
 	root := &cobra.Command{
 		Use: self(), Short: "the part of gramme that is linked with libtorch",
 		Version: buildinfo.Version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
@@ -47,7 +49,13 @@ func tell(err error) {
 	if hint := exit.Hint(err); hint != "" {
 		fmt.Fprintln(os.Stderr, "hint: "+hint)
 	}
+	if err := parent.Send(exit.ReportOf(err)); err != nil {
+		fmt.Fprintln(os.Stderr, "warning: "+err.Error())
+	}
 }
+
+// parent is told what this process ends with.
+var parent = &process.Reporter{}
 
 // outer is what this program is called by when `gramme` has become it.
 const outer = "gramme"

@@ -14,13 +14,15 @@ import (
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:]))
+	parent := process.OpenReporter()
+	os.Exit(run(os.Args[1:], parent))
 }
 
-func run(args []string) int {
+func run(args []string, parent *process.Reporter) int {
 	root := rootCommand()
 	root.SetArgs(args)
 	err := interrupted(root.ExecuteContext(context.Background()))
@@ -28,6 +30,9 @@ func run(args []string) int {
 		return exit.OK
 	}
 	report(root, err)
+	if err := parent.Send(exit.ReportOf(err)); err != nil {
+		root.PrintErrln("warning: " + err.Error())
+	}
 	return exit.Code(err)
 }
 

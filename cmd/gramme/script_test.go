@@ -24,7 +24,7 @@ import (
 // TestMain lets this binary be `gramme` for the scripts.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"gramme": func() { os.Exit(run(os.Args[1:])) },
+		"gramme": func() { main() },
 	})
 }
 

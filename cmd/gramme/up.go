@@ -236,7 +236,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return u.failed(spec, err)
 	}
 	if _, err := u.settle(); err != nil {
 		return err
@@ -250,6 +250,17 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
 	}
 	return u.summarize(spec, m, newest, measured)
+}
+
+// failed says what there is of a run that could not go on.
+func (u *up) failed(spec runspec.Spec, err error) error {
+	if _, unsettled := u.settle(); unsettled != nil {
+		fmt.Fprintln(u.err, "warning: "+unsettled.Error())
+	}
+	if taken, unread := checkpoint.Choose(string(u.dir), checkpoint.Sizes, nil); unread == nil && taken.Step > 0 {
+		fmt.Fprintf(u.err, "step %d of %d is stored; go on with: %s\n", taken.Step, spec.Steps, u.again())
+	}
+	return err
 }
 
 // settle brings into the ledger what processes that are gone could not.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
 
@@ -144,9 +145,9 @@ func (t *trial) trainUndisturbed(ctx context.Context, want wanted) (err error) {
 		return err
 	}
 	if err := c.failure(); err != nil {
-		code := c.proc.ExitCode()
-		if code <= 0 {
-			code = exit.Failure
+		code := exit.Failure
+		if e := c.proc.Ending(); e.Manner == process.Failed {
+			code = e.Report.Code
 		}
 		return exit.Wrap(code, "its whole log is "+c.log, fmt.Errorf("the undisturbed run: %w", err))
 	}

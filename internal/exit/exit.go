@@ -72,6 +72,21 @@ func Hint(err error) string {
 	return scarce(err)
 }
 
+// Report is what a process says of its own end: what its command line shows of an error.
+type Report struct {
+	Code  int    `json:"code"`
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// ReportOf is the report of an error.
+func ReportOf(err error) Report {
+	if err == nil {
+		return Report{}
+	}
+	return Report{Code: Code(err), Error: err.Error(), Hint: Hint(err)}
+}
+
 // scarce names what ran out.
 func scarce(err error) string {
 	switch {

@@ -4,62 +4,12 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
-
-// TestWhoCannotLive lets a process end the same way again and again.
-func TestWhoCannotLive(t *testing.T) {
-	long, short := time.Minute, time.Second
-	for _, c := range []struct {
-		name string
-		end  end
-		most int // ends after which it is given up; 0: never
-	}{
-		{"it says that its input is at fault", end{code: exit.Data, life: long}, 1},
-		{"it fails at once", end{code: 1, life: short}, 6},
-		{"it fails now and then", end{code: 1, life: long}, 0},
-		{"the machine lacks something at once", end{code: exit.Resource, life: short}, 3},
-		{"the machine lacks something, later", end{code: exit.Resource, life: long}, 3},
-		{"it is killed before it can do anything", end{code: -1, killed: true, life: short}, 30},
-		{"it is killed, and the run gets on", end{code: -1, killed: true, life: short, progress: true}, 0},
-		{"it is killed now and then", end{code: -1, killed: true, life: 4 * time.Second}, 0},
-	} {
-		var trouble trouble
-		ends := 0
-		for hopeless := 0; hopeless == 0 && ends < 100; ends++ {
-			var wait time.Duration
-			if wait, hopeless = trouble.after(c.end); hopeless == 0 && (wait < firstPause || wait > lastPause) {
-				t.Errorf("%s: a pause of %s", c.name, wait)
-			}
-		}
-		if c.most == 0 {
-			c.most = 100
-		}
-		if ends != c.most {
-			t.Errorf("%s: %d ends, not %d", c.name, ends, c.most)
-		}
-	}
-}
-
-func TestWhatIsHeldAgainstAProcess(t *testing.T) {
-	var x trouble
-	for i := range 20 {
-		// It fails for want of disk now and then, and stores in between.
-		if _, hopeless := x.after(end{code: exit.Resource, life: time.Minute, checkpoint: uint64(i)}); hopeless > 0 {
-			t.Fatalf("it is given up after %d ends, though it stores", i)
-		}
-	}
-	x = trouble{}
-	for range 20 {
-		x.after(end{code: -1, killed: true, life: time.Second})
-	}
-	if _, hopeless := x.after(end{code: 1, life: time.Second}); hopeless > 0 {
-		t.Error("kills are held against it")
-	}
-}
 
 // TestAStartThatFailsIsTriedAgain takes the worker's program away while it is started
 // again.
@@ -113,5 +63,60 @@ func TestEndOfAServiceIsTold(t *testing.T) {
 	hear("checkpoint ended and is started again: checkpoint was told to end")
 	if err := x.end(); exit.Code(err) != exit.Resource || !strings.Contains(err.Error(), "3 times in a row") {
 		t.Error(err)
+	}
+}
+
+// TestCrashIsTold lets processes crash with the code of bad usage, as Go programs do: they
+// are started again, and the line that names the crash is told.
+func TestCrashIsTold(t *testing.T) {
+	x := newTrial(t)
+	told := make(chan string, 10)
+	x.options.Tell = func(text string) { told <- text }
+	x.begin()
+	dump := "SIGSEGV: segmentation violation\nPC=0x47 m=0 sigcode=0\n\ngoroutine 1 [running]:\nrax    0x0\n"
+	for id, name := range map[string]string{wire.RoleCheckpoint: wire.RoleCheckpoint, wire.RoleCoordinator: wire.RoleCoordinator, "w1": "worker w1"} {
+		if err := x.write(id+".crash", dump); err != nil {
+			t.Fatal(err)
+		}
+		if text := <-told; text != name+" crashed and is started again: SIGSEGV: segmentation violation" {
+			t.Errorf("%q is told", text)
+		}
+		if err := os.Remove(x.path(id + ".crash")); err != nil {
+			t.Fatal(err)
+		}
+		x.until(name+" is there again", func() bool {
+			all := x.pids(id)
+			return len(all) > 1 && !process.Gone(all[len(all)-1])
+		})
+	}
+	x.stored()
+	if err := x.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOthersStoreWhenOneCannotLive lets a worker crash at every start: the run ends with
+// its words, after the others were asked to stop.
+func TestOthersStoreWhenOneCannotLive(t *testing.T) {
+	x := newTrial(t)
+	x.options.Spec.Workers = runspec.Workers{Min: 2, Max: 2}
+	x.begin()
+	x.until("the other worker is there", func() bool { return len(x.pids("w2")) > 0 })
+	x.status(wire.Status{State: wire.StateWaiting, Step: 1})
+	if err := x.write("w2.crash", "panic: out of order\n\ngoroutine 1 [running]:\n"); err != nil {
+		t.Fatal(err)
+	}
+	err := x.end()
+	if exit.Code(err) != exit.Failure || !strings.Contains(err.Error(), "worker w2 crashed 8 times in a row") || !strings.Contains(err.Error(), "panic: out of order") || strings.Contains(err.Error(), "goroutine") {
+		t.Errorf("code %d: %v", exit.Code(err), err)
+	}
+	if !strings.Contains(x.read("told"), `"stop"`) {
+		t.Errorf("the coordinator was told %q", x.read("told"))
+	}
+	if len(x.pids("w1")) != 1 || !process.Gone(x.pids("w1")[0]) {
+		t.Errorf("starts of the other worker: %v", x.pids("w1"))
+	}
+	if !strings.Contains(x.read("readings"), `"worker":"up"`) {
+		t.Error("the ledger did not get what there was to get")
 	}
 }

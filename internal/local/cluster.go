@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/cgroup"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
@@ -48,7 +49,8 @@ type Options struct {
 	// was asked for; then its context ends, and its error does not count.
 	Last func(ctx context.Context, env []string) error
 
-	patience time.Duration // of tests, with workers that do not end; 0: leaveFor
+	limits   func() cgroup.Limits // of tests; nil: those of this process
+	patience time.Duration        // of tests, with workers that do not end; 0: leaveFor
 }
 
 // cluster is one call of Run.
@@ -62,6 +64,11 @@ type cluster struct {
 	ends     chan *child
 	starts   chan *child
 	stop     stop
+	cause    error // why the run ends before its time; nil: it does not
+	advance  advance
+	shortage shortage
+	oom      oomKills
+	warned   bool   // the status shows warnings of this process
 	scales   uint64 // newest scale that was acted on
 	status   wire.Status
 	done     bool      // the last step is in a checkpoint
@@ -78,6 +85,10 @@ var ErrStopped = errors.New("stopped before the training went on")
 // of the cluster is left.
 func Run(ctx context.Context, o Options) (err error) {
 	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), progress: time.Now()}
+	if c.limits == nil {
+		c.limits = readLimits
+	}
+	c.oom = newOOMKills(func() uint64 { return c.limits().OOMKills })
 	c.serialize()
 	starting, started := c.untilStopped(ctx)
 	defer started()
@@ -218,7 +229,10 @@ func (c *cluster) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return gather(last, c.finish(ctx, store))
+	if err := c.finish(ctx, store); err != nil || c.cause != nil {
+		return gather(c.cause, err)
+	}
+	return last
 }
 
 // train returns what came of the last call, and what ended the training else.
@@ -228,7 +242,11 @@ func (c *cluster) train(ctx context.Context, coordinator *child) (last, err erro
 			return nil, err
 		}
 	}
-	if err := c.supervise(ctx); err != nil {
+	err = c.supervise(ctx)
+	if err != nil && !errors.Is(err, ErrKilled) && ctx.Err() == nil {
+		err = c.rescue(ctx, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return c.conclude(ctx, coordinator)

@@ -18,6 +18,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -29,9 +31,14 @@ func TestMain(m *testing.M) {
 	if len(os.Args) < 6 || os.Args[2] != "--run" {
 		os.Exit(m.Run())
 	}
+	parent := process.OpenReporter()
 	code, err := standIn{stage: stage(os.Args[3]), id: os.Args[5]}.run(os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error: "+err.Error())
+		err = parent.Send(exit.Report{Code: code, Error: err.Error()})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)
 }
@@ -69,7 +76,8 @@ func (s stage) add(name, text string) error {
 // standIn is a process of the run. It begins by adding its process ID to a file
 // of its name. The files that direct it:
 //
-//	NAME.code    it ends with this exit code
+//	NAME.code    it ends with this exit code, and reports it
+//	NAME.crash   it prints this and ends, as a Go program crashes
 //	NAME.deaf    it does not end when it is asked to
 //	status       what a coordinator answers
 //	refusal      why a coordinator does not do what it is asked to
@@ -147,6 +155,10 @@ func (p standIn) run(what string) (int, error) {
 				return 1, err
 			}
 		case <-time.After(5 * time.Millisecond):
+			if text := p.read(p.id + ".crash"); text != "" {
+				fmt.Fprint(os.Stderr, text)
+				os.Exit(2)
+			}
 			if text := p.read(p.id + ".code"); text != "" {
 				code, err := strconv.Atoi(text)
 				return code, errors.Join(err, errors.New(p.id+" was told to end"))

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -47,7 +48,7 @@ func (c *cluster) conclude(ctx context.Context, coordinator *child) (last, err e
 	if c.done, err = c.stored(); err != nil {
 		return nil, err
 	}
-	if c.Last != nil && c.done {
+	if c.Last != nil && c.done && c.cause == nil {
 		if err := c.attend(ctx, func(ctx context.Context) error { last = c.unlessStopped(ctx); return nil }); err != nil {
 			return nil, err
 		}
@@ -90,6 +91,9 @@ func (c *cluster) stored() (bool, error) {
 // finish asks a service to end and waits until it has. It is looked after until
 // then: one that dies before is started again and does what the other left.
 func (c *cluster) finish(ctx context.Context, ch *child) error {
+	if ch.gone {
+		return nil
+	}
 	subject := wire.SubjectsOf(c.Spec.Run).Status()
 	if ch.role == wire.RoleCheckpoint {
 		subject = wire.SubjectsOf(c.Spec.Run).SnapshotInfo(wire.RoleCheckpoint)
@@ -131,8 +135,10 @@ func (c *cluster) finish(ctx context.Context, ch *child) error {
 		return err
 	case late:
 		err = fmt.Errorf("%s did not end by itself within %s", ch.command.Name, endWithin)
-	case p.ExitCode() > 0:
-		err = p.Err()
+	default:
+		if e := p.Ending(); e.Manner != process.Killed {
+			err = fmt.Errorf("%s: %s", ch.command.Name, e.Words)
+		}
 	}
 	if err != nil && ch.role == wire.RoleCheckpoint { // it holds the ledger
 		return err

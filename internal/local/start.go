@@ -50,7 +50,7 @@ func (c *cluster) start(ch *child) error {
 	if err != nil {
 		return err
 	}
-	ch.proc, ch.started, ch.shown, ch.again = p, time.Now(), false, false
+	ch.proc, ch.started, ch.shown, ch.again, ch.useful = p, time.Now(), false, false, false
 	c.Log.Info("started", zap.String("process", ch.command.Name), zap.Int("pid", p.PID))
 	go func() { // ends with the process, or with the cluster
 		<-p.Ended()

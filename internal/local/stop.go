@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"syscall"
 	"time"
 
@@ -157,15 +158,18 @@ func (c *cluster) tell(ctx context.Context) error {
 
 // lives reports whether the process of a role is there.
 func (c *cluster) lives(role string) bool {
-	for _, ch := range c.children {
-		if ch.role != role || ch.proc == nil {
-			continue
-		}
-		select {
-		case <-ch.proc.Ended():
-		default:
-			return true
-		}
+	return slices.ContainsFunc(c.children, func(ch *child) bool { return ch.role == role && c.alive(ch) })
+}
+
+// alive reports whether the process of a child is there.
+func (c *cluster) alive(ch *child) bool {
+	if ch.proc == nil {
+		return false
 	}
-	return false
+	select {
+	case <-ch.proc.Ended():
+		return false
+	default:
+		return true
+	}
 }

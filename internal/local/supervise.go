@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,9 +24,12 @@ type events struct {
 	over    <-chan struct{}
 }
 
+// tickEvery is how often the status is asked for.
+const tickEvery = 500 * time.Millisecond
+
 // supervise returns when all workers have finished.
 func (c *cluster) supervise(ctx context.Context) error {
-	tick := time.NewTicker(500 * time.Millisecond)
+	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	intents, err := c.role.Store.WatchIntent(ctx)
 	if err != nil {
@@ -70,13 +74,16 @@ func (c *cluster) look(ctx context.Context, e events) error {
 			e.stop = nil
 			c.stop.asked = time.Now()
 		case ch := <-c.ends:
-			if err := c.ended(ctx, ch); err != nil {
+			if err := c.ended(ch); err != nil {
 				return err
 			}
 			if ch.role == wire.RoleWorker && c.finished() {
 				return nil
 			}
 		case ch := <-c.starts:
+			if ch.finished || ch.gone {
+				continue
+			}
 			if ch.role == wire.RoleWorker && !c.stop.left.IsZero() {
 				if ch.finished = true; c.finished() {
 					return nil
@@ -101,93 +108,11 @@ func (c *cluster) look(ctx context.Context, e events) error {
 			}
 			c.report()
 			c.part()
+			c.oom.forget(time.Now())
 			if err := c.insist(ctx); err != nil {
 				return err
 			}
 		}
-	}
-}
-
-// ended decides what follows on the end of a process.
-func (c *cluster) ended(ctx context.Context, ch *child) error {
-	c.Log.Info("ended", zap.String("process", ch.command.Name), zap.Int("pid", ch.proc.PID), zap.Int("code", ch.proc.ExitCode()))
-	if ch.dismissed {
-		return nil
-	}
-	if ch.role == wire.RoleWorker {
-		if ch.proc.ExitCode() == 0 {
-			if ch.again && c.stop.asked.IsZero() && c.status.Step < c.Spec.Steps {
-				return c.revive(ch)
-			}
-			ch.finished = true
-			return nil
-		}
-		c.accuse(ch)
-		if !c.stop.left.IsZero() { // it was told to leave
-			ch.finished = true
-			return nil
-		}
-	}
-	p := ch.proc
-	wait, hopeless := ch.trouble.after(end{
-		code: p.ExitCode(), killed: p.Killed(), life: time.Since(ch.started),
-		progress: c.progress.After(ch.started), checkpoint: c.status.Checkpoint,
-	})
-	if hopeless > 0 {
-		return ch.hopeless(hopeless)
-	}
-	if ch.role != wire.RoleWorker { // the coordinator tells of workers
-		how := " ended and is started again"
-		switch {
-		case p.Killed():
-			how = " was killed and is started again"
-		case p.ExitCode() != 0:
-			ch.failure = ch.why()
-			how += ": " + ch.failure
-		}
-		c.Tell(ch.command.Name + how)
-	}
-	c.later(ch, wait)
-	return nil
-}
-
-// later starts a process after a while.
-func (c *cluster) later(ch *child, wait time.Duration) {
-	time.AfterFunc(wait, func() {
-		select {
-		case c.starts <- ch:
-		case <-c.role.Done():
-		}
-	})
-}
-
-// revive starts a process while the run goes on. What keeps it from starting may pass,
-// and counts as an early end.
-func (c *cluster) revive(ch *child) error {
-	failed := c.start(ch)
-	if failed == nil {
-		return nil
-	}
-	wait, hopeless := ch.trouble.after(end{code: exit.Failure, checkpoint: c.status.Checkpoint})
-	if hopeless > 0 {
-		return failed
-	}
-	c.Log.Warn("start", zap.String("process", ch.command.Name), zap.Error(failed))
-	c.Tell(failed.Error() + "; it is tried again")
-	c.later(ch, wait)
-	return nil
-}
-
-// accuse tells the coordinator at once that a worker's process is gone.
-func (c *cluster) accuse(ch *child) {
-	b, err := wire.Encode(wire.Suspicion{
-		From: "up", Subject: ch.id, PID: ch.proc.PID, Evidence: "process ended: " + ch.proc.Err().Error(), Final: true,
-	})
-	if err == nil {
-		err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Suspect(), b)
-	}
-	if err != nil {
-		c.Log.Warn("tell of a dead worker", zap.Error(err))
 	}
 }
 
@@ -210,6 +135,7 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 		if len(free) > 0 {
 			ch, free = free[0], free[1:]
 			ch.finished, ch.trouble = false, trouble{}
+			c.shortage = shortage{} // whoever asks for more may have made room
 		} else {
 			ch = c.newWorker()
 			c.children = append(c.children, ch)
@@ -249,9 +175,20 @@ func (c *cluster) note(s wire.Status) {
 	if progressed(c.status, s) {
 		c.progress = time.Now()
 	}
-	if s.Checkpoint > c.status.Checkpoint {
-		for _, ch := range c.children {
+	stepped, stored := c.advance.note(s.Step, s.Checkpoint)
+	for _, ch := range c.children {
+		if stored {
 			ch.failure = ""
+		}
+		switch p, there := shownIn(s, ch); ch.role {
+		case wire.RoleWorker:
+			if stepped && there && p.Rank >= 0 {
+				ch.useful, ch.failure = true, ""
+			}
+		case wire.RoleCheckpoint:
+			ch.useful = ch.useful || stored
+		default:
+			ch.useful = ch.useful || stepped
 		}
 	}
 	c.status, c.silent.broken = s, true
@@ -259,21 +196,26 @@ func (c *cluster) note(s wire.Status) {
 	c.Watch(s)
 }
 
-// report shows in the status of the run which service fails, as what this process
-// is at. The service itself is there again, and does not know.
+// report shows in the status of the run what this process knows of the others: which
+// service fails, and what to warn of. The service itself is there again, and does not
+// know.
 func (c *cluster) report() {
+	state := ""
 	for _, ch := range c.children {
-		if ch.failure == "" {
-			continue
+		if ch.failure != "" && ch.role != wire.RoleWorker {
+			state = ch.role + " fails: " + ch.failure
 		}
-		b, err := wire.Encode(wire.ProcessBeat{
-			Role: "up", ID: "up", PID: os.Getpid(), Host: c.role.Host, State: ch.role + " fails: " + ch.failure,
-		})
-		if err == nil {
-			err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Process(), b)
-		}
-		if err != nil {
-			c.Log.Warn("tell of a service that fails", zap.Error(err))
-		}
+	}
+	warnings := c.warnings(time.Now())
+	if state == "" && len(warnings) == 0 && !c.warned {
+		return
+	}
+	c.warned = len(warnings) > 0 // what is over is taken back
+	b, err := wire.Encode(wire.ProcessBeat{Role: "up", ID: "up", PID: os.Getpid(), Host: c.role.Host, State: cmp.Or(state, "running"), Warnings: warnings})
+	if err == nil {
+		err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Process(), b)
+	}
+	if err != nil {
+		c.Log.Warn("tell what this process knows", zap.Error(err))
 	}
 }

@@ -4,21 +4,20 @@
 // It guarantees, on Linux, that the kernel kills a child when its parent ends,
 // however it ends; that a child gets no signal from the terminal, so that the
 // parent decides what an interrupt means; and that what a child prints is in its
-// log file. It does not restart: who owns the process decides.
+// log file. It tells an end that the child says itself from a crash, whatever the exit
+// code. It does not restart: who owns the process decides.
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
+
+	"github.com/gramme-project/gramme/internal/exit"
 )
 
 // Command says what to start.
@@ -33,10 +32,13 @@ type Command struct {
 // Process is a child that was started.
 type Process struct {
 	Command
-	PID   int
-	proc  *os.Process
-	ended chan struct{}
-	err   error
+	PID    int
+	proc   *os.Process
+	from   int64 // where its part of the log begins
+	ended  chan struct{}
+	err    error
+	report *exit.Report
+	peak   int64 // most memory that it held, in bytes
 }
 
 // Starter starts children from one OS thread that lives as long as it does: the
@@ -84,17 +86,30 @@ func start(c Command) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
 	defer log.Close()
-	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env = append(os.Environ(), c.Env...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = Attributes()
-	if err := cmd.Start(); err != nil {
+	info, err := log.Stat()
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
-	p := &Process{Command: c, PID: cmd.Process.Pid, proc: cmd.Process, ended: make(chan struct{})}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	defer write.Close()
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", reportVariable, 3)) // the first of ExtraFiles
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
+	cmd.SysProcAttr = Attributes()
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), read.Close())
+	}
+	p := &Process{Command: c, PID: cmd.Process.Pid, proc: cmd.Process, from: info.Size(), ended: make(chan struct{})}
 	go func() { // ends with the child
 		defer close(p.ended)
+		defer read.Close()
 		p.err = cmd.Wait()
+		p.report = readReport(read)
+		p.peak = peak(cmd.ProcessState)
 	}()
 	return p, nil
 }
@@ -110,28 +125,6 @@ func (p *Process) Err() error {
 	return fmt.Errorf("%s: %w", p.Name, p.err)
 }
 
-// ExitCode is that of a child that has ended; -1 if a signal ended it.
-func (p *Process) ExitCode() int {
-	if p.err == nil {
-		return 0
-	}
-	if e := (*exec.ExitError)(nil); errors.As(p.err, &e) {
-		return e.ExitCode()
-	}
-	return -1
-}
-
-// Killed reports whether somebody, or the system for want of memory, killed the
-// child with SIGKILL.
-func (p *Process) Killed() bool {
-	e := (*exec.ExitError)(nil)
-	if !errors.As(p.err, &e) {
-		return false
-	}
-	status, ok := e.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
-}
-
 // Signal sends a signal; a child that has ended already is no error.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if err := p.proc.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -142,34 +135,6 @@ func (p *Process) Signal(sig syscall.Signal) error {
 
 // Kill ends the child at once, also if it is stopped.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
-
-// LastWords returns the last lines of a log file, for an error message: from the
-// last error that the child has reported, if it has.
-func LastWords(log string, lines int) string {
-	f, err := os.Open(log)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	const tail = 16 << 10
-	if info, err := f.Stat(); err == nil && info.Size() > tail {
-		if _, err := f.Seek(-tail, io.SeekEnd); err != nil {
-			return ""
-		}
-	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return ""
-	}
-	all := strings.Split(string(bytes.TrimSpace(b)), "\n")
-	for i, line := range slices.Backward(all) {
-		if strings.HasPrefix(line, "error: ") { // what it ended with, and a hint
-			all = all[i:]
-			break
-		}
-	}
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
 
 // Beside returns the path of an executable that lies in the folder of this one.
 func Beside(name string) (string, error) {

@@ -190,6 +190,8 @@ type ProcessBeat struct {
 	Joules     float64 `json:"joules"` // of this process since it started
 	Watts      float64 `json:"watts"`
 	Goroutines int     `json:"goroutines,omitempty"`
+	// Warnings are what it knows that a user should, as long as it says so.
+	Warnings []Warning `json:"warnings,omitempty"`
 }
 
 // Control is a request of a user.

@@ -1,0 +1,87 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/gramme-project/gramme/internal/exit"
+)
+
+// Manner is how a process ended.
+type Manner int
+
+// The manners of an end.
+const (
+	Succeeded Manner = iota // exit code 0
+	Failed                  // the process said itself why it ends
+	Killed                  // SIGKILL, by whomever
+	Crashed                 // any other end
+)
+
+// Ending is the end of a process, as far as it can be known.
+type Ending struct {
+	Manner Manner
+	Report exit.Report // where it has Failed
+	Words  string      // a line that says why, for people
+	Peak   int64       // bytes of memory that it held at most; 0: not known
+}
+
+// Ending says how a child that has ended did so.
+func (p *Process) Ending() Ending {
+	e := Ending{Peak: p.peak}
+	var status syscall.WaitStatus
+	if exited := (*exec.ExitError)(nil); errors.As(p.err, &exited) {
+		status, _ = exited.Sys().(syscall.WaitStatus)
+	}
+	switch {
+	case p.err == nil:
+		e.Manner = Succeeded
+	case p.report != nil && p.report.Code != 0 && !status.Signaled():
+		e.Manner, e.Report, e.Words = Failed, *p.report, p.report.Error
+	case status.Signaled() && status.Signal() == syscall.SIGKILL:
+		e.Manner, e.Words = Killed, "SIGKILL: killed"
+	default:
+		e.Manner, e.Words = Crashed, CrashLine(p.output())
+		if e.Words == "" && status.Signaled() {
+			e.Words = describe(status.Signal())
+		}
+		if e.Words == "" {
+			e.Words = fmt.Sprintf("it ended with code %d and did not say why", status.ExitStatus())
+			if words := plain(strings.Split(p.output(), "\n")); len(words) > 0 {
+				e.Words = fmt.Sprintf("code %d: %s", status.ExitStatus(), strings.TrimPrefix(words[len(words)-1], "error: "))
+			}
+		}
+	}
+	return e
+}
+
+// output is what this child has printed.
+func (p *Process) output() string { return readFrom(p.Log, p.from) }
+
+// LastWords says in at most so many lines what this child printed of its end.
+func (p *Process) LastWords(most int) string { return lastWords(p.output(), most) }
+
+// describe names a signal as the Go runtime does.
+func describe(s syscall.Signal) string {
+	names := map[syscall.Signal]string{
+		syscall.SIGABRT: "SIGABRT", syscall.SIGBUS: "SIGBUS", syscall.SIGFPE: "SIGFPE", syscall.SIGHUP: "SIGHUP", syscall.SIGILL: "SIGILL",
+		syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGSEGV: "SIGSEGV", syscall.SIGTERM: "SIGTERM", syscall.SIGTRAP: "SIGTRAP",
+		syscall.SIGSYS: "SIGSYS", syscall.SIGXCPU: "SIGXCPU", syscall.SIGXFSZ: "SIGXFSZ", syscall.SIGPIPE: "SIGPIPE",
+	}
+	if name, ok := names[s]; ok {
+		return name + ": " + s.String()
+	}
+	return fmt.Sprintf("signal %d: %s", int(s), s)
+}
+
+// peak is the most memory that a child held.
+func peak(state *os.ProcessState) int64 {
+	if used, ok := state.SysUsage().(*syscall.Rusage); ok && used != nil {
+		return int64(used.Maxrss) << 10
+	}
+	return 0
+}
