@@ -56,6 +56,7 @@ type Reading struct {
 	MicroJ   int64    `json:"uj"`
 	Parts    []Part   `json:"parts"`
 	Quality  []string `json:"quality,omitempty"` // see the Quality constants; sorted
+	Load     *Load    `json:"load,omitempty"`    // of a counter of a host
 }
 
 // Quality flags of a reading.
@@ -73,6 +74,10 @@ type Gap struct {
 	LastStep  uint64 `json:"last_step"`
 	Reason    string `json:"reason"`
 	Imputed   bool   `json:"imputed,omitempty"` // the next record of the meter estimates it
+	// CountedBy is the run whose process read the counters of the host in that time:
+	// what this meter would have measured is in the account of that run.
+	CountedBy      string `json:"counted_by,omitempty"`
+	ProcessorNanos int64  `json:"processor_ns,omitempty"` // what this process used then, for a division among the runs
 }
 
 // Record is a reading or a gap: exactly one is set.
@@ -133,6 +138,8 @@ func (r *Reading) Validate() error {
 		return fail("negative energy")
 	case r.Den == 0 || r.Num == 0:
 		return fail("no conversion of raw units")
+	case r.Load.negative():
+		return fail("negative processor time")
 	}
 	var sum int64
 	for i, p := range r.Parts {
@@ -184,6 +191,8 @@ func (g *Gap) Validate() error {
 		return fmt.Errorf("gap %s/%s/%d: ends before it starts", g.Worker, g.Meter, g.Seq)
 	case g.FirstStep > g.LastStep:
 		return fmt.Errorf("gap %s/%s/%d: steps run backwards", g.Worker, g.Meter, g.Seq)
+	case g.ProcessorNanos < 0:
+		return fmt.Errorf("gap %s/%s/%d: negative processor time", g.Worker, g.Meter, g.Seq)
 	case g.Reason == "":
 		return fmt.Errorf("gap %s/%s/%d: no reason", g.Worker, g.Meter, g.Seq)
 	}

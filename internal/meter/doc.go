@@ -7,18 +7,33 @@
 // A Source is a counter: of energy (RAPL; others are given to Open), or of what
 // energy is estimated from. Every process estimates its own processor time
 // (from its birth on) and its own memory (from Open on; shared pages count for
-// each process that maps them). A counter of the host has one owner: the first
-// process that locks it, by a file in the system's folder for temporary files,
-// named after boot and meter; the kernel drops the lock with its process, and
-// another one takes over.
+// each process that maps them). The RAPL counters of a host have one owner: the
+// first process that locks them, by a file in the system's folder for temporary
+// files, named after the boot; the kernel drops the lock with its process, and
+// another one takes over. The file says which run that is, and which kinds of
+// device it covers.
 //
-// Nothing counts twice: while a process of the run holds a counter that covers
-// a kind of device, no process of that run on that host estimates that kind.
-// The estimates stop when the lock is seen and begin again when it is seen to be
-// free; an interval that falls in between is stated as a gap. A counter that
-// another run holds changes nothing here: the energy of two runs that share a
-// host must not be added up. A counter that cannot be read for five intervals
-// states a gap and gives up its lock.
+// Nothing counts twice: while a process holds a counter that covers a kind of
+// device, no other process on that host estimates that kind, of whatever run. The
+// estimates stop when the lock is seen and begin again when it is seen to be
+// free; an interval that falls in between is stated as a gap. A process of another
+// run states gaps that name the run which is charged (energy.Gap.CountedBy), and
+// the readings of a host's counter say who used its processors meanwhile
+// (energy.Load): the accounts of the runs of a host add up to what it counted.
+// This holds among processes that see the same folder for temporary files.
+//
+// # What is believed
+//
+// A counter is used from the first look at which it has moved. It is not used, and
+// a gap says why, when it stands still for three seconds in which the processors of
+// the host work, when it reads less than what lies inside it (the platform less
+// than its packages and memory, a package less than its cores), and when it gives
+// three values within a minute that cannot be: falls that are no wrap, and more
+// than the device can draw while the host is awake. One such value is a gap by
+// itself. The platform is used before packages and memory, these before estimates.
+// What does not fit yet is not booked until a later look shows that it does. A
+// counter that was caught is tried again after a minute without a contradiction,
+// then two, up to an hour. One that cannot be read for five intervals states a gap.
 //
 // # What cannot be read
 //
@@ -50,7 +65,7 @@
 //
 // A reading joins what successive looks saw, up to thirty intervals (fewer in the
 // first minute of a process) of one generation, so that the ledger grows by few
-// entries. Until it is finished the log holds it, as of the last look.
+// entries. Until it is finished the log holds it, as of the last look; gaps that go on, too.
 //
 // # What is not
 //

@@ -34,7 +34,7 @@ func newMachine(t *testing.T) *machine {
 
 func (m *machine) now() instant {
 	t := time.Now()
-	return instant{int64(t.Sub(m.booted)), t.UnixNano()}
+	return instant{boot: int64(t.Sub(m.booted)), wall: t.UnixNano()}
 }
 
 // system returns what a process that begins now sees.
@@ -44,6 +44,8 @@ func (m *machine) system(d disk) system {
 		now: m.now, birth: birth, disk: d, powercap: m.root, locks: m.locks,
 		busy:        func() uint64 { return uint64(m.now().boot-birth.boot) / 2 },
 		residentKiB: func() (uint64, error) { return gib, nil },
+		load:        func() int64 { return m.now().boot }, // one processor is busy all the time
+		threads:     4,
 	}
 }
 

@@ -42,10 +42,12 @@ type Meter struct {
 	sampling sync.Mutex // of looks at the meters and of the log; taken before mu
 	sampler  sampler
 	wal      wal
-	failing  bool  // the log could not be written last time
-	retry    int64 // when it is written again, on the clock since boot
-	finished bool  // nothing is looked at any more
-	replaces bool  // a process of this name was killed
+	failing  bool     // the log could not be written last time
+	retry    int64    // when it is written again, on the clock since boot
+	finished bool     // nothing is looked at any more
+	replaces bool     // a process of this name was killed
+	register register // of the processes of this host that have a meter
+	hostBusy int64    // processor time of the host at the last look
 	closed   bool
 
 	mu       sync.Mutex // held for microseconds only
@@ -63,6 +65,8 @@ type Meter struct {
 type system struct {
 	now         func() instant
 	busy        func() uint64          // processor time of this process in ns
+	load        func() int64           // processor time of the whole host since boot in ns, 0 where it is not known
+	threads     int                    // of the host
 	residentKiB func() (uint64, error) // memory of this process
 	birth       instant                // of this process
 	disk        disk
@@ -117,8 +121,9 @@ func open(o Options, sys system) (*Meter, error) {
 		options: o, sys: sys, wal: wal{disk: sys.disk, broken: true},
 		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1),
 		looked:  sys.birth.boot,
-		sampler: sampler{interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
+		sampler: sampler{run: o.Run, interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
 	}
+	m.sampler.post = func(s Source) *post { return m.posts(s)[0] }
 	if err := m.recover(); err != nil {
 		return nil, err
 	}
@@ -126,16 +131,33 @@ func open(o Options, sys system) (*Meter, error) {
 	m.sampler.estimates = m.posts(
 		newProcessor(sys.busy, o.Energy.CPUWattsPerCore),
 		newMemory(sys.now, sys.residentKiB, o.Energy.RAMWattsPerGB))
-	for _, p := range m.posts(append(findRAPL(sys.powercap), o.Sources...)...) {
-		if p.desc.Scope == energy.Process {
-			m.sampler.estimates = append(m.sampler.estimates, p)
-			continue
-		}
-		p.claim = newClaim(sys.locks, o.BootID, p.desc.Meter, o.Run)
-		m.sampler.counters = append(m.sampler.counters, p)
+	find := func() []hostCounter { return findRAPL(sys.powercap, sys.threads) }
+	if found := find(); len(found) > 0 {
+		m.bank("rapl", found).find = find
 	}
+	for _, p := range o.Sources {
+		if d := p.Describe(); d.Scope == energy.Process {
+			m.sampler.estimates = append(m.sampler.estimates, m.posts(p)...)
+		} else {
+			m.bank(d.Meter, []hostCounter{{Source: p, rests: true}})
+		}
+	}
+	m.register = newRegister(sys.locks, o.BootID, o.Run)
 	m.sample(false)
 	return m, nil
+}
+
+// bank makes a bank of counters of the host.
+func (m *Meter) bank(name string, counters []hostCounter) *bank {
+	b := &bank{
+		claim: newClaim(m.sys.locks, m.options.BootID, name, holder{Run: m.options.Run, Process: m.options.Process}),
+		judge: plausibility{patience: patience * m.options.Interval},
+	}
+	for _, c := range counters {
+		b.add(c, m.sampler.post(c.Source))
+	}
+	m.sampler.banks = append(m.sampler.banks, b)
+	return b
 }
 
 // posts returns a post for every source that is there.
@@ -226,12 +248,13 @@ func (m *Meter) Close() error {
 	m.closed = true
 	if !m.finished {
 		at, slots := m.cut()
-		done := m.sampler.sample(at, slots, 0)
+		done := m.sampler.sample(at, m.usage(at), slots, 0)
 		done = append(done, m.sampler.end(at)...)
 		m.enqueue(m.items(done))
 	}
 	m.sampler.release()
-	log, err := encode(m.pending(), nil)
+	m.register.leave()
+	log, err := encode(m.pending(), nil, nil)
 	if err == nil {
 		err = m.wal.rewrite(log)
 	}

@@ -75,7 +75,7 @@ func (m *memory) Read() (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read size of memory: %w", err)
 	}
-	at := m.now().boot
+	at := m.now().awake() // memory of a host that is suspended draws next to nothing
 	if m.begun && at > m.at {
 		const halfKiBNanos = 2 * 1024 * 1000 // in a MiB µs
 		grown, rest, ok := energy.Scale(kib+m.kib, uint64(at-m.at), halfKiBNanos, m.rest)

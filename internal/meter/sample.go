@@ -18,6 +18,29 @@ func (m *Meter) cut() (instant, []slot) {
 	return at, m.timeline.cut(at.boot, m.sys.busy())
 }
 
+// usage tells other processes what this one used and returns what all did. It is
+// not asked for where the host has no counter.
+func (m *Meter) usage(at instant) (u usage) {
+	if len(m.sampler.banks) == 0 {
+		return usage{}
+	}
+	own := m.sys.busy()
+	u.busy = m.sys.load()
+	if u.host = u.busy - m.hostBusy; m.hostBusy == 0 {
+		u.host = 0
+	}
+	m.hostBusy = u.busy
+	u.runs = m.register.look(own, slices.ContainsFunc(m.sampler.banks, func(b *bank) bool { return b.held }))
+	var all int64
+	for _, nanos := range u.runs {
+		all += nanos
+	}
+	u.host = max(u.host, all) // which is told in hundredths of a second only
+	u.own = u.runs[m.options.Run]
+	delete(u.runs, m.options.Run)
+	return u
+}
+
 // sample looks at all meters, stores what they say and queues what is finished;
 // with `all`, every reading is.
 func (m *Meter) sample(all bool) {
@@ -37,9 +60,9 @@ func (m *Meter) look(all bool) {
 	if !all {
 		every = spacing(m.options.Interval, time.Duration(at.boot-m.sys.birth.boot), len(pending))
 	}
-	done := m.sampler.sample(at, slots, every)
+	done := m.sampler.sample(at, m.usage(at), slots, every)
 	items := m.items(done)
-	m.store(at, pending, items, m.sampler.open())
+	m.store(at, pending, items)
 	m.enqueue(items) // not sent before it is stored, if it can be
 
 	m.mu.Lock()
@@ -66,7 +89,7 @@ func (m *Meter) items(done []energy.Record) (items []item) {
 
 // store puts one look into the log, or writes that anew where it has become too
 // long or broken. On failure everything is in memory and in the next attempt.
-func (m *Meter) store(at instant, pending, items []item, open []*energy.Reading) {
+func (m *Meter) store(at instant, pending, items []item) {
 	if m.failing && at.boot < m.retry {
 		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
 		return
@@ -75,7 +98,8 @@ func (m *Meter) store(at instant, pending, items []item, open []*energy.Reading)
 	if anew {
 		items = slices.Concat(pending, items)
 	}
-	log, err := encode(items, open)
+	open, missing := m.sampler.open(at)
+	log, err := encode(items, open, missing)
 	switch {
 	case err != nil:
 	case anew:

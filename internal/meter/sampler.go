@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
@@ -14,63 +15,27 @@ const (
 	unreadable = "could not be read"
 )
 
-// cover says who measures a kind of device for all processes of the run here.
-type cover int
-
-const (
-	nobody cover = iota
-	ours         // this process, with a counter
-	theirs       // another process of the run, with a counter
-	ended        // nobody, but it was theirs at the last look: somebody may be about to take over
-)
-
-// claim is the right to a counter of the host, which one process has at a time.
-type claim interface {
-	// take reports whether this process has the right now, for its run.
-	take() bool
-	// theirs reports whether another process of the same run has it.
-	theirs() bool
-	release()
-}
-
-// post is a source with its track, and for a counter of the host the claim.
-type post struct {
-	src Source
-	track
-	claim claim // nil: the meter of a process
-	cover cover // an estimate: who covered it when it was last looked at
-	lost  bool  // it stands because it cannot be read
-	dark  bool  // a counter that is lost, and another of its kind keeps the estimate at rest
-}
-
 // sampler looks at all meters of a process. It does no I/O but that of its
 // sources and claims, and has no clock.
 type sampler struct {
+	run       string
 	interval  time.Duration
 	birth     instant
-	counters  []*post // of the host
+	banks     []*bank // of counters of the host
 	estimates []*post // of this process
 	candidate bool    // may own counters
 	sampled   bool
+	post      func(Source) *post
 	log       func(string, ...any)
 }
 
 // sample looks at everything once and returns the records that are finished.
 // With `every` 0 all readings are finished, else those that are that long.
-func (s *sampler) sample(at instant, slots []slot, every time.Duration) (done []energy.Record) {
-	covers := map[string]cover{}
-	for _, p := range s.counters {
-		done = append(done, s.counter(p, at, slots)...)
-		for _, kind := range p.desc.Covers {
-			if p.runs {
-				covers[kind] = max(covers[kind], ours)
-			} else if p.cover == theirs {
-				covers[kind] = theirs
-			}
-		}
-	}
-	for _, p := range s.counters {
-		done = append(done, s.sibling(p, covers, at)...)
+func (s *sampler) sample(at instant, use usage, slots []slot, every time.Duration) (done []energy.Record) {
+	covers := map[string]coverage{}
+	for _, b := range s.banks {
+		done = append(done, s.counters(b, at, use, slots)...)
+		b.coverage(s.run, covers)
 	}
 	for _, p := range s.estimates {
 		if p.desc.Absent != "" {
@@ -81,132 +46,139 @@ func (s *sampler) sample(at instant, slots []slot, every time.Duration) (done []
 	}
 	s.sampled = true
 	for _, p := range s.posts() {
-		if p.runs && (p.at.boot-p.open.boot >= int64(every) || len(p.parts) >= maxParts || p.mixed()) {
+		switch {
+		case p.state == measuring && (p.at.boot-p.open.boot >= int64(every) || len(p.parts) >= maxParts || p.mixed()):
 			done = append(done, p.finish()...)
+		case every == 0 || at.boot-p.at.boot >= int64(longGap*s.interval):
+			done = append(done, p.extend(at)...)
 		}
 	}
-	return done
-}
-
-// counter tends a counter of the host: reads it, or tries to become its owner.
-func (s *sampler) counter(p *post, at instant, slots []slot) []energy.Record {
-	if p.runs {
-		done := s.read(p, at, slots)
-		if !p.runs {
-			p.claim.release()
-		}
-		return done
-	}
-	before := p.cover
-	p.cover = nobody
-	if s.candidate {
-		// Whoever holds a counter can read it.
-		raw, err := p.src.Read()
-		p.lost = err != nil
-		if err == nil && p.claim.take() {
-			reason := ""
-			switch {
-			case before == theirs:
-				reason = "the process that read this counter ended"
-			case p.dark:
-				reason = unreadable
-			}
-			p.dark = false
-			return p.begin(at, raw, reason)
-		}
-	}
-	var done []energy.Record
-	if p.claim.theirs() {
-		if p.dark {
-			done, p.dark = append(done, p.gap(at, unreadable)), false
-		}
-		p.cover = theirs
-		p.rest(at)
-	}
-	return done
-}
-
-// sibling sees to a counter that cannot be read beside others of its kind that can:
-// nothing estimates what it would have measured, so that is a gap.
-func (s *sampler) sibling(p *post, covers map[string]cover, at instant) (done []energy.Record) {
-	dark := !p.runs && p.lost && p.cover == nobody
-	for _, kind := range p.desc.Covers {
-		dark = dark && covers[kind] == ours
-	}
-	switch {
-	case dark && !p.dark:
-		p.rest(at)
-	case p.dark && !dark && !p.runs:
-		done = append(done, p.gap(at, unreadable))
-	}
-	p.dark = dark
 	return done
 }
 
 // estimate tends a meter of this process, which rests while a counter covers it.
-func (s *sampler) estimate(p *post, now cover, at instant, slots []slot) (done []energy.Record) {
-	before := p.cover
-	p.cover = now
-	if !s.sampled && now != theirs && p.desc.ProcessorTime {
-		p.begin(s.birth, 0, "") // nobody else has measured what this process has used until here
+func (s *sampler) estimate(p *post, now coverage, at instant, slots []slot) (done []energy.Record) {
+	before := p.before
+	p.before = now.by
+	if now.by != another || now.run != p.by {
+		done = p.leave()
 	}
-	switch {
-	case now == nobody && p.runs:
-		return s.read(p, at, slots)
-	case now == nobody && before == theirs:
-		p.cover = ended
-		return nil
-	case now == nobody:
-		raw, err := p.src.Read()
-		if err != nil {
-			if !p.lost {
-				s.log("meter %s: %v", p.desc.Meter, err)
+	if !s.sampled && p.desc.ProcessorTime {
+		switch now.by {
+		case nobody, ours: // nobody else has measured what this process has used until here
+			p.begin(s.birth, 0, "")
+		case another:
+			p.rest(s.birth)
+		}
+	}
+	switch now.by {
+	case nobody:
+		return append(done, s.uncoveredEstimate(p, before, at, slots)...)
+	case another:
+		return append(done, s.countedElsewhere(p, now.run, at, slots)...)
+	}
+	if before == another && at.boot > p.at.boot {
+		done = append(done, p.gap(at, ownerEnded)) // from one owner to the next
+	}
+	switch now.by {
+	case ours:
+		if p.state == measuring {
+			if done = s.read(p, at, slots); p.state == measuring { // until the counter began
+				done = append(done, p.stop(at, p.silent(at))...)
 			}
-			if p.lost = true; p.at == (instant{}) {
-				p.rest(at) // a gap from here on
-			}
+		}
+	case sibling:
+		if p.state == measuring {
+			done = p.stop(at, "another process began to read a counter of the host")
+		}
+	}
+	return append(done, p.close(at)...)
+}
+
+// uncoveredEstimate estimates, since no counter is used. Where another process used
+// one until the last look and has ended, a third may be about to take it over: that
+// is waited for once.
+func (s *sampler) uncoveredEstimate(p *post, before measurer, at instant, slots []slot) (done []energy.Record) {
+	if p.state == measuring {
+		if done = s.read(p, at, slots); p.state != measuring {
+			p.missed(unreadable)
+		}
+		return done
+	}
+	if before == sibling || before == another {
+		reason, ended := notUsed, !slices.ContainsFunc(s.banks, func(b *bank) bool { return b.taken })
+		if ended {
+			reason = ownerEnded
+		}
+		if p.state, p.reason, p.seen = vacated, reason, at; ended {
 			return nil
 		}
-		reason := ""
-		switch {
-		case p.lost:
-			reason = unreadable
-		case before == ended:
-			reason = "the process that read the counter of the host ended"
-		}
-		p.lost = false
-		return p.begin(at, raw, reason)
-	case p.runs && now == ours:
-		if done = s.read(p, at, slots); p.runs { // until the counter began
-			done = append(done, p.stop(at, p.silent(at))...)
-		}
-	case p.runs:
-		done = p.stop(at, "another process began to read a counter of the host")
-	case p.lost:
-		done = append(done, p.gap(at, unreadable))
 	}
-	p.lost = false
-	p.rest(at)
+	raw, err := p.src.Read()
+	if err != nil {
+		if p.state != missing {
+			s.log("meter %s: %v", p.desc.Meter, err)
+		}
+		if p.at == (instant{}) {
+			p.rest(at) // a gap from here on
+		}
+		p.missed(unreadable)
+		return done
+	}
+	reason := ""
+	if p.state == vacated {
+		reason = p.reason
+	}
+	done = append(done, p.closeGap(at)...)
+	return append(done, p.begin(at, raw, reason)...)
+}
+
+// countedElsewhere states, while a process of another run reads the counters of the
+// host, that its account has what this process draws.
+func (s *sampler) countedElsewhere(p *post, run string, at instant, slots []slot) (done []energy.Record) {
+	switch p.state {
+	case measuring:
+		from := p.at
+		done = p.finish() // since its last look the counter may have counted
+		p.rest(from)
+	case missing:
+		done = p.close(at)
+	case vacated: // until that was seen nobody measured
+		if p.seen.boot > p.at.boot {
+			done = append(done, p.gap(p.seen, p.reason))
+		}
+		p.rest(p.seen)
+	case standby:
+		if p.at == (instant{}) {
+			p.rest(at)
+		}
+	case elsewhere:
+	}
+	p.state, p.by, p.reason, p.seen = elsewhere, run, foreign(run), at
+	p.miss(slots)
+	return done
+}
+
+// leave ends the gap of what was elsewhere with the last look at which it was.
+func (p *post) leave() (done []energy.Record) {
+	if p.state == elsewhere {
+		done = p.close(p.seen)
+	}
 	return done
 }
 
 // absent states at the first look that a device is not metered, so that even a
-// process that is killed has said so; the rest follows in the end.
+// process that is killed has said so; the rest is an open gap.
 func (s *sampler) absent(p *post, at instant, slots []slot) []energy.Record {
 	p.miss(slots)
 	if s.sampled {
 		return nil
 	}
+	waiting := p.waiting
 	p.rest(s.birth)
-	return p.unmetered(at)
-}
-
-// unmetered states that the device was not metered until now.
-func (p *post) unmetered(at instant) []energy.Record {
-	r := p.gap(at, p.desc.Absent)
-	p.waiting = nil
-	p.rest(at)
-	return []energy.Record{r}
+	p.waiting = waiting
+	p.missed(p.desc.Absent)
+	return p.extend(at)
 }
 
 // read looks at a running meter. It stands afterwards if that has failed for too
@@ -223,34 +195,26 @@ func (s *sampler) read(p *post, at instant, slots []slot) []energy.Record {
 		return done
 	}
 	p.miss(slots)
+	p.doubt = unreadable
 	if p.silence(at) <= patience*s.interval {
 		return nil
 	}
 	s.log("meter %s: nothing for %s: %v", p.desc.Meter, p.silence(at).Round(time.Millisecond), err)
-	p.lost = true
 	return p.stop(at, fmt.Sprintf("%s: %v", unreadable, err))
-}
-
-// silent is why the time since the last look is not measured, nothing if it is.
-func (p *post) silent(at instant) string {
-	if p.silence(at) > 0 {
-		return unreadable
-	}
-	return ""
 }
 
 // end finishes everything.
 func (s *sampler) end(at instant) (done []energy.Record) {
 	for _, p := range s.posts() {
-		switch {
-		case p.runs:
+		switch p.state {
+		case measuring:
 			done = append(done, p.stop(at, p.silent(at))...)
-		case p.desc.Absent != "":
-			done = append(done, p.unmetered(at)...)
-		case p.claim == nil && p.lost, p.dark:
-			done = append(done, p.gap(at, unreadable))
-		case p.claim == nil && p.cover == ended:
-			done = append(done, p.gap(at, "the process that read the counter of the host ended"))
+		case vacated:
+			done = append(done, p.gap(at, p.reason))
+		case elsewhere:
+			done = append(done, p.leave()...)
+		default:
+			done = append(done, p.close(at)...)
 		}
 	}
 	return done
@@ -258,19 +222,21 @@ func (s *sampler) end(at instant) (done []energy.Record) {
 
 // release gives up the counters of the host.
 func (s *sampler) release() {
-	for _, p := range s.counters {
-		p.claim.release()
+	for _, b := range s.banks {
+		b.release()
 	}
 }
 
-// open returns the readings that are not finished, for the log.
-func (s *sampler) open() (readings []*energy.Reading) {
+// open returns the readings and gaps that are not finished, for the log.
+func (s *sampler) open(at instant) (readings []*energy.Reading, gaps []*energy.Gap) {
 	for _, p := range s.posts() {
-		if p.runs {
+		if p.state == measuring {
 			readings = append(readings, p.unfinished())
+		} else if g := p.openGap(at); g != nil {
+			gaps = append(gaps, g)
 		}
 	}
-	return readings
+	return readings, gaps
 }
 
 // joules returns what all meters have seen so far.
@@ -281,8 +247,11 @@ func (s *sampler) joules() (sum float64) {
 	return sum
 }
 
-func (s *sampler) posts() []*post {
-	return append(s.counters[:len(s.counters):len(s.counters)], s.estimates...)
+func (s *sampler) posts() (all []*post) {
+	for _, b := range s.banks {
+		all = append(all, b.posts...)
+	}
+	return append(all, s.estimates...)
 }
 
 // spacing returns how long a reading becomes: an interval at first, so that a run

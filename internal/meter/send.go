@@ -32,8 +32,14 @@ func (m *Meter) Run(ctx context.Context) error {
 	})
 	ticks := time.NewTicker(m.options.Interval)
 	defer ticks.Stop()
+	var early <-chan time.Time // a counter is used once it has moved: most do within milliseconds
+	if len(m.sampler.banks) > 0 {
+		early = time.After(m.options.Interval / 5)
+	}
 	for {
 		select {
+		case <-early:
+			m.sample(false)
 		case <-ctx.Done():
 			m.sample(true)
 			return nil

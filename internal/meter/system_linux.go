@@ -3,7 +3,9 @@ package meter
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -13,7 +15,17 @@ import (
 // ticksPerSecond is USER_HZ, which is 100 on every architecture that Go knows.
 const ticksPerSecond = 100
 
-func now() instant { return instant{clock(unix.CLOCK_BOOTTIME), time.Now().UnixNano()} }
+func now() instant {
+	var boot, awake int64
+	for range 4 { // this thread may have to wait between two readings
+		awake = clock(unix.CLOCK_MONOTONIC) // stops while the host is suspended
+		boot = clock(unix.CLOCK_BOOTTIME)
+		if clock(unix.CLOCK_MONOTONIC)-awake < int64(time.Millisecond) {
+			break
+		}
+	}
+	return instant{boot: boot, wall: time.Now().UnixNano(), asleep: max(0, boot-awake)}
+}
 
 // busy returns the processor time of this process, all threads, user and system.
 func busy() uint64 { return uint64(clock(unix.CLOCK_PROCESS_CPUTIME_ID)) }
@@ -24,6 +36,49 @@ func clock(id int32) int64 {
 		return 0 // does not happen with these clocks
 	}
 	return t.Nano()
+}
+
+// hostBusy returns the processor time that everything on this host used since it
+// booted, without what it waited for input and output or for other guests; 0 where
+// that is not known.
+func hostBusy() int64 {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	busy, _ := parseStat(b)
+	return busy
+}
+
+// hostThreads returns how many processors the host has, whatever this process may use.
+func hostThreads() int {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return runtime.NumCPU()
+	}
+	_, threads := parseStat(b)
+	return max(threads, runtime.NumCPU())
+}
+
+// parseStat reads of /proc/stat the processor time in ns and the processors.
+func parseStat(b []byte) (busy int64, threads int) {
+	for line := range bytes.Lines(b) {
+		fields := bytes.Fields(line)
+		switch {
+		case len(fields) < 8 || !bytes.HasPrefix(line, []byte("cpu")):
+		case string(fields[0]) != "cpu":
+			threads++
+		default: // user, nice, system, idle, iowait, irq, softirq, steal
+			for _, i := range []int{1, 2, 3, 6, 7} {
+				ticks, err := strconv.ParseInt(string(fields[i]), 10, 64)
+				if err != nil || ticks < 0 || ticks > math.MaxInt64/int64(time.Second) {
+					return 0, 0
+				}
+				busy += ticks * int64(time.Second/ticksPerSecond)
+			}
+		}
+	}
+	return busy, threads
 }
 
 // birth returns when this process began, at most now.
@@ -43,7 +98,7 @@ func birth() (instant, error) {
 	}
 	at := now()
 	age := max(0, at.boot-ticks*int64(time.Second/ticksPerSecond))
-	return instant{at.boot - age, at.wall - age}, nil
+	return instant{boot: at.boot - age, wall: at.wall - age, asleep: at.asleep}, nil
 }
 
 // residentKiB returns the memory of this process that is in RAM.
@@ -74,6 +129,7 @@ func realSystem(dir string) (system, error) {
 	}
 	return system{
 		now: now, busy: busy, residentKiB: residentKiB, birth: began, disk: disk,
+		load: hostBusy, threads: hostThreads(),
 		// Not os.TempDir: processes of one host may have different ones.
 		powercap: "/sys/class/powercap", locks: "/tmp",
 	}, nil

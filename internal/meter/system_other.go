@@ -19,10 +19,18 @@ func now() instant { return instant{} }
 
 func lockFolder(string) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
-func newClaim(dir, bootID, meter, run string) claim { return noClaim{} }
+func newClaim(dir, bootID, name string, h holder) claim { return noClaim{} }
 
 type noClaim struct{}
 
-func (noClaim) take() bool   { return false }
-func (noClaim) theirs() bool { return false }
-func (noClaim) release()     {}
+func (noClaim) take() bool             { return false }
+func (noClaim) say([]string)           {}
+func (noClaim) holder() (holder, bool) { return holder{}, false }
+func (noClaim) release()               {}
+
+type register struct{}
+
+func newRegister(dir, bootID, run string) register { return register{} }
+
+func (register) look(uint64, bool) map[string]int64 { return map[string]int64{} }
+func (register) leave()                             {}

@@ -1,12 +1,23 @@
 package meter
 
 import (
+	"time"
+
 	"github.com/gramme-project/gramme/internal/energy"
 )
 
 // instant is a moment: on the host's clock since boot, suspension included, and
-// as wall time, which is a label only. Both in nanoseconds.
-type instant struct{ boot, wall int64 }
+// as wall time, which is a label only; and for how long the host was suspended
+// since it booted. All in nanoseconds.
+type instant struct{ boot, wall, asleep int64 }
+
+// awake is the time since boot in which the host was not suspended.
+func (i instant) awake() int64 { return i.boot - i.asleep }
+
+// awakeSince is how long the host was awake since another moment.
+func (i instant) awakeSince(then instant) time.Duration {
+	return time.Duration(i.awake() - then.awake())
+}
 
 // slot is what a process spent in one phase of one generation.
 type slot struct {

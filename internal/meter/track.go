@@ -15,13 +15,27 @@ const (
 	lateness = 100 * time.Millisecond
 )
 
-// track turns looks at one meter into records. It stands, or it runs and then
-// has an open reading from `open` to `at`. All methods but begin and rest need it to run.
-// Methods return the records that are finished, in order.
+// state is what a meter does.
+type state int
+
+const (
+	standby   state = iota // it measures nothing, and nothing is missed by that
+	measuring              // it has an open reading
+	missing                // nothing measures what it should: a gap since its last look
+	elsewhere              // a process of another run measures it: a gap since its last look that says so
+	vacated                // as standby; who measured for it until the last look has ended
+)
+
+// track turns looks at one meter into records. While it measures it has an open
+// reading from `open` to `at`; while it is missing or elsewhere it has an open
+// gap that begins at `at`. The methods look, miss, refuse, finish and reading need
+// an open reading. Methods return the records that are finished, in order.
 type track struct {
 	desc   Description
 	source energy.Source // Seq is that of the last finished record
-	runs   bool
+	state  state
+	reason string // of the open gap
+	by     string // the run that measures what is elsewhere
 
 	open     instant // where the open reading begins
 	at       instant // the last look that gave something
@@ -36,6 +50,7 @@ type track struct {
 	began    bool   // it has run before
 	joules   float64
 	lastStep uint64
+	load     energy.Load
 }
 
 // begin starts to count from raw. A reason says why nothing was measured since
@@ -45,20 +60,71 @@ func (t *track) begin(at instant, raw uint64, reason string) (done []energy.Reco
 		done = append(done, t.gap(at, reason))
 	}
 	t.anew = t.began
-	t.runs, t.began = true, true
+	t.state, t.began = measuring, true
 	t.reset(at, raw)
 	return done
 }
 
-// rest says, while the track stands, that until now others have measured what it
-// would have.
-func (t *track) rest(at instant) { t.at = at }
+// rest says that until now others have measured what this meter would have.
+func (t *track) rest(at instant) { t.state, t.at, t.waiting = standby, at, nil }
+
+// missed begins a gap, unless one is open, at the last look or, where others have
+// measured until then, at the time of the last rest.
+func (t *track) missed(reason string) {
+	if t.state != missing {
+		t.state, t.reason, t.by = missing, reason, ""
+	}
+}
+
+// closeGap ends the open gap, if there is one.
+func (t *track) closeGap(at instant) (done []energy.Record) {
+	if t.state == missing || t.state == elsewhere {
+		done = t.extend(at)
+		t.rest(at)
+	}
+	return done
+}
+
+// close is closeGap and rest.
+func (t *track) close(at instant) (done []energy.Record) {
+	done = t.closeGap(at)
+	t.rest(at)
+	return done
+}
+
+// extend states the open gap until now and goes on with it.
+func (t *track) extend(at instant) []energy.Record {
+	g := t.openGap(at)
+	if g == nil {
+		return nil
+	}
+	t.source.Seq, t.lastStep, t.at, t.waiting = g.Seq, g.LastStep, at, nil
+	return []energy.Record{{Gap: g}}
+}
+
+// openGap returns the open gap as it stands, under the number that it will have;
+// nil where there is none.
+func (t *track) openGap(at instant) *energy.Gap {
+	if t.state != missing && t.state != elsewhere || at.boot <= t.at.boot {
+		return nil
+	}
+	g := t.gapUntil(at, t.reason)
+	if t.state == elsewhere {
+		g.CountedBy = t.by
+		if t.desc.ProcessorTime {
+			for _, s := range t.waiting {
+				g.ProcessorNanos += int64(s.busy)
+			}
+		}
+	}
+	return g
+}
 
 // look takes a value of the counter and the slots since the last look or miss,
 // at least one. A value that cannot be believed states a gap, and the next one counts from it.
 func (t *track) look(at instant, raw uint64, slots []slot) []energy.Record {
 	t.miss(slots)
-	delta, wraps, fault := t.difference(at, raw)
+	delta, wraps, fault := difference(t.desc, t.raw, raw, at.awakeSince(t.at))
 	var uj int64
 	if fault == "" {
 		rest, ok := uint64(0), false
@@ -72,13 +138,18 @@ func (t *track) look(at instant, raw uint64, slots []slot) []energy.Record {
 		}
 	}
 	if fault != "" {
-		done := t.stop(at, fault)
-		t.begin(at, raw, "")
-		return done
+		return t.refuse(at, raw, fault)
 	}
 	t.book(uj)
 	t.at, t.raw, t.wraps = at, raw, t.wraps+wraps
 	return nil
+}
+
+// refuse states that a value cannot be believed, and counts from it.
+func (t *track) refuse(at instant, raw uint64, fault string) []energy.Record {
+	done := t.stop(at, fault)
+	t.begin(at, raw, "")
+	return done
 }
 
 // miss takes the slots of a look that gave nothing: they wait for the next one.
@@ -89,7 +160,7 @@ func (t *track) miss(slots []slot) {
 }
 
 // silence returns for how long no look has given anything.
-func (t *track) silence(at instant) time.Duration { return time.Duration(at.boot - t.at.boot) }
+func (t *track) silence(at instant) time.Duration { return at.awakeSince(t.at) }
 
 // finish ends the open reading and opens the next, which continues it.
 func (t *track) finish() []energy.Record {
@@ -110,7 +181,7 @@ func (t *track) stop(at instant, reason string) []energy.Record {
 	if reason != "" && at.boot > t.at.boot {
 		done = append(done, t.gap(at, reason))
 	}
-	t.runs, t.at, t.waiting = false, at, nil
+	t.rest(at)
 	return done
 }
 
@@ -133,6 +204,11 @@ func (t *track) reading() *energy.Reading {
 	if t.wraps > 0 {
 		r.Quality = append(r.Quality, energy.QualityWrapped)
 	}
+	if t.load.HostNanos > 0 {
+		load := energy.Load{}
+		load.Add(t.load)
+		r.Load = &load
+	}
 	return r
 }
 
@@ -148,6 +224,12 @@ func (t *track) unfinished() *energy.Reading {
 
 // gap states that nothing was measured from the last look until a moment.
 func (t *track) gap(until instant, reason string) energy.Record {
+	g := t.gapUntil(until, reason)
+	t.source.Seq, t.lastStep = g.Seq, g.LastStep
+	return energy.Record{Gap: g}
+}
+
+func (t *track) gapUntil(until instant, reason string) *energy.Gap {
 	first, last := t.lastStep, t.lastStep
 	for i, s := range t.waiting {
 		if i == 0 {
@@ -155,37 +237,15 @@ func (t *track) gap(until instant, reason string) energy.Record {
 		}
 		first, last = min(first, s.first), max(last, s.last)
 	}
-	t.lastStep = last
-	t.source.Seq++
-	return energy.Record{Gap: &energy.Gap{
-		Source: t.source, Span: span(t.at, until), FirstStep: first, LastStep: last, Reason: reason,
-	}}
+	g := &energy.Gap{Source: t.source, Span: span(t.at, until), FirstStep: first, LastStep: last, Reason: reason}
+	g.Seq++
+	return g
 }
 
 func (t *track) reset(at instant, raw uint64) {
 	t.open, t.at, t.rawOpen, t.raw = at, at, raw, raw
 	t.wraps, t.microJ, t.parts, t.waiting = 0, 0, nil, nil
-}
-
-// difference returns how far the counter went since the last look and how often
-// it wrapped, or why that cannot be known.
-func (t *track) difference(at instant, raw uint64) (delta, wraps uint64, fault string) {
-	d, elapsed := t.desc, t.silence(at)
-	microJ := float64(d.Num) / float64(d.Den) // of one raw unit
-	if d.Range > 0 && d.MaxWatts > 0 && elapsed.Seconds()*d.MaxWatts*1e6 > float64(d.Range)*microJ/2 {
-		return 0, 0, fmt.Sprintf("not read for %s, in which it may have wrapped unseen", elapsed.Round(time.Second))
-	}
-	if raw < t.raw {
-		wraps = 1
-	}
-	delta, ok := energy.RawDelta(t.raw, raw, d.Range, wraps)
-	if !ok {
-		return 0, 0, fmt.Sprintf("counter fell from %d to %d", t.raw, raw)
-	}
-	if limit := d.MaxWatts * margin * (elapsed + lateness).Seconds() * 1e6; limit > 0 && float64(delta)*microJ > limit {
-		return 0, 0, fmt.Sprintf("counter went from %d to %d in %s, more than the device can draw", t.raw, raw, elapsed.Round(time.Millisecond))
-	}
-	return delta, wraps, ""
+	t.load = energy.Load{}
 }
 
 // book divides the energy of one look among the slots that waited for it and

@@ -19,7 +19,7 @@ func testTrack(d Description) *track {
 	return &track{desc: d, source: energy.Source{Worker: "w", Incarnation: "i", Host: "h", Meter: "m", Kind: "cpu"}}
 }
 
-func at(seconds float64) instant { n := int64(seconds * 1e9); return instant{n, n + 1e18} }
+func at(seconds float64) instant { n := int64(seconds * 1e9); return instant{boot: n, wall: n + 1e18} }
 
 // A process changes its phase at random; a meter of processor time and one of
 // energy, which wraps, are looked at at random and sometimes fail. Whatever
@@ -42,8 +42,8 @@ func TestConservation(t *testing.T) {
 		now := key{energy.Preparation, 0}
 		step := uint64(0)
 		line := newTimeline(boot, busy, now.phase)
-		exact.begin(instant{boot, boot}, busy, "")
-		shared.begin(instant{boot, boot}, joules, "")
+		exact.begin(instant{boot: boot, wall: boot}, busy, "")
+		shared.begin(instant{boot: boot, wall: boot}, joules, "")
 		var records, sharedRecords []energy.Record
 		looks := 0
 		for range 3000 {
@@ -72,12 +72,12 @@ func TestConservation(t *testing.T) {
 			if r.IntN(5) == 0 {
 				exact.miss(slots)
 			} else {
-				records = append(records, exact.look(instant{boot, boot}, busy, slots)...)
+				records = append(records, exact.look(instant{boot: boot, wall: boot}, busy, slots)...)
 			}
 			if r.IntN(5) == 0 {
 				shared.miss(slots)
 			} else {
-				sharedRecords = append(sharedRecords, shared.look(instant{boot, boot}, joules, slots)...)
+				sharedRecords = append(sharedRecords, shared.look(instant{boot: boot, wall: boot}, joules, slots)...)
 			}
 			if r.IntN(10) == 0 {
 				records = append(records, exact.finish()...)
@@ -85,10 +85,10 @@ func TestConservation(t *testing.T) {
 			}
 		}
 		slots := line.cut(boot, busy)
-		records = append(records, exact.look(instant{boot, boot}, busy, slots)...)
-		records = append(records, exact.stop(instant{boot, boot}, "")...)
-		sharedRecords = append(sharedRecords, shared.look(instant{boot, boot}, joules, slots)...)
-		sharedRecords = append(sharedRecords, shared.stop(instant{boot, boot}, "")...)
+		records = append(records, exact.look(instant{boot: boot, wall: boot}, busy, slots)...)
+		records = append(records, exact.stop(instant{boot: boot, wall: boot}, "")...)
+		sharedRecords = append(sharedRecords, shared.look(instant{boot: boot, wall: boot}, joules, slots)...)
+		sharedRecords = append(sharedRecords, shared.stop(instant{boot: boot, wall: boot}, "")...)
 
 		wantTotal := new(big.Int).SetUint64(busy - startBusy)
 		wantTotal.Mul(wantTotal, new(big.Int).SetUint64(exact.desc.Num)).Div(wantTotal, new(big.Int).SetUint64(exact.desc.Den))
@@ -141,7 +141,7 @@ func TestConservation(t *testing.T) {
 
 func TestLook(t *testing.T) {
 	const wrap = 65_532_610_987 // µJ
-	rapl := Description{Range: wrap, MaxWatts: raplMaxWatts}
+	rapl := Description{Range: wrap, MaxWatts: mostWatts}
 	for _, c := range []struct {
 		name          string
 		desc          Description

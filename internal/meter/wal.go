@@ -33,6 +33,9 @@ type batch struct {
 	// Open replaces that of the frame before: the readings of the meters that
 	// run, as they would be if they were finished now.
 	Open []*energy.Reading `json:"open,omitempty"`
+	// Missing replaces that of the frame before: the gaps of the meters that should
+	// run and do not.
+	Missing []*energy.Gap `json:"missing,omitempty"`
 	// Killed says that the process was killed, in a log that was emptied since.
 	Killed bool `json:"killed,omitempty"`
 }
@@ -42,8 +45,9 @@ func (b batch) killed() bool { return b.Killed || len(b.Open) > 0 }
 
 // encodedBatch is a batch whose records are encoded already.
 type encodedBatch struct {
-	Done []json.RawMessage `json:"done,omitempty"`
-	Open []*energy.Reading `json:"open,omitempty"`
+	Done    []json.RawMessage `json:"done,omitempty"`
+	Open    []*energy.Reading `json:"open,omitempty"`
+	Missing []*energy.Gap     `json:"missing,omitempty"`
 }
 
 // item is a record that waits for its acknowledgement, and its encoding.
@@ -62,7 +66,7 @@ func newItem(r energy.Record) (item, error) {
 
 // encode returns the frames of a log, or of what is added to one: a single one
 // where little is waiting.
-func encode(items []item, open []*energy.Reading) ([]byte, error) {
+func encode(items []item, open []*energy.Reading, missing []*energy.Gap) ([]byte, error) {
 	var log []byte
 	var next encodedBatch
 	size := 0
@@ -80,7 +84,7 @@ func encode(items []item, open []*energy.Reading) ([]byte, error) {
 		next.Done = append(next.Done, it.json)
 		size += len(it.json)
 	}
-	next.Open = open
+	next.Open, next.Missing = open, missing
 	err := flush()
 	return log, err
 }
@@ -109,7 +113,8 @@ func parse(b []byte) (log batch, whole int) {
 		if size == 0 {
 			return log, whole
 		}
-		log.Done, log.Open, log.Killed = append(log.Done, next.Done...), next.Open, next.Killed
+		log.Done = append(log.Done, next.Done...)
+		log.Open, log.Missing, log.Killed = next.Open, next.Missing, next.Killed
 		whole += size
 	}
 }
@@ -159,6 +164,11 @@ func (b batch) validate() error {
 			return err
 		}
 	}
+	for _, g := range b.Missing {
+		if err := (energy.Record{Gap: g}).Validate(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -170,15 +180,21 @@ func (b batch) sources() (sources []energy.Source) {
 	for _, r := range b.Open {
 		sources = append(sources, r.Source)
 	}
+	for _, g := range b.Missing {
+		sources = append(sources, g.Source)
+	}
 	return sources
 }
 
 // replay returns what a log says that its processes measured, in order. A meter
 // that had an open reading was killed: that reading ends with its last look, and
 // a gap follows it until `death`, the wall time until when the process may have
-// lived.
+// lived. A gap that was open ends with the last look.
 func replay(log batch, now instant, bootID string, death int64) []energy.Record {
 	records := log.Done
+	for _, g := range log.Missing {
+		records = append(records, energy.Record{Gap: g})
+	}
 	for _, r := range log.Open {
 		gap := &energy.Gap{Source: r.Source, Reason: "the process was killed: nothing was measured after its last look"}
 		if r.End > r.Start || r.MicroJ > 0 {

@@ -29,7 +29,7 @@ func sampleLog(t testing.TB) (frames [][]byte, batches []batch) {
 			}
 			items = append(items, it)
 		}
-		f, err := encode(items, b.Open)
+		f, err := encode(items, b.Open, b.Missing)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestLongLogTakesSeveralFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 5 * fullFrame / len(it.json)
-	b, err := encode(slices.Repeat([]item{it}, n), batches[0].Open)
+	b, err := encode(slices.Repeat([]item{it}, n), batches[0].Open, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func FuzzParse(f *testing.F) {
 			}
 			items = append(items, it)
 		}
-		again, err := encode(items, log.Open)
+		again, err := encode(items, log.Open, log.Missing)
 		if err != nil {
 			t.Fatal(err)
 		}
