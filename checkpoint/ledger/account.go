@@ -35,6 +35,8 @@ type Account struct {
 	GapSeconds float64 `json:"gap_seconds"` // of all gaps, meter by meter
 	Lost       uint64  `json:"lost"`        // records that never arrived, as a gap after them states
 
+	Charged []Charged `json:"charged,omitempty"` // hosts with counters, and which run is charged for what they count
+
 	Steps       uint64       `json:"steps"`          // different steps that were committed
 	Repeated    uint64       `json:"repeated_steps"` // committed again after a resume
 	Samples     uint64       `json:"samples"`        // of Steps; of a step that was repeated, once

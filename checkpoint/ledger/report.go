@@ -20,6 +20,7 @@ func (a *Account) String() string {
 		a.From.Format("2006-01-02 15:04:05"), a.To.Format("2006-01-02 15:04:05 MST"))
 	a.writeEnergy(&b)
 	a.writeCarbon(&b)
+	a.writeCharged(&b)
 	a.writeGaps(&b)
 	a.writeTraining(&b)
 	if len(a.Checkpoints) > 0 {

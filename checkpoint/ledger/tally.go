@@ -16,6 +16,7 @@ type tally struct {
 	devices map[Device]*Device // by themselves without amounts
 	steps   []stepRange        // that were committed, ascending, apart from each other
 	lost    lostWork
+	charges charges
 	all     *energy.Factor // the newest for hosts without their own
 	host    map[string]energy.Factor
 }
@@ -30,6 +31,7 @@ func newTally() *tally {
 			Devices: []Device{}, Gaps: []Gap{}, Resumes: []Resume{}, Checkpoints: []Saved{}, Notes: []NotedEntry{},
 		},
 		devices: map[Device]*Device{},
+		charges: newCharges(),
 		host:    map[string]energy.Factor{},
 	}
 }
@@ -50,6 +52,8 @@ func (t *tally) add(e Entry) {
 		a.Resumes = append(a.Resumes, Resume{e.Index, e.Resumed.Step, e.Resumed.From})
 	case e.Reading != nil:
 		t.reading(e.Reading)
+	case e.Gap != nil && e.Gap.CountedBy != "":
+		t.charges.gap(e.Gap)
 	case e.Gap != nil:
 		a.Gaps = append(a.Gaps, Gap{e.Index, *e.Gap})
 		a.GapSeconds += e.Gap.Seconds()
@@ -85,6 +89,7 @@ func (t *tally) reading(r *energy.Reading) {
 		}
 	}
 	t.lost.reading(r)
+	t.charges.reading(r)
 	a.ByHost[r.Host] += r.MicroJ
 	a.ByKind[r.Kind] += r.MicroJ
 	a.ByMethod[r.Method] += r.MicroJ
@@ -154,6 +159,7 @@ func (t *tally) finish() (*Account, error) {
 	a.LostWork = t.lost.total()
 	a.Wasted += a.LostWork
 	a.Carbon = t.carbon()
+	a.Charged = t.charges.list()
 	return a, a.conserved()
 }
 

@@ -1,0 +1,139 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/energy"
+)
+
+// Charged says who is charged for what the counters of a host count. One process
+// of a host reads them, for its run, and that run is charged for all of it. While
+// it does, other runs estimate nothing that the counters cover: so the accounts of
+// the runs of a host can be added up, and their sum is what the counters counted.
+type Charged struct {
+	Host string `json:"host"`
+	// While a process of this run read the counters:
+	Load *energy.Load `json:"load,omitempty"`
+	// While processes of other runs did:
+	Elsewhere []Elsewhere `json:"elsewhere,omitempty"`
+}
+
+// Elsewhere is a time in which another run was charged for what this one's
+// processes drew.
+type Elsewhere struct {
+	Run            string    `json:"run"`
+	From           time.Time `json:"from"`
+	To             time.Time `json:"to"`
+	Seconds        float64   `json:"seconds"` // of the process that states the most
+	ProcessorNanos int64     `json:"processor_ns"`
+	Records        int64     `json:"records"`
+}
+
+// charges gathers who is charged on each host.
+type charges struct {
+	loads     map[string]*energy.Load
+	elsewhere map[[2]string]*Elsewhere // by host and run
+	seconds   map[[4]string]float64    // by host, run, process and meter
+}
+
+func newCharges() charges {
+	return charges{map[string]*energy.Load{}, map[[2]string]*Elsewhere{}, map[[4]string]float64{}}
+}
+
+func (c *charges) reading(r *energy.Reading) {
+	if r.Load == nil {
+		return
+	}
+	if c.loads[r.Host] == nil {
+		c.loads[r.Host] = &energy.Load{}
+	}
+	c.loads[r.Host].Add(*r.Load)
+}
+
+func (c *charges) gap(g *energy.Gap) {
+	key := [2]string{g.Host, g.CountedBy}
+	from, to := time.Unix(0, g.WallStart).UTC(), time.Unix(0, g.WallEnd).UTC()
+	e := c.elsewhere[key]
+	if e == nil {
+		e = &Elsewhere{Run: g.CountedBy, From: from, To: to}
+		c.elsewhere[key] = e
+	}
+	if from.Before(e.From) {
+		e.From = from
+	}
+	if to.After(e.To) {
+		e.To = to
+	}
+	meter := [4]string{g.Host, g.CountedBy, g.Worker, g.Meter}
+	c.seconds[meter] += g.Seconds()
+	e.Seconds = max(e.Seconds, c.seconds[meter])
+	e.ProcessorNanos = saturated(e.ProcessorNanos, g.ProcessorNanos)
+	e.Records++
+}
+
+// saturated adds two amounts that are not negative.
+func saturated(a, b int64) int64 {
+	if sum, ok := energy.Add(a, b); ok {
+		return sum
+	}
+	return a
+}
+
+// list returns what was gathered, by host.
+func (c *charges) list() []Charged {
+	hosts := map[string]*Charged{}
+	at := func(host string) *Charged {
+		if hosts[host] == nil {
+			hosts[host] = &Charged{Host: host}
+		}
+		return hosts[host]
+	}
+	for host, load := range c.loads {
+		at(host).Load = load
+	}
+	for key, e := range c.elsewhere {
+		h := at(key[0])
+		h.Elsewhere = append(h.Elsewhere, *e)
+	}
+	var list []Charged
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		h := hosts[host]
+		slices.SortFunc(h.Elsewhere, func(a, b Elsewhere) int {
+			return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.Run, b.Run))
+		})
+		list = append(list, *h)
+	}
+	return list
+}
+
+// writeCharged says for each host with counters which run is charged.
+func (a *Account) writeCharged(b *strings.Builder) {
+	if len(a.Charged) > 0 {
+		b.WriteString("\n")
+	}
+	for _, c := range a.Charged {
+		if l := c.Load; l != nil {
+			fmt.Fprintf(b, "host %s: its counters were read by this run, which is charged for all that they count", c.Host)
+			if l.HostNanos > 0 {
+				fmt.Fprintf(b, "; other processes used %.0f %% of the processor time in that time", 100*l.OthersShare())
+				var runs []string
+				for _, run := range slices.Sorted(maps.Keys(l.Runs)) {
+					runs = append(runs, fmt.Sprintf("run %s %.0f %%", run, 100*min(1, float64(l.Runs[run])/float64(l.HostNanos))))
+				}
+				if len(runs) > 0 {
+					fmt.Fprintf(b, " (%s)", strings.Join(runs, ", "))
+				}
+			}
+			b.WriteString("\n")
+		}
+		for _, e := range c.Elsewhere {
+			fmt.Fprintf(b, "host %s: its counters were read by run %s for %.1f s, from %s to %s: what this run's processes drew then, in %.1f s of processor time, is in that run's account\n",
+				c.Host, e.Run, e.Seconds, e.From.Format("2006-01-02 15:04:05"), e.To.Format("15:04:05 MST"), float64(e.ProcessorNanos)/1e9)
+		}
+	}
+}
