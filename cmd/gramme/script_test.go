@@ -2,6 +2,9 @@ package main
 
 import (
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
@@ -93,7 +97,7 @@ func noise(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // begun makes the folder of a run of 100 steps that is not up, with checkpoints
-// that are there by name: begun DIR [STEP...]
+// that their manifests fit: begun DIR [STEP...]
 func begun(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: begun DIR [STEP...]")
@@ -108,7 +112,14 @@ func begun(ts *testscript.TestScript, neg bool, args []string) {
 	for _, arg := range args[1:] {
 		step, err := strconv.Atoi(arg)
 		ts.Check(err)
-		ts.Check(os.MkdirAll(filepath.Join(dir.Checkpoints(), fmt.Sprintf("step-%010d", step)), 0o755))
+		at := filepath.Join(dir.Checkpoints(), fmt.Sprintf("step-%010d", step))
+		sum := sha256.Sum256([]byte("{}"))
+		manifest, err := json.Marshal(checkpoint.Manifest{
+			Version: 1, Run: spec.Run, Step: uint64(step), SpecHash: spec.Hash(),
+			Files: map[string]checkpoint.File{"config.json": {SHA256: hex.EncodeToString(sum[:]), Bytes: 2}},
+		})
+		ts.Check(errors.Join(err, os.MkdirAll(at, 0o755),
+			os.WriteFile(filepath.Join(at, "config.json"), []byte("{}"), 0o644), os.WriteFile(filepath.Join(at, "manifest.json"), manifest, 0o644)))
 	}
 }
 
