@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -111,26 +110,4 @@ func (l *Log) Checkpoints() []Saved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.state.saved)
-}
-
-// Checkpoints reads which checkpoints the log in dir names, in its order. A process
-// may be writing it. It checks that the entries are those of the head, and no more:
-// Verify does the rest.
-func Checkpoints(dir string) ([]Saved, error) { return checkpoints(system{}, dir) }
-
-func checkpoints(d disk, dir string) (_ []Saved, err error) {
-	stands, err := readStanding(d, dir)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
-	if err != nil {
-		return nil, readFault(dir, entriesFile, err)
-	}
-	defer func() { err = errors.Join(err, entries.Close()) }()
-	state := newReplay(stands.run, stands.public)
-	if err := skim(dir, entries, stands.head, &state); err != nil {
-		return nil, err
-	}
-	return state.saved, nil
 }

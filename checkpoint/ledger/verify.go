@@ -91,6 +91,28 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	return account, err
 }
 
+// Checkpoints reads which checkpoints the log in dir names, in its order. A process
+// may be writing it. It checks that the entries are those of the head, and no more:
+// Verify does the rest.
+func Checkpoints(dir string) ([]Saved, error) { return checkpoints(system{}, dir) }
+
+func checkpoints(d disk, dir string) (_ []Saved, err error) {
+	stands, err := readStanding(d, dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, readFault(dir, entriesFile, err)
+	}
+	defer func() { err = errors.Join(err, entries.Close()) }()
+	state := newReplay(stands.run, stands.public)
+	if err := skim(dir, entries, stands.head, &state); err != nil {
+		return nil, err
+	}
+	return state.saved, nil
+}
+
 // holes counts the sequence numbers that no record has. One after a hole has to
 // be a gap: a meter that lost records says so.
 func holes(dir string, meters map[meterKey]sequence) (lost uint64, err error) {
