@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/gramme-project/gramme/internal/exit"
@@ -53,18 +51,12 @@ func cmp(given, otherwise string) string {
 	return otherwise
 }
 
-// corpus prepares what was named, or links a folder that is prepared.
+// corpus prepares what was named, or takes the shards of a folder that is prepared:
+// the run's folder stands alone.
 func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, error) {
 	if len(spec.Corpus) == 1 {
-		if m, err := shard.OpenManifest(spec.Corpus[0]); err == nil {
-			at, err := filepath.Abs(spec.Corpus[0])
-			if err != nil {
-				return m, err
-			}
-			if err := os.RemoveAll(u.dir.Corpus()); err != nil {
-				return m, err
-			}
-			return m, os.Symlink(at, u.dir.Corpus())
+		if _, err := shard.OpenManifest(spec.Corpus[0]); err == nil {
+			return shard.Share(spec.Corpus[0], u.dir.Corpus(), u.tell)
 		}
 	}
 	m, err := prepare(ctx, u.err, shard.PrepareOptions{

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
 
@@ -38,4 +40,13 @@ func resumes(out io.Writer, c checkpoint.Choice) {
 	case len(c.PassedOver) > 0:
 		fmt.Fprintln(out, "no checkpoint is left: beginning again with the first step")
 	}
+}
+
+// corpusHint says what to do about a run's corpus that cannot be read. Runs of
+// earlier versions have a link to a folder elsewhere.
+func corpusHint(dir rundir.Dir) string {
+	if to, err := os.Readlink(dir.Corpus()); err == nil {
+		return fmt.Sprintf("%s is a link to %s, which is gone or damaged: put it back there, or put a copy of it in the place of the link", dir.Corpus(), to)
+	}
+	return "the corpus of this run is gone or damaged: put it back, or begin another run"
 }

@@ -175,7 +175,7 @@ func (u *up) findBinaries(ctx context.Context) (err error) {
 func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	m, err := shard.OpenManifest(u.dir.Corpus())
 	if err != nil {
-		return exit.Wrap(exit.Data, "the corpus of this run is gone or damaged: put it back, or begin another run", err)
+		return exit.Wrap(exit.Data, corpusHint(u.dir), err)
 	}
 	taken, err := u.takes(spec)
 	if err != nil {

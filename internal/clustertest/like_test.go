@@ -3,6 +3,7 @@
 package clustertest
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -30,8 +31,11 @@ func TestLike(t *testing.T) {
 		t.Errorf("both runs are called %s, %v", first.Run, err)
 	}
 	s.run = rundir.Dir(filepath.Join(s.dir, "more"))
-	for range 2 { // the same command goes on
+	for range 2 { // the same command goes on, without the run that it began like
 		s.must("up", "--run", "more", "--like", "run", "--steps", "9")
+		if err := os.RemoveAll(filepath.Join(s.dir, "run")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if more, err := runspec.Read(s.run.Spec()); err != nil || more.Steps != 9 || more.Batch != first.Batch || digestOf(t, s.run) == c.digest {
 		t.Errorf("with 9 steps: %+v, %v", more, err)
