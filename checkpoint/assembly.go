@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -34,7 +35,7 @@ type assembly struct {
 type about struct {
 	digest     string
 	generation uint64
-	loss       float64
+	loss       number.Float
 	numerics   wire.Numerics
 	begun      wire.Begun
 }

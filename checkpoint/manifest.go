@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -25,16 +27,23 @@ const manifestVersion = 1
 
 // Manifest says what a checkpoint is and what its files must be.
 type Manifest struct {
-	Version  int             `json:"version"`
-	Run      string          `json:"run"`
-	Step     uint64          `json:"step"`
-	SpecHash string          `json:"spec_hash"`
-	Digest   string          `json:"digest"`            // of the replicas' state
-	Numerics wire.Numerics   `json:"numerics,omitzero"` // by whose arithmetic it was computed
-	Software string          `json:"software,omitempty"`
-	Created  time.Time       `json:"created"`
-	Ledger   ledger.Tree     `json:"ledger"` // when the checkpoint was written
-	Files    map[string]File `json:"files"`  // all but the manifest
+	Version  int           `json:"version"`
+	Run      string        `json:"run"`
+	Step     uint64        `json:"step"`
+	SpecHash string        `json:"spec_hash"`
+	Digest   string        `json:"digest"`            // of the replicas' state
+	Numerics wire.Numerics `json:"numerics,omitzero"` // by whose arithmetic it was computed
+	Software string        `json:"software,omitempty"`
+	Created  time.Time     `json:"created"`
+	Ledger   ledger.Tree   `json:"ledger"` // when the checkpoint was written
+
+	// What else is told of the run; absent in checkpoints of before it was.
+	Generation uint64                   `json:"generation,omitempty"`
+	Losses     *ledger.MeanLoss         `json:"losses,omitempty"` // since the checkpoint before
+	Dropout    number.Float             `json:"dropout"`          // of the run; config.json holds what its users expect
+	Precision  *runspec.PrecisionChoice `json:"precision,omitempty"`
+
+	Files map[string]File `json:"files"` // all but the manifest
 }
 
 // File is what one file must be.

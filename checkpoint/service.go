@@ -93,6 +93,9 @@ func Open(cfg Config) (s *Service, err error) {
 		disk: system{}, dir: dir.Checkpoints(), spec: cfg.Spec, layout: layout, tokenizer: bundle.Files,
 		log: s.ledger, software: cfg.Software, now: time.Now,
 	}
+	if s.store.precision, err = runspec.ReadPrecisionChoice(dir.Precision()); err != nil {
+		s.log.Warn("why the precision was chosen is not known", zap.Error(err)) // only told
+	}
 	found, ok, err := s.store.settle()
 	if err != nil {
 		return s, err

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -30,6 +32,7 @@ func (s *store) stage(dir string, state *replica.State, a about) (Manifest, stri
 	m := Manifest{
 		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: a.digest,
 		Numerics: a.numerics, Software: s.software, Created: s.now().UTC(), Ledger: head.Tree(), Files: map[string]File{},
+		Generation: a.generation, Losses: s.losses(state), Dropout: number.Float(s.spec.Dropout), Precision: s.precision,
 	}
 	small, err := s.smallFiles(state, a.digest)
 	if err != nil {
@@ -70,7 +73,7 @@ func (s *store) stage(dir string, state *replica.State, a about) (Manifest, stri
 func (s *store) smallFiles(state *replica.State, digest string) (map[string][]byte, error) {
 	files := maps.Clone(s.tokenizer)
 	var err error
-	if files[configFile], err = s.spec.ModelConfig(s.spec.VocabSize).HF(); err != nil {
+	if files[configFile], err = s.published().HF(); err != nil {
 		return nil, err
 	}
 	if files[specFile], err = s.spec.Encode(); err != nil {
@@ -86,6 +89,21 @@ func (s *store) smallFiles(state *replica.State, digest string) (map[string][]by
 	}
 	files[stateFile] = append(b, '\n')
 	return files, nil
+}
+
+// published is the model's configuration for who goes on with the weights elsewhere.
+// Many runs train without dropout, because they see no sample twice; who fine-tunes
+// on little text expects that of BERT. What the run trained with stands in the
+// manifest and in its spec.
+func (s *store) published() model.Config {
+	c := s.spec.ModelConfig(s.spec.VocabSize)
+	if c.HiddenDropout == 0 {
+		c.HiddenDropout = model.UsualDropout
+	}
+	if c.AttentionDropout == 0 {
+		c.AttentionDropout = model.UsualDropout
+	}
+	return c
 }
 
 func bytesOf(b []byte) func(io.Writer) error {

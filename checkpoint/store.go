@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -24,6 +26,7 @@ type store struct {
 	tokenizer map[string][]byte // files by name
 	log       *ledger.Log
 	software  string
+	precision *runspec.PrecisionChoice // nil: it was not chosen by a measurement, or by none that is known
 	now       func() time.Time
 	// told is the small part of the state up to which the ledger knows the steps
 	// of this line of checkpoints; zero before the first.
@@ -77,17 +80,42 @@ func (s *store) save(state *replica.State, a about) (saved, error) {
 
 // entries are what the ledger says of a checkpoint: the steps that its weights hold
 // and those of the one before do not, and the checkpoint. They are appended
-// together. Samples and tokens are the replicas' own count, so that they are exact
-// whoever lived through the steps.
+// together. Samples, tokens and losses are the replicas' own count, so that they are
+// exact whoever lived through the steps. That the training diverges is noted when it
+// is found first, and when it gets worse or better in kind.
 func (s *store) entries(state *replica.State, a about, m Manifest, hash string) []ledger.Entry {
 	saved := ledger.Entry{Key: keyOf(hash), Checkpoint: &ledger.Checkpoint{Step: m.Step, Folder: folderOf(m.Step), Manifest: hash}}
 	if state.Step <= s.told.Step {
 		return []ledger.Entry{saved}
 	}
-	return []ledger.Entry{{Key: "steps/" + hash, Steps: &ledger.Steps{
+	steps := &ledger.Steps{
 		FirstStep: s.told.Step + 1, LastStep: state.Step, Generation: a.generation,
 		Samples: state.Samples - s.told.Samples, Tokens: state.Tokens - s.told.Tokens, Loss: a.loss,
-	}}, saved}
+		Skipped: state.Skipped() - s.told.Skipped(),
+	}
+	if m.Losses != nil {
+		steps.Losses = &m.Losses.Losses
+	}
+	entries := []ledger.Entry{{Key: "steps/" + hash, Steps: steps}}
+	if f := state.Course.Finding(); f.Kind != divergence.None && f.Kind != s.told.Course.Finding().Kind {
+		entries = append(entries, ledger.Entry{Key: "training/" + hash, Note: &ledger.Note{
+			Kind: ledger.NoteTraining, Text: fmt.Sprintf("up to step %d %s", state.Step, f.Text), Step: state.Step, Generation: a.generation,
+		}})
+	}
+	return append(entries, saved)
+}
+
+// losses are the means over the steps since the checkpoint before, nil where none is
+// known.
+func (s *store) losses(state *replica.State) *ledger.MeanLoss {
+	mlm, nsp, n := state.Losses.Mean(s.told.Losses)
+	if n == 0 || state.Step <= s.told.Step {
+		return nil
+	}
+	return &ledger.MeanLoss{
+		FirstStep: s.told.Step + 1, LastStep: state.Step,
+		Losses: ledger.Losses{Steps: n, MLM: number.Float(mlm), NSP: number.Float(nsp)},
+	}
 }
 
 // publish makes a staged folder visible and the newest.

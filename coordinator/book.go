@@ -3,6 +3,7 @@ package coordinator
 import (
 	"math"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -39,8 +40,23 @@ func (b *book) applied(beat wire.Beat) {
 	}
 	b.last = beat.Step
 	b.watched += fresh * beat.Tokens
-	b.pace.add(beat.Tokens, beat.StepSeconds)
+	b.pace.add(beat.Tokens, float64(beat.StepSeconds))
 }
+
+// show puts the newest step into a status, if one was seen, and what it warns of.
+func (b *book) show(s *wire.Status) {
+	if b.last == 0 {
+		return
+	}
+	n := b.newest
+	s.Loss, s.MLMLoss, s.NSPLoss = known(n.Loss), known(n.MLMLoss), known(n.NSPLoss)
+	s.MLMAccuracy, s.NSPAccuracy, s.LearningRate = known(n.MLMAccuracy), known(n.NSPAccuracy), known(n.LearningRate)
+	if n.Warning != "" {
+		s.Warnings = append(s.Warnings, wire.Warning{Kind: wire.WarnDivergence, Text: n.Warning})
+	}
+}
+
+func known(f number.Float) number.Optional { return number.Known(float64(f)) }
 
 // memory is the time over which the pace is smoothed, in seconds.
 const memory = 10

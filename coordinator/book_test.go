@@ -4,11 +4,12 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
 func beat(step, tokens uint64, seconds float64) wire.Beat {
-	return wire.Beat{Step: step, Tokens: tokens, StepSeconds: seconds, Loss: float64(step), Generation: 3}
+	return wire.Beat{Step: step, Tokens: tokens, StepSeconds: number.Float(seconds), Loss: number.Float(step), Generation: 3}
 }
 
 func TestBookCountsEveryStepOnce(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -125,7 +126,8 @@ func (c *coordinator) onStatus(m *nats.Msg) {
 func (c *coordinator) self() wire.ProcessBeat {
 	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: "elected", Goroutines: runtime.NumGoroutine()}
 	if c.cfg.Meter != nil {
-		b.Joules, b.Watts = c.cfg.Meter()
+		joules, watts := c.cfg.Meter()
+		b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 	}
 	return b
 }

@@ -33,9 +33,9 @@ func (s sources) other(now time.Time, b wire.ProcessBeat) {
 // total returns the joules of all and the watts of those that are there.
 func (s sources) total(now time.Time) (joules, watts float64) {
 	for _, p := range s {
-		joules += p.process.Joules
+		joules += float64(p.process.Joules)
 		if now.Sub(p.heard) <= present {
-			watts += p.process.Watts
+			watts += float64(p.process.Watts)
 		}
 	}
 	return joules, watts

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -32,7 +33,7 @@ type scene struct {
 func (s scene) status(now time.Time) wire.Status {
 	out := wire.Status{
 		Run: s.run, State: s.state, Reason: s.reason, Step: s.committed, Steps: s.steps, Generation: s.plan.Generation,
-		Tokens: s.book.watched, StepSeconds: s.book.pace.stepSeconds(), Checkpoint: s.committed, Mixed: s.plan.Mixed,
+		Tokens: s.book.watched, StepSeconds: number.Positive(s.book.pace.stepSeconds()), Checkpoint: s.committed, Mixed: s.plan.Mixed,
 		Processes: []wire.Process{},
 	}
 	if out.Ring = s.plan.Ring; out.Ring == "" && len(s.plan.Members) > 1 {
@@ -41,17 +42,15 @@ func (s scene) status(now time.Time) wire.Status {
 	if step, ok := newestStep(s.workers); ok {
 		out.Step = step
 	}
-	b := s.book.newest
-	out.Loss, out.MLMLoss, out.NSPLoss = b.Loss, b.MLMLoss, b.NSPLoss
-	out.MLMAccuracy, out.NSPAccuracy, out.LearningRate = b.MLMAccuracy, b.NSPAccuracy, b.LearningRate
-	if s.state == wire.StateTraining || s.state == wire.StateStopping {
-		out.TokensPerSecond = s.book.pace.tokensPerSecond()
-		out.EtaSeconds = out.StepSeconds * float64(s.steps-min(s.steps, out.Step))
+	s.book.show(&out)
+	if seconds, known := out.StepSeconds.Get(); known && (s.state == wire.StateTraining || s.state == wire.StateStopping) {
+		out.TokensPerSecond = number.Known(s.book.pace.tokensPerSecond())
+		out.EtaSeconds = number.Known(seconds * float64(s.steps-min(s.steps, out.Step)))
 	}
 	out.Warnings = append(out.Warnings, s.hangs.warnings(now)...)
-	out.Joules, out.Watts = s.sources.total(now)
-	out.Joules += s.self.Joules
-	out.Watts += s.self.Watts
+	joules, watts := s.sources.total(now)
+	out.Joules = number.Positive(joules + float64(s.self.Joules))
+	out.Watts = number.Positive(watts + float64(s.self.Watts))
 	for _, w := range s.workers {
 		speed := w.Beat.Speed
 		if speed == 0 {
@@ -60,7 +59,7 @@ func (s scene) status(now time.Time) wire.Status {
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
 			Rank: w.Rank, State: w.State, Reason: w.Refused, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
-			Slow: hundredths(w.Slow), Goroutines: w.Beat.Goroutines,
+			Slow: number.Float(hundredths(w.Slow)), Goroutines: w.Beat.Goroutines,
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {

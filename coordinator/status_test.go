@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -34,11 +35,11 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 		book: b, sources: s, self: wire.ProcessBeat{Role: "coordinator", ID: "c", Joules: 7, Watts: 1, State: "elected"},
 	}.status(now)
 	if got.Run != "r" || got.Step != 5 || got.Steps != 15 || got.Generation != 3 || got.Checkpoint != 2 || !got.Mixed || got.Reason != "why" ||
-		got.Loss != 5 || got.Tokens != 100 || got.TokensPerSecond != 200 || got.StepSeconds != 0.5 || got.EtaSeconds != 5 {
+		got.Loss != number.Known(5) || got.Tokens != 100 || got.TokensPerSecond != number.Known(200) || got.StepSeconds != number.Known(0.5) || got.EtaSeconds != number.Known(5) {
 		t.Errorf("got %+v", got)
 	}
-	if got.Joules != 1137 || got.Watts != 8 {
-		t.Errorf("%g J and %g W, want 1137 and 8", got.Joules, got.Watts)
+	if got.Joules != number.Known(1137) || got.Watts != number.Known(8) {
+		t.Errorf("%v J and %v W, want 1137 and 8", got.Joules, got.Watts)
 	}
 	want := []wire.Process{
 		{Role: "worker", ID: "late", Rank: -1, State: "registered", Speed: 7},
@@ -60,7 +61,7 @@ func TestStatusOfARunThatWaits(t *testing.T) {
 	b := book{}
 	b.applied(beat(5, 100, 0.5))
 	got := scene{steps: 15, state: wire.StateWaiting, committed: 2, book: b, sources: sources{}}.status(time.Unix(1000, 0))
-	if got.Step != 2 || got.TokensPerSecond != 0 || got.EtaSeconds != 0 {
+	if got.Step != 2 || got.TokensPerSecond != (number.Optional{}) || got.EtaSeconds != (number.Optional{}) {
 		t.Errorf("got %+v", got)
 	}
 	normal, err := json.Marshal(wire.Process{Role: wire.RoleWorker, Speed: 5})

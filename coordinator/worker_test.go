@@ -10,6 +10,7 @@ import (
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/memstore"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -116,7 +117,7 @@ func (w *worker) beat(conn *nats.Conn) {
 			w.step++
 		}
 		if w.step > w.reg.Step {
-			b.Tokens, b.Loss, b.MLMLoss = stepTokens, 8-float64(w.step)/1000, 7
+			b.Tokens, b.Loss, b.MLMLoss = stepTokens, 8-number.Float(w.step)/1000, 7
 		}
 	}
 	b.Step = w.step

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/shard/corpus"
 )
 
@@ -39,10 +40,10 @@ type Manifest struct {
 	// UnigramEntropyNats is the cross entropy, in nats a token, of the
 	// validation split under the unigram distribution of the train split with
 	// add-one smoothing: what a model that knows only frequencies reaches.
-	UnigramEntropyNats float64 `json:"unigram_entropy_nats"`
+	UnigramEntropyNats number.Float `json:"unigram_entropy_nats"`
 	// TrainEntropyNats is the entropy of the train split's own unigrams.
-	TrainEntropyNats float64 `json:"train_entropy_nats"`
-	Splits           Splits  `json:"splits"`
+	TrainEntropyNats number.Float `json:"train_entropy_nats"`
+	Splits           Splits       `json:"splits"`
 	// Files maps the tokenizer's files beside the manifest to their SHA-256.
 	Files      map[string]string `json:"files"`
 	Provenance Provenance        `json:"provenance"`

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/shard/corpus"
 )
 
@@ -280,7 +281,8 @@ func (p *preparation) tokenize(ctx context.Context, tok textTokenizer) error {
 		Version: ManifestVersion, VocabSize: len(vocab), Lowercase: tok.Lowercase(), MaxSeq: p.opts.MaxSeq,
 		Splits: Splits{Train: t.writers[train].split, Validation: t.writers[validation].split, Test: t.writers[test].split},
 	}
-	p.manifest.UnigramEntropyNats, p.manifest.TrainEntropyNats = entropies(t.writers[train].counts, t.writers[validation].counts)
+	heldOut, own := entropies(t.writers[train].counts, t.writers[validation].counts)
+	p.manifest.UnigramEntropyNats, p.manifest.TrainEntropyNats = number.Float(heldOut), number.Float(own)
 	return nil
 }
 

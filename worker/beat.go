@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -25,12 +26,22 @@ func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
-	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, w.pace.Speed()
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, number.Float(w.pace.Speed())
 	b.Begun = m.Begun()
-	b.Joules, b.Watts = w.cfg.Meter.Totals()
+	joules, watts := w.cfg.Meter.Totals()
+	b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 	b.Goroutines = runtime.NumGoroutine()
 	w.told.Store(&told{b, time.Now()})
 	w.sendBeat(b)
+}
+
+// judge says in the heartbeat what the state tells about divergence, and returns
+// whether the run is to stop for it.
+func (w *worker) judge() bool {
+	f := w.replica.state.Course.Finding()
+	w.beat.Warning = f.Warning(w.cfg.Spec.Optimizer.LR)
+	w.beat.Diverged = f.Stops(w.cfg.Spec.StopOnDivergence)
+	return w.beat.Diverged
 }
 
 func (w *worker) sendBeat(b wire.Beat) {

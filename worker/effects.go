@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
@@ -23,7 +24,7 @@ const digestEvery = 32
 // at once included. done says that the worker has nothing left to do.
 func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error) {
 	if r, ok := e.(step.Reduced); ok {
-		w.beat.Reducing = r.Took.Seconds()
+		w.beat.Reducing = number.Float(r.Took.Seconds())
 	}
 	following, begun := w.machine.State() == step.Following, w.machine.Begun()
 	queue := []step.Event{e}
@@ -122,7 +123,7 @@ func (w *worker) add(index int) error {
 }
 
 // apply makes the entry at hand part of the state.
-func (w *worker) apply(number uint64) (step.Event, error) {
+func (w *worker) apply(applied uint64) (step.Event, error) {
 	if w.machine.State() == step.Reducing { // all members are where this one is
 		w.replica.joined(w.machine.Plan())
 	}
@@ -135,18 +136,21 @@ func (w *worker) apply(number uint64) (step.Event, error) {
 		return nil, err
 	}
 	if o.Skipped {
-		w.log.Warn("step skipped: a gradient was not finite", zap.Uint64("step", number))
+		w.log.Warn("step skipped: a gradient was not finite", zap.Uint64("step", applied))
 	}
 	now := time.Now()
 	if !w.stepAt.IsZero() {
-		w.beat.StepSeconds = now.Sub(w.stepAt).Seconds()
+		w.beat.StepSeconds = number.Float(now.Sub(w.stepAt).Seconds())
 	}
 	w.stepAt = now
-	w.beat.Loss, w.beat.MLMLoss, w.beat.NSPLoss = o.MLMLoss+o.NSPLoss, o.MLMLoss, o.NSPLoss
-	w.beat.MLMAccuracy, w.beat.NSPAccuracy, w.beat.LearningRate = o.MLMAccuracy, o.NSPAccuracy, o.LearningRate
+	w.beat.MLMLoss, w.beat.NSPLoss = number.Float(o.MLMLoss), number.Float(o.NSPLoss)
+	w.beat.Loss = w.beat.MLMLoss + w.beat.NSPLoss
+	w.beat.MLMAccuracy, w.beat.NSPAccuracy = number.Float(o.MLMAccuracy), number.Float(o.NSPAccuracy)
+	w.beat.LearningRate = number.Float(o.LearningRate)
 	w.beat.Tokens, w.beat.Clamped, w.beat.Skipped = o.Tokens, o.Clamped, o.Skipped
+	diverged := w.judge()
 	w.publishBeat()
-	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ}, nil
+	return step.Applied{Step: applied, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ, Diverged: diverged}, nil
 }
 
 // load replaces the state by the snapshot that was fetched.
@@ -158,7 +162,7 @@ func (w *worker) load(number uint64) (step.Event, error) {
 	w.replica.load(f)
 	w.state = w.theirs
 	w.log.Info("took the state of a member", zap.Uint64("step", number))
-	return step.Loaded{Step: number, Digest: f.digest}, w.cfg.Trainer.WeightsChanged()
+	return step.Loaded{Step: number, Digest: f.digest, Diverged: w.judge()}, w.cfg.Trainer.WeightsChanged()
 }
 
 func (w *worker) publish(subject string, v any) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -88,7 +89,7 @@ func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 // fails; one that is not heard may have ended, and keeps the ID until its lease does.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), w.pace.Speed(), w.state
+	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), number.Float(w.pace.Speed()), w.state
 	w.reg.Started = time.Now().UTC()
 	ttl := w.cfg.lease()
 	var begun time.Time // when the ID was first found taken: the store may have been away before

@@ -164,6 +164,7 @@ func (w *worker) loop(ctx context.Context) error {
 	w.machine = step.New(step.Config{
 		ID: w.reg.ID, Incarnation: w.reg.Incarnation, Steps: w.cfg.Spec.Steps,
 		FailureTimeout: w.cfg.Spec.FailureTimeout, SaveEvery: w.cfg.Spec.Checkpoint.Every,
+		Diverged: w.judge(),
 	}, w.now(), w.replica.step())
 	w.publishBeat()
 	ticker := time.NewTicker(w.cfg.Spec.FailureTimeout / 5)

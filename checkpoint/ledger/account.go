@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/number"
 )
 
 // Account is what a verified log says. Amounts of energy are microjoules.
 type Account struct {
 	Run       string    `json:"run"`
 	SpecHash  string    `json:"spec_hash"`
-	Software  string    `json:"software,omitempty"`
+	Software  string    `json:"software,omitempty"` // the first build; Builds has all
 	PublicKey string    `json:"public_key"`
 	Entries   int64     `json:"entries"` // that the head covers
 	Root      string    `json:"root"`    // base64
@@ -28,12 +29,12 @@ type Account struct {
 	Wasted   int64                   `json:"wasted_uj"`     // a run without failures would not have spent it
 	LostWork int64                   `json:"lost_work_uj"`  // of Wasted: spent on steps that had to be computed once more after everything ended
 	Guessed  int64                   `json:"guessed_uj"`    // no sensor stands behind it
-	Share    float64                 `json:"guessed_share"` // Guessed of Total, 0 to 1
+	Share    number.Float            `json:"guessed_share"` // Guessed of Total, 0 to 1
 
-	Readings   int64   `json:"readings"`
-	Gaps       []Gap   `json:"gaps"`
-	GapSeconds float64 `json:"gap_seconds"` // of all gaps, meter by meter
-	Lost       uint64  `json:"lost"`        // records that never arrived, as a gap after them states
+	Readings   int64        `json:"readings"`
+	Gaps       []Gap        `json:"gaps"`
+	GapSeconds number.Float `json:"gap_seconds"` // of all gaps, meter by meter
+	Lost       uint64       `json:"lost"`        // records that never arrived, as a gap after them states
 
 	Charged []Charged `json:"charged,omitempty"` // hosts with counters, and which run is charged for what they count
 
@@ -41,10 +42,12 @@ type Account struct {
 	Repeated    uint64       `json:"repeated_steps"` // committed again after a resume
 	Samples     uint64       `json:"samples"`        // of Steps; of a step that was repeated, once
 	Tokens      uint64       `json:"tokens"`
-	FirstLoss   float64      `json:"first_loss"` // mean over the steps of the first Steps entry
-	FirstSteps  uint64       `json:"first_loss_steps"`
-	LastLoss    float64      `json:"last_loss"` // and of the newest
-	LastSteps   uint64       `json:"last_loss_steps"`
+	Skipped     uint64       `json:"skipped_steps,omitempty"`     // that changed nothing, as entries say; of a step that was repeated, each time
+	FirstLoss   StepLoss     `json:"first_loss_of_step,omitzero"` // the losses that every log holds, each of one step
+	LastLoss    StepLoss     `json:"last_loss_of_step,omitzero"`
+	First       *MeanLoss    `json:"first_losses,omitempty"` // means over steps, nil in logs that hold none
+	Last        *MeanLoss    `json:"last_losses,omitempty"`
+	Builds      []Build      `json:"builds"`          // by which the steps were computed
 	Generation  uint64       `json:"generation"`      // the newest
 	Mixed       bool         `json:"mixed,omitempty"` // workers of different arithmetic took part: not reproducible
 	Memberships int64        `json:"memberships"`
@@ -76,9 +79,10 @@ type Gap struct {
 
 // Resume is that the run went on.
 type Resume struct {
-	Entry int64  `json:"entry"`
-	Step  uint64 `json:"step"`
-	From  *Tree  `json:"from,omitempty"` // proven to be a prefix
+	Entry    int64  `json:"entry"`
+	Step     uint64 `json:"step"`
+	From     *Tree  `json:"from,omitempty"`     // proven to be a prefix
+	Software string `json:"software,omitempty"` // of the build that went on, where the log says so
 }
 
 // Saved is a checkpoint entry.
@@ -95,6 +99,6 @@ type NotedEntry struct {
 
 // Carbon is what the energy comes to with the newest factors.
 type Carbon struct {
-	Grams   float64         `json:"g_co2e"`
+	Grams   number.Float    `json:"g_co2e"`
 	Factors []energy.Factor `json:"factors"` // that were used, by host
 }

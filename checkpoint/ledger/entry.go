@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/number"
 )
 
 // Version of the entry schema.
@@ -64,6 +65,8 @@ type Resumed struct {
 	Step  uint64   `json:"step"`            // of the checkpoint; 0: from the beginning
 	From  *Tree    `json:"from,omitempty"`  // the log when that checkpoint was made
 	Proof []string `json:"proof,omitempty"` // RFC 6962 consistency proof of From in Prior, base64 hashes
+	// Software is the build that goes on; logs of before it was written do not say.
+	Software string `json:"software,omitempty"`
 }
 
 // Tree is a state of the log.
@@ -91,12 +94,22 @@ type Begun struct {
 
 // Steps says that the steps FirstStep to LastStep were committed.
 type Steps struct {
-	FirstStep  uint64  `json:"first_step"`
-	LastStep   uint64  `json:"last_step"`
-	Generation uint64  `json:"generation"`
-	Samples    uint64  `json:"samples"`
-	Tokens     uint64  `json:"tokens"`
-	Loss       float64 `json:"loss"`
+	FirstStep  uint64       `json:"first_step"`
+	LastStep   uint64       `json:"last_step"`
+	Generation uint64       `json:"generation"`
+	Samples    uint64       `json:"samples"`
+	Tokens     uint64       `json:"tokens"`
+	Loss       number.Float `json:"loss"` // MLM + NSP of LastStep alone
+	Losses     *Losses      `json:"losses,omitempty"`
+	Skipped    uint64       `json:"skipped,omitempty"` // that changed nothing: a gradient was not finite
+}
+
+// Losses are means over those of some steps whose loss was finite; logs of before
+// they were written hold none.
+type Losses struct {
+	Steps uint64       `json:"steps"` // so many
+	MLM   number.Float `json:"mlm"`
+	NSP   number.Float `json:"nsp"`
 }
 
 // Checkpoint says that a checkpoint was made, and what is in it.
@@ -108,10 +121,11 @@ type Checkpoint struct {
 
 // Kinds of notes.
 const (
-	NoteQuarantine = "quarantine" // data or a checkpoint was set aside
-	NoteDivergence = "divergence" // replicas differed
-	NoteMixed      = "mixed"      // workers of different arithmetic: the result is not reproducible
-	NoteRefused    = "refused"    // a worker was not admitted
+	NoteQuarantine = "quarantine"        // data or a checkpoint was set aside
+	NoteDivergence = "divergence"        // replicas differed
+	NoteMixed      = "mixed"             // workers of different arithmetic: the result is not reproducible
+	NoteRefused    = "refused"           // a worker was not admitted
+	NoteTraining   = "training diverged" // the loss, not the replicas
 	NoteRemark     = "remark"
 )
 
@@ -172,6 +186,9 @@ func (b *Begun) validate() error {
 func (s *Steps) validate() error {
 	if s.FirstStep > s.LastStep {
 		return fmt.Errorf("steps %d to %d run backwards", s.FirstStep, s.LastStep)
+	}
+	if n := s.LastStep - s.FirstStep + 1; s.Skipped > n || s.Losses != nil && (s.Losses.Steps == 0 || s.Losses.Steps > n) {
+		return fmt.Errorf("steps %d to %d: more are skipped or have a loss than there are, or none has", s.FirstStep, s.LastStep)
 	}
 	if s.LastStep >= 1<<62 || s.Samples >= 1<<62 || s.Tokens >= 1<<62 {
 		return fmt.Errorf("steps %d to %d: numbers that no run reaches", s.FirstStep, s.LastStep)

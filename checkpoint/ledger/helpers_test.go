@@ -100,7 +100,7 @@ func everyType() []Entry {
 		reading("w0", "cpu", 1, 3_000_001),
 		reading("w1", "memory", 1, 7),
 		gap("w0", "cpu", 2),
-		{Key: "steps/1-4", Steps: &Steps{1, 4, 1, 128, 16384, 10.25}},
+		{Key: "steps/1-4", Steps: &Steps{FirstStep: 1, LastStep: 4, Generation: 1, Samples: 128, Tokens: 16384, Loss: 10.25}},
 		{Key: "checkpoint/4", Checkpoint: &Checkpoint{4, "step-00000004", strings.Repeat("ab", 32)}},
 		{Key: "carbon", Carbon: &energy.Factor{Country: "FRA", GramsPerKWh: 44, Year: 2024, PUE: 1.25, Origin: "Ember"}},
 		remark("", "a <remark> with “marks” & \u2028"),

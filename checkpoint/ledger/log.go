@@ -24,17 +24,18 @@ type Options struct {
 	KeyPath  string // private key; made when the log is
 	Run      string
 	SpecHash string // of the run; a log of another is refused
-	Software string // that writes, for the first entry
+	Software string // that writes, for the first entry and each after which the run goes on
 	Now      func() time.Time
 }
 
 // Log is an open log. Its methods may be called from several goroutines.
 type Log struct {
-	disk    disk
-	dir     string
-	now     func() time.Time
-	signer  note.Signer
-	entries file
+	disk     disk
+	dir      string
+	now      func() time.Time
+	software string
+	signer   note.Signer
+	entries  file
 
 	mu    sync.Mutex
 	state replay // what the head covers
@@ -62,7 +63,7 @@ func open(d disk, o Options) (_ *Log, err error) {
 	if err := d.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	l := &Log{disk: d, dir: o.Dir, now: o.Now}
+	l := &Log{disk: d, dir: o.Dir, now: o.Now, software: o.Software}
 	l.entries, err = d.OpenFile(l.path(entriesFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)

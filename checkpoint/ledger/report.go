@@ -119,15 +119,8 @@ func (a *Account) writeGaps(b *strings.Builder) {
 }
 
 func (a *Account) writeTraining(b *strings.Builder) {
-	fmt.Fprintf(b, "\ntraining: %d steps, %d samples, %d tokens", a.Steps, a.Samples, a.Tokens)
-	switch {
-	case a.Steps == 0:
-	case a.FirstSteps == a.Steps: // there is no other entry
-		fmt.Fprintf(b, ", mean loss %.4f", a.LastLoss)
-	default:
-		fmt.Fprintf(b, ", mean loss %.4f in the first %s and %.4f in the last %s",
-			a.FirstLoss, count(int64(a.FirstSteps), "step", "steps"), a.LastLoss, count(int64(a.LastSteps), "step", "steps"))
-	}
+	fmt.Fprintf(b, "\ntraining: %s, %d samples, %d tokens", count(int64(a.Steps), "step", "steps"), a.Samples, a.Tokens)
+	a.writeLosses(b)
 	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", count(a.Memberships, "change", "changes"), a.Generation)
 	if a.Mixed {
 		b.WriteString("mixed: workers of different arithmetic took part, the result is not reproducible\n")
@@ -139,7 +132,11 @@ func (a *Account) writeTraining(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	if a.Repeated > 0 {
+	a.writeBuilds(b)
+	switch {
+	case a.Repeated == 1:
+		b.WriteString("1 step was computed again after a resume\n")
+	case a.Repeated > 1:
 		fmt.Fprintf(b, "%d steps were computed again after a resume\n", a.Repeated)
 	}
 }

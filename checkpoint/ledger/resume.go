@@ -15,7 +15,7 @@ func (l *Log) Resume(step uint64, from *Tree) error {
 	if err := l.settle(); err != nil {
 		return err
 	}
-	r := &Resumed{Prior: l.state.tree.state(), Step: step, From: from}
+	r := &Resumed{Prior: l.state.tree.state(), Step: step, From: from, Software: l.software}
 	if from != nil {
 		proof, err := l.prove(from.Size)
 		if err != nil {

@@ -8,17 +8,19 @@ import (
 	"slices"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/number"
 )
 
 // tally makes an account of the entries of a log.
 type tally struct {
-	account Account
-	devices map[Device]*Device // by themselves without amounts
-	steps   []stepRange        // that were committed, ascending, apart from each other
-	lost    lostWork
-	charges charges
-	all     *energy.Factor // the newest for hosts without their own
-	host    map[string]energy.Factor
+	account  Account
+	devices  map[Device]*Device // by themselves without amounts
+	steps    []stepRange        // that were committed, ascending, apart from each other
+	lost     lostWork
+	charges  charges
+	training training
+	all      *energy.Factor // the newest for hosts without their own
+	host     map[string]energy.Factor
 }
 
 type stepRange struct{ first, last uint64 }
@@ -48,15 +50,17 @@ func (t *tally) add(e Entry) {
 	case e.Started != nil:
 		a.Run, a.SpecHash = e.Started.Run, e.Started.SpecHash
 		a.Software, a.PublicKey = e.Started.Software, e.Started.PublicKey
+		t.training.software = a.Software
 	case e.Resumed != nil:
-		a.Resumes = append(a.Resumes, Resume{e.Index, e.Resumed.Step, e.Resumed.From})
+		a.Resumes = append(a.Resumes, Resume{e.Index, e.Resumed.Step, e.Resumed.From, e.Resumed.Software})
+		t.training.software = e.Resumed.Software
 	case e.Reading != nil:
 		t.reading(e.Reading)
 	case e.Gap != nil && e.Gap.CountedBy != "":
 		t.charges.gap(e.Gap)
 	case e.Gap != nil:
 		a.Gaps = append(a.Gaps, Gap{e.Index, *e.Gap})
-		a.GapSeconds += e.Gap.Seconds()
+		a.GapSeconds += number.Float(e.Gap.Seconds())
 	case e.Membership != nil:
 		a.Memberships++
 		a.Generation = max(a.Generation, e.Membership.Generation)
@@ -112,10 +116,8 @@ func (t *tally) reading(r *energy.Reading) {
 func (t *tally) committed(s *Steps) {
 	a := &t.account
 	all := s.LastStep - s.FirstStep + 1
-	if len(t.steps) == 0 {
-		a.FirstLoss, a.FirstSteps = s.Loss, all
-	}
-	a.LastLoss, a.LastSteps = s.Loss, all
+	t.training.add(s)
+	a.Skipped += s.Skipped
 	fresh := all - t.cover(s.FirstStep, s.LastStep)
 	a.Steps += fresh
 	a.Repeated += all - fresh
@@ -148,7 +150,7 @@ func (t *tally) cover(first, last uint64) (had uint64) {
 func (t *tally) finish() (*Account, error) {
 	a := &t.account
 	if a.Total > 0 {
-		a.Share = float64(a.Guessed) / float64(a.Total)
+		a.Share = number.Float(float64(a.Guessed) / float64(a.Total))
 	}
 	for _, d := range t.devices {
 		a.Devices = append(a.Devices, *d)
@@ -160,6 +162,7 @@ func (t *tally) finish() (*Account, error) {
 	a.Wasted += a.LostWork
 	a.Carbon = t.carbon()
 	a.Charged = t.charges.list()
+	t.training.finish(a)
 	return a, a.conserved()
 }
 
@@ -175,7 +178,7 @@ func (t *tally) carbon() *Carbon {
 		default:
 			return nil
 		}
-		c.Grams += f.Grams(t.account.ByHost[host])
+		c.Grams += number.Float(f.Grams(t.account.ByHost[host]))
 		if !slices.Contains(c.Factors, f) {
 			c.Factors = append(c.Factors, f)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -88,6 +89,10 @@ func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int, ab
 	if err != nil {
 		return out, err
 	}
+	out.Weights, out.NotFinite = e.layout.Parameters(), notFinite(weights)
+	if out.NotFinite > 0 {
+		return out, nil
+	}
 	if err := e.setWeights(weights); err != nil {
 		return out, err
 	}
@@ -109,7 +114,8 @@ func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spe
 		return evaluation.Measures{}, err
 	}
 	var m evaluation.Measures
-	var correct, right int
+	var correct, right, next int
+	var mlm, nsp float64
 	for i := range batches {
 		b, err := s.Batch(0, i)
 		if err != nil {
@@ -119,16 +125,19 @@ func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spe
 		if err != nil {
 			return m, err
 		}
-		m.MLMLoss += r.MLMLoss * float64(r.MLMCount)
-		m.NSPLoss += r.NSPLoss * float64(r.NSPCount)
+		mlm += r.MLMLoss * float64(r.MLMCount)
+		nsp += r.NSPLoss * float64(r.NSPCount)
 		m.Predictions += r.MLMCount
 		m.Pairs += r.NSPCount
 		correct += r.MLMCorrect
 		right += r.NSPCorrect
+		for _, label := range b.Next {
+			next += int(label)
+		}
 	}
-	m.MLMLoss /= float64(max(m.Predictions, 1))
-	m.NSPLoss /= float64(max(m.Pairs, 1))
-	m.MLMAccuracy = float64(correct) / float64(max(m.Predictions, 1))
-	m.NSPAccuracy = float64(right) / float64(max(m.Pairs, 1))
+	predictions, pairs := float64(max(m.Predictions, 1)), float64(max(m.Pairs, 1))
+	m.MLMLoss, m.NSPLoss = number.Float(mlm/predictions), number.Float(nsp/pairs)
+	m.MLMAccuracy, m.NSPAccuracy = number.Float(float64(correct)/predictions), number.Float(float64(right)/pairs)
+	m.NSPChance = number.Float(float64(max(next, m.Pairs-next)) / pairs)
 	return m, nil
 }

@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/rng"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/shard/sampler"
@@ -37,7 +39,7 @@ func measureCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"micro_batches_per_second": rates})
+		return json.NewEncoder(c.OutOrStdout()).Encode(evaluation.Rates{MicroBatches: rates})
 	}
 	return c
 }
@@ -45,7 +47,7 @@ func measureCommand() *cobra.Command {
 // measure returns the micro-batches a second of each precision. They take turns,
 // so that what else the machine does disturbs all alike, and the median of the
 // rounds counts.
-func measure(spec runspec.Spec, precisions []string) (rates map[string]float64, err error) {
+func measure(spec runspec.Spec, precisions []string) (rates map[string]number.Float, err error) {
 	b := syntheticBatch(spec)
 	took := map[string][]time.Duration{}
 	engines := map[string]*engine{}
@@ -78,10 +80,10 @@ func measure(spec runspec.Spec, precisions []string) (rates map[string]float64, 
 			}
 		}
 	}
-	rates = map[string]float64{}
+	rates = map[string]number.Float{}
 	for p, list := range took {
 		slices.Sort(list)
-		rates[p] = 1 / list[len(list)/2].Seconds()
+		rates[p] = number.Float(1 / list[len(list)/2].Seconds())
 	}
 	return rates, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/shard/wordpiece"
@@ -73,8 +74,8 @@ func textsOf(args []string, in io.Reader) ([]string, error) {
 
 // guess is one prediction for a [MASK].
 type guess struct {
-	Token       string  `json:"token"`
-	Probability float64 `json:"probability"`
+	Token       string       `json:"token"`
+	Probability number.Float `json:"probability"`
 }
 
 type prediction struct {
@@ -104,6 +105,9 @@ func predict(out io.Writer, folder string, texts []string, o output, threads int
 	if err != nil {
 		return err
 	}
+	if n := notFinite(weights); n > 0 {
+		return noAnswer(fmt.Errorf("predict: %d of the %d weights in %s are not finite: such a model has no answers", n, layout.Parameters(), folder))
+	}
 	if len(tok.Vocab()) != cfg.VocabSize {
 		return fmt.Errorf("predict: the tokenizer has %d pieces, the model %d", len(tok.Vocab()), cfg.VocabSize)
 	}
@@ -120,6 +124,9 @@ func predict(out io.Writer, folder string, texts []string, o output, threads int
 		a, err := ask(e, tok, text)
 		if err != nil {
 			return err
+		}
+		if err := a.check(); err != nil {
+			return noAnswer(fmt.Errorf("predict %q: %w", text, err))
 		}
 		if o.raw {
 			answers = append(answers, a)
@@ -169,6 +176,23 @@ func ask(e *engine, tok *wordpiece.Tokenizer, text string) (a answer, err error)
 	return a, err
 }
 
+// check reports logits that are no numbers: nothing follows from them.
+func (a answer) check() error {
+	n := notFinite(a.next[:])
+	for _, l := range a.mlm {
+		n += notFinite(l)
+	}
+	if n > 0 {
+		return fmt.Errorf("%d logits are not finite: the model's weights are too large for an answer", n)
+	}
+	return nil
+}
+
+// noAnswer says what is to be done about a model that diverged.
+func noAnswer(err error) error {
+	return exit.Wrap(exit.Diverged, "its training diverged: use an earlier checkpoint (--model FOLDER), or train again with a lower learning rate", err)
+}
+
 // showLogits prints what scripts/golden/check_checkpoint.py compares.
 func showLogits(out io.Writer, texts []string, answers []answer) error {
 	var all struct {
@@ -205,7 +229,7 @@ func best(logits []float32, vocab []string, top int) []guess {
 	}
 	out := make([]guess, min(top, len(order)))
 	for i := range out {
-		out[i] = guess{vocab[order[i]], math.Exp(float64(logits[order[i]]-logits[order[0]])) / sum}
+		out[i] = guess{vocab[order[i]], number.Float(math.Exp(float64(logits[order[i]]-logits[order[0]])) / sum)}
 	}
 	return out
 }
@@ -220,7 +244,7 @@ func show(out io.Writer, p prediction, asJSON bool) error {
 			fmt.Fprintf(out, "  [MASK] %d\n", i+1)
 		}
 		for _, g := range m {
-			fmt.Fprintf(out, "  %5.1f%%  %s\n", 100*g.Probability, g.Token)
+			fmt.Fprintf(out, "  %5.1f%%  %s\n", 100*float64(g.Probability), g.Token)
 		}
 	}
 	return nil

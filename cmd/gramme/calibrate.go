@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,15 +15,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
-
-// bf16Gain is how much faster bf16 must be before it is chosen: f32 is the safer
-// arithmetic.
-const bf16Gain = 1.5
 
 // efficiency is the share of a step that is spent on gradients; the rest is the
 // ring, the optimizer and checkpoints. Found by trying with the small models.
@@ -51,7 +48,7 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 		return nil
 	}
 	fmt.Fprintf(u.err, "measuring the speed of %s × %s\n", several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"))
-	rates := make([]float64, spec.Workers.Max)
+	rates := make([]number.Float, spec.Workers.Max)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range rates {
 		group.Go(func() error {
@@ -65,7 +62,7 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 	}
 	total := 0.0
 	for _, r := range rates {
-		total += r
+		total += float64(r)
 	}
 	spec.Steps = uint64(max(1, u.minutes*60*efficiency*total/float64(spec.Batch.MicroBatches)))
 	return nil
@@ -79,27 +76,28 @@ func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spe
 	if err != nil {
 		return err
 	}
-	if b, err := os.ReadFile(place); err == nil {
-		if p := strings.TrimSpace(string(b)); p == runspec.PrecisionF32 || p == runspec.PrecisionBF16 {
-			spec.Precision = p
-			fmt.Fprintf(u.err, "precision %s, as chosen on this machine before (%s)\n", p, place)
-			return nil
+	choice, err := runspec.ReadPrecisionChoice(place)
+	switch {
+	case err == nil && choice != nil:
+		fmt.Fprintf(u.err, "%s; measured on this machine before (%s)\n", choice, place)
+	default: // what cannot be read is measured anew
+		fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
+		rates, err := u.measure(ctx, file, runspec.PrecisionF32, runspec.PrecisionBF16)
+		if err != nil {
+			return err
 		}
+		now := runspec.ChoosePrecision(float64(rates[runspec.PrecisionF32]), float64(rates[runspec.PrecisionBF16]))
+		fmt.Fprintln(u.err, now)
+		if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+			return fmt.Errorf("keep the choice of precision: %w", err)
+		}
+		if err := runspec.WritePrecisionChoice(place, now); err != nil {
+			return err
+		}
+		choice = &now
 	}
-	fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
-	rates, err := u.measure(ctx, file, runspec.PrecisionF32, runspec.PrecisionBF16)
-	if err != nil {
-		return err
-	}
-	spec.Precision = runspec.PrecisionF32
-	if rates[runspec.PrecisionBF16] > bf16Gain*rates[runspec.PrecisionF32] {
-		spec.Precision = runspec.PrecisionBF16
-	}
-	fmt.Fprintf(u.err, "precision %s: f32 %.1f, bf16 %.1f micro-batches/s\n", spec.Precision, rates[runspec.PrecisionF32], rates[runspec.PrecisionBF16])
-	return writeFile(nil, place, func(w io.Writer) error {
-		_, err := io.WriteString(w, spec.Precision+"\n")
-		return err
-	})
+	spec.Precision = choice.Precision
+	return runspec.WritePrecisionChoice(u.dir.Precision(), *choice)
 }
 
 // choiceFile is where the precision of a shape of model is kept, apart for each
@@ -135,20 +133,18 @@ func processor() string {
 
 // measure runs the worker's measurement and returns micro-batches a second by
 // precision.
-func (u *up) measure(ctx context.Context, file string, precisions ...string) (map[string]float64, error) {
+func (u *up) measure(ctx context.Context, file string, precisions ...string) (map[string]number.Float, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, measureWithin, fmt.Errorf("no result within %s", measureWithin))
 	defer cancel()
 	out, err := u.workerOutput(ctx, nil, "measure", "--spec", file, "--precision", strings.Join(precisions, ","))
 	if err != nil {
 		return nil, fmt.Errorf("measure speed: %w", err)
 	}
-	var result struct {
-		Rates map[string]float64 `json:"micro_batches_per_second"`
-	}
+	var result evaluation.Rates
 	if err := json.Unmarshal(out, &result); err != nil {
 		return nil, fmt.Errorf("measure speed: %w", err)
 	}
-	return result.Rates, nil
+	return result.MicroBatches, nil
 }
 
 // workerOutput runs the worker's binary and returns what it prints. Its errors

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
+	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/rundir"
 )
 
 // evaluateWithin bounds the measurement of the validation split, which is a small part
@@ -28,16 +30,16 @@ func (u *up) evaluate(ctx context.Context, env []string, tokensPerSecond float64
 	if err := json.Unmarshal(out, &e); err != nil {
 		return e, fmt.Errorf("evaluate: %w", err)
 	}
-	e.TokensPerSecond = tokensPerSecond
+	e.TokensPerSecond = number.Float(tokensPerSecond)
 	if out, err = json.MarshalIndent(e, "", "  "); err != nil {
 		return e, fmt.Errorf("evaluate: %w", err)
 	}
 	return e, os.WriteFile(u.dir.Evaluation(), append(out, '\n'), 0o644)
 }
 
-// evaluated is what evaluate kept of a step, nothing where it kept nothing.
-func (u *up) evaluated(step uint64) (e evaluation.Result, err error) {
-	b, err := os.ReadFile(u.dir.Evaluation())
+// readEvaluation is what evaluate kept of a step, nothing where it kept nothing.
+func readEvaluation(dir rundir.Dir, step uint64) (e evaluation.Result, err error) {
+	b, err := os.ReadFile(dir.Evaluation())
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, nil
 	}
@@ -45,7 +47,7 @@ func (u *up) evaluated(step uint64) (e evaluation.Result, err error) {
 		err = json.Unmarshal(b, &e)
 	}
 	if err != nil {
-		return e, fmt.Errorf("read %s: %w", u.dir.Evaluation(), err)
+		return e, fmt.Errorf("read %s: %w", dir.Evaluation(), err)
 	}
 	if e.Step != step {
 		return evaluation.Result{}, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -20,6 +21,9 @@ const defaultRun = "runs/default"
 func runFlag(c *cobra.Command) *string {
 	return c.Flags().String("run", defaultRun, "`folder` of the run")
 }
+
+// alone is what some flags mean without a value.
+var alone = map[string]string{"mixed": "true", "stop_on_divergence": divergence.StopLoss}
 
 // specFlags are --config and one flag for every configuration key.
 type specFlags struct {
@@ -37,8 +41,8 @@ func addSpecFlags(c *cobra.Command) *specFlags {
 			continue // the arguments
 		}
 		f.values[k.Name] = c.Flags().String(k.Flag(), "", k.Doc)
-		if k.Name == "mixed" {
-			c.Flags().Lookup(k.Flag()).NoOptDefVal = "true"
+		if alone, ok := alone[k.Name]; ok {
+			c.Flags().Lookup(k.Flag()).NoOptDefVal = alone
 		}
 	}
 	return f

@@ -97,7 +97,7 @@ func badInput(err error) error {
 func describe(w io.Writer, m shard.Manifest) {
 	p := m.Provenance
 	fmt.Fprintf(w, "corpus: %s documents, %s sentences, %s train tokens, vocabulary %d, unigram entropy %.2f nats",
-		count(p.Documents), count(p.Sentences), count(m.Splits.Train.Tokens), m.VocabSize, m.UnigramEntropyNats)
+		count(p.Documents), count(p.Sentences), count(m.Splits.Train.Tokens), m.VocabSize, float64(m.UnigramEntropyNats))
 	if p.DuplicatesDropped > 0 {
 		fmt.Fprintf(w, "; %s duplicate paragraphs left out", count(p.DuplicatesDropped))
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -121,16 +123,30 @@ func (p *progress) fields(s wire.Status) []field {
 			workers++
 		}
 	}
-	return []field{
-		step,
-		{1, fmt.Sprintf("loss %.3f", s.Loss)},
-		{7, fmt.Sprintf("lr %.2g", s.LearningRate)},
-		{3, count(int64(s.TokensPerSecond)) + " tok/s"},
-		{4, several(workers, "worker")},
-		{6, fmt.Sprintf("%.0f W", s.Watts)},
-		{5, fmt.Sprintf("%.3f gCO2e", p.factor.Grams(int64(s.Joules*1e6)))},
-		{2, "eta " + ago(time.Duration(s.EtaSeconds*float64(time.Second)))},
+	fields := []field{step}
+	// What was not measured yet is left out: a 0 would be a measurement.
+	measured := func(rank int, o number.Optional, text func(v float64) string) {
+		if v, known := o.Get(); known {
+			fields = append(fields, field{rank, text(v)})
+		}
 	}
+	measured(1, s.Loss, func(v float64) string { return "loss " + lossText(v) })
+	measured(7, s.LearningRate, func(v float64) string { return fmt.Sprintf("lr %.2g", v) })
+	measured(3, s.TokensPerSecond, func(v float64) string { return count(int64(v)) + " tok/s" })
+	fields = append(fields, field{4, several(workers, "worker")})
+	measured(6, s.Watts, func(v float64) string { return fmt.Sprintf("%.0f W", v) })
+	measured(5, s.Joules, func(v float64) string { return fmt.Sprintf("%.3f gCO2e", p.factor.Grams(int64(v*1e6))) })
+	measured(2, s.EtaSeconds, func(v float64) string { return "eta " + ago(time.Duration(v*float64(time.Second))) })
+	return fields
+}
+
+// lossText is a loss as people read it, however large it is; "NaN" and "+Inf" for one
+// that is no number.
+func lossText(v float64) string {
+	if math.Abs(v) < 1e6 {
+		return fmt.Sprintf("%.3f", v)
+	}
+	return fmt.Sprintf("%.4g", v)
 }
 
 // fit joins the fields to a line of at most so many columns; 0 or less is no
@@ -165,7 +181,7 @@ func (p *progress) end() {
 // rate is tokens a second over all that was seen.
 func (p *progress) rate() float64 {
 	if p.elapsed <= 0 {
-		return p.last.TokensPerSecond
+		return p.last.TokensPerSecond.Or(0)
 	}
 	return float64(p.tokens) / p.elapsed.Seconds()
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -62,8 +64,8 @@ func TestProgressLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := wire.Status{
-		State: wire.StateTraining, Generation: 1, Step: 1234, Steps: 3000, Loss: 6.0625, LearningRate: 0.0025,
-		TokensPerSecond: 123456, Watts: 87.4, Joules: 36_000, EtaSeconds: 3*3600 + 25*60,
+		State: wire.StateTraining, Generation: 1, Step: 1234, Steps: 3000, Loss: number.Known(6.0625), LearningRate: number.Known(0.0025),
+		TokensPerSecond: number.Known(123456), Watts: number.Known(87.4), Joules: number.Known(36_000), EtaSeconds: number.Known(3*3600 + 25*60),
 		Processes: []wire.Process{
 			{Role: wire.RoleWorker, ID: "w1", Rank: 0}, {Role: wire.RoleWorker, ID: "w2", Rank: 1},
 			{Role: wire.RoleWorker, ID: "w3", Rank: -1}, {Role: wire.RoleCheckpoint, ID: "c1"},
@@ -142,5 +144,28 @@ func TestProgressWarns(t *testing.T) {
 	p.warn(stands)
 	if got := strings.Count(out.String(), "warning: memory is short\n"); got != 2 {
 		t.Fatalf("a warning that came up twice was printed %d times:\n%s", got, out.String())
+	}
+}
+
+// What is printed is what is known: nothing in the place of a number that was not
+// measured yet, and a loss as it is, however large.
+func TestProgressPrintsOnlyWhatWasMeasured(t *testing.T) {
+	spec, _, err := runspec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := []wire.Process{{Role: wire.RoleWorker, ID: "w1"}}
+	for want, s := range map[string]wire.Status{
+		"step 0/9  1 worker":                {},
+		"step 1/9  loss 5440.250  1 worker": {Step: 1, Loss: number.Known(5440.25)},
+		"step 2/9  loss 1.5e+13  1 worker":  {Step: 2, Loss: number.Known(1.5e13)},
+		"step 3/9  loss NaN  1 worker":      {Step: 3, Loss: number.Known(math.NaN())},
+		"step 4/9  loss +Inf  1 worker":     {Step: 4, Loss: number.Known(math.Inf(1))},
+		"step 5/9  loss 0.000  1 worker":    {Step: 5, Loss: number.Known(0)},
+	} {
+		s.State, s.Steps, s.Processes = wire.StateTraining, 9, worker
+		if got := fit(newProgress(io.Discard, spec).fields(s), 0); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

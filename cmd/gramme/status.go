@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -201,7 +203,72 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 	if s.Step >= s.Steps {
 		s.State = wire.StateDone
 	}
-	return s, nil
+	if newest.Folder == "" {
+		return s, nil
+	}
+	brief, err := checkpoint.ReadBrief(newest.Folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil // it was removed meanwhile, by one that is newer
+	}
+	if err == nil {
+		err = describeStored(&s, spec, dir, brief)
+	}
+	return s, err
+}
+
+// describeStored puts into the status of a run that is not up what its newest
+// checkpoint and its evaluation know. Nobody measures its power.
+func describeStored(s *wire.Status, spec runspec.Spec, dir rundir.Dir, b checkpoint.Brief) error {
+	s.Generation, s.Mixed, s.Tokens = b.Manifest.Generation, b.Manifest.Numerics.Mixed, b.State.Tokens
+	layout := newLayout(spec, spec.VocabSize)
+	s.LearningRate = number.Known(spec.Rule(layout).Optimizer.Rate(b.State.Step, spec.Steps))
+	if l := b.Manifest.Losses; l != nil {
+		s.Loss, s.MLMLoss, s.NSPLoss = number.Known(float64(l.MLM+l.NSP)), number.Known(float64(l.MLM)), number.Known(float64(l.NSP))
+		s.LossSteps = l.Steps
+	}
+	if text := b.State.Course.Finding().Warning(spec.Optimizer.LR); text != "" {
+		s.Warnings = append(s.Warnings, wire.Warning{Kind: wire.WarnDivergence, Text: text})
+	}
+	e, err := readEvaluation(dir, s.Step)
+	if err == nil {
+		s.TokensPerSecond = number.Positive(float64(e.TokensPerSecond))
+	}
+	return err
+}
+
+// measurements are a line of what is known of how a run is doing; empty if nothing is.
+func measurements(s wire.Status) string {
+	var parts []string
+	part := func(o number.Optional, text func(v float64) string) {
+		if v, known := o.Get(); known {
+			parts = append(parts, text(v))
+		}
+	}
+	part(s.Loss, func(v float64) string {
+		text := "loss " + lossText(v)
+		if mlm, known := s.MLMLoss.Get(); known {
+			text += fmt.Sprintf(" (MLM %s, NSP %s)", lossText(mlm), lossText(s.NSPLoss.Or(0)))
+		}
+		if s.LossSteps > 1 {
+			text += fmt.Sprintf(", the mean of %d steps", s.LossSteps)
+		}
+		return text
+	})
+	part(s.TokensPerSecond, func(v float64) string { return fmt.Sprintf("%.0f tokens/s", v) })
+	part(s.Watts, func(v float64) string { return fmt.Sprintf("%.0f W", v) })
+	if s.Checkpoint > 0 {
+		parts = append(parts, fmt.Sprintf("checkpoint of step %d", s.Checkpoint))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func showWarnings(out io.Writer, all []wire.Warning) error {
+	for _, w := range all {
+		if _, err := fmt.Fprintf(out, "warning: %s\n\n", w.Text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func showStatus(out io.Writer, s wire.Status) error {
@@ -211,10 +278,10 @@ func showStatus(out io.Writer, s wire.Status) error {
 	}
 	fmt.Fprintf(out, "run %s: %s, step %d of %d\n", s.Run, s.State, s.Step, s.Steps)
 	if len(s.Processes) == 0 {
-		for _, w := range s.Warnings {
-			fmt.Fprintf(out, "warning: %s\n", w.Text)
+		if line := measurements(s); line != "" {
+			fmt.Fprintln(out, line)
 		}
-		return nil
+		return showWarnings(out, s.Warnings)
 	}
 	switch {
 	case s.Generation > 0:
@@ -229,10 +296,9 @@ func showStatus(out io.Writer, s wire.Status) error {
 	if s.Mixed {
 		fmt.Fprintln(out, "mixed: workers of different arithmetic take part, or took part: the result is not reproducible")
 	}
-	fmt.Fprintf(out, "loss %.3f (MLM %.3f, NSP %.3f), %.0f tokens/s, %.0f W, checkpoint of step %d\n\n",
-		s.Loss, s.MLMLoss, s.NSPLoss, s.TokensPerSecond, s.Watts, s.Checkpoint)
-	for _, w := range s.Warnings {
-		fmt.Fprintf(out, "warning: %s\n\n", w.Text)
+	fmt.Fprintf(out, "%s\n\n", measurements(s))
+	if err := showWarnings(out, s.Warnings); err != nil {
+		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ROLE\tID\tPID\tHOST\tRANK\tSTATE\tMICRO-BATCHES")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,26 +11,27 @@ import (
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 
 // summarize says what came of it: loss, speed, checkpoint, energy, and how to go
 // on.
-func (u *up) summarize(spec runspec.Spec, m shard.Manifest, newest uint64, e evaluation.Result) error {
+func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choice, e evaluation.Result) error {
 	report, err := checkpoint.Audit(string(u.dir))
 	if err != nil {
 		return exit.Wrap(exit.Verify, "`gramme audit "+string(u.dir)+"` shows it again", fmt.Errorf("audit of what was just written: %w", err))
 	}
 	w := u.out
-	if e.Newest.Predictions > 0 {
-		fmt.Fprintf(w, "validation: MLM loss %.3f at the start, %.3f at the end (unigram entropy of the corpus %.3f); accuracy %.1f%%\n",
-			e.Start.MLMLoss, e.Newest.MLMLoss, m.UnigramEntropyNats, 100*e.Newest.MLMAccuracy)
-		fmt.Fprintf(w, "            NSP loss %.3f at the start, %.3f at the end; accuracy %.1f%% of %d pairs (chance is 50%%)\n",
-			e.Start.NSPLoss, e.Newest.NSPLoss, 100*e.Newest.NSPAccuracy, e.Newest.Pairs)
-	}
+	describeEvaluation(w, m, e)
 	if e.TokensPerSecond > 0 {
-		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", e.TokensPerSecond)
+		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", float64(e.TokensPerSecond))
+	}
+	if b, err := checkpoint.ReadBrief(taken.Folder); err == nil {
+		if text := b.State.Course.Finding().Warning(spec.Optimizer.LR); text != "" {
+			fmt.Fprintf(w, "warning:    %s\n", text)
+		}
 	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(u.dir.Checkpoints(), "latest"))
 	a := report.Account
@@ -46,15 +48,38 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, newest uint64, e eva
 	}
 	if a.Carbon != nil {
 		f := a.Carbon.Factors[0]
-		fmt.Fprintf(w, "carbon:     %.3f gCO2e%s (%.0f g/kWh, PUE %g; %s)\n", a.Carbon.Grams, estimated, f.GramsPerKWh, f.PUE, f.Origin)
+		fmt.Fprintf(w, "carbon:     %.3f gCO2e%s (%.0f g/kWh, PUE %g; %s)\n", float64(a.Carbon.Grams), estimated, f.GramsPerKWh, f.PUE, f.Origin)
 	}
 	fmt.Fprintf(w, "audit:      ok, %d ledger entries, %d checkpoints\n", a.Entries, len(report.Checkpoints))
-	if newest < spec.Steps {
+	switch {
+	case u.diverged(spec, taken) != nil: // its hint says how to go on
+	case taken.Step < spec.Steps:
 		fmt.Fprintf(w, "go on with: %s\n", u.again())
-	} else { // the learning rate has fallen to 0: more steps are another run
+	default: // the learning rate has fallen to 0: more steps are another run
 		fmt.Fprintf(w, "for longer: %s up --run %s --like %s --steps %d\n", self(), u.dir.Next(), u.dir, 2*spec.Steps)
 	}
 	return nil
+}
+
+// describeEvaluation says what a measurement of the validation split found, if there
+// was one.
+func describeEvaluation(w io.Writer, m shard.Manifest, e evaluation.Result) {
+	if e.NotFinite > 0 {
+		fmt.Fprintf(w, "validation: none: %d of the model's %d weights are not finite, so that it has no answers\n", e.NotFinite, e.Weights)
+		return
+	}
+	if e.Newest.Predictions == 0 {
+		return
+	}
+	percent := func(f number.Float) float64 { return 100 * float64(f) }
+	fmt.Fprintf(w, "validation: MLM loss %s at the start, %s at the end (unigram entropy of the corpus %.3f); accuracy %.1f%%\n",
+		lossText(float64(e.Start.MLMLoss)), lossText(float64(e.Newest.MLMLoss)), float64(m.UnigramEntropyNats), percent(e.Newest.MLMAccuracy))
+	chance := ""
+	if e.Newest.NSPChance > 0 {
+		chance = fmt.Sprintf(" (chance is %.1f%%)", percent(e.Newest.NSPChance))
+	}
+	fmt.Fprintf(w, "            NSP loss %s at the start, %s at the end; accuracy %.1f%% of %d pairs%s\n",
+		lossText(float64(e.Start.NSPLoss)), lossText(float64(e.Newest.NSPLoss)), percent(e.Newest.NSPAccuracy), e.Newest.Pairs, chance)
 }
 
 // self is what this program is called by at a prompt.

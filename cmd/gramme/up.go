@@ -190,12 +190,15 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 		if n > 0 {
 			fmt.Fprintf(u.err, "took %d energy readings into the ledger that were left\n", n)
 		}
-		measured, err := u.evaluated(newest)
+		measured, err := readEvaluation(u.dir, newest)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(u.out, "all %d steps are done\n", spec.Steps)
-		return u.summarize(spec, m, newest, measured)
+		return errors.Join(u.summarize(spec, m, taken, measured), u.diverged(spec, taken))
+	}
+	if err := u.diverged(spec, taken); err != nil {
+		return err
 	}
 	shared, err := u.shared(spec)
 	if err == nil && shared != nil {
@@ -249,7 +252,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	} else {
 		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
 	}
-	return u.summarize(spec, m, newest, measured)
+	return errors.Join(u.summarize(spec, m, taken, measured), u.diverged(spec, taken))
 }
 
 // failed says what there is of a run that could not go on.
@@ -297,6 +300,9 @@ func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choi
 	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
 		spec.Model.Name, count(int64(l.Parameters())), several(u.workers, "worker"), several(spec.Threads, "thread"),
 		spec.Precision, several(int(spec.Steps), "step"), per, spec.MaxSeq)
+	if choice, err := runspec.ReadPrecisionChoice(u.dir.Precision()); err == nil && choice != nil && taken.Step > 0 {
+		fmt.Fprintln(u.err, choice)
+	}
 	resumes(u.err, taken)
 }
 

@@ -116,6 +116,9 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 	if r.rank(b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
 		w.confirmed = true
 		r.began(b.Begun)
+		if b.Diverged { // the members stop by themselves, and the run is to know why
+			r.stop(b.Warning)
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func candidates(members []*worker) []plan.Candidate {
 // speed is what a worker measured last, 0 if it did not yet.
 func (w *worker) speed() float64 {
 	if w.beat.Speed > 0 {
-		return w.beat.Speed
+		return float64(w.beat.Speed)
 	}
-	return w.reg.Speed
+	return float64(w.reg.Speed)
 }

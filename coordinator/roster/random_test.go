@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -80,7 +81,7 @@ func (s *storm) check(f Effect) {
 // if one that computes has not measured yet.
 func (s *storm) seconds(p wire.Plan) (longest float64, ok bool) {
 	for _, m := range p.Members {
-		speed := s.procs[m.Incarnation].beat.Speed
+		speed := float64(s.procs[m.Incarnation].beat.Speed)
 		if speed == 0 && m.Share > 0 {
 			return 0, false
 		}
@@ -198,7 +199,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		if s.holder(id) == nil {
 			s.say("up %s", id)
 			p := s.up(id, nil)
-			p.beat.Speed = float64(s.rng.IntN(4)) // 0: not measured yet
+			p.beat.Speed = number.Float(s.rng.IntN(4)) // 0: not measured yet
 		}
 		return
 	}
@@ -249,7 +250,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		}
 		s.heal()
 	case 7: // a busy machine, or one that is not any more
-		p.beat.Speed = 0.5 + 4*s.rng.Float64()
+		p.beat.Speed = number.Float(0.5 + 4*s.rng.Float64())
 		s.say("%s computes at %.2f", p.reg.Incarnation, p.beat.Speed)
 	case 8:
 		s.say("connected to NATS again")
@@ -306,7 +307,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			p.alive = true
 		}
 		for _, p := range s.live() {
-			p.beat.Speed = 0.5 + 4*rng.Float64()
+			p.beat.Speed = number.Float(0.5 + 4*rng.Float64())
 		}
 		s.pass(25 * time.Second)
 		if s.r.Intent().Stop {

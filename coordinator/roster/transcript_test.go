@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -176,7 +177,8 @@ func (w *world) command(verb string, args []string) error {
 				case "origin":
 					r.Origin.Fingerprint, r.Origin.Mixed = strings.CutPrefix(v, "mixed:")
 				case "speed":
-					r.Speed, _ = strconv.ParseFloat(v, 64)
+					speed, _ := strconv.ParseFloat(v, 64)
+					r.Speed = number.Float(speed)
 				}
 			}
 		})
@@ -203,7 +205,7 @@ func (w *world) command(verb string, args []string) error {
 		if err != nil {
 			return err
 		}
-		p.beat.Speed = speed
+		p.beat.Speed = number.Float(speed)
 	case "pace":
 		d, err := time.ParseDuration(args[0])
 		if err != nil {

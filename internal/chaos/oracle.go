@@ -130,7 +130,7 @@ func energyOf(undisturbed, disturbed *ledger.Account) *Energy {
 	const joule = 1e6
 	e := &Energy{
 		Undisturbed: float64(undisturbed.Total) / joule, Disturbed: float64(disturbed.Total) / joule,
-		Wasted: float64(disturbed.Wasted) / joule, LostWork: float64(disturbed.LostWork) / joule, Guessed: disturbed.Share,
+		Wasted: float64(disturbed.Wasted) / joule, LostWork: float64(disturbed.LostWork) / joule, Guessed: float64(disturbed.Share),
 	}
 	e.ByPhase = phases(disturbed)
 	return e

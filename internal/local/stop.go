@@ -36,7 +36,7 @@ func (s stop) next(now, progress time.Time, status wire.Status, storing bool) (l
 	if s.asked.IsZero() || storing {
 		return false, false
 	}
-	step := slowStep * time.Duration(status.StepSeconds*float64(time.Second))
+	step := slowStep * time.Duration(status.StepSeconds.Or(0)*float64(time.Second))
 	still := func(since time.Time, least time.Duration) bool {
 		least = max(least, step)
 		return now.Sub(since) > least && now.Sub(progress) > least

@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // status is one of a run with workers in these states.
 func statusOf(state string, stepSeconds float64, workers ...string) wire.Status {
-	s := wire.Status{State: state, StepSeconds: stepSeconds}
+	s := wire.Status{State: state, StepSeconds: number.Known(stepSeconds)}
 	for i, w := range workers {
 		s.Processes = append(s.Processes, wire.Process{Role: wire.RoleWorker, Rank: i, State: w})
 	}

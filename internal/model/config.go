@@ -10,6 +10,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -44,6 +45,9 @@ type Config struct {
 	PositionInit     string  `json:"-" yaml:"position_init"` // of the initial weights only; empty is normal
 }
 
+// UsualDropout is the dropout with which BERT is pretrained and fine-tuned.
+const UsualDropout = 0.1
+
 // Presets lists the names that Preset knows, smallest first. The sizes are
 // those of google-research/bert's compact models and of the two first BERTs.
 var Presets = []string{"tiny", "mini", "small", "base", "large"}
@@ -60,7 +64,7 @@ func Preset(name string) (Config, error) {
 	}
 	return Config{
 		HiddenSize: s[0], Layers: s[1], Heads: s[2], IntermediateSize: 4 * s[0],
-		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: 0.1, AttentionDropout: 0.1,
+		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: UsualDropout, AttentionDropout: UsualDropout,
 		InitStd: 0.02, LayerNormEps: 1e-12, Activation: ActivationGELU,
 	}, nil
 }
@@ -90,11 +94,11 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("model %s: %g is not in [0, 1)", f.name, f.value))
 		}
 	}
-	if !(c.LayerNormEps > 0) {
-		errs = append(errs, fmt.Errorf("model layer_norm_eps: %g is not positive", c.LayerNormEps))
+	if !(c.LayerNormEps > 0 && c.LayerNormEps <= math.MaxFloat32) {
+		errs = append(errs, fmt.Errorf("model layer_norm_eps: %g is not positive and finite", c.LayerNormEps))
 	}
-	if !(c.InitStd > 0) {
-		errs = append(errs, fmt.Errorf("model init_std: %g is not positive", c.InitStd))
+	if !(c.InitStd > 0 && c.InitStd <= math.MaxFloat32) {
+		errs = append(errs, fmt.Errorf("model init_std: %g is not positive and finite", c.InitStd))
 	}
 	if !slices.Contains([]string{ActivationGELU, ActivationGELUNew}, c.Activation) {
 		errs = append(errs, fmt.Errorf("model activation %q: not gelu or gelu_new", c.Activation))

@@ -30,7 +30,7 @@ func (c Config) HF() ([]byte, error) {
 // ignored: transformers adds its own.
 func ParseHF(b []byte) (Config, error) {
 	h := hfConfig{Config: Config{ // the defaults of transformers' BertConfig
-		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: 0.1, AttentionDropout: 0.1,
+		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: UsualDropout, AttentionDropout: UsualDropout,
 		InitStd: 0.02, LayerNormEps: 1e-12, Activation: ActivationGELU,
 	}}
 	if err := json.Unmarshal(b, &h); err != nil {

@@ -93,8 +93,8 @@ func (a *Accumulator) Add(index int, grad []float32, m Measured) error {
 	}
 	c.add(wordCount, 1)
 	c.add(wordSquares, int64(index+1)*int64(index+1))
-	c.add(wordMLMLoss, fixedLoss(m.MLMLoss))
-	c.add(wordNSPLoss, fixedLoss(m.NSPLoss))
+	c.addLoss(wordMLMLoss, wordMLMLarge, m.MLMLoss)
+	c.addLoss(wordNSPLoss, wordNSPLarge, m.NSPLoss)
 	c.add(wordMLMCorrect, int64(m.MLMCorrect))
 	c.add(wordMLMCount, int64(m.MLMCount))
 	c.add(wordNSPCorrect, int64(m.NSPCorrect))

@@ -90,7 +90,7 @@ func TestSumFits(t *testing.T) {
 		grad := make([]float32, r.Layout.Total)
 		grad[0], grad[1] = math.MaxFloat32, -math.MaxFloat32
 		for i := range microBatches {
-			if err := a.Add(i, grad, Measured{MLMLoss: 1e9, NSPLoss: 1e9, Tokens: 64 * 512}); err != nil {
+			if err := a.Add(i, grad, Measured{MLMLoss: 1 << 47, NSPLoss: 1 << 47, Tokens: 64 * 512}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -101,7 +101,7 @@ func TestSumFits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o.MLMLoss != maxLoss || o.NSPLoss != maxLoss || o.Clamped != int64(2*microBatches) || o.Tokens != uint64(64*512*microBatches) {
+		if o.MLMLoss != 1<<47 || o.NSPLoss != 1<<47 || o.Clamped != int64(2*microBatches) || o.Tokens != uint64(64*512*microBatches) {
 			t.Errorf("%d micro-batches: outcome %+v", microBatches, o)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // Outcome tells what an entry did.
 type Outcome struct {
 	Step                     uint64
-	MLMLoss, NSPLoss         float64 // means over the step's micro-batches
+	MLMLoss, NSPLoss         float64 // means over the step's micro-batches; not finite if one is not
 	MLMAccuracy, NSPAccuracy float64
 	Tokens                   uint64
 	LearningRate             float64
@@ -69,6 +69,7 @@ func (a *Applier) Apply(s *State, entry []int32) (Outcome, error) {
 	s.Clamped += uint64(o.Clamped)
 	s.Samples += uint64(r.counters(entry).get(wordNSPCount))
 	s.Tokens += o.Tokens
+	s.remember(o)
 	return o, nil
 }
 
@@ -80,8 +81,8 @@ func (a *Applier) outcome(step uint64, entry []int32) Outcome {
 	}
 	o := Outcome{
 		Step:         step,
-		MLMLoss:      float64(c.get(wordMLMLoss)) / lossScale / m,
-		NSPLoss:      float64(c.get(wordNSPLoss)) / lossScale / m,
+		MLMLoss:      c.loss(wordMLMLoss, wordMLMLarge) / m,
+		NSPLoss:      c.loss(wordNSPLoss, wordNSPLarge) / m,
 		MLMAccuracy:  share(wordMLMCorrect, wordMLMCount),
 		NSPAccuracy:  share(wordNSPCorrect, wordNSPCount),
 		Tokens:       uint64(c.get(wordTokens)),

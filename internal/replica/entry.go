@@ -25,14 +25,34 @@ const (
 	wordDigest            // its pieces, summed; digestPieces words
 	_
 	_
+	wordMLMLarge // what of the losses does not fit the words above; largeWords words each
+	_
+	_
+	_
+	wordNSPLarge
+	_
+	_
+	_
 	fixedWords // then, for each tensor, clamped elements and the largest absolute value, rounded up
 )
 
-// lossScale is the fixed point of a loss: 2^12 keeps three decimals, and a loss
-// of 100 in every one of MaxMicroBatches micro-batches still fits.
-const lossScale = 1 << 12
+// lossScale is the fixed point of a loss: 2^12 keeps three decimals. A loss is cut
+// into digits of lossDigit bits, so that the sum of each over MaxMicroBatches
+// micro-batches fits a word: a usual loss has only the lowest, whatever has more than
+// lossDigits of them counts as infinite.
+const (
+	lossScale  = 1 << 12
+	lossDigit  = 20 // bits
+	lossDigits = 3
+	maxLoss    = 1 << (lossDigit*lossDigits - 12) // excluded
+)
 
-const maxLoss = 100
+// Words of what is large: the higher digits, then how many micro-batches had an
+// infinite loss, and how many one that was no number.
+const (
+	largeInfinite = lossDigits - 1
+	largeNaN      = lossDigits
+)
 
 // EntryLen is the number of words of an entry.
 func (r Rule) EntryLen() int { return r.Layout.Total + fixedWords + 2*len(r.Layout.Tensors) }
@@ -131,9 +151,36 @@ func (r Rule) complete(entry []int32) error {
 	return nil
 }
 
-func fixedLoss(loss float64) int64 {
-	if math.IsNaN(loss) {
-		return 0 // its micro-batch is marked as not finite
+// addLoss adds the loss of a micro-batch: its lowest digit to the word low, the rest
+// to those from large on.
+func (x words) addLoss(low, large int, loss float64) {
+	switch {
+	case math.IsNaN(loss):
+		x.add(large+largeNaN, 1)
+		return
+	case loss >= maxLoss:
+		x.add(large+largeInfinite, 1)
+		return
 	}
-	return int64(math.Round(min(max(loss, 0), maxLoss) * lossScale))
+	fixed := int64(math.Round(max(loss, 0) * lossScale))
+	x.add(low, fixed&(1<<lossDigit-1))
+	for i := range lossDigits - 1 {
+		fixed >>= lossDigit
+		x.add(large+i, fixed&(1<<lossDigit-1))
+	}
+}
+
+// loss is the sum over micro-batches.
+func (x words) loss(low, large int) float64 {
+	if x.get(large+largeNaN) > 0 {
+		return math.NaN()
+	}
+	if x.get(large+largeInfinite) > 0 {
+		return math.Inf(1)
+	}
+	sum := 0.0
+	for i := lossDigits - 2; i >= 0; i-- {
+		sum = float64((sum + float64(x.get(large+i))) * (1 << lossDigit))
+	}
+	return (sum + float64(x.get(low))) / lossScale
 }

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/divergence"
 )
 
 // exactSum adds micro-batches in integers of any size, element by element.
@@ -192,6 +194,10 @@ func TestGoldenBits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if s.Losses.Steps != 10 {
+			t.Errorf("%s: losses of %d steps, not 10", mode, s.Losses.Steps)
+		}
+		s.Losses, s.Course = Losses{}, divergence.Course{} // what is only told of the run
 		got, err := Digest(s, 1)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/gramme-project/gramme/internal/divergence"
+	"github.com/gramme-project/gramme/internal/number"
 )
 
 // Bounds of a tensor's exponent: 2^-exponent stays a normal float32.
@@ -32,6 +35,40 @@ type Meta struct {
 	Samples   uint64  `json:"samples"`   // samples whose gradients are in the weights or were skipped
 	Tokens    uint64  `json:"tokens"`    // likewise, padding not counted
 	Exponents []int32 `json:"exponents"` // of each tensor in the layout's order: value = integer · 2^-exponent
+	Losses    Losses  `json:"losses,omitzero"`
+	// Course tells whether the training diverges.
+	Course divergence.Course `json:"course,omitzero"`
+}
+
+// Skipped counts the steps that changed nothing, because a gradient was not finite.
+func (m Meta) Skipped() uint64 { return m.Step - m.Updates }
+
+// Losses are sums over steps, from which the mean over any steps between two states
+// follows. Steps whose loss was not finite are left out.
+type Losses struct {
+	Steps uint64       `json:"steps"` // that are in the sums
+	MLM   number.Float `json:"mlm"`
+	NSP   number.Float `json:"nsp"`
+}
+
+// Mean returns the mean losses of the steps since an earlier state, and how many
+// these are.
+func (l Losses) Mean(since Losses) (mlm, nsp float64, steps uint64) {
+	if steps = l.Steps - since.Steps; steps == 0 {
+		return 0, 0, 0
+	}
+	n := float64(steps)
+	return float64(l.MLM-since.MLM) / n, float64(l.NSP-since.NSP) / n, steps
+}
+
+// remember takes the losses of a step.
+func (m *Meta) remember(o Outcome) {
+	m.Course = m.Course.Next(o.Step, o.MLMLoss+o.NSPLoss, o.Skipped)
+	if mlm, nsp := number.Float(o.MLMLoss), number.Float(o.NSPLoss); mlm.Finite() && nsp.Finite() {
+		m.Losses.Steps++
+		m.Losses.MLM += mlm
+		m.Losses.NSP += nsp
+	}
 }
 
 // NewState returns the state before the first step. It keeps weights, does not

@@ -32,6 +32,7 @@ import (
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -180,7 +181,8 @@ func (r *Role) Beat(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: "running", Goroutines: runtime.NumGoroutine()}
-		b.Joules, b.Watts = r.Meter.Totals()
+		joules, watts := r.Meter.Totals()
+		b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 		body, err := wire.Encode(b)
 		if err == nil {
 			err = r.NATS.Publish(wire.SubjectsOf(r.Endpoint.Run).Process(), body)

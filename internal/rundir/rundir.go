@@ -29,6 +29,7 @@ func (d Dir) Energy() string            { return d.join("energy") }   // reading
 func (d Dir) Cluster() string           { return d.join(".cluster") } // only while the run is up
 func (d Dir) Endpoint() string          { return filepath.Join(d.Cluster(), "endpoint.json") }
 func (d Dir) Evaluation() string        { return d.join("evaluation.json") }
+func (d Dir) Precision() string         { return d.join("precision.json") } // what --precision auto came to
 func (d Dir) Log(process string) string { return filepath.Join(d.Logs(), process+".log") }
 
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }

@@ -3,6 +3,7 @@ package runspec
 import (
 	"time"
 
+	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/model"
 )
 
@@ -47,14 +48,18 @@ func defaults(name string, c model.Config) Spec {
 		},
 		Dropout:   r.dropout,
 		Precision: PrecisionAuto, Reduce: "exact", Device: DeviceCPU,
-		Workers:        Workers{Min: 1, Max: 1},
-		Checkpoint:     Checkpoint{Every: time.Minute, Keep: 3},
-		FailureTimeout: time.Second,
-		Ring:           RingAuto,
-		Energy:         Energy{PUE: 1, CPUWattsPerCore: 4, RAMWattsPerGB: 0.375},
-		Log:            Log{Level: "info", Format: "console"},
+		Workers:          Workers{Min: 1, Max: 1},
+		Checkpoint:       Checkpoint{Every: time.Minute, Keep: 3},
+		FailureTimeout:   time.Second,
+		StopOnDivergence: divergence.StopSkipped,
+		Ring:             RingAuto,
+		Energy:           Energy{PUE: 1, CPUWattsPerCore: 4, RAMWattsPerGB: 0.375},
+		Log:              Log{Level: "info", Format: "console"},
 	}
 }
+
+// UsualRate is the learning rate that suits the model where nothing else is known.
+func (s Spec) UsualRate() float64 { return recipes[presetNear(s.ModelConfig(1))].lr }
 
 // presetNear returns the smallest preset that is at least as wide as c, whose
 // recipe then suits c.

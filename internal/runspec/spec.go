@@ -49,14 +49,15 @@ type Spec struct {
 	Threads   int    `yaml:"threads" json:"threads" key:"identity" doc:"threads of a worker; 0 divides the processors among the workers when the run begins"`
 	Device    string `yaml:"device" json:"device" key:"identity" doc:"where gradients are computed: cpu or cuda"`
 
-	Workers        Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and goes on down to min"`
-	Checkpoint     Checkpoint    `yaml:"checkpoint" json:"checkpoint"`
-	FailureTimeout time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, where nothing quicker shows it"`
-	ComputeTimeout time.Duration `yaml:"compute_timeout" json:"compute_timeout" key:"operational" doc:"how long a micro-batch may take before its worker counts as hung and is started again; 0 measures: 20 times as long as the slowest of the newest, and 10 s at least"`
-	Ring           string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, where workers do not reach each other) or auto (direct where all find, when they join, that they reach each other; on one machine they do)"`
-	AllowMixed     bool          `yaml:"mixed" json:"mixed" key:"operational" doc:"admit workers whose arithmetic differs; the result is then not reproducible and says so"`
-	Energy         Energy        `yaml:"energy" json:"energy"`
-	Log            Log           `yaml:"log" json:"log"`
+	Workers          Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and goes on down to min"`
+	Checkpoint       Checkpoint    `yaml:"checkpoint" json:"checkpoint"`
+	FailureTimeout   time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, where nothing quicker shows it"`
+	ComputeTimeout   time.Duration `yaml:"compute_timeout" json:"compute_timeout" key:"operational" doc:"how long a micro-batch may take before its worker counts as hung and is started again; 0 measures: 20 times as long as the slowest of the newest, and 10 s at least"`
+	StopOnDivergence string        `yaml:"stop_on_divergence" json:"stop_on_divergence" key:"operational" doc:"what ends a run whose training diverges, after a checkpoint was stored and with exit code 6: skipped (20 of the newest 32 steps were skipped, because gradients were not finite), loss (that, or a loss that was far above where the run began in 12 of the newest 16 steps; the flag without a value means this) or never"`
+	Ring             string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, where workers do not reach each other) or auto (direct where all find, when they join, that they reach each other; on one machine they do)"`
+	AllowMixed       bool          `yaml:"mixed" json:"mixed" key:"operational" doc:"admit workers whose arithmetic differs; the result is then not reproducible and says so"`
+	Energy           Energy        `yaml:"energy" json:"energy"`
+	Log              Log           `yaml:"log" json:"log"`
 }
 
 // Model is the architecture. Fields besides Name are taken from the preset or

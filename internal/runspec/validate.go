@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -83,6 +84,9 @@ func (s Spec) Validate() error {
 	}
 	if t := s.ComputeTimeout; t != 0 && t < time.Second {
 		bad("compute_timeout", "%s is neither 0 nor at least 1s", t)
+	}
+	if s.StopOnDivergence != "" { // as it was before the key was there: skipped
+		oneOf("stop_on_divergence", s.StopOnDivergence, divergence.StopSkipped, divergence.StopLoss, divergence.StopNever)
 	}
 	if s.Ring != "" { // as it was before the key was there: direct
 		oneOf("ring", s.Ring, wire.RingDirect, wire.RingBroker, RingAuto)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
@@ -216,6 +217,6 @@ func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
 	return wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.state.Step, Begun: m.Begun(), Speed: k.pace.Speed(), Tokens: 1,
+		Step: k.state.Step, Begun: m.Begun(), Speed: number.Float(k.pace.Speed()), Tokens: 1,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -65,7 +66,7 @@ func (k *worker) begin() {
 func (k *worker) register(done func(err error)) {
 	k.registering++
 	k.reg.Incarnation = fmt.Sprintf("%s.%d.%d", k.id, k.p.pid, k.registering)
-	k.reg.Step, k.reg.Speed = k.state.Step, k.pace.Speed()
+	k.reg.Step, k.reg.Speed = k.state.Step, number.Float(k.pace.Speed())
 	ttl := max(5*time.Second, 3*failureTimeout)
 	k.w.store.register(k.p, k.reg, ttl, func(l *lease, err error) {
 		k.lease = l

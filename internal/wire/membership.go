@@ -3,28 +3,30 @@ package wire
 import (
 	"fmt"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/number"
 )
 
 // Registration is what a worker writes under its lease.
 type Registration struct {
-	ID          string    `json:"id"`          // stable name, chosen by whoever started it
-	Incarnation string    `json:"incarnation"` // new at every start of the process
-	Host        string    `json:"host"`
-	BootID      string    `json:"boot_id"`
-	PID         int       `json:"pid"`
-	Device      string    `json:"device"`
-	Mailbox     string    `json:"mailbox"` // URL of its own NATS server
-	Threads     int       `json:"threads"`
-	Build       string    `json:"build"`
-	SpecHash    string    `json:"spec_hash"`
-	CorpusHash  string    `json:"corpus_hash"`
-	Fingerprint string    `json:"fingerprint"`     // numerics: hash of the gradient of one fixed micro-batch
-	Origin      Numerics  `json:"origin,omitzero"` // by which the state that it brings was computed
-	Speed       float64   `json:"speed"`           // micro-batches a second, measured
-	Step        uint64    `json:"step"`            // newest applied step at registration
-	Ring        string    `json:"ring,omitempty"`  // RingBroker: this worker and another do not reach each other's mailboxes
-	Draining    bool      `json:"draining"`        // asked to leave at the next step boundary (SIGTERM)
-	Started     time.Time `json:"started"`
+	ID          string       `json:"id"`          // stable name, chosen by whoever started it
+	Incarnation string       `json:"incarnation"` // new at every start of the process
+	Host        string       `json:"host"`
+	BootID      string       `json:"boot_id"`
+	PID         int          `json:"pid"`
+	Device      string       `json:"device"`
+	Mailbox     string       `json:"mailbox"` // URL of its own NATS server
+	Threads     int          `json:"threads"`
+	Build       string       `json:"build"`
+	SpecHash    string       `json:"spec_hash"`
+	CorpusHash  string       `json:"corpus_hash"`
+	Fingerprint string       `json:"fingerprint"`     // numerics: hash of the gradient of one fixed micro-batch
+	Origin      Numerics     `json:"origin,omitzero"` // by which the state that it brings was computed
+	Speed       number.Float `json:"speed"`           // micro-batches a second, measured
+	Step        uint64       `json:"step"`            // newest applied step at registration
+	Ring        string       `json:"ring,omitempty"`  // RingBroker: this worker and another do not reach each other's mailboxes
+	Draining    bool         `json:"draining"`        // asked to leave at the next step boundary (SIGTERM)
+	Started     time.Time    `json:"started"`
 }
 
 // Numerics say by which arithmetic a state was computed.
@@ -135,30 +137,34 @@ type Suspicion struct {
 
 // Beat is a worker's heartbeat, after an applied step or when time passes.
 type Beat struct {
-	ID           string  `json:"id"`
-	Incarnation  string  `json:"incarnation"`
-	Generation   uint64  `json:"generation"`
-	Rank         int     `json:"rank"`
-	State        string  `json:"state"` // joining, training, recovering, holding, draining
-	Step         uint64  `json:"step"`  // newest applied
-	Begun        Begun   `json:"begun,omitzero"`
-	Loss         float64 `json:"loss"`
-	MLMLoss      float64 `json:"mlm_loss"`
-	NSPLoss      float64 `json:"nsp_loss"`
-	MLMAccuracy  float64 `json:"mlm_accuracy"`
-	NSPAccuracy  float64 `json:"nsp_accuracy"`
-	LearningRate float64 `json:"learning_rate"`
-	Tokens       uint64  `json:"tokens"` // of the whole step, all workers together
-	StepSeconds  float64 `json:"step_seconds"`
-	Speed        float64 `json:"speed"`  // micro-batches a second
-	Joules       float64 `json:"joules"` // of this process since it started
-	Watts        float64 `json:"watts"`
-	Skipped      bool    `json:"skipped,omitempty"` // the entry held a NaN or an infinity
-	Clamped      int64   `json:"clamped,omitempty"`
-	Digest       string  `json:"digest,omitempty"`
-	Deaf         bool    `json:"deaf,omitempty"` // nothing came to this worker for a failure timeout, not even its own heartbeats
-	Reducing     float64 `json:"reducing"`       // seconds of the step spent in the ring
-	Goroutines   int     `json:"goroutines,omitempty"`
+	ID           string       `json:"id"`
+	Incarnation  string       `json:"incarnation"`
+	Generation   uint64       `json:"generation"`
+	Rank         int          `json:"rank"`
+	State        string       `json:"state"` // joining, training, recovering, holding, draining
+	Step         uint64       `json:"step"`  // newest applied
+	Begun        Begun        `json:"begun,omitzero"`
+	Loss         number.Float `json:"loss"`
+	MLMLoss      number.Float `json:"mlm_loss"`
+	NSPLoss      number.Float `json:"nsp_loss"`
+	MLMAccuracy  number.Float `json:"mlm_accuracy"`
+	NSPAccuracy  number.Float `json:"nsp_accuracy"`
+	LearningRate number.Float `json:"learning_rate"`
+	Tokens       uint64       `json:"tokens"` // of the whole step, all workers together
+	StepSeconds  number.Float `json:"step_seconds"`
+	Speed        number.Float `json:"speed"`  // micro-batches a second
+	Joules       number.Float `json:"joules"` // of this process since it started
+	Watts        number.Float `json:"watts"`
+	Skipped      bool         `json:"skipped,omitempty"` // the entry held a NaN or an infinity
+	// Warning says that the training diverges, and what to do; Diverged, that the run
+	// stops for it, with the next step. All members find the same in their states.
+	Warning    string       `json:"warning,omitempty"`
+	Diverged   bool         `json:"diverged,omitempty"`
+	Clamped    int64        `json:"clamped,omitempty"`
+	Digest     string       `json:"digest,omitempty"`
+	Deaf       bool         `json:"deaf,omitempty"` // nothing came to this worker for a failure timeout, not even its own heartbeats
+	Reducing   number.Float `json:"reducing"`       // seconds of the step spent in the ring
+	Goroutines int          `json:"goroutines,omitempty"`
 }
 
 // Refusal answers the heartbeat of a worker that is not admitted.
@@ -182,14 +188,14 @@ type Reached struct {
 
 // ProcessBeat is the heartbeat of a process that is no worker, once a second.
 type ProcessBeat struct {
-	Role       string  `json:"role"`
-	ID         string  `json:"id"`
-	PID        int     `json:"pid"`
-	Host       string  `json:"host"`
-	State      string  `json:"state"`
-	Joules     float64 `json:"joules"` // of this process since it started
-	Watts      float64 `json:"watts"`
-	Goroutines int     `json:"goroutines,omitempty"`
+	Role       string       `json:"role"`
+	ID         string       `json:"id"`
+	PID        int          `json:"pid"`
+	Host       string       `json:"host"`
+	State      string       `json:"state"`
+	Joules     number.Float `json:"joules"` // of this process since it started
+	Watts      number.Float `json:"watts"`
+	Goroutines int          `json:"goroutines,omitempty"`
 	// Warnings are what it knows that a user should, as long as it says so.
 	Warnings []Warning `json:"warnings,omitempty"`
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/gramme-project/gramme/internal/number"
+
 // States of a run as status shows them.
 const (
 	StatePreparing = "preparing" // corpus, calibration
@@ -10,31 +12,35 @@ const (
 	StateDone      = "done"     // all steps are done and stored
 )
 
-// Status is the answer to `gramme status`.
+// Status is the answer to `gramme status`. A number that nobody knows is null where
+// scripts rely on its key, and left out else: 0 is a measurement.
 type Status struct {
-	Run             string    `json:"run"`
-	State           string    `json:"state"`
-	Step            uint64    `json:"step"`
-	Steps           uint64    `json:"steps"`
-	Generation      uint64    `json:"generation"`
-	Ring            string    `json:"ring,omitempty"`   // the way of that generation's frames
-	Reason          string    `json:"reason,omitempty"` // of the newest generation, or why the run waits
-	Loss            float64   `json:"loss"`
-	MLMLoss         float64   `json:"mlm_loss"`
-	NSPLoss         float64   `json:"nsp_loss"`
-	MLMAccuracy     float64   `json:"mlm_accuracy"`
-	NSPAccuracy     float64   `json:"nsp_accuracy"`
-	LearningRate    float64   `json:"learning_rate"`
-	TokensPerSecond float64   `json:"tokens_per_second"`
-	Tokens          uint64    `json:"tokens"` // since this coordinator watches
-	Watts           float64   `json:"watts"`
-	Joules          float64   `json:"joules"` // of all processes since the cluster is up
-	StepSeconds     float64   `json:"step_seconds"`
-	EtaSeconds      float64   `json:"eta_seconds"`
-	Checkpoint      uint64    `json:"checkpoint"` // newest durable step
-	Mixed           bool      `json:"mixed,omitempty"`
-	Warnings        []Warning `json:"warnings,omitempty"`
-	Processes       []Process `json:"processes"`
+	Run             string          `json:"run"`
+	State           string          `json:"state"`
+	Step            uint64          `json:"step"`
+	Steps           uint64          `json:"steps"`
+	Generation      uint64          `json:"generation"`
+	Ring            string          `json:"ring,omitempty"`   // the way of that generation's frames
+	Reason          string          `json:"reason,omitempty"` // of the newest generation, or why the run waits
+	Loss            number.Optional `json:"loss"`
+	MLMLoss         number.Optional `json:"mlm_loss,omitzero"`
+	NSPLoss         number.Optional `json:"nsp_loss,omitzero"`
+	MLMAccuracy     number.Optional `json:"mlm_accuracy,omitzero"`
+	NSPAccuracy     number.Optional `json:"nsp_accuracy,omitzero"`
+	LearningRate    number.Optional `json:"learning_rate,omitzero"`
+	TokensPerSecond number.Optional `json:"tokens_per_second"`
+	// LossSteps is set where the losses are means over so many newest steps, as of a
+	// run that is not up; else they are of the newest step.
+	LossSteps   uint64          `json:"loss_steps,omitempty"`
+	Tokens      uint64          `json:"tokens,omitempty"` // since this coordinator watches; of a run that is not up, all
+	Watts       number.Optional `json:"watts"`
+	Joules      number.Optional `json:"joules,omitzero"` // of all processes since the cluster is up
+	StepSeconds number.Optional `json:"step_seconds,omitzero"`
+	EtaSeconds  number.Optional `json:"eta_seconds,omitzero"`
+	Checkpoint  uint64          `json:"checkpoint"` // newest durable step
+	Mixed       bool            `json:"mixed,omitempty"`
+	Warnings    []Warning       `json:"warnings,omitempty"`
+	Processes   []Process       `json:"processes"`
 }
 
 // WarningKind names what a run warns of.
@@ -60,16 +66,16 @@ type Warning struct {
 
 // Process is one process of the cluster.
 type Process struct {
-	Role         string  `json:"role"`
-	ID           string  `json:"id"`
-	PID          int     `json:"pid"`
-	Host         string  `json:"host"`
-	Rank         int     `json:"rank"` // -1 outside the ring
-	State        string  `json:"state"`
-	Reason       string  `json:"reason,omitempty"` // why a worker is refused
-	MicroBatches int     `json:"micro_batches"`
-	Step         uint64  `json:"step,omitempty"`
-	Speed        float64 `json:"speed,omitempty"` // micro-batches a second
-	Slow         float64 `json:"slow,omitempty"`  // its part of the members' median speed, where that is clearly less
-	Goroutines   int     `json:"goroutines,omitempty"`
+	Role         string       `json:"role"`
+	ID           string       `json:"id"`
+	PID          int          `json:"pid"`
+	Host         string       `json:"host"`
+	Rank         int          `json:"rank"` // -1 outside the ring
+	State        string       `json:"state"`
+	Reason       string       `json:"reason,omitempty"` // why a worker is refused
+	MicroBatches int          `json:"micro_batches"`
+	Step         uint64       `json:"step,omitempty"`
+	Speed        number.Float `json:"speed,omitempty"` // micro-batches a second
+	Slow         number.Float `json:"slow,omitempty"`  // its part of the members' median speed, where that is clearly less
+	Goroutines   int          `json:"goroutines,omitempty"`
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/number"
+)
 
 // Range asks for bytes of something that is too large for one message. The
 // answer carries them as data, CRC32C and total size in the headers below.
@@ -55,22 +59,22 @@ type Hold struct {
 // Weights and moments are cut at the same elements. The service answers each
 // chunk with a Reply.
 type SliceHeader struct {
-	Step       uint64   `json:"step"`
-	Generation uint64   `json:"generation"`
-	Rank       int      `json:"rank"`
-	World      int      `json:"world"`
-	Worker     string   `json:"worker"`
-	Part       string   `json:"part"`              // weights, moment1, moment2
-	Offset     int      `json:"offset"`            // first element of this chunk in the flat buffer
-	Count      int      `json:"count"`             // elements (float32, little-endian)
-	First      int      `json:"first"`             // first element of the worker's slice
-	End        int      `json:"end"`               // one past its last element
-	Meta       []byte   `json:"meta,omitempty"`    // replica.Meta, sent with every chunk of rank 0's weights at offset First
-	Digest     string   `json:"digest,omitempty"`  // replica digest of the whole state, likewise
-	Loss       float64  `json:"loss,omitempty"`    // of the step, likewise
-	Numerics   Numerics `json:"numerics,omitzero"` // of the state, likewise
-	Begun      Begun    `json:"begun,omitzero"`    // from where it was trained, likewise
-	Final      bool     `json:"final,omitempty"`   // the run ends with this step
+	Step       uint64       `json:"step"`
+	Generation uint64       `json:"generation"`
+	Rank       int          `json:"rank"`
+	World      int          `json:"world"`
+	Worker     string       `json:"worker"`
+	Part       string       `json:"part"`              // weights, moment1, moment2
+	Offset     int          `json:"offset"`            // first element of this chunk in the flat buffer
+	Count      int          `json:"count"`             // elements (float32, little-endian)
+	First      int          `json:"first"`             // first element of the worker's slice
+	End        int          `json:"end"`               // one past its last element
+	Meta       []byte       `json:"meta,omitempty"`    // replica.Meta, sent with every chunk of rank 0's weights at offset First
+	Digest     string       `json:"digest,omitempty"`  // replica digest of the whole state, likewise
+	Loss       number.Float `json:"loss,omitempty"`    // of the step, likewise
+	Numerics   Numerics     `json:"numerics,omitzero"` // of the state, likewise
+	Begun      Begun        `json:"begun,omitzero"`    // from where it was trained, likewise
+	Final      bool         `json:"final,omitempty"`   // the run ends with this step
 }
 
 // Committed announces a checkpoint that is visible and durable.

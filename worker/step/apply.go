@@ -18,7 +18,7 @@ func (m *Machine) perform(e Effect) []Effect {
 }
 
 func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
-	m.applied, m.digest = e.Step, ""
+	m.applied, m.digest, m.diverged = e.Step, "", e.Diverged
 	m.forget()
 	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // who follows has no part in a stop
 	out := []Effect{Reset{}}
@@ -51,7 +51,7 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 }
 
 func (m *Machine) onLoaded(e Loaded) []Effect {
-	m.applied, m.digest = e.Step, e.Digest
+	m.applied, m.digest, m.diverged = e.Step, e.Digest, e.Diverged
 	m.stopped = m.applied >= m.cfg.Steps // not with the state that it replaces
 	m.forget()
 	out := []Effect{Reset{}}

@@ -91,7 +91,7 @@ func TestACheckpointThatIsNewerThanAnyMember(t *testing.T) {
 		t.Fatalf("the service is away: %+v", got)
 	}
 	a.Handle(now, SnapshotFetched{1, 9}) // there is a newer one by now
-	if got, ok := last(a.Handle(now, Loaded{9, "z"})).(Suspect); !ok || got.Suspicion.Subject != "" {
+	if got, ok := last(a.Handle(now, Loaded{Step: 9, Digest: "z"})).(Suspect); !ok || got.Suspicion.Subject != "" {
 		t.Fatalf("with the checkpoint: %+v", got)
 	}
 	for _, e := range []Event{PlanChanged{began(2, now, 1, 1)}, HelloReceived{wire.Hello{Generation: 2, ID: "b", Incarnation: "1", Rank: 1, Applied: 3, Digest: "x", Next: 4, Stored: 9, Answer: true}}} {
@@ -114,7 +114,7 @@ func TestACheckpointOfTheLastStepEndsTheRun(t *testing.T) {
 		t.Fatalf("it does %+v", got)
 	}
 	m.Handle(now, SnapshotFetched{1, 7})
-	if got, ok := last(m.Handle(now, Loaded{7, "z"})).(Finish); !ok || got.Step != 7 {
+	if got, ok := last(m.Handle(now, Loaded{Step: 7, Digest: "z"})).(Finish); !ok || got.Step != 7 {
 		t.Errorf("with the checkpoint %+v", got)
 	}
 }

@@ -23,7 +23,7 @@ func TestAnEntryThatNobodyHoldsIsNoEnd(t *testing.T) {
 		t.Fatalf("after the entry could not be had: %+v", got)
 	}
 	m.Handle(now, SnapshotFetched{1, 4})
-	if got, ok := last(m.Handle(now, Loaded{4, "x"})).(Compute); !ok || got.Step != 5 {
+	if got, ok := last(m.Handle(now, Loaded{Step: 4, Digest: "x"})).(Compute); !ok || got.Step != 5 {
 		t.Fatalf("with the state of the others: %+v", got)
 	}
 }
@@ -48,7 +48,7 @@ func TestAStopEndsWithTheStateThatItWasOf(t *testing.T) {
 	m.Handle(now, Digested{1, "w"})
 	m.Handle(now, HelloReceived{wire.Hello{Generation: 2, ID: "a", Incarnation: "1", Rank: 0, Applied: 6, Digest: "x", Next: 7, Answer: true}})
 	m.Handle(now, SnapshotFetched{2, 6})
-	if got, ok := last(m.Handle(now, Loaded{6, "x"})).(Compute); !ok || got.Step != 7 {
+	if got, ok := last(m.Handle(now, Loaded{Step: 6, Digest: "x"})).(Compute); !ok || got.Step != 7 {
 		t.Fatalf("with the state of the other: %+v", got)
 	}
 }

@@ -186,7 +186,7 @@ func (c *cluster) carry(p *member, f Effect) {
 	case Load:
 		p.applied, p.digest, p.entry = p.loaded, digestAfter(p.loaded), nil
 		c.say("%s loads %d", p.id, p.applied)
-		c.feed(p, Loaded{p.applied, p.digest})
+		c.feed(p, Loaded{Step: p.applied, Digest: p.digest})
 	case FetchEntry:
 		c.fetchEntry(p, f)
 	case FetchHeld:

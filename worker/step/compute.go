@@ -53,7 +53,7 @@ func (m *Machine) advance() []Effect {
 }
 
 func (m *Machine) votes() replica.Votes {
-	return replica.Votes{Stop: m.stop, Hold: m.drain, Save: m.saveDue}
+	return replica.Votes{Stop: m.stop || m.diverged, Hold: m.drain, Save: m.saveDue}
 }
 
 // onComputed keeps the gradient if it is still this worker's to give.

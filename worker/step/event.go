@@ -53,12 +53,14 @@ type (
 		Step       uint64
 		Stop, Hold bool // some member voted so
 		Differ     bool // the states that members started from are not one
+		Diverged   bool // the state after it tells that the run is to stop
 		Save       bool
 	}
 	// Loaded is the answer to Load.
 	Loaded struct {
-		Step   uint64
-		Digest string
+		Step     uint64
+		Digest   string
+		Diverged bool // as of Applied
 	}
 	// StopRequested asks that the run stop with the next step, or takes that back.
 	StopRequested struct{ Withdrawn bool }

@@ -29,6 +29,7 @@ type Config struct {
 	Steps           uint64 // of the run
 	FailureTimeout  time.Duration
 	SaveEvery       time.Duration // between checkpoints
+	Diverged        bool          // the state that it begins with tells that the run is to stop
 }
 
 // Machine is the state machine of one worker. One goroutine owns it.
@@ -64,6 +65,7 @@ type Machine struct {
 	ready  Effect  // an Apply or a Load that waits for it
 
 	stop, drain bool
+	diverged    bool // the state tells that the run is to stop: all who hold it say so
 	refused     bool // follows nobody: whoever lets it in waits for it
 	saveDue     bool
 	saved       time.Time // when the last checkpoint was asked for
@@ -75,7 +77,7 @@ type Machine struct {
 func New(cfg Config, now time.Time, applied uint64) *Machine {
 	return &Machine{
 		cfg: cfg, state: Joining, rank: -1, applied: applied, claim: -1,
-		stopped: applied >= cfg.Steps, saved: now,
+		stopped: applied >= cfg.Steps, diverged: cfg.Diverged, saved: now,
 	}
 }
 

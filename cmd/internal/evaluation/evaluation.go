@@ -1,15 +1,20 @@
-// Package evaluation is what the worker's binary prints of a held-out split, and
-// what `gramme up` reads and keeps of it.
+// Package evaluation is what the worker's binary prints of a held-out split and of its
+// own speed, and what `gramme up` reads and keeps of it.
 package evaluation
+
+import "github.com/gramme-project/gramme/internal/number"
 
 // Measures are means over the predictions and the pairs of a split.
 type Measures struct {
-	MLMLoss     float64 `json:"mlm_loss"`
-	MLMAccuracy float64 `json:"mlm_accuracy"`
-	NSPLoss     float64 `json:"nsp_loss"`
-	NSPAccuracy float64 `json:"nsp_accuracy"`
-	Predictions int     `json:"predictions"`
-	Pairs       int     `json:"pairs"`
+	MLMLoss     number.Float `json:"mlm_loss"`
+	MLMAccuracy number.Float `json:"mlm_accuracy"`
+	NSPLoss     number.Float `json:"nsp_loss"`
+	NSPAccuracy number.Float `json:"nsp_accuracy"`
+	Predictions int          `json:"predictions"`
+	Pairs       int          `json:"pairs"`
+	// NSPChance is the accuracy of who always gives the more frequent answer; 0 in
+	// files of before it was counted.
+	NSPChance number.Float `json:"nsp_chance,omitempty"`
 }
 
 // Result compares the model at its start with the newest checkpoint.
@@ -18,6 +23,15 @@ type Result struct {
 	Split  string   `json:"split"`
 	Start  Measures `json:"start"`
 	Newest Measures `json:"newest"`
+	// NotFinite is how many of the newest weights are not finite. Such a model is not
+	// measured: it has no answers.
+	NotFinite int `json:"weights_not_finite,omitempty"`
+	Weights   int `json:"weights,omitempty"` // all that there are
 	// TokensPerSecond is how fast the training was that led there.
-	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
+	TokensPerSecond number.Float `json:"tokens_per_second,omitempty"`
+}
+
+// Rates are micro-batches a second by precision.
+type Rates struct {
+	MicroBatches map[string]number.Float `json:"micro_batches_per_second"`
 }
