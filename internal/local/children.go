@@ -17,6 +17,7 @@ type child struct {
 	started   time.Time
 	useful    bool // since then: a worker took part in a step, or a service did its work
 	trouble   trouble
+	absence   absence
 	failure   string // why it ended, until the run gets on
 	finished  bool   // ended as it should; not started again
 	shown     bool   // the status has shown this process

@@ -102,7 +102,7 @@ func (c *cluster) look(ctx context.Context, e events) error {
 		case err := <-c.services.failed:
 			return exit.Wrap(exit.Resource, exit.Hint(err), err)
 		case <-e.tick:
-			c.ask(ctx)
+			c.miss(c.ask(ctx))
 			if err := c.listen(); err != nil {
 				return err
 			}
@@ -147,13 +147,15 @@ func (c *cluster) scale(ctx context.Context, i wire.Intent) error {
 	return nil
 }
 
-// ask fetches the status and shows it.
-func (c *cluster) ask(ctx context.Context) {
+// ask fetches the status and shows it, if somebody answers.
+func (c *cluster) ask(ctx context.Context) (answered bool) {
 	within, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
-	if s, ok := c.fetch(within); ok {
+	s, answered := c.fetch(within)
+	if answered {
 		c.note(s)
 	}
+	return answered
 }
 
 // fetch asks the coordinator; none may lead just now.
