@@ -50,6 +50,7 @@ type Options struct {
 	Last func(ctx context.Context, env []string) error
 
 	limits   func() cgroup.Limits // of tests; nil: those of this process
+	hurry    time.Duration        // of tests: the longest pause before a start; 0: as long as it is
 	patience time.Duration        // of tests, with workers that do not end; 0: leaveFor
 }
 

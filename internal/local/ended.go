@@ -24,6 +24,10 @@ func (c *cluster) ended(ch *child) error {
 	}
 	lack := lacks(e, e.Manner == process.Killed && c.oom.claim())
 	if ch.role == wire.RoleWorker {
+		if ch.finished { // it was left out
+			c.accuse(ch, e, lack)
+			return nil
+		}
 		if e.Manner == process.Succeeded {
 			if ch.again && c.stop.asked.IsZero() && c.status.Step < c.Spec.Steps {
 				return c.revive(ch)
@@ -49,7 +53,7 @@ func (c *cluster) ended(ch *child) error {
 	switch v {
 	case wanting:
 		ch.gone = true
-		return exit.Wrap(exit.Resource, c.shortage.hint(), fmt.Errorf("%s ended %s in a row: %s", ch.command.Name, often(ch.trouble.scarce), c.shortage.text(c.limits())))
+		return c.scarce(fmt.Sprintf("%s ended %s in a row", ch.command.Name, often(ch.trouble.scarce)))
 	case hopeless:
 		ch.gone = true
 		return ch.givenUp(e, max(ch.trouble.vain, ch.trouble.kills))
@@ -74,7 +78,7 @@ func (c *cluster) leaveOut(ch *child) bool {
 	}
 	ch.finished = true
 	c.shortage.left++
-	c.shortage.ends = nil
+	c.shortage.ends, c.shortage.since = nil, time.Time{}
 	for _, w := range others {
 		w.trouble.scarce = 0 // they have more room now
 	}
@@ -82,8 +86,34 @@ func (c *cluster) leaveOut(ch *child) bool {
 	return true
 }
 
+// starve lets a run that gets nowhere for want of something go on with a worker less,
+// or ends it.
+func (c *cluster) starve() error {
+	if c.cause != nil || !c.stop.asked.IsZero() || !c.shortage.starves(time.Now(), c.status.State) {
+		return nil
+	}
+	for _, ch := range slices.Backward(c.workers()) {
+		if ch.finished || !c.leaveOut(ch) {
+			continue
+		}
+		if !c.alive(ch) {
+			return nil
+		}
+		return ch.proc.Kill() // it holds no step that the others do not
+	}
+	return c.scarce(fmt.Sprintf("the run has made no new step for %s", starved))
+}
+
+// scarce is the error of a run that cannot go on for want of something.
+func (c *cluster) scarce(what string) error {
+	return exit.Wrap(exit.Resource, c.shortage.hint(), fmt.Errorf("%s: %s", what, c.shortage.text(c.limits())))
+}
+
 // later starts a process after a while.
 func (c *cluster) later(ch *child, wait time.Duration) {
+	if c.hurry > 0 {
+		wait = min(wait, c.hurry)
+	}
 	time.AfterFunc(wait, func() {
 		select {
 		case c.starts <- ch:

@@ -77,6 +77,7 @@ func (s stage) add(name, text string) error {
 // of its name. The files that direct it:
 //
 //	NAME.code    it ends with this exit code, and reports it
+//	NAME.kill    it is killed, as the kernel does for want of memory
 //	NAME.crash   it prints this and ends, as a Go program crashes
 //	NAME.deaf    it does not end when it is asked to
 //	status       what a coordinator answers
@@ -155,6 +156,11 @@ func (p standIn) run(what string) (int, error) {
 				return 1, err
 			}
 		case <-time.After(5 * time.Millisecond):
+			if p.read(p.id+".kill") != "" {
+				if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+					return 1, err
+				}
+			}
 			if text := p.read(p.id + ".crash"); text != "" {
 				fmt.Fprint(os.Stderr, text)
 				os.Exit(2)

@@ -68,17 +68,25 @@ type shortage struct {
 	advice  string // of the process itself
 	peak    int64  // most memory that a process held which ended so
 	ends    []time.Time
-	left    int // workers that the run goes on without
+	since   time.Time // the first end since the run last made a new step; zero: none
+	left    int       // workers that the run goes on without
 }
 
 // Bounds of ends for want of something of which some do work.
 const (
 	recently = 2 * time.Minute
 	tooMany  = 6 // as many that recently: fewer workers would do better
+	// starved is how long a run that does not train waits for what was lacking: a
+	// machine that has too little may kill a process only now and then, and have the
+	// others crawl.
+	starved = 100 * time.Second
 )
 
 func (s *shortage) note(now time.Time, l lack, name string, e process.Ending) {
 	s.lack, s.process, s.words, s.advice, s.peak = l, name, e.Words, e.Report.Hint, max(s.peak, e.Peak)
+	if s.since.IsZero() {
+		s.since = now
+	}
 	s.ends = append(s.ends, now)
 	for len(s.ends) > tooMany {
 		s.ends = s.ends[1:]
@@ -88,6 +96,12 @@ func (s *shortage) note(now time.Time, l lack, name string, e process.Ending) {
 // crowded reports whether processes end for want of something all the time.
 func (s *shortage) crowded(now time.Time) bool {
 	return len(s.ends) >= tooMany && now.Sub(s.ends[0]) < recently
+}
+
+// starves reports whether a run gets nowhere since something was lacking. One that
+// trains may be at a long step.
+func (s *shortage) starves(now time.Time, state string) bool {
+	return !s.since.IsZero() && now.Sub(s.since) > starved && state != wire.StateTraining && state != wire.StateStopping
 }
 
 // now reports whether something is lacking still, as far as that shows.

@@ -109,6 +109,9 @@ func (c *cluster) look(ctx context.Context, e events) error {
 			c.report()
 			c.part()
 			c.oom.forget(time.Now())
+			if err := c.starve(); err != nil {
+				return err
+			}
 			if err := c.insist(ctx); err != nil {
 				return err
 			}
@@ -178,6 +181,9 @@ func (c *cluster) note(s wire.Status) {
 		c.progress = time.Now()
 	}
 	stepped, stored := c.advance.note(s.Step, s.Checkpoint)
+	if stepped {
+		c.shortage.since = time.Time{}
+	}
 	for _, ch := range c.children {
 		if stored {
 			ch.failure = ""
