@@ -23,9 +23,9 @@ func (f Fault) choose(s Seen) (target, error) {
 		}
 		m := s.Members[f.Pick%uint64(len(s.Members))]
 		t.id, t.pid, t.share = m.ID, m.PID, m.Share
-	case f.Kind == KillCoordinator:
+	case f.Kind == KillCoordinator, f.Kind == CrashCoordinator:
 		t.id, t.pid = wire.RoleCoordinator, s.Service[wire.RoleCoordinator]
-	case f.Kind == KillCheckpoint:
+	case f.Kind == KillCheckpoint, f.Kind == CrashCheckpoint:
 		t.id, t.pid = wire.RoleCheckpoint, s.Service[wire.RoleCheckpoint]
 	case f.Kind.serves() != "":
 		t.id = f.Kind.serves()
@@ -47,8 +47,12 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 	}
 	hit.at = time.Now()
 	switch f.Kind {
-	case KillWorker, KillCoordinator, KillCheckpoint:
-		err = signal(hit.pid, syscall.SIGKILL)
+	case KillWorker, KillCoordinator, KillCheckpoint, CrashWorker, CrashCoordinator, CrashCheckpoint:
+		name, by := f.signal()
+		if f.Kind.crashes() {
+			hit.by = name
+		}
+		err = signal(hit.pid, by)
 	case FreezeShort, FreezeLong:
 		hold = time.Duration(f.Hold * float64(t.spec.FailureTimeout))
 		if err = signal(hit.pid, syscall.SIGSTOP); err == nil {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"slices"
+	"syscall"
 
 	"github.com/gramme-project/gramme/internal/trialcluster"
 )
@@ -29,6 +30,10 @@ const (
 	KillNATS        Kind = "kill-nats"
 	EtcdAway        Kind = "etcd-away"
 	NATSAway        Kind = "nats-away"
+
+	CrashWorker      Kind = "crash-worker"
+	CrashCoordinator Kind = "crash-coordinator"
+	CrashCheckpoint  Kind = "crash-checkpoint"
 )
 
 // kinds lists every kind with its weight where a plan gives none.
@@ -55,6 +60,9 @@ var kinds = []struct {
 	{KillNATS, 1, "kill -9 of one NATS server, and its start again (services: cluster)"},
 	{EtcdAway, 1, "kill -9 of all etcd members, and their start again (services: cluster)"},
 	{NATSAway, 1, "kill -9 of all NATS servers, and their start again (services: cluster)"},
+	{CrashWorker, 4, "crash of a worker: SIGSEGV, SIGABRT, SIGQUIT, SIGBUS, SIGFPE or SIGILL"},
+	{CrashCoordinator, 1, "crash of the coordinator, likewise"},
+	{CrashCheckpoint, 1, "crash of the checkpoint service, likewise"},
 }
 
 // Kinds lists all kinds of faults, and what each does.
@@ -73,7 +81,7 @@ func (k Kind) resizes() bool { return slices.Contains([]Kind{Drain, ScaleDown, S
 
 // hitsWorker tells whether its target is a worker of the ring.
 func (k Kind) hitsWorker() bool {
-	return slices.Contains([]Kind{KillWorker, FreezeShort, FreezeLong, Drain, CutShort, CutLong, CutOneWay}, k)
+	return slices.Contains([]Kind{KillWorker, CrashWorker, FreezeShort, FreezeLong, Drain, CutShort, CutLong, CutOneWay}, k)
 }
 
 // freezes tells whether its target is stopped and goes on later.
@@ -81,6 +89,30 @@ func (k Kind) freezes() bool { return k == FreezeShort || k == FreezeLong }
 
 // cuts tells whether its target is cut off and reached again later.
 func (k Kind) cuts() bool { return k == CutShort || k == CutLong || k == CutOneWay }
+
+// crashes tells whether its target ends as a program that fails.
+func (k Kind) crashes() bool {
+	return slices.Contains([]Kind{CrashWorker, CrashCoordinator, CrashCheckpoint}, k)
+}
+
+// crashSignals are those that a runtime reports as a crash. The Go runtime catches all of
+// them, prints what it knows and ends with exit code 2.
+var crashSignals = []struct {
+	name   string
+	signal syscall.Signal
+}{
+	{"SIGSEGV", syscall.SIGSEGV}, {"SIGABRT", syscall.SIGABRT}, {"SIGQUIT", syscall.SIGQUIT},
+	{"SIGBUS", syscall.SIGBUS}, {"SIGFPE", syscall.SIGFPE}, {"SIGILL", syscall.SIGILL},
+}
+
+// signal is what ends the target of a fault.
+func (f Fault) signal() (name string, s syscall.Signal) {
+	if !f.Kind.crashes() {
+		return "SIGKILL", syscall.SIGKILL
+	}
+	by := crashSignals[f.Pick>>32%uint64(len(crashSignals))] // the lower bits choose who is hit
+	return by.name, by.signal
+}
 
 // serves is the kind of service that it kills, or "".
 func (k Kind) serves() string {

@@ -95,7 +95,7 @@ func (p Plan) Training() time.Duration {
 	total := 3 * recovery // before the first and after the last
 	for _, f := range Draw(p) {
 		total += f.Gap + recovery
-		if f.Kind == KillCoordinator {
+		if f.Kind == KillCoordinator || f.Kind == CrashCoordinator {
 			total += takeover
 		}
 		if f.Kind.serves() != "" { // they start again, and then may another coordinator

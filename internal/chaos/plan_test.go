@@ -3,6 +3,7 @@ package chaos
 import (
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -112,17 +113,25 @@ func TestDraw(t *testing.T) {
 	if reflect.DeepEqual(all, Draw(other)) {
 		t.Error("two seeds gave the same faults")
 	}
-	counts, total := map[Kind]int{}, 0
+	counts, crashes, total := map[Kind]int{}, map[string]int{}, 0
 	for _, f := range all {
 		counts[f.Kind]++
 		if f.Gap < p.Gap.Min || f.Gap > p.Gap.Max {
 			t.Fatalf("gap %s", f.Gap)
+		}
+		if name, by := f.signal(); f.Kind.crashes() == (by == syscall.SIGKILL) {
+			t.Fatalf("%s by %s", f.Kind, name)
+		} else if f.Kind.crashes() {
+			crashes[name]++
 		}
 		held := f.Kind.freezes() || f.Kind.cuts() || f.Kind.serves() != ""
 		short, long := f.Kind == FreezeShort || f.Kind == CutShort, f.Kind == FreezeLong || f.Kind == CutLong || f.Kind == CutOneWay
 		if (f.Hold > 0) != held || short && f.Hold >= 1 || long && f.Hold <= 1 {
 			t.Fatalf("%s for %g failure timeouts", f.Kind, f.Hold)
 		}
+	}
+	if len(crashes) != len(crashSignals) {
+		t.Errorf("crashes by %v", crashes)
 	}
 	for _, k := range kinds {
 		total += k.weight

@@ -20,6 +20,7 @@ type Record struct {
 	Workers    int       `json:"workers"`
 	HoldMS     float64   `json:"hold_ms,omitempty"` // how long the target was frozen, cut off or away
 	Way        string    `json:"way,omitempty"`     // of cut-one-way: to or from the worker
+	Signal     string    `json:"signal,omitempty"`  // of a crash
 	DetectMS   *float64  `json:"detect_ms"`
 	NextStepMS *float64  `json:"next_step_ms"`
 	RegainedMS *float64  `json:"regained_ms"` // until a step beyond those of before
@@ -46,7 +47,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 	}
 	r := Record{
 		N: f.N, Kind: f.Kind, Target: t.id, At: t.at, Step: t.before.Step, Workers: len(t.before.Members), HoldMS: float64(hold.Microseconds()) / 1000,
-		DetectMS: since(o.detected), NextStepMS: since(o.next), RegainedMS: since(o.regained), Reason: o.reason, Way: t.way,
+		DetectMS: since(o.detected), NextStepMS: since(o.next), RegainedMS: since(o.regained), Reason: o.reason, Way: t.way, Signal: t.by,
 		StillMS: float64(o.still.Microseconds()) / 1000,
 	}
 	lost := (f.Kind.restarts() || len(t.before.Members) == 1) && !o.next.IsZero() && o.from < t.before.Step
@@ -56,7 +57,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 	switch {
 	case f.Kind == KillUp, f.Kind == KillAll, lost:
 		r.AgainAtMost = (r.LostSteps + 1) * uint64(microBatches)
-	case f.Kind == KillWorker, f.Kind == FreezeLong, f.Kind.cuts() && r.DetectMS != nil:
+	case f.Kind == KillWorker, f.Kind == CrashWorker, f.Kind == FreezeLong, f.Kind.cuts() && r.DetectMS != nil:
 		r.AgainAtMost = uint64(t.share)
 	}
 	return r
@@ -67,6 +68,9 @@ func (r Record) String() string {
 	fmt.Fprintf(&b, "%3d  step %-6d %d workers  %-16s %-10s", r.N, r.Step, r.Workers, r.Kind, r.Target)
 	if r.Way != "" {
 		fmt.Fprintf(&b, "  %s it", r.Way)
+	}
+	if r.Signal != "" {
+		fmt.Fprintf(&b, "  by %s", r.Signal)
 	}
 	if r.HoldMS > 0 {
 		fmt.Fprintf(&b, "  for %.0f ms", r.HoldMS)

@@ -65,6 +65,7 @@ type target struct {
 	pid    int
 	share  int
 	way    string    // of a cut that is one way only: to or from it
+	by     string    // of a crash: the signal
 	before Seen      // the last status before
 	at     time.Time // when it was done
 	up     int       // of which start of `gramme up` the steps after it are
@@ -82,13 +83,13 @@ type outcome struct {
 func (t target) notices(k Kind, s Seen) bool {
 	newer := s.Generation > t.before.Generation
 	switch k {
-	case KillWorker, FreezeShort, FreezeLong, CutShort, CutLong, CutOneWay:
+	case KillWorker, CrashWorker, FreezeShort, FreezeLong, CutShort, CutLong, CutOneWay:
 		named := s.State == wire.StateWaiting && strings.Contains(s.Reason, t.id+" is gone")
 		return newer && !s.has(t.pid) || named
-	case KillCoordinator:
+	case KillCoordinator, CrashCoordinator:
 		pid := s.Service[wire.RoleCoordinator]
 		return pid != 0 && pid != t.pid
-	case KillCheckpoint:
+	case KillCheckpoint, CrashCheckpoint:
 		pid := s.Service[wire.RoleCheckpoint]
 		return pid != 0 && pid != t.pid
 	case Drain:
