@@ -136,7 +136,11 @@ func (c *cluster) part() {
 // tell asks the coordinator for a stop. One that was elected a moment ago, or will
 // not be in a moment, refuses: it has to be asked again.
 func (c *cluster) tell(ctx context.Context) error {
-	b, err := wire.Encode(wire.Control{Verb: "stop", Reason: "asked for by the user"})
+	reason := "asked for by the user"
+	if c.cause != nil {
+		reason = "the run cannot go on"
+	}
+	b, err := wire.Encode(wire.Control{Verb: "stop", Reason: reason})
 	if err != nil {
 		return err
 	}
