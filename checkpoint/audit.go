@@ -13,6 +13,7 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // Report is what an audit found to be in order.
@@ -133,7 +134,7 @@ func (r *Report) String() string {
 		if c.Numerics.Mixed {
 			mixed = ", of a mixed run"
 		}
-		fmt.Fprintf(&b, "  %s: %d files, %.1f MB, as entry %d says%s\n", c.Folder, c.Files, float64(c.Bytes)/1e6, c.Entry, mixed)
+		fmt.Fprintf(&b, "  %s: %s, %.1f MB, as entry %d says%s\n", c.Folder, words.Several(c.Files, "file"), float64(c.Bytes)/1e6, c.Entry, mixed)
 	}
 	for _, name := range r.SetAside {
 		fmt.Fprintf(&b, "  %s: found damaged before and set aside\n", name)
@@ -141,6 +142,6 @@ func (r *Report) String() string {
 	for _, u := range r.Unsent {
 		fmt.Fprintf(&b, "\nwarning: not in the ledger yet: %s; the run takes it in when it goes on\n", u)
 	}
-	fmt.Fprintf(&b, "\nok: %d entries, root %s, %d checkpoints", r.Account.Entries, r.Account.Root, len(r.Checkpoints))
+	fmt.Fprintf(&b, "\nok: %s, root %s, %s", words.Several(r.Account.Entries, "entry"), r.Account.Root, words.Several(len(r.Checkpoints), "checkpoint"))
 	return b.String()
 }

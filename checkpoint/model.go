@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint/safetensors"
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // ReadModel reads the model of a checkpoint, or of another folder that
@@ -53,7 +54,7 @@ func readModel(dir string) (c model.Config, l model.Layout, flat []float32, err 
 		}
 	}
 	if len(missing) > 0 {
-		return c, l, nil, fmt.Errorf("%d tensors are missing, as %s: is it a model with its pretraining heads?", len(missing), missing[0])
+		return c, l, nil, fmt.Errorf("%s missing, as %s: is it a model with its pretraining heads?", words.Several(len(missing), "tensor"), missing[0])
 	}
 	return c, l, flat, nil
 }

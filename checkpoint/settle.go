@@ -16,6 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/meter"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // dyingWithin is how long the processes of a run that was killed may take to end.
@@ -121,5 +122,5 @@ func unsent(dir rundir.Dir, a *ledger.Account) (all []Unsent, living bool, err e
 
 // String is one line of a report.
 func (u Unsent) String() string {
-	return fmt.Sprintf("%d records of %s, %.4f Wh", u.Records, u.Process, energy.WattHours(u.MicroJ))
+	return fmt.Sprintf("%s of %s, %.4f Wh", words.Several(u.Records, "record"), u.Process, energy.WattHours(u.MicroJ))
 }

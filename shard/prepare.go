@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard/corpus"
 )
 
@@ -196,7 +197,7 @@ func (p *preparation) splitSmall() error {
 		}
 	}
 	if len(sentences) < minDocuments {
-		reason := fmt.Sprintf("holds too little text: %d sentences that are no duplicates, at least %d are needed", len(sentences), minDocuments)
+		reason := fmt.Sprintf("holds too little text: %s that are not repeated, at least %d are needed", words.Several(len(sentences), "sentence"), minDocuments)
 		return &corpus.InputError{Input: strings.Join(p.opts.Inputs, ", "), Reason: reason}
 	}
 	var err error

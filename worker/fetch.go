@@ -14,6 +14,7 @@ import (
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -240,7 +241,7 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 	}
 	group.Wait()
 	if len(pieces) > 0 {
-		return fmt.Errorf("%d pieces are missing: %w", len(pieces), failures)
+		return fmt.Errorf("%s missing: %w", words.Several(len(pieces), "piece"), failures)
 	}
 	return ctx.Err()
 }

@@ -10,13 +10,14 @@ import (
 	"text/tabwriter"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // String returns the account as a person reads it: energy in watt-hours, carbon
 // in grams of CO2e, and "estimated" wherever no sensor stands behind a number.
 func (a *Account) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "run %s: %d entries, %s to %s\n\n", a.Run, a.Entries,
+	fmt.Fprintf(&b, "run %s: %s, %s to %s\n\n", a.Run, words.Several(a.Entries, "entry"),
 		a.From.Format("2006-01-02 15:04:05"), a.To.Format("2006-01-02 15:04:05 MST"))
 	a.writeEnergy(&b)
 	a.writeCarbon(&b)
@@ -36,7 +37,7 @@ func (a *Account) String() string {
 		}
 	}
 	if a.Behind > 0 {
-		fmt.Fprintf(&b, "\n%s behind the head, never acknowledged and not counted\n", count(a.Behind, "entry", "entries"))
+		fmt.Fprintf(&b, "\n%s behind the head, never acknowledged and not counted\n", words.Several(a.Behind, "entry"))
 	}
 	return b.String()
 }
@@ -114,21 +115,21 @@ func (a *Account) writeGaps(b *strings.Builder) {
 		fmt.Fprintf(b, "  %s of %s, %.1f s: %s%s (entry %d)\n", g.Meter, g.Worker, g.Seconds(), g.Reason, filled, g.Entry)
 	}
 	if a.Lost > 0 {
-		fmt.Fprintf(b, "  %s that never arrived\n", count(int64(a.Lost), "record", "records"))
+		fmt.Fprintf(b, "  %s that never arrived\n", words.Several(a.Lost, "record"))
 	}
 }
 
 func (a *Account) writeTraining(b *strings.Builder) {
-	fmt.Fprintf(b, "\ntraining: %s, %d samples, %d tokens", count(int64(a.Steps), "step", "steps"), a.Samples, a.Tokens)
+	fmt.Fprintf(b, "\ntraining: %s, %s, %s", words.Several(a.Steps, "step"), words.Several(a.Samples, "sample"), words.Several(a.Tokens, "token"))
 	a.writeLosses(b)
-	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", count(a.Memberships, "change", "changes"), a.Generation)
+	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", words.Several(a.Memberships, "change"), a.Generation)
 	if a.Mixed {
 		b.WriteString("mixed: workers of different arithmetic took part, the result is not reproducible\n")
 	}
 	for _, r := range a.Resumes {
 		fmt.Fprintf(b, "resumed at step %d (entry %d)", r.Step, r.Entry)
 		if r.From != nil {
-			fmt.Fprintf(b, ": proven to continue the ledger of %d entries that the checkpoint knew", r.From.Size)
+			fmt.Fprintf(b, ": proven to continue the ledger of %s that the checkpoint knew", words.Several(r.From.Size, "entry"))
 		}
 		b.WriteString("\n")
 	}
@@ -160,13 +161,6 @@ func suffix(s string) string {
 		return ""
 	}
 	return ", " + s
-}
-
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // byAmount returns the names with the largest amounts first.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // smoothed is over how many steps, at least, an account takes the mean of losses:
@@ -126,7 +127,7 @@ func (a *Account) writeLosses(b *strings.Builder) {
 			float64(a.FirstLoss.Loss), a.FirstLoss.Step, float64(a.LastLoss.Loss), a.LastLoss.Step)
 	}
 	if a.Skipped > 0 {
-		fmt.Fprintf(b, "\nskipped: %s, because gradients were not finite", count(int64(a.Skipped), "step", "steps"))
+		fmt.Fprintf(b, "\nskipped: %s, because gradients were not finite", words.Several(a.Skipped, "step"))
 	}
 }
 

@@ -12,16 +12,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 func main() {
 	parent = process.OpenReporter()
 	root := &cobra.Command{
 		Use: self(), Short: "the part of gramme that is linked with libtorch",
-		Version: buildinfo.Version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: words.Quote(program.Name())},
+		Version:     buildinfo.Version, SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -45,9 +48,9 @@ func tell(err error) {
 	if err == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "error: "+err.Error())
+	fmt.Fprintln(os.Stderr, "error: "+spoken(err.Error()))
 	if hint := exit.Hint(err); hint != "" {
-		fmt.Fprintln(os.Stderr, "hint: "+hint)
+		fmt.Fprintln(os.Stderr, "hint: "+spoken(hint))
 	}
 	if err := parent.Send(exit.ReportOf(err)); err != nil {
 		fmt.Fprintln(os.Stderr, "warning: "+err.Error())
@@ -56,6 +59,15 @@ func tell(err error) {
 
 // parent is told what this process ends with.
 var parent = &process.Reporter{}
+
+// spoken is a text whose commands can be pasted. Whoever started this program as what it
+// is speaks itself.
+func spoken(text string) string {
+	if self() != outer {
+		return text
+	}
+	return program.Spoken(text)
+}
 
 // outer is what this program is called by when `gramme` has become it.
 const outer = "gramme"

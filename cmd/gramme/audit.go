@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 func auditCommand() *cobra.Command {
@@ -43,7 +44,7 @@ A copy of DIR/ledger/head that was kept elsewhere while the run went on, given w
 		if err != nil {
 			hint := "what is named does not verify: compare it with a copy that was kept elsewhere"
 			if errors.Is(err, checkpoint.ErrUnsent) {
-				hint = fmt.Sprintf("`gramme up --run %s` takes in what was not sent; compare anything else with a copy that was kept elsewhere", args[0])
+				hint = fmt.Sprintf("`%s` takes in what was not sent; compare anything else with a copy that was kept elsewhere", words.Command("gramme", "up", "--run", args[0]))
 			}
 			return exit.Wrap(exit.Verify, hint, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -36,7 +37,7 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 	if spec.Steps == 0 {
 		batch := int64(spec.Batch.Rows * spec.Batch.MicroBatches)
 		spec.Steps = uint64(max(1, (m.Splits.Train.Chunks+batch-1)/batch))
-		fmt.Fprintf(u.err, "no --steps given: one pass over the corpus, %d steps\n", spec.Steps)
+		fmt.Fprintf(u.err, "no --steps given: one pass over the corpus, %s\n", words.Several(spec.Steps, "step"))
 	}
 	if err := spec.Complete(); err != nil {
 		return spec, exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)

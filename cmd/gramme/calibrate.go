@@ -21,6 +21,7 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // efficiency is the share of a step that is spent on gradients; the rest is the
@@ -47,7 +48,7 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 	if u.minutes == 0 {
 		return nil
 	}
-	fmt.Fprintf(u.err, "measuring the speed of %s × %s\n", several(spec.Workers.Max, "worker"), several(spec.Threads, "thread"))
+	fmt.Fprintf(u.err, "measuring the speed of %s × %s\n", words.Several(spec.Workers.Max, "worker"), words.Several(spec.Threads, "thread"))
 	rates := make([]number.Float, spec.Workers.Max)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range rates {

@@ -43,7 +43,7 @@ range that the run was started with (gramme up --workers min:max).`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil {
-			return exit.Wrap(exit.Usage, "gramme scale --run DIR N", fmt.Errorf("scale: %q is no number of workers", args[0]))
+			return exit.Wrap(exit.Usage, "`gramme scale --run DIR N`", fmt.Errorf("scale: %q is no number of workers", args[0]))
 		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()

@@ -7,6 +7,7 @@ import (
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // diverged is the error of a run whose newest checkpoint says that its training
@@ -24,8 +25,8 @@ func (u *up) diverged(spec runspec.Spec, taken checkpoint.Choice) error {
 	if !f.Stops(spec.StopOnDivergence) {
 		return nil
 	}
-	hint := fmt.Sprintf("begin another run with a lower learning rate: %s up --run %s --like %s --optimizer-lr %g",
-		self(), u.dir.Next(), u.dir, lowerRate(spec))
+	hint := fmt.Sprintf("begin another run with a lower learning rate: `%s`",
+		words.Command("gramme", "up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--optimizer-lr", fmt.Sprintf("%g", lowerRate(spec))))
 	if b.State.Step < spec.Steps {
 		hint += fmt.Sprintf("; --stop-on-divergence=%s goes on with this one", divergence.StopNever)
 	}

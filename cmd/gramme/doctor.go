@@ -24,6 +24,7 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/waiting"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // checkWithin bounds one check: a worker that is loaded from a slow disk takes a while.
@@ -57,7 +58,7 @@ func doctorCommand() *cobra.Command {
 			return err
 		}
 		if d.failed > 0 {
-			return exit.Wrap(exit.Resource, "", fmt.Errorf("doctor: %d of %d checks failed", d.failed, d.all))
+			return exit.Wrap(exit.Resource, "", fmt.Errorf("doctor: %d of %s failed", d.failed, words.Several(d.all, "check")))
 		}
 		return nil
 	}
@@ -173,7 +174,7 @@ func lookProcessor(context.Context) (string, error) {
 			has = append(has, f)
 		}
 	}
-	return fmt.Sprintf("%d threads, %s", runtime.NumCPU(), strings.Join(has, " ")), nil
+	return fmt.Sprintf("%s, %s", words.Several(runtime.NumCPU(), "thread"), strings.Join(has, " ")), nil
 }
 
 func lookWorker(ctx context.Context) (string, error) {
@@ -273,7 +274,7 @@ func lookCounters(context.Context) (string, error) {
 	for _, z := range zones {
 		if f, err := os.Open(z); err == nil {
 			_ = f.Close() // only to see whether it opens
-			return fmt.Sprintf("%d RAPL zones", len(zones)), nil
+			return words.Several(len(zones), "RAPL zone"), nil
 		}
 	}
 	return "", fmt.Errorf("none can be read, so energy is estimated from processor time and memory%w", errAdvice)

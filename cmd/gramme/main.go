@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
+	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
@@ -52,17 +53,18 @@ func report(root *cobra.Command, err error) {
 		if !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") { // as a child has printed it
 			line = "error: " + line
 		}
-		root.PrintErrln(line)
+		root.PrintErrln(program.Spoken(line))
 	}
 	if hint := exit.Hint(err); hint != "" {
-		root.PrintErrln("hint: " + hint)
+		root.PrintErrln("hint: " + program.Spoken(hint))
 	}
 }
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "gramme",
-		Short: "pretrain BERT encoders on an elastic cluster, every joule accounted",
+		Use:         "gramme",
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: program.Command()},
+		Short:       "pretrain BERT encoders on an elastic cluster, every joule accounted",
 		Long: `gramme pretrains BERT-family encoders on workers that may come, go and die at any
 time: the weights end up the same, bit for bit, and what the run cost stands in a
 signed ledger that anyone can verify offline.`,
@@ -88,6 +90,7 @@ signed ledger that anyone can verify offline.`,
 // usageErrors gives what is wrong with the arguments of a command, or of one
 // below it, the exit code of bad usage and a hint.
 func usageErrors(c *cobra.Command) {
+	c.Example = strings.ReplaceAll(c.Example, "  gramme ", "  "+program.Command()+" ")
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			hint := fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath())

@@ -37,7 +37,7 @@ shards with a manifest. ` + "`gramme up`" + ` takes the folder, or the text itse
 	f.BoolVar(&o.KeepDuplicates, "keep-duplicates", false, "keep paragraphs that came before")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if o.OutDir == "" {
-			return exit.Wrap(exit.Usage, "gramme prepare --out DIR text/", errors.New("prepare: --out is missing"))
+			return exit.Wrap(exit.Usage, "`gramme prepare --out DIR text/`", errors.New("prepare: --out is missing"))
 		}
 		if err := o.Validate(); err != nil {
 			return exit.Wrap(exit.Usage, "`gramme prepare --help` lists the flags", err)
@@ -96,10 +96,10 @@ func badInput(err error) error {
 // describe says what was prepared.
 func describe(w io.Writer, m shard.Manifest) {
 	p := m.Provenance
-	fmt.Fprintf(w, "corpus: %s documents, %s sentences, %s train tokens, vocabulary %d, unigram entropy %.2f nats",
-		count(p.Documents), count(p.Sentences), count(m.Splits.Train.Tokens), m.VocabSize, float64(m.UnigramEntropyNats))
+	fmt.Fprintf(w, "corpus: %s, %s, %s, vocabulary %d, unigram entropy %.2f nats",
+		counted(p.Documents, "document"), counted(p.Sentences, "sentence"), counted(m.Splits.Train.Tokens, "train token"), m.VocabSize, float64(m.UnigramEntropyNats))
 	if p.DuplicatesDropped > 0 {
-		fmt.Fprintf(w, "; %s duplicate paragraphs left out", count(p.DuplicatesDropped))
+		fmt.Fprintf(w, "; %s left out", counted(p.DuplicatesDropped, "duplicate paragraph"))
 	}
 	fmt.Fprintln(w)
 }

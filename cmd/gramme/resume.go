@@ -9,6 +9,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // takes decides from which checkpoint the run goes on.
@@ -20,7 +21,7 @@ func (u *up) takes(spec runspec.Spec) (checkpoint.Choice, error) {
 	// A run that was done is not trained from its first step without being asked.
 	if d := c.Damaged(); d != nil && d.Step >= spec.Steps && c.Step == 0 {
 		return c, exit.Wrap(exit.Verify,
-			fmt.Sprintf("put %s back from a copy; to train all %s again, move %s away and give the same command", d.Folder, several(int(spec.Steps), "step"), u.dir.Checkpoints()),
+			fmt.Sprintf("put %s back from a copy; to train all %s again, move %s away and give the same command", d.Folder, words.Several(spec.Steps, "step"), u.dir.Checkpoints()),
 			fmt.Errorf("the run was done, and none of its checkpoints verifies: %w", d.Reason))
 	}
 	return c, nil

@@ -26,6 +26,7 @@ import (
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 const (
@@ -83,7 +84,7 @@ func (a asked) endpoint() (endpoint.Endpoint, error) {
 	}
 	e, err := endpoint.ReadFile(a.dir.Endpoint())
 	if err != nil || !a.dir.Locked() {
-		return e, exit.Wrap(exit.Usage, "`gramme up --run "+string(a.dir)+"` starts it", fmt.Errorf("the run at %s is not up", a.dir))
+		return e, exit.Wrap(exit.Usage, "`"+words.Command("gramme", "up", "--run", string(a.dir))+"` starts it", fmt.Errorf("the run at %s is not up", a.dir))
 	}
 	return e, nil
 }

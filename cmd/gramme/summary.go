@@ -3,16 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
+	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -21,7 +21,7 @@ import (
 func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choice, e evaluation.Result) error {
 	report, err := checkpoint.Audit(string(u.dir))
 	if err != nil {
-		return exit.Wrap(exit.Verify, "`gramme audit "+string(u.dir)+"` shows it again", fmt.Errorf("audit of what was just written: %w", err))
+		return exit.Wrap(exit.Verify, "`"+words.Command("gramme", "audit", string(u.dir))+"` shows it again", fmt.Errorf("audit of what was just written: %w", err))
 	}
 	w := u.out
 	describeEvaluation(w, m, e)
@@ -50,13 +50,13 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 		f := a.Carbon.Factors[0]
 		fmt.Fprintf(w, "carbon:     %.3f gCO2e%s (%.0f g/kWh, PUE %g; %s)\n", float64(a.Carbon.Grams), estimated, f.GramsPerKWh, f.PUE, f.Origin)
 	}
-	fmt.Fprintf(w, "audit:      ok, %d ledger entries, %d checkpoints\n", a.Entries, len(report.Checkpoints))
+	fmt.Fprintf(w, "audit:      ok, %s, %s\n", words.Several(a.Entries, "ledger entry"), words.Several(len(report.Checkpoints), "checkpoint"))
 	switch {
 	case u.diverged(spec, taken) != nil: // its hint says how to go on
 	case taken.Step < spec.Steps:
 		fmt.Fprintf(w, "go on with: %s\n", u.again())
 	default: // the learning rate has fallen to 0: more steps are another run
-		fmt.Fprintf(w, "for longer: %s up --run %s --like %s --steps %d\n", self(), u.dir.Next(), u.dir, 2*spec.Steps)
+		fmt.Fprintf(w, "for longer: %s\n", program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--steps", fmt.Sprint(2*spec.Steps)))
 	}
 	return nil
 }
@@ -78,17 +78,9 @@ func describeEvaluation(w io.Writer, m shard.Manifest, e evaluation.Result) {
 	if e.Newest.NSPChance > 0 {
 		chance = fmt.Sprintf(" (chance is %.1f%%)", percent(e.Newest.NSPChance))
 	}
-	fmt.Fprintf(w, "            NSP loss %s at the start, %s at the end; accuracy %.1f%% of %d pairs%s\n",
-		lossText(float64(e.Start.NSPLoss)), lossText(float64(e.Newest.NSPLoss)), percent(e.Newest.NSPAccuracy), e.Newest.Pairs, chance)
-}
-
-// self is what this program is called by at a prompt.
-func self() string {
-	if name := os.Args[0]; strings.Contains(name, "/") && !filepath.IsAbs(name) {
-		return name
-	}
-	return "gramme"
+	fmt.Fprintf(w, "            NSP loss %s at the start, %s at the end; accuracy %.1f%% of %s%s\n",
+		lossText(float64(e.Start.NSPLoss)), lossText(float64(e.Newest.NSPLoss)), percent(e.Newest.NSPAccuracy), words.Several(e.Newest.Pairs, "pair"), chance)
 }
 
 // again is the command that goes on with the run.
-func (u *up) again() string { return fmt.Sprintf("%s up --run %s", self(), u.dir) }
+func (u *up) again() string { return program.Command("up", "--run", string(u.dir)) }

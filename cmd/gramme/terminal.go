@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gramme-project/gramme/internal/waiting"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // live tells whether a line can be written over: w is a terminal.
@@ -30,14 +31,6 @@ func width(w io.Writer) int {
 
 // saying tells the user of a command what it waits for.
 func saying(c *cobra.Command) waiting.Say { return func(text string) { c.PrintErrln(text) } }
-
-// several writes how many there are of something.
-func several(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
 
 // meterLine shows how far something is: one line that is written over on a
 // terminal, elsewhere a line when it begins and every few seconds.
@@ -93,6 +86,9 @@ func (m *meterLine) end() {
 		fmt.Fprintln(m.w, text)
 	}
 }
+
+// counted writes how many there are of something, as count does.
+func counted(n int64, what string) string { return count(n) + " " + words.Plural(n, what) }
 
 // count writes a number for people.
 func count(n int64) string {

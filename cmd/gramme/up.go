@@ -15,6 +15,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
+	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
@@ -24,6 +25,7 @@ import (
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -93,10 +95,10 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 		fmt.Fprintln(u.err, "warning: "+w)
 	}
 	if exists && u.minutes > 0 {
-		fmt.Fprintf(u.err, "note: --minutes is for a new run; this one began with %s\n", several(int(spec.Steps), "step"))
+		fmt.Fprintf(u.err, "note: --minutes is for a new run; this one began with %s\n", words.Several(spec.Steps, "step"))
 	}
 	if !exists && len(spec.Corpus) == 0 {
-		return exit.Wrap(exit.Usage, "name text files or folders: gramme up --run DIR text/", errors.New("a new run needs a corpus"))
+		return exit.Wrap(exit.Usage, "name text files or folders: `gramme up --run DIR text/`", errors.New("a new run needs a corpus"))
 	}
 	shared, err := u.shared(spec)
 	if err != nil {
@@ -127,7 +129,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 	}
 	unlock, err := u.dir.Lock()
 	if err != nil {
-		return exit.Wrap(exit.Resource, "`gramme status --run "+string(u.dir)+"` shows it; Ctrl-C there ends it", err)
+		return exit.Wrap(exit.Resource, "`"+words.Command("gramme", "status", "--run", string(u.dir))+"` shows it; Ctrl-C there ends it", err)
 	}
 	defer unlock()
 	// Another process may have begun the run before this one held the folder.
@@ -155,7 +157,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 }
 
 // tell says something that has happened.
-func (u *up) tell(text string) { fmt.Fprintln(u.err, text) }
+func (u *up) tell(text string) { fmt.Fprintln(u.err, program.Spoken(text)) }
 
 func (u *up) findBinaries(ctx context.Context) (err error) {
 	if u.gramme, err = process.Beside("gramme"); err != nil {
@@ -188,7 +190,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 			return err
 		}
 		if n > 0 {
-			fmt.Fprintf(u.err, "took %d energy readings into the ledger that were left\n", n)
+			fmt.Fprintf(u.err, "%s of an earlier start had not reached the ledger and were added\n", words.Several(n, "energy reading"))
 		}
 		measured, err := readEvaluation(u.dir, newest)
 		if err != nil {
@@ -219,7 +221,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	err = local.Run(ctx, local.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Workers: u.workers, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
-		Tell: func(text string) { show.end(); fmt.Fprintln(u.err, text) },
+		Tell: func(text string) { show.end(); u.tell(text) },
 		Last: func(ctx context.Context, env []string) error {
 			show.end()
 			fmt.Fprintln(u.err, "measuring the validation split")
@@ -250,7 +252,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	if newest = taken.Step; newest < spec.Steps {
 		fmt.Fprintf(u.out, "stopped at step %d of %d\n", newest, spec.Steps)
 	} else {
-		fmt.Fprintf(u.out, "done: %d steps\n", spec.Steps)
+		fmt.Fprintf(u.out, "done: %s\n", words.Several(spec.Steps, "step"))
 	}
 	return errors.Join(u.summarize(spec, m, taken, measured), u.diverged(spec, taken))
 }
@@ -264,6 +266,13 @@ func (u *up) failed(spec runspec.Spec, err error) error {
 		fmt.Fprintf(u.err, "step %d of %d is stored; go on with: %s\n", taken.Step, spec.Steps, u.again())
 	}
 	return err
+}
+
+func allDone(steps uint64) string {
+	if steps == 1 {
+		return "the only step is done"
+	}
+	return fmt.Sprintf("all %d steps are done", steps)
 }
 
 // settle brings into the ledger what processes that are gone could not.
@@ -290,7 +299,7 @@ func invite(out io.Writer, e endpoint.Endpoint) {
 		fmt.Fprintf(out, "etcd and NATS listen on this machine only: workers of others need --etcd and --nats (docs/cluster.md)\n")
 		return
 	}
-	fmt.Fprintf(out, "workers of other machines join with:\n  %s\n", clusterflags.Command(e))
+	fmt.Fprintf(out, "workers of other machines join with:\n  %s\n", clusterflags.Command(program.Name(), e))
 }
 
 // announce says what is about to run.
@@ -298,8 +307,8 @@ func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choi
 	l := newLayout(spec, m.VocabSize)
 	per := spec.Batch.Rows * spec.Batch.MicroBatches
 	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
-		spec.Model.Name, count(int64(l.Parameters())), several(u.workers, "worker"), several(spec.Threads, "thread"),
-		spec.Precision, several(int(spec.Steps), "step"), per, spec.MaxSeq)
+		spec.Model.Name, count(int64(l.Parameters())), words.Several(u.workers, "worker"), words.Several(spec.Threads, "thread"),
+		spec.Precision, words.Several(spec.Steps, "step"), per, spec.MaxSeq)
 	if choice, err := runspec.ReadPrecisionChoice(u.dir.Precision()); err == nil && choice != nil && taken.Step > 0 {
 		fmt.Fprintln(u.err, choice)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,11 @@ func becomeWorker(verb string, args []string) error {
 	if err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
 	}
-	argv := append([]string{"gramme", verb}, args...)
+	name := os.Args[0] // by which the worker's binary tells commands that can be pasted
+	if filepath.Base(name) != "gramme" {
+		name = "gramme"
+	}
+	argv := append([]string{name, verb}, args...)
 	if err := syscall.Exec(path, argv, os.Environ()); err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // onAsked answers a request of a user.
@@ -76,7 +77,7 @@ func (r *Roster) drain(id string) error {
 			return nil
 		}
 		if left := len(r.here()) - 1; left < r.cfg.Workers.Min && w.refused == "" {
-			return fmt.Errorf("drain %s: %d %s would be left, the minimum is %d", id, left, noun(left), r.cfg.Workers.Min)
+			return fmt.Errorf("drain %s: %s would be left, the minimum is %d", id, words.Several(left, "worker"), r.cfg.Workers.Min)
 		}
 		i := r.intent
 		i.Drain = append(slices.Clone(i.Drain), w.reg.Incarnation)
@@ -93,7 +94,7 @@ func (r *Roster) drain(id string) error {
 // newest in the ring first.
 func (r *Roster) scale(n int) error {
 	if w := r.cfg.Workers; n < w.Min || n > w.Max {
-		return fmt.Errorf("scale to %d: this run was started with %s workers", n, w)
+		return fmt.Errorf("scale to %d: this run was started with --workers %s", n, w)
 	}
 	i := r.intent
 	i.Workers, i.Drain = n, slices.Clone(i.Drain)

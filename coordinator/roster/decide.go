@@ -9,6 +9,7 @@ import (
 	"github.com/gramme-project/gramme/coordinator/plan"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // decide writes the next plan where one is due, and says how the run is.
@@ -57,7 +58,7 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 	}
 	base := r.plan
 	base.Fingerprint, base.Mixed = print, base.Mixed || r.origin.Mixed
-	reason := fmt.Sprintf("start with %d %s", len(pool), noun(len(pool)))
+	reason := fmt.Sprintf("start with %s", words.Several(len(pool), "worker"))
 	r.write(base, pool, strings.Join(append(r.lost(), reason), "; "))
 }
 
@@ -71,21 +72,14 @@ func (r *Roster) missing(have, want int) string {
 			}
 		}
 	}
-	text := fmt.Sprintf("%d of %d %s here, at least %d needed", have, want, noun(want), r.cfg.Workers.Min)
+	text := fmt.Sprintf("%d of %s here, at least %d needed", have, words.Several(want, "worker"), r.cfg.Workers.Min)
 	if have >= r.cfg.Workers.Min {
-		text = fmt.Sprintf("%d of %d %s here, waiting a moment for more", have, want, noun(want))
+		text = fmt.Sprintf("%d of %s here, waiting a moment for more", have, words.Several(want, "worker"))
 	}
 	if refused > 0 {
 		text += fmt.Sprintf("; %d refused, %s", refused, first)
 	}
 	return text
-}
-
-func noun(n int) string {
-	if n == 1 {
-		return "worker"
-	}
-	return "workers"
 }
 
 // decideNext goes on with the members that live.
@@ -154,7 +148,7 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 		return
 	}
 	if len(stay) < r.cfg.Workers.Min && !r.intent.Stop {
-		lack := fmt.Sprintf("%s; %d %s left, at least %d needed", strings.Join(reasons, "; "), len(stay), noun(len(stay)), r.cfg.Workers.Min)
+		lack := fmt.Sprintf("%s; %s left, at least %d needed", strings.Join(reasons, "; "), words.Several(len(stay), "worker"), r.cfg.Workers.Min)
 		r.tell(wire.StateWaiting, lack)
 		if len(leave) > 0 && may {
 			r.write(r.plan, nil, lack) // lets those go that were asked to

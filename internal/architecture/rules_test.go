@@ -28,6 +28,7 @@ var layers = []struct {
 		"internal/runspec",
 		"internal/suggest",
 		"internal/wire",
+		"internal/words",
 		"shard/sampler",
 		"worker/step",
 	}},

@@ -20,6 +20,7 @@ import (
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/trialcluster"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // The files that hold the state of a run.
@@ -66,7 +67,7 @@ func audit(name string, run rundir.Dir) (Check, *ledger.Account) {
 	if err != nil {
 		return Check{Name: name, Found: strings.ReplaceAll(err.Error(), "\n", "; ")}, nil
 	}
-	c := Check{Name: name, Found: fmt.Sprintf("%d entries, %d checkpoints verify", report.Account.Entries, len(report.Checkpoints)), OK: true}
+	c := Check{Name: name, Found: fmt.Sprintf("%s and %s verified", words.Several(report.Account.Entries, "entry"), words.Several(len(report.Checkpoints), "checkpoint")), OK: true}
 	if len(report.SetAside) > 0 {
 		c.OK, c.Found = false, "found damaged and set aside: "+strings.Join(report.SetAside, ", ")
 	}
@@ -85,7 +86,7 @@ func counted(a *ledger.Account, spec runspec.Spec, lost uint64, falls int) []Che
 	return []Check{
 		{"every step in the ledger", fmt.Sprintf("%d of %d", a.Steps, spec.Steps), a.Steps == spec.Steps},
 		{"every sample in the ledger, once", fmt.Sprintf("%d of %d", a.Samples, samples), a.Samples == samples},
-		{"no step repeated but those that were lost", fmt.Sprintf("%d repeated; %d seen to be lost, %d times", a.Repeated, lost, falls), a.Repeated <= most},
+		{"no step repeated but those that were lost", fmt.Sprintf("%d repeated; %d seen to be lost, %s", a.Repeated, lost, words.Several(falls, "time")), a.Repeated <= most},
 	}
 }
 
@@ -117,10 +118,10 @@ func outages(faults []Record, ring string, slowest time.Duration) []Check {
 		return nil
 	}
 	if still.OK {
-		still.Found = fmt.Sprintf("of %d times", n)
+		still.Found = "of " + words.Several(n, "time")
 	}
 	if kept.OK {
-		kept.Found = fmt.Sprintf("of %d times", all)
+		kept.Found = "of " + words.Several(all, "time")
 	}
 	return []Check{still, kept}
 }
@@ -182,7 +183,7 @@ func stable(all []Growth) Check {
 	case longest < leastLife.Seconds():
 		c.Found = fmt.Sprintf("no process lived for %s, nothing to tell", leastLife)
 	default:
-		c.Found = fmt.Sprintf("of %d processes that lived for %s or more", len(all), leastLife/2)
+		c.Found = fmt.Sprintf("of %s that lived for %s or more", words.Several(len(all), "process"), leastLife/2)
 	}
 	return c
 }

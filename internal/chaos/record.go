@@ -7,6 +7,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // Record is what a fault was and what followed. Times are in milliseconds since
@@ -65,7 +66,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 
 func (r Record) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%3d  step %-6d %d workers  %-16s %-10s", r.N, r.Step, r.Workers, r.Kind, r.Target)
+	fmt.Fprintf(&b, "%3d  step %-6d %-9s  %-16s %-10s", r.N, r.Step, words.Several(r.Workers, "worker"), r.Kind, r.Target)
 	if r.Way != "" {
 		fmt.Fprintf(&b, "  %s it", r.Way)
 	}
@@ -88,16 +89,16 @@ func (r Record) String() string {
 		fmt.Fprintf(&b, "  longest step %.0f ms", r.StillMS)
 	}
 	if r.LostSteps > 0 {
-		fmt.Fprintf(&b, "  %d steps lost", r.LostSteps)
+		fmt.Fprintf(&b, "  %s lost", words.Several(r.LostSteps, "step"))
 	}
 	if r.Meanwhile > 0 {
-		fmt.Fprintf(&b, "  %d steps meanwhile", r.Meanwhile)
+		fmt.Fprintf(&b, "  %s meanwhile", words.Several(r.Meanwhile, "step"))
 	}
 	if len(r.ThrownOut) > 0 {
 		fmt.Fprintf(&b, "  thrown out: %s", strings.Join(r.ThrownOut, ", "))
 	}
 	if r.AgainAtMost > 0 {
-		fmt.Fprintf(&b, "  at most %d micro-batches again", r.AgainAtMost)
+		fmt.Fprintf(&b, "  at most %s again", words.Several(r.AgainAtMost, "micro-batch"))
 	}
 	return b.String()
 }

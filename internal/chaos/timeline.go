@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // Seen is what the status showed at a moment.
@@ -227,5 +228,5 @@ func stepTimes(seen []Seen) []time.Duration {
 }
 
 func (s Seen) String() string {
-	return fmt.Sprintf("step %d, generation %d, %d workers, %s", s.Step, s.Generation, len(s.Members), s.State)
+	return fmt.Sprintf("step %d, generation %d, %s, %s", s.Step, s.Generation, words.Several(len(s.Members), "worker"), s.State)
 }

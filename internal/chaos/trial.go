@@ -21,6 +21,7 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/trialcluster"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // Options say what to try, and where.
@@ -121,7 +122,7 @@ func (t *trial) disturbed(ctx context.Context) (err error) {
 		return err
 	}
 	faults := Draw(t.Plan)
-	t.Say(fmt.Sprintf("training %d steps with %s workers and %d faults of seed %d: %s", t.spec.Steps, t.Plan.Workers, len(faults), t.Plan.Seed, t.dir))
+	t.Say(fmt.Sprintf("training %s with %s workers and %s of seed %d: %s", words.Several(t.spec.Steps, "step"), t.Plan.Workers, words.Several(len(faults), "fault"), t.Plan.Seed, t.dir))
 	following, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { t.watch.run(following) })

@@ -18,6 +18,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // checkpointEvery is the time between checkpoints where nothing else is said: an
@@ -163,7 +164,7 @@ func (t *trial) settle() (err error) {
 	c, account := audit("the undisturbed run verifies", t.calm)
 	t.check(c)
 	if c.OK && account.Steps != t.spec.Steps {
-		t.check(Check{"the undisturbed run is complete", fmt.Sprintf("%d of %d steps", account.Steps, t.spec.Steps), false})
+		t.check(Check{"the undisturbed run is complete", fmt.Sprintf("%d of %s", account.Steps, words.Several(t.spec.Steps, "step")), false})
 	}
 	t.account = account
 	return nil

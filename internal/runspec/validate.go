@@ -12,6 +12,7 @@ import (
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
@@ -146,7 +147,7 @@ func (s Spec) Complete() error {
 func (s Spec) Warnings() []string {
 	var w []string
 	if m := s.Batch.MicroBatches; s.Workers.Max > m {
-		w = append(w, fmt.Sprintf("%d workers, but a step has %d micro-batches: %d of them will have nothing to compute (batch.micro_batches)", s.Workers.Max, m, s.Workers.Max-m))
+		w = append(w, fmt.Sprintf("%s, but a step has %s: %d of them will have nothing to compute (batch.micro_batches)", words.Several(s.Workers.Max, "worker"), words.Several(m, "micro-batch"), s.Workers.Max-m))
 	}
 	if s.Reduce == string(replica.Float) {
 		w = append(w, "reduce f32: the result depends on the number of workers")

@@ -3,6 +3,8 @@ package corpus
 import (
 	"fmt"
 	"strings"
+
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // Document is a piece of text that belongs together.
@@ -87,15 +89,15 @@ func (r *Report) Empty(inputs []string) error {
 	e := &InputError{Input: strings.Join(inputs, ", "), Reason: "holds no text"}
 	var seen []string
 	if r.Files > 0 {
-		seen = append(seen, fmt.Sprintf("%s read, %s", count(r.Files, "file"), count(r.InputBytes, "byte")))
+		seen = append(seen, fmt.Sprintf("%s read, %s", words.Several(r.Files, "file"), words.Several(r.InputBytes, "byte")))
 	} else {
 		seen = append(seen, "no file of text")
 	}
 	if r.Skipped > 0 {
-		seen = append(seen, count(r.Skipped, "file")+" skipped by name")
+		seen = append(seen, words.Several(r.Skipped, "file")+" skipped by name")
 	}
 	if r.Quarantined > 0 {
-		s := count(r.Quarantined, "record") + " unusable"
+		s := words.Several(r.Quarantined, "record") + " unusable"
 		if len(r.Quarantine) > 0 {
 			s += ", the first: " + r.Quarantine[0].Place + ": " + r.Quarantine[0].Reason
 		}
@@ -103,11 +105,4 @@ func (r *Report) Empty(inputs []string) error {
 	}
 	e.Reason += " (" + strings.Join(seen, "; ") + ")"
 	return e
-}
-
-func count(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -53,7 +54,7 @@ func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string)
 			return err
 		}
 		if attempt == attempts {
-			return fmt.Errorf("given up after %d attempts: %w", attempts, err)
+			return fmt.Errorf("given up after %s: %w", words.Several(attempts, "attempt"), err)
 		}
 		if errors.As(err, &failed) {
 			if err := sleep(ctx, pause<<(attempt-1)); err != nil {

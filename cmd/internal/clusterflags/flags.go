@@ -24,6 +24,7 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/waiting"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // dialWithin bounds how long a command looks for services that do not answer.
@@ -192,12 +193,13 @@ func (f *Flags) Find(ctx context.Context, say waiting.Say, dir rundir.Dir) (endp
 // JoinHint is what to do when a process does not know its cluster.
 const JoinHint = "`gramme up` starts this process itself; elsewhere, name the cluster by --etcd, --nats and --run-id as `gramme up` prints them, or by GRAMME_ENDPOINT"
 
-// Command is what joins a worker to a run from another machine.
-func Command(e endpoint.Endpoint) string {
-	words := []string{"gramme", "worker", "--" + runID, e.Run}
+// Command is what joins a worker to a run from another machine, where the program is
+// called as it is here.
+func Command(program string, e endpoint.Endpoint) string {
+	command := []string{program, "worker", "--" + runID, e.Run}
 	add := func(flag, value string) {
 		if value != "" {
-			words = append(words, "--"+flag, quoted(value))
+			command = append(command, "--"+flag, value)
 		}
 	}
 	if !holdsPassword(strings.Join(e.Etcd, ",")) {
@@ -210,16 +212,5 @@ func Command(e endpoint.Endpoint) string {
 	add("tls-cert", e.TLS.Cert)
 	add("tls-key", e.TLS.Key)
 	add("nats-creds", e.Credentials)
-	return strings.Join(words, " ")
-}
-
-// quoted is a word as a shell takes it.
-func quoted(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/:.,_-+@%=", r)
-	}
-	if strings.TrimFunc(s, plain) == "" && s != "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return words.Command(command...)
 }

@@ -1,0 +1,43 @@
+// Package program is what a user calls gramme by, for the commands that it prints: they
+// can be pasted at the prompt at which this process was started.
+package program
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/gramme-project/gramme/internal/words"
+)
+
+// Name is the name, or the path, under which this process was started: the name alone
+// where the shell finds the same program by it.
+func Name() string { return nameOf(os.Args[0]) }
+
+func nameOf(called string) string {
+	if !strings.Contains(called, "/") { // the shell found it
+		return called
+	}
+	name := filepath.Base(called)
+	found, err := exec.LookPath(name)
+	if err != nil {
+		return called
+	}
+	there, err := os.Stat(found)
+	if err != nil {
+		return called
+	}
+	if here, err := os.Stat(called); err == nil && os.SameFile(there, here) {
+		return name
+	}
+	return called
+}
+
+// Command is a command of this program that can be pasted.
+func Command(args ...string) string {
+	return words.Command(append([]string{Name()}, args...)...)
+}
+
+// Spoken is a text whose commands, `gramme …` in backquotes, can be pasted.
+func Spoken(text string) string { return words.Called(text, Name()) }
