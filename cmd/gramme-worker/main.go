@@ -20,6 +20,7 @@ import (
 )
 
 func main() {
+	process.ShowName()
 	parent = process.OpenReporter()
 	root := &cobra.Command{
 		Use: self(), Short: "the part of gramme that is linked with libtorch",

@@ -154,23 +154,28 @@ func (u *up) workerOutput(ctx context.Context, env []string, args ...string) ([]
 	return workerOutput(ctx, u.worker, env, args...)
 }
 
-func workerOutput(ctx context.Context, path string, env []string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, path, args...)
+func workerOutput(ctx context.Context, program *process.Program, env []string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program.Path, args...)
+	cmd.Path, _ = program.Executable()
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr, cmd.WaitDelay = process.Attributes(), time.Second
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, report, err := process.Output(cmd)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: %w", args[0], context.Cause(ctx))
 	}
-	if err != nil {
-		return nil, exit.Wrap(max(exit.Failure, cmd.ProcessState.ExitCode()), lastHint(stderr.String()), fmt.Errorf("%s: %s", args[0], lastError(stderr.String(), err)))
+	if err != nil && report != nil && report.Code != exit.OK {
+		return nil, exit.Wrap(report.Code, report.Hint, fmt.Errorf("%s: %s", args[0], report.Error))
+	}
+	if err != nil { // the exit code of a crash says nothing
+		text := cmp(process.CrashLine(stderr.String()), lastError(stderr.String(), err))
+		return nil, fmt.Errorf("%s: %s crashed: %s", args[0], workerBinary, text)
 	}
 	return out, nil
 }
 
-// lastError and lastHint read what a child printed by report.
+// lastError finds what a child printed last.
 func lastError(stderr string, err error) string {
 	for line := range strings.Lines(stderr) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
@@ -181,13 +186,4 @@ func lastError(stderr string, err error) string {
 		return text[strings.LastIndexByte(text, '\n')+1:]
 	}
 	return err.Error()
-}
-
-func lastHint(stderr string) string {
-	for line := range strings.Lines(stderr) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "hint: "); ok {
-			return text
-		}
-	}
-	return ""
 }

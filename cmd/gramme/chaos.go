@@ -68,7 +68,7 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 		}
 		out := c.OutOrStdout()
 		r, err := chaos.Run(ctx, chaos.Options{
-			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme, Member: []string{u.gramme, memberVerb}, Corpus: args,
+			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme.Path, Member: []string{u.gramme.Path, memberVerb}, Corpus: args,
 			Say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) },
 			Saw: func(r chaos.Record) { fmt.Fprintln(out, r) },
 		})

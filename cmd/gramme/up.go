@@ -73,8 +73,8 @@ type up struct {
 	minutes  float64
 	cluster  *clusterflags.Flags
 	host     string
-	gramme   string
-	worker   string
+	gramme   *process.Program
+	worker   *process.Program
 	workers  int // to begin with: as many as the machine has enough for
 }
 
@@ -160,17 +160,27 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 func (u *up) tell(text string) { fmt.Fprintln(u.err, program.Spoken(text)) }
 
 func (u *up) findBinaries(ctx context.Context) (err error) {
-	if u.gramme, err = process.Beside("gramme"); err != nil {
+	if u.gramme, err = hold("gramme"); err != nil {
 		return err
 	}
-	if u.worker, err = process.Beside(workerBinary); err != nil {
+	if u.worker, err = hold(workerBinary); err != nil {
 		return err
 	}
-	version, err := workerVersion(ctx, u.worker)
+	version, err := workerVersion(ctx, u.worker.Path)
 	if err != nil {
 		return err
 	}
 	return sameBuild(version)
+}
+
+// hold finds a program beside this one, and keeps it as it is now: a build while the run
+// goes on does not matter to it.
+func hold(name string) (*process.Program, error) {
+	path, err := process.Beside(name)
+	if err != nil {
+		return nil, err
+	}
+	return process.Hold(path)
 }
 
 // train runs the cluster and tells how it goes.

@@ -1,6 +1,8 @@
 package local
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,32 +13,71 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// TestAStartThatFailsIsTriedAgain takes the worker's program away while it is started
+// TestAStartThatFailsIsTriedAgain lets a worker's log be out of reach while it is started
 // again.
 func TestAStartThatFailsIsTriedAgain(t *testing.T) {
 	x := newTrial(t)
-	self := x.options.Worker
-	x.options.Worker = x.path("worker")
-	if err := os.Symlink(self, x.options.Worker); err != nil {
-		t.Fatal(err)
-	}
 	told := make(chan string, 10)
 	x.options.Tell = func(text string) { told <- text }
 	x.begin()
-	if err := os.Remove(x.options.Worker); err != nil {
+	log := x.options.Dir.Log("w1")
+	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	x.killed("w1")
 	if text := <-told; !strings.HasPrefix(text, "start worker w1: ") {
 		t.Errorf("%q is told", text)
 	}
-	if err := os.Symlink(self, x.options.Worker); err != nil {
+	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
 	}
 	x.until("the worker is there again", func() bool { return len(x.pids("w1")) == 2 })
 	x.stored()
 	if err := x.end(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAReplacedProgramIsStartedAsItWas puts another program in the place of the worker's,
+// and then none.
+func TestAReplacedProgramIsStartedAsItWas(t *testing.T) {
+	x := newTrial(t)
+	path := x.path("worker")
+	var err error
+	if err := os.Link(x.options.Worker.Path, path); err != nil {
+		b, err := os.ReadFile(x.options.Worker.Path) // on another file system
+		if err = errors.Join(err, os.WriteFile(path, b, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x.options.Worker, err = process.Hold(path); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 10)
+	x.options.Tell = func(text string) { told <- text }
+	x.begin()
+	if err := errors.Join(x.write("another", "#!/bin/false\n"), os.Rename(x.path("another"), path), os.Chmod(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	x.killed("w1")
+	if text := <-told; text != path+" was replaced; this run goes on with the program that it began with, the next with the new one" {
+		t.Errorf("%q is told", text)
+	}
+	x.until("the worker is there again", func() bool { return len(x.pids("w1")) == 2 })
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", x.pids("w1")[1])); err != nil || !strings.HasPrefix(string(name), path+"\x00") {
+		t.Errorf("it is called %q, %v", name, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	x.killed("w1")
+	x.until("the worker is there once more", func() bool { return len(x.pids("w1")) == 3 })
+	x.stored()
+	if err := x.end(); err != nil {
+		t.Error(err)
+	}
+	if len(told) > 0 {
+		t.Errorf("it is told again: %q", <-told)
 	}
 }
 

@@ -25,9 +25,9 @@ import (
 // Options say what to run.
 type Options struct {
 	Dir    rundir.Dir
-	Spec   runspec.Spec // complete
-	Gramme string       // executable of coordinator and checkpoint service
-	Worker string       // executable of the workers
+	Spec   runspec.Spec     // complete
+	Gramme *process.Program // of coordinator and checkpoint service
+	Worker *process.Program // of the workers
 	// Workers are started at first; 0: as many as the spec has at most.
 	Workers int
 	Log     *zap.Logger
@@ -69,6 +69,7 @@ type cluster struct {
 	advance  advance
 	shortage shortage
 	oom      oomKills
+	replaced bool   // it was told that another program lies where the run's did
 	warned   bool   // the status shows warnings of this process
 	scales   uint64 // newest scale that was acted on
 	status   wire.Status
@@ -205,13 +206,16 @@ func (c *cluster) publishSpec(ctx context.Context) error {
 	return etcdstore.New(client, c.Spec.Run).PutSpec(ctx, b)
 }
 
+// wanted is how many workers are started.
+func (c *cluster) wanted() int { return cmp.Or(c.Workers, c.Spec.Workers.Max) }
+
 func (c *cluster) run(ctx context.Context) error {
 	service := func(name string) *child {
 		return c.child(name, name, c.Gramme, name, "--run", string(c.Dir), "--id", name)
 	}
 	store, coordinator := service(wire.RoleCheckpoint), service(wire.RoleCoordinator)
 	c.children = []*child{store, coordinator}
-	for range cmp.Or(c.Workers, c.Spec.Workers.Max) {
+	for range c.wanted() {
 		c.children = append(c.children, c.newWorker())
 	}
 	defer c.killAll()

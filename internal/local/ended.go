@@ -82,7 +82,7 @@ func (c *cluster) leaveOut(ch *child) bool {
 	for _, w := range others {
 		w.trouble.scarce = 0 // they have more room now
 	}
-	c.say(fmt.Sprintf("%s is left out, %d of %d workers go on: %s", ch.command.Name, len(others), c.Spec.Workers.Max, c.shortage.text(c.limits())))
+	c.say(fmt.Sprintf("%s is left out, %d of %d workers go on: %s", ch.command.Name, len(others), c.wanted(), c.shortage.text(c.limits())))
 	return true
 }
 

@@ -205,8 +205,12 @@ func newTrial(t *testing.T) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
+	program, err := process.Hold(self)
+	if err != nil {
+		t.Fatal(err)
+	}
 	x.options = Options{
-		Dir: rundir.Dir(dir), Spec: spec, Gramme: self, Worker: self, Log: zap.NewNop(), Stop: x.stop, Kill: x.kill,
+		Dir: rundir.Dir(dir), Spec: spec, Gramme: program, Worker: program, Log: zap.NewNop(), Stop: x.stop, Kill: x.kill,
 	}
 	x.status(wire.Status{State: wire.StateTraining, Step: 1})
 	return x

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/cgroup"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/preflight"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -115,12 +116,12 @@ func (s *shortage) text(limits cgroup.Limits) string {
 	case memory:
 		text := "memory is short: "
 		if limits.Memory != nil {
-			text += fmt.Sprintf("the container may have %s", mib(limits.Memory.Max))
+			text += fmt.Sprintf("the container may have %s", preflight.Bytes(limits.Memory.Max))
 		} else {
 			text += "this machine has too little"
 		}
 		if s.peak > 0 {
-			text += fmt.Sprintf(", %s held %s when it ended", s.process, mib(s.peak))
+			text += fmt.Sprintf(", %s held %s when it ended", s.process, preflight.Bytes(s.peak))
 		}
 		return text
 	case tasks:
@@ -152,8 +153,6 @@ func (s *shortage) hint() string {
 	}
 	return "the same command goes on"
 }
-
-func mib(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 
 // oomKills counts what the kernel killed for want of memory, and which ends these were.
 type oomKills struct {
@@ -198,7 +197,7 @@ func (c *cluster) warnings(now time.Time) []wire.Warning {
 		}
 		text := s.text(c.limits()) + "; processes are started again at longer and longer intervals"
 		if s.left > 0 {
-			text = fmt.Sprintf("%s; the run goes on with %d of %d workers: `gramme scale` brings them back", s.text(c.limits()), c.Spec.Workers.Max-s.left, c.Spec.Workers.Max)
+			text = fmt.Sprintf("%s; the run goes on with %d of %d workers: `gramme scale` brings them back", s.text(c.limits()), c.wanted()-s.left, c.wanted())
 		}
 		all = append(all, wire.Warning{Kind: kind, Text: text})
 	}

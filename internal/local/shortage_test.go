@@ -58,7 +58,7 @@ func TestShortage(t *testing.T) {
 	if s.starves(at(60), wire.StateWaiting) || s.starves(at(200), wire.StateTraining) || !s.starves(at(200), wire.StateWaiting) {
 		t.Error("a run starves that waits for long")
 	}
-	if text := s.text(cgroup.Limits{Memory: &cgroup.Limit{Max: 250 << 20}}); text != "memory is short: the container may have 250 MiB, worker w1 held 6 MiB when it ended" {
+	if text := s.text(cgroup.Limits{Memory: &cgroup.Limit{Max: 250 << 20}}); text != "memory is short: the container may have 262 MB, worker w1 held 6 MB when it ended" {
 		t.Error(text)
 	}
 }
@@ -106,7 +106,7 @@ func TestFewerWorkersWhereTheyFit(t *testing.T) {
 				t.Fatal(err)
 			}
 			if workers.Min == 2 {
-				if err := x.end(); exit.Code(err) != exit.Resource || !strings.Contains(err.Error(), "the container may have 250 MiB, worker w2 held ") || !strings.Contains(exit.Hint(err), "memory") {
+				if err := x.end(); exit.Code(err) != exit.Resource || !strings.Contains(err.Error(), "the container may have 262 MB, worker w2 held ") || !strings.Contains(exit.Hint(err), "memory") {
 					t.Errorf("code %d: %v; hint %s", exit.Code(err), err, exit.Hint(err))
 				}
 				if starts := len(x.pids("w2")); starts != mostScarce {

@@ -32,19 +32,23 @@ func (c *cluster) workers() []*child {
 	return slices.DeleteFunc(slices.Clone(c.children), func(ch *child) bool { return ch.role != wire.RoleWorker })
 }
 
-func (c *cluster) child(roleName, id, path string, args ...string) *child {
+func (c *cluster) child(roleName, id string, program *process.Program, args ...string) *child {
 	name := roleName
 	if id != roleName { // services are called as their role
 		name += " " + id
 	}
 	return &child{role: roleName, id: id, command: process.Command{
-		Name: name, Path: path, Args: args, Env: c.environ, Log: c.Dir.Log(id),
+		Name: name, Path: program.Path, Held: program, Args: args, Env: c.environ, Log: c.Dir.Log(id),
 	}}
 }
 
 func (c *cluster) start(ch *child) error {
 	if ch.dismissed {
 		return nil
+	}
+	if _, replaced := ch.command.Held.Executable(); replaced && !c.replaced {
+		c.replaced = true
+		c.say(ch.command.Path + " was replaced; this run goes on with the program that it began with, the next with the new one")
 	}
 	p, err := c.starter.Start(ch.command)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 type Command struct {
 	Name string   // for people: "worker w1"
 	Path string   // of the executable
+	Held *Program // instead of what lies at Path now; nil: that
 	Args []string // without the name of the program
 	Env  []string // added to the parent's environment
 	Log  string   // file that its output is appended to
@@ -90,25 +91,28 @@ func start(c Command) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
-	read, write, err := os.Pipe()
+	cmd := exec.Command(c.Path, c.Args...)
+	if c.Held != nil {
+		cmd.Path, _ = c.Held.Executable()
+	}
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = Attributes()
+	report, err := reporting(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
-	defer write.Close()
-	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env = append(os.Environ(), c.Env...)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", reportVariable, 3)) // the first of ExtraFiles
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
-	cmd.SysProcAttr = Attributes()
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Name, err), read.Close())
+	err = cmd.Start()
+	report.started()
+	if err != nil {
+		report.read()
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
 	p := &Process{Command: c, PID: cmd.Process.Pid, proc: cmd.Process, from: info.Size(), ended: make(chan struct{})}
 	go func() { // ends with the child
 		defer close(p.ended)
-		defer read.Close()
 		p.err = cmd.Wait()
-		p.report = readReport(read)
+		p.report = report.read()
 		p.peak = peak(cmd.ProcessState)
 	}()
 	return p, nil
@@ -150,4 +154,10 @@ func Beside(name string) (string, error) {
 		return "", fmt.Errorf("find %s beside %s: %w", name, self, err)
 	}
 	return path, nil
+}
+
+// ShowName lets tools that list processes call this one by the name that it was started
+// with: the file may have been another path.
+func ShowName() {
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // for people; only Linux has it
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
@@ -79,7 +80,40 @@ func head(s string, n int) string { return s[:min(n, len(s))] }
 // may still hold the pipe.
 const reportWithin = time.Second
 
-// readReport reads what a child that has ended left in its pipe, if anything.
+// listener is the parent's side.
+type listener struct{ from, to *os.File }
+
+// reporting lets a command that is yet to be started report its end.
+func reporting(cmd *exec.Cmd) (l listener, err error) {
+	if l.from, l.to, err = os.Pipe(); err != nil {
+		return l, err
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, l.to)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", reportVariable, 2+len(cmd.ExtraFiles)))
+	return l, nil
+}
+
+// started closes the child's side, which that has now.
+func (l listener) started() { l.to.Close() }
+
+// read reads what a child that has ended left in its pipe, if anything.
+func (l listener) read() *exit.Report {
+	defer l.from.Close()
+	return readReport(l.from)
+}
+
+// Output runs a command whose environment is set, and returns what it prints and, where
+// it ended by itself with an error, its report of that.
+func Output(cmd *exec.Cmd) ([]byte, *exit.Report, error) {
+	report, err := reporting(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := cmd.Output()
+	report.started()
+	return out, report.read(), err
+}
+
 func readReport(pipe *os.File) *exit.Report {
 	if err := pipe.SetReadDeadline(time.Now().Add(reportWithin)); err != nil {
 		return nil

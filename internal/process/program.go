@@ -1,0 +1,43 @@
+package process
+
+import (
+	"fmt"
+	"os"
+)
+
+// Program is an executable file, held open: what lies at its path may be replaced, by a
+// new build or another version, while processes of it are still to be started. It is not
+// copied: a program finds its libraries by the place where it lies.
+type Program struct {
+	Path string // where it was found, and the name that its processes are called by
+	file *os.File
+	info os.FileInfo
+}
+
+// Hold opens a program, to be started as it is now.
+func Hold(path string) (*Program, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("hold program: %w", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("hold program: %w", err)
+	}
+	return &Program{path, file, info}, nil
+}
+
+// Executable is a path at which the program that is held can be started, and whether
+// another, or none, lies where it was found. A child of this process can use it, too.
+func (p *Program) Executable() (path string, replaced bool) {
+	if now, err := os.Stat(p.Path); err == nil && os.SameFile(now, p.info) {
+		return p.Path, false
+	}
+	// The kernel follows this link to the file itself, whether or not it has a name.
+	held := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), p.file.Fd())
+	if _, err := os.Stat(held); err != nil {
+		return p.Path, true // a system without /proc
+	}
+	return held, true
+}
