@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/machine"
+	"github.com/gramme-project/gramme/internal/meter"
 	"github.com/gramme-project/gramme/internal/preflight"
 	"github.com/gramme-project/gramme/internal/preflight/network"
 	"github.com/gramme-project/gramme/internal/process"
@@ -266,16 +266,16 @@ func lookEtcd(ctx context.Context, sockets string) (string, error) {
 	return "listens on a unix socket", nil
 }
 
-func lookCounters(context.Context) (string, error) {
-	zones, err := filepath.Glob("/sys/class/powercap/intel-rapl:*/energy_uj")
-	if err != nil {
-		return "", err
-	}
-	for _, z := range zones {
-		if f, err := os.Open(z); err == nil {
-			_ = f.Close() // only to see whether it opens
-			return words.Several(len(zones), "RAPL zone"), nil
-		}
+func lookCounters(ctx context.Context) (string, error) {
+	count, still := meter.Counting(ctx)
+	switch {
+	case len(count) > 0 && len(still) > 0:
+		return fmt.Sprintf("RAPL: %s; %s stood still for half a second", strings.Join(count, ", "), strings.Join(still, ", ")), nil
+	case len(count) > 0:
+		return "RAPL: " + strings.Join(count, ", "), nil
+	case len(still) > 0:
+		return "", fmt.Errorf("RAPL is there, but %s stood still for half a second: energy is estimated from processor time and memory where this goes on%w",
+			strings.Join(still, ", "), errAdvice)
 	}
 	return "", fmt.Errorf("none can be read, so energy is estimated from processor time and memory%w", errAdvice)
 }

@@ -119,8 +119,6 @@ type host struct {
 	s      service
 }
 
-const smallRange = 65_532_610_987
-
 func newHost(t *testing.T) *host {
 	h := &host{t: t, m: newMachine(t), energy: smallRange - 60_000_000} // it wraps soon
 	h.write()
@@ -214,7 +212,7 @@ func TestOneOwnerOfAHost(t *testing.T) {
 		check(t, h.s.records)
 
 		const took, ended = ": another process began to read a counter", ": the process that read"
-		h.expect("checkpoint", "cpu", 2, "1s"+took)
+		h.expect("checkpoint", "cpu", 2, "1s"+took, "2s"+ended)
 		h.expect("worker-1", "cpu", 1) // until the counter has counted
 		h.expect("worker-1", "rapl:package-0", 3)
 		h.expect("worker-2", "cpu", 0, "1s"+took)

@@ -250,7 +250,7 @@ func TestTwoRunsOnOneHost(t *testing.T) {
 				tr.expect("a", "cpu 2 J", "rapl:package-0 1160 J"+death)
 			}
 			tr.expect("b", fmt.Sprintf("cpu 0 J | 20s"+foreign+" | 1s: the process that read the counter of the host ended", "a"), "rapl:package-0 360 J")
-			tr.expect("a2", fmt.Sprintf("cpu 0 J | 1s: another process began*| 1s: the process that read the counter of the host ended | 9s"+foreign, "b"))
+			tr.expect("a2", fmt.Sprintf("cpu 0 J | 1s: another process began*| 2s: the process that read the counter of the host ended | 8s"+foreign, "b"))
 
 			var drawn, processor int64
 			for _, r := range tr.s.records {
@@ -269,7 +269,7 @@ func TestTwoRunsOnOneHost(t *testing.T) {
 			if drawn != 38*40_000_000 {
 				t.Errorf("both runs are charged for %d µJ", drawn)
 			}
-			if processor != 10e9+4.5e9 {
+			if processor != 10e9+4e9 {
 				t.Errorf("%d ns of processor time are stated that another run is charged for", processor)
 			}
 			if left, _ := filepath.Glob(filepath.Join(tr.m.locks, "*process*")); len(left) != 0 {
@@ -291,4 +291,18 @@ func recorded(t *testing.T, m *Meter) batch {
 		t.Fatalf("%d of %d bytes are whole", whole, len(b))
 	}
 	return log
+}
+
+func TestCounting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTree(t, map[string]*fakeZone{"0": {name: "package-0", watts: 40}, "0:0": {name: "core", watts: 20}, "1": {name: "psys"}})
+		time.AfterFunc(105*time.Millisecond, func() { tr.second() })
+		count, still := counting(t.Context(), tr.m.root, 2*time.Second)
+		if fmt.Sprint(count, still) != "[package-0] [psys]" {
+			t.Errorf("%v count, %v stand still", count, still)
+		}
+		if count, still := counting(t.Context(), t.TempDir(), time.Second); len(count)+len(still) != 0 {
+			t.Errorf("without a tree: %v, %v", count, still)
+		}
+	})
 }

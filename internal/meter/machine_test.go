@@ -16,7 +16,10 @@ import (
 	"github.com/gramme-project/gramme/internal/runspec"
 )
 
-const gib = 1 << 20 // in KiB
+const (
+	gib        = 1 << 20        // in KiB
+	smallRange = 65_532_610_987 // µJ, the smallest range of a counter that was seen
+)
 
 // machine is a host whose clock is time.Now (virtual within synctest) and whose
 // process is half busy and holds a GiB: 2 W of processor and 0.375 W of memory

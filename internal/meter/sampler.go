@@ -77,7 +77,7 @@ func (s *sampler) estimate(p *post, now coverage, at instant, slots []slot) (don
 	case another:
 		return append(done, s.countedElsewhere(p, now.run, at, slots)...)
 	}
-	if before == another && at.boot > p.at.boot {
+	if (before == another || p.state == vacated) && at.boot > p.at.boot {
 		done = append(done, p.gap(at, ownerEnded)) // from one owner to the next
 	}
 	switch now.by {
@@ -110,7 +110,7 @@ func (s *sampler) uncoveredEstimate(p *post, before measurer, at instant, slots 
 		if ended {
 			reason = ownerEnded
 		}
-		if p.state, p.reason, p.seen = vacated, reason, at; ended {
+		if p.state, p.reason = vacated, reason; ended {
 			return nil
 		}
 	}
@@ -136,6 +136,7 @@ func (s *sampler) uncoveredEstimate(p *post, before measurer, at instant, slots 
 // countedElsewhere states, while a process of another run reads the counters of the
 // host, that its account has what this process draws.
 func (s *sampler) countedElsewhere(p *post, run string, at instant, slots []slot) (done []energy.Record) {
+	before := p.at
 	switch p.state {
 	case measuring:
 		from := p.at
@@ -143,19 +144,20 @@ func (s *sampler) countedElsewhere(p *post, run string, at instant, slots []slot
 		p.rest(from)
 	case missing:
 		done = p.close(at)
-	case vacated: // until that was seen nobody measured
-		if p.seen.boot > p.at.boot {
-			done = append(done, p.gap(p.seen, p.reason))
+	case vacated: // from when on that one counts is not known
+		if at.boot > p.at.boot {
+			done = append(done, p.gap(at, p.reason))
 		}
-		p.rest(p.seen)
+		p.rest(at)
 	case standby:
 		if p.at == (instant{}) {
 			p.rest(at)
 		}
 	case elsewhere:
 	}
-	p.state, p.by, p.reason, p.seen = elsewhere, run, foreign(run), at
-	p.miss(slots)
+	if p.state, p.by, p.reason, p.seen = elsewhere, run, foreign(run), at; p.at == before {
+		p.miss(slots) // the gap began before them
+	}
 	return done
 }
 

@@ -131,6 +131,6 @@ func realSystem(dir string) (system, error) {
 		now: now, busy: busy, residentKiB: residentKiB, birth: began, disk: disk,
 		load: hostBusy, threads: hostThreads(),
 		// Not os.TempDir: processes of one host may have different ones.
-		powercap: "/sys/class/powercap", locks: "/tmp",
+		powercap: powercap, locks: "/tmp",
 	}, nil
 }
