@@ -99,7 +99,7 @@ func (s *store) entries(state *replica.State, a about, m Manifest, hash string) 
 	entries := []ledger.Entry{{Key: "steps/" + hash, Steps: steps}}
 	if f := state.Course.Finding(); f.Kind != divergence.None && f.Kind != s.told.Course.Finding().Kind {
 		entries = append(entries, ledger.Entry{Key: "training/" + hash, Note: &ledger.Note{
-			Kind: ledger.NoteTraining, Text: fmt.Sprintf("up to step %d %s", state.Step, f.Text), Step: state.Step, Generation: a.generation,
+			Kind: ledger.NoteTraining, Text: fmt.Sprintf("up to step %d, %s", state.Step, f.Text), Step: state.Step, Generation: a.generation,
 		}})
 	}
 	return append(entries, saved)

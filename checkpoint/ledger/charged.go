@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/internal/number"
 )
 
 // Charged says who is charged for what the counters of a host count. One process
@@ -26,23 +27,23 @@ type Charged struct {
 // Elsewhere is a time in which another run was charged for what this one's
 // processes drew.
 type Elsewhere struct {
-	Run            string    `json:"run"`
-	From           time.Time `json:"from"`
-	To             time.Time `json:"to"`
-	Seconds        float64   `json:"seconds"` // of the process that states the most
-	ProcessorNanos int64     `json:"processor_ns"`
-	Records        int64     `json:"records"`
+	Run            string       `json:"run"`
+	From           time.Time    `json:"from"`
+	To             time.Time    `json:"to"`
+	Seconds        number.Float `json:"seconds"` // of the process that states the most
+	ProcessorNanos int64        `json:"processor_ns"`
+	Records        int64        `json:"records"`
 }
 
 // charges gathers who is charged on each host.
 type charges struct {
 	loads     map[string]*energy.Load
-	elsewhere map[[2]string]*Elsewhere // by host and run
-	seconds   map[[4]string]float64    // by host, run, process and meter
+	elsewhere map[[2]string]*Elsewhere   // by host and run
+	seconds   map[[4]string]number.Float // by host, run, process and meter
 }
 
 func newCharges() charges {
-	return charges{map[string]*energy.Load{}, map[[2]string]*Elsewhere{}, map[[4]string]float64{}}
+	return charges{map[string]*energy.Load{}, map[[2]string]*Elsewhere{}, map[[4]string]number.Float{}}
 }
 
 func (c *charges) reading(r *energy.Reading) {
@@ -70,7 +71,7 @@ func (c *charges) gap(g *energy.Gap) {
 		e.To = to
 	}
 	meter := [4]string{g.Host, g.CountedBy, g.Worker, g.Meter}
-	c.seconds[meter] += g.Seconds()
+	c.seconds[meter] += number.Float(g.Seconds())
 	e.Seconds = max(e.Seconds, c.seconds[meter])
 	e.ProcessorNanos = saturated(e.ProcessorNanos, g.ProcessorNanos)
 	e.Records++
@@ -133,7 +134,7 @@ func (a *Account) writeCharged(b *strings.Builder) {
 		}
 		for _, e := range c.Elsewhere {
 			fmt.Fprintf(b, "host %s: its counters were read by run %s for %.1f s, from %s to %s: what this run's processes drew then, in %.1f s of processor time, is in that run's account\n",
-				c.Host, e.Run, e.Seconds, e.From.Format("2006-01-02 15:04:05"), e.To.Format("15:04:05 MST"), float64(e.ProcessorNanos)/1e9)
+				c.Host, e.Run, float64(e.Seconds), e.From.Format("2006-01-02 15:04:05"), e.To.Format("15:04:05 MST"), float64(e.ProcessorNanos)/1e9)
 		}
 	}
 }

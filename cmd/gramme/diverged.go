@@ -2,42 +2,49 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/runspec"
-	"github.com/gramme-project/gramme/internal/words"
 )
 
-// diverged is the error of a run whose newest checkpoint says that its training
-// diverged so far that the run stops for it; nil for any other. What is wrong with a
-// checkpoint is told by who goes on from it.
-func (u *up) diverged(spec runspec.Spec, taken checkpoint.Choice) error {
+// found is what a checkpoint says about divergence. What is wrong with a checkpoint
+// is told by who goes on from it.
+func found(taken checkpoint.Choice) divergence.Finding {
 	if taken.Folder == "" {
-		return nil
+		return divergence.Finding{}
 	}
 	b, err := checkpoint.ReadBrief(taken.Folder)
 	if err != nil {
-		return nil
+		return divergence.Finding{}
 	}
-	f := b.State.Course.Finding()
+	return b.State.Course.Finding()
+}
+
+// diverged is the error of a run whose newest checkpoint says that its training
+// diverged so far that the run stops for it; nil for any other.
+func (u *up) diverged(spec runspec.Spec, taken checkpoint.Choice) error {
+	f := found(taken)
 	if !f.Stops(spec.StopOnDivergence) {
 		return nil
 	}
-	hint := fmt.Sprintf("begin another run with a lower learning rate: `%s`",
-		words.Command("gramme", "up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--optimizer-lr", fmt.Sprintf("%g", lowerRate(spec))))
-	if b.State.Step < spec.Steps {
+	hint := "begin another run with a lower learning rate: " + u.lower(spec)
+	if taken.Step < spec.Steps {
 		hint += fmt.Sprintf("; --stop-on-divergence=%s goes on with this one", divergence.StopNever)
 	}
-	return exit.Wrap(exit.Diverged, hint, fmt.Errorf("the training diverged: up to step %d, %s", b.State.Step, f.Text))
+	return exit.Wrap(exit.Diverged, hint, fmt.Errorf("the training diverged: up to step %d, %s", taken.Step, f.Text))
 }
 
-// lowerRate is a learning rate to try after one that was too high: what suits such a
-// model, or a quarter of a rate that was not higher.
-func lowerRate(spec runspec.Spec) float64 {
+// lower is a command that begins such a run with a lower learning rate: that which
+// suits the model, or a quarter of one that was not higher.
+func (u *up) lower(spec runspec.Spec) string {
+	rate := spec.Optimizer.LR / 4
 	if usual := spec.UsualRate(); spec.Optimizer.LR > usual {
-		return usual
+		rate = usual
 	}
-	return spec.Optimizer.LR / 4
+	return program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir),
+		"--optimizer-lr", strconv.FormatFloat(rate, 'g', -1, 64))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/cmd/internal/program"
+	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
@@ -28,10 +29,9 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	if e.TokensPerSecond > 0 {
 		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", float64(e.TokensPerSecond))
 	}
-	if b, err := checkpoint.ReadBrief(taken.Folder); err == nil {
-		if text := b.State.Course.Finding().Warning(spec.Optimizer.LR); text != "" {
-			fmt.Fprintf(w, "warning:    %s\n", text)
-		}
+	f := found(taken)
+	if text := f.Warning(spec.Optimizer.LR); text != "" {
+		fmt.Fprintf(w, "warning:    %s\n", text)
 	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(u.dir.Checkpoints(), "latest"))
 	a := report.Account
@@ -53,6 +53,8 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	fmt.Fprintf(w, "audit:      ok, %s, %s\n", words.Several(a.Entries, "ledger entry"), words.Several(len(report.Checkpoints), "checkpoint"))
 	switch {
 	case u.diverged(spec, taken) != nil: // its hint says how to go on
+	case f.Kind == divergence.FarLoss:
+		fmt.Fprintf(w, "try again:  %s\n", u.lower(spec))
 	case taken.Step < spec.Steps:
 		fmt.Fprintf(w, "go on with: %s\n", u.again())
 	default: // the learning rate has fallen to 0: more steps are another run

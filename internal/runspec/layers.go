@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -140,8 +141,11 @@ func Environment(environ []string) []Setting {
 }
 
 // New returns the spec that layers of settings make, the later over the
-// earlier. All problems are reported together.
+// earlier. All problems are reported together. A layer that names a model replaces
+// the whole model of an earlier layer that names one, as a run does whose settings
+// another begins with: its sizes are those of its own model.
 func New(layers ...[]Setting) (Spec, Origins, error) {
+	layers = withoutReplaced(layers)
 	name := DefaultModel
 	for _, layer := range layers {
 		for _, s := range layer {
@@ -162,6 +166,23 @@ func New(layers ...[]Setting) (Spec, Origins, error) {
 		return Spec{}, nil, err
 	}
 	return spec, origins, spec.Validate()
+}
+
+// withoutReplaced leaves out the sizes of models whose name a later layer replaces.
+// Sizes that were given without a name are meant for whatever model there is.
+func withoutReplaced(layers [][]Setting) [][]Setting {
+	names := func(layer []Setting) bool {
+		return slices.ContainsFunc(layer, func(s Setting) bool { return s.Key.Name == "model.name" })
+	}
+	out := slices.Clone(layers)
+	for i, layer := range out {
+		if names(layer) && slices.ContainsFunc(out[i+1:], names) {
+			out[i] = slices.DeleteFunc(slices.Clone(layer), func(s Setting) bool {
+				return strings.HasPrefix(s.Key.Name, "model.") && s.Key.Name != "model.name"
+			})
+		}
+	}
+	return out
 }
 
 func apply(spec *Spec, origins Origins, layers [][]Setting) error {

@@ -126,20 +126,23 @@ func TestBadValuesAreRefusedInPlainWords(t *testing.T) {
 	}
 }
 
+// otherValues are, for each key, another value than the default.
+var otherValues = map[string]string{
+	"run_id": "abc", "seed": "9", "steps": "9", "corpus": "x", "model.name": "tiny2", "model.hidden_size": "256", "model.layers": "3",
+	"model.heads": "4", "model.intermediate_size": "77", "model.max_positions": "300", "model.type_vocab_size": "3",
+	"model.init_std": "0.5", "model.position_init": "sinusoid", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
+	"max_seq": "64", "data.shard_tokens": "2048", "data.window": "9", "batch.rows": "9", "batch.micro_batches": "9",
+	"masking.probability": "0.3", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
+	"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
+	"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "dropout": "0.5", "precision": "f32",
+	"reduce": "f32", "threads": "9", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
+	"failure_timeout": "9s", "stop_on_divergence": "loss", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
+	"energy.cpu_watts_per_core": "9", "energy.ram_watts_per_gb": "9", "log.level": "debug", "log.format": "json",
+}
+
 func TestHashCoversIdentityAndNothingElse(t *testing.T) {
 	base := mustNew(t)
-	other := map[string]string{ // another valid value for each key
-		"run_id": "abc", "seed": "9", "steps": "9", "corpus": "x", "model.name": "tiny2", "model.hidden_size": "256", "model.layers": "3",
-		"model.heads": "4", "model.intermediate_size": "77", "model.max_positions": "300", "model.type_vocab_size": "3",
-		"model.init_std": "0.5", "model.position_init": "sinusoid", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
-		"max_seq": "64", "data.shard_tokens": "2048", "data.window": "9", "batch.rows": "9", "batch.micro_batches": "9",
-		"masking.probability": "0.3", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
-		"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
-		"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "dropout": "0.5", "precision": "f32",
-		"reduce": "f32", "threads": "9", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
-		"failure_timeout": "9s", "stop_on_divergence": "loss", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
-		"energy.cpu_watts_per_core": "9", "energy.ram_watts_per_gb": "9", "log.level": "debug", "log.format": "json",
-	}
+	other := otherValues
 	for _, k := range Keys() {
 		value, ok := other[k.Name]
 		if !ok {
