@@ -6,13 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/cachedir"
+	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/transfer"
@@ -67,11 +68,10 @@ const manifestWithin = 10 * time.Minute
 // remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
 // from the coordinator, into a folder of the user's cache.
 func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Logger) (*corpus, error) {
-	cache, err := os.UserCacheDir()
+	dir, err := cachedir.MakeOrTemporary("runs", run)
 	if err != nil {
-		return nil, fmt.Errorf("cache of the corpus: %w", err)
+		return nil, exit.Wrap(exit.Resource, cachedir.Hint, fmt.Errorf("cache of the corpus: %w", err))
 	}
-	dir := filepath.Join(cache, "gramme", "runs", run)
 	source := func(ctx context.Context, name, sha256 string, offset int64, length int) ([]byte, int64, error) {
 		r := wire.Range{Name: sha256, Offset: offset, Length: length}
 		if sha256 == "" {

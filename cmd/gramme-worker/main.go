@@ -20,6 +20,7 @@ import (
 )
 
 func main() {
+	process.MendInherited()
 	process.ShowName()
 	parent = process.OpenReporter()
 	root := &cobra.Command{

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/gramme-project/gramme/allreduce/natslink"
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/cachedir"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
@@ -131,11 +131,9 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 	}
 	readings := at.dir.Energy()
 	if at.dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return fmt.Errorf("place for energy readings: %w", err)
+		if readings, err = cachedir.MakeOrTemporary("runs", e.Run, "energy"); err != nil {
+			return exit.Wrap(exit.Resource, cachedir.Hint, fmt.Errorf("place for energy readings: %w", err))
 		}
-		readings = filepath.Join(cache, "gramme", "runs", e.Run, "energy")
 	}
 	r, err := begin(starting, id, role.Options{
 		Say:  say,

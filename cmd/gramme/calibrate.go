@@ -17,6 +17,7 @@ import (
 
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/cachedir"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/process"
@@ -73,15 +74,14 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 // weights, and a measurement may come out otherwise the next time: so this machine
 // keeps to what it chose for a model of this shape.
 func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spec) error {
-	place, err := choiceFile(*spec)
-	if err != nil {
-		return err
+	var choice *runspec.PrecisionChoice
+	place, noPlace := choiceFile(*spec)
+	if noPlace == nil {
+		choice, _ = runspec.ReadPrecisionChoice(place) // what cannot be read is measured anew
 	}
-	choice, err := runspec.ReadPrecisionChoice(place)
-	switch {
-	case err == nil && choice != nil:
+	if choice != nil {
 		fmt.Fprintf(u.err, "%s; measured on this machine before (%s)\n", choice, place)
-	default: // what cannot be read is measured anew
+	} else {
 		fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
 		rates, err := u.measure(ctx, file, runspec.PrecisionF32, runspec.PrecisionBF16)
 		if err != nil {
@@ -89,11 +89,14 @@ func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spe
 		}
 		now := runspec.ChoosePrecision(float64(rates[runspec.PrecisionF32]), float64(rates[runspec.PrecisionBF16]))
 		fmt.Fprintln(u.err, now)
-		if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
-			return fmt.Errorf("keep the choice of precision: %w", err)
+		if noPlace == nil {
+			noPlace = os.MkdirAll(filepath.Dir(place), 0o755)
 		}
-		if err := runspec.WritePrecisionChoice(place, now); err != nil {
-			return err
+		if noPlace == nil {
+			noPlace = runspec.WritePrecisionChoice(place, now)
+		}
+		if noPlace != nil { // this run's own folder holds it in any case
+			fmt.Fprintf(u.err, "note: the choice is not kept for other runs: %v\n", noPlace)
 		}
 		choice = &now
 	}
@@ -104,14 +107,14 @@ func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spe
 // choiceFile is where the precision of a shape of model is kept, apart for each
 // build and processor.
 func choiceFile(spec runspec.Spec) (string, error) {
-	cache, err := os.UserCacheDir()
+	cache, err := cachedir.Find()
 	if err != nil {
-		return "", fmt.Errorf("place for the choice of precision: %w", err)
+		return "", err
 	}
 	about := fmt.Sprintf("%s\n%+v\n%d %d %d %s\n%s", buildinfo.Version, spec.ModelConfig(spec.VocabSize),
 		spec.Batch.Rows, spec.MaxSeq, spec.Threads, spec.Device, processor())
 	sum := sha256.Sum256([]byte(about))
-	return filepath.Join(cache, "gramme", "precision", hex.EncodeToString(sum[:8])), nil
+	return filepath.Join(cache, "precision", hex.EncodeToString(sum[:8])), nil
 }
 
 // processor is the kind of processor, as far as the system tells.

@@ -19,6 +19,7 @@ import (
 )
 
 func main() {
+	process.MendInherited()
 	process.ShowName()
 	parent := process.OpenReporter()
 	os.Exit(run(os.Args[1:], parent))

@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 )
 
+// Hint is what to do where nothing can be written.
+const Hint = "set XDG_CACHE_HOME to a folder that may be written"
+
 // ErrNone says that this user has no folder for a cache.
 var ErrNone = errors.New("no folder for a cache")
 

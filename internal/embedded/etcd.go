@@ -8,11 +8,21 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 )
 
 // longestSocket is the most bytes of a unix socket's path (sun_path).
 const longestSocket = 107
+
+// Bounds that fit what a run keeps in etcd, which are some kilobytes: the usual ones
+// take 128 MB of disk and 10 GB of addresses, and small containers have neither.
+const (
+	segmentBytes = 4 << 20   // of the write-ahead log, twice: one is made ahead
+	storeBytes   = 256 << 20 // of the store, whose addresses are taken at the start
+)
+
+func init() { wal.SegmentSizeBytes = segmentBytes } // before any etcd starts
 
 // EtcdOptions configure an embedded etcd. All fields are required.
 type EtcdOptions struct {
@@ -58,6 +68,7 @@ func StartEtcd(ctx context.Context, o EtcdOptions) (*Etcd, error) {
 	// Nobody else can be elected: there is nothing to wait for.
 	cfg.TickMs, cfg.ElectionMs = 20, 100
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "revision", "1000"
+	cfg.QuotaBackendBytes = storeBytes
 	cfg.LogLevel = "warn"
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(q.logger())
 	return serve(ctx, cfg, q, client.String(), "etcd on "+o.DataDir)

@@ -92,6 +92,8 @@ func scarce(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "free some disk space and run the same command again: it continues"
+	case errors.Is(err, syscall.EFBIG):
+		return "a limit on the size of files is in the way: lift it with `ulimit -f unlimited`"
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "another process uses that port: choose another, or stop it"
 	case errors.Is(err, syscall.ENOMEM):
@@ -100,6 +102,15 @@ func scarce(err error) string {
 		return "too many open files: raise the limit with `ulimit -n 4096`"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return "check who owns the folder and may write there"
+	case forked(err) && errors.Is(err, syscall.EAGAIN):
+		return "too few processes and threads are allowed: raise pids.max of the container, or `ulimit -u`"
 	}
 	return ""
+}
+
+// forked reports whether it was a process that could not be started: EAGAIN has many
+// meanings.
+func forked(err error) bool {
+	e := (*fs.PathError)(nil)
+	return errors.As(err, &e) && e.Op == "fork/exec"
 }

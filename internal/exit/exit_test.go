@@ -11,6 +11,7 @@ import (
 
 func TestCodeAndHint(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
+	fork := &os.PathError{Op: "fork/exec", Path: "x", Err: syscall.EAGAIN}
 	data := Wrap(Data, "give text", errors.New("corpus is empty"))
 	for _, c := range []struct {
 		name string
@@ -27,6 +28,9 @@ func TestCodeAndHint(t *testing.T) {
 		{"disk full", fmt.Errorf("save: %w", full), Resource, scarce(full)},
 		{"port in use", fmt.Errorf("listen: %w", syscall.EADDRINUSE), Resource, scarce(syscall.EADDRINUSE)},
 		{"disk full in two failures", errors.Join(errors.New("x"), full), Resource, scarce(full)},
+		{"a file larger than allowed", fmt.Errorf("save: %w", syscall.EFBIG), Resource, scarce(syscall.EFBIG)},
+		{"no more processes", fmt.Errorf("start: %w", fork), Resource, scarce(fork)},
+		{"busy for a moment", fmt.Errorf("read: %w", syscall.EAGAIN), Failure, ""},
 		{"deadline", context.DeadlineExceeded, Failure, "see the logs of the run for what did not answer"},
 	} {
 		if got := Code(c.err); got != c.code {

@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"github.com/sugarme/gotch/ts"
+
+	_ "github.com/gramme-project/gramme/worker/torch/gotchhome" // before gotch looks for a home
 )
 
 // failed turns a message of the shim into an error that names the operation.
