@@ -30,15 +30,16 @@ func main() {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` lists the flags", c.CommandPath()), err)
-	})
+	root.SetFlagErrorFunc(program.FlagError)
 	root.AddCommand(runCommand(), measureCommand(), evaluateCommand(), predictCommand())
 	for _, c := range append(root.Commands(), root) {
 		check := c.Args
 		c.Args = func(c *cobra.Command, args []string) error {
 			return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath()), check(c, args))
 		}
+	}
+	if self() == outer {
+		root.PersistentPreRunE = func(*cobra.Command, []string) error { return program.CheckEnvironment() }
 	}
 	err := root.ExecuteContext(context.Background())
 	tell(err)

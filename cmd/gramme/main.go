@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -62,6 +63,9 @@ func report(root *cobra.Command, err error) {
 	}
 }
 
+// anyway are the commands that work in any environment.
+var anyway = []string{"gramme", "help", "version", memberVerb}
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:         "gramme",
@@ -75,12 +79,16 @@ signed ledger that anyone can verify offline.`,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if slices.Contains(anyway, c.Name()) {
+				return nil
+			}
+			return program.CheckEnvironment()
+		},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` lists the flags", c.CommandPath()), err)
-	})
+	root.SetFlagErrorFunc(program.FlagError)
 	root.AddCommand(
 		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
 		configCommand(), chaosCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(), memberCommand(),
@@ -97,9 +105,8 @@ func usageErrors(c *cobra.Command) {
 		c.Args = func(c *cobra.Command, args []string) error {
 			hint := fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath())
 			if c.HasSubCommands() && len(args) > 0 {
-				c.SuggestionsMinimumDistance = 2 // letters apart
-				if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-					hint = fmt.Sprintf("did you mean `%s %s`? %s", c.CommandPath(), near[0], hint)
+				if near := nearestVerb(c, args[0]); near != "" {
+					hint = fmt.Sprintf("did you mean `%s %s`? %s", c.CommandPath(), near, hint)
 				}
 			}
 			return exit.Wrap(exit.Usage, hint, check(c, args))

@@ -77,17 +77,20 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		all = append(all, nats.SetCustomDialer(bounded(dialNATS)))
 	}
 	all = append(all, opts...)
+	last := errors.New("no server has answered")
 	for {
 		c, err := connectNATS(ctx, e.NATS, all)
-		if err == nil {
+		switch {
+		case err == nil:
 			return c, nil
-		}
-		if errors.Is(err, nats.ErrAuthorization) {
+		case errors.Is(err, nats.ErrAuthorization):
 			return fail(err)
+		case !errors.Is(err, errAbandoned):
+			last = err
 		}
 		select {
 		case <-ctx.Done():
-			return fail(because(err, context.Cause(ctx)))
+			return fail(because(last, context.Cause(ctx)))
 		case <-time.After(retry):
 		}
 	}
@@ -115,8 +118,11 @@ func connectNATS(ctx context.Context, servers string, opts []nats.Option) (*nats
 			a.conn.Close()
 		}
 	}()
-	return nil, errors.New("no server has answered")
+	return nil, errAbandoned
 }
+
+// errAbandoned says that an attempt goes on and nobody waits for it.
+var errAbandoned = errors.New("abandoned")
 
 // DialEtcd connects to etcd and waits until it answers or ctx ends. The client
 // reconnects for ever, to whichever member answers. The caller closes it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -120,26 +119,6 @@ func isGroup(name string) bool {
 	return false
 }
 
-// Environment returns the settings among NAME=value pairs. Names that begin
-// with GRAMME_ and are no key belong to others and are left alone.
-func Environment(environ []string) []Setting {
-	var settings []Setting
-	for _, k := range allKeys {
-		for _, pair := range environ {
-			value, ok := strings.CutPrefix(pair, k.Env()+"=")
-			if !ok || value == "" {
-				continue
-			}
-			texts := []string{value}
-			if k.Name == "corpus" {
-				texts = filepath.SplitList(value)
-			}
-			settings = append(settings, Setting{Key: k, Texts: texts, Origin: k.Env()})
-		}
-	}
-	return settings
-}
-
 // New returns the spec that layers of settings make, the later over the
 // earlier. All problems are reported together. A layer that names a model replaces
 // the whole model of an earlier layer that names one, as a run does whose settings
@@ -161,6 +140,9 @@ func New(layers ...[]Setting) (Spec, Origins, error) {
 	spec, origins := defaults(name, c), Origins{}
 	for _, k := range allKeys {
 		origins[k.Name] = "default"
+		if isFile(name) && strings.HasPrefix(k.Name, "model.") && k.Name != "model.position_init" {
+			origins[k.Name] = name
+		}
 	}
 	if err := apply(&spec, origins, layers); err != nil {
 		return Spec{}, nil, err
@@ -199,9 +181,12 @@ func apply(spec *Spec, origins Origins, layers [][]Setting) error {
 	return errors.Join(errs...)
 }
 
+// isFile reports whether the name of a model is the path of a config.json.
+func isFile(name string) bool { return strings.ContainsAny(name, "/.") }
+
 // architecture returns a preset or reads a config.json.
 func architecture(name string) (model.Config, error) {
-	if !strings.ContainsAny(name, "/.") {
+	if !isFile(name) {
 		c, err := model.Preset(name)
 		if err != nil {
 			return c, fmt.Errorf("unknown %w, nor the path of a config.json", err)
