@@ -47,6 +47,9 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 	if err := s.clear(); err != nil {
 		return s, err
 	}
+	if err := rundir.SweepSockets(time.Now()); err != nil {
+		log.Warn("temporary folders of earlier starts stay", zap.Error(err))
+	}
 	if s.sockets, err = dir.OpenSockets(); err != nil {
 		return s, exit.Wrap(exit.Resource, "set TMPDIR to a folder on a local disk that may be written, with a short path", fmt.Errorf("start cluster: %w", err))
 	}

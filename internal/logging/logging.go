@@ -10,6 +10,10 @@ import (
 	"github.com/gramme-project/gramme/internal/runspec"
 )
 
+// timeLayout is ISO 8601 with date and zone: logs of several machines and days are read
+// side by side. All of its digits are always there, so that lines stand in columns.
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
+
 // New returns a logger to standard error, which the parent of a process keeps in
 // the run's logs folder.
 func New(l runspec.Log, role, id string) (*zap.Logger, error) { return To("stderr", l, role, id) }
@@ -25,10 +29,8 @@ func To(path string, l runspec.Log, role, id string) (*zap.Logger, error) {
 		cfg = zap.NewDevelopmentConfig()
 		cfg.Development = false
 		cfg.EncoderConfig.EncodeLevel = zapcore.LowercaseLevelEncoder
-		cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-	} else {
-		cfg.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	}
+	cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout(timeLayout)
 	cfg.Level = zap.NewAtomicLevelAt(level)
 	cfg.DisableCaller, cfg.DisableStacktrace = true, true
 	cfg.OutputPaths = []string{path}
