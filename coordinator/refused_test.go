@@ -25,7 +25,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 	c.statusWhere("training", func(s wire.Status) bool { return s.State == wire.StateTraining })
 	reasons := map[string]string{
 		"build": `it is build "another"`, "spec": "it was started with another spec of the run",
-		"corpus": "its corpus is ", "print": "its arithmetic gives ",
+		"corpus": "its corpus is ", "print": "its arithmetic gives ", "threads": "threads 2, the run has 1: ", "device": "device cuda, the run has cpu: ",
 	}
 	heard := map[string]*nats.Subscription{}
 	for id := range reasons {
@@ -39,9 +39,11 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 	c.workerWith("build", 0, 1000, func(r *wire.Registration) { r.Build = "another" })
 	c.workerWith("spec", 0, 1000, func(r *wire.Registration) { r.SpecHash = "another" })
 	c.workerWith("corpus", 0, 1000, func(r *wire.Registration) { r.CorpusHash = "another" })
+	c.workerWith("threads", 0, 1000, func(r *wire.Registration) { r.Fingerprint, r.Threads = "another", 2 })
+	c.workerWith("device", 0, 1000, func(r *wire.Registration) { r.Fingerprint, r.Device = "another", "cuda" })
 	c.workerWith("print", 0, 1000, func(r *wire.Registration) { r.Fingerprint = "another" })
 
-	s := c.statusWhere("four refused", func(s wire.Status) bool {
+	s := c.statusWhere("all refused", func(s wire.Status) bool {
 		n := 0
 		for _, p := range s.Processes {
 			if p.State == "refused" {

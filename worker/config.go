@@ -65,6 +65,9 @@ type Config struct {
 	Cores int // goroutines for sums and updates
 	Log   *zap.Logger
 	Drain <-chan struct{} // closed: leave after the next step
+	// Stays lets a worker that the run refuses wait until it is let in. Else it ends with a
+	// RefusedError, unless it has trained.
+	Stays bool
 	// Expected is how long a micro-batch should take, about; 0: nobody knows.
 	Expected time.Duration
 	// Hung is called where a computation does not return, once the others know. It should

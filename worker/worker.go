@@ -59,6 +59,8 @@ type worker struct {
 	hearing hearing              // of those heartbeats, where they came back
 	looked  time.Time            // when it was last asked whether the run is still there
 	stands  atomic.Bool          // the store holds the run's spec, or did
+	trained bool                 // it was a member of a generation
+	refused time.Time            // when the run first refused this incarnation
 	stepAt  time.Time            // when the newest step was applied
 	pace    *step.Pace           // of what it computes
 	fetch   context.CancelFunc   // of the fetch under way, or nil
@@ -98,6 +100,11 @@ func Run(ctx context.Context, cfg Config) error {
 	w.replica = newShared(state, rule)
 	return w.run(ctx)
 }
+
+// RefusedError is why a run does not admit a worker.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return "the run refuses this worker: " + e.Reason }
 
 // errFinished ends the group without an error.
 var errFinished = errors.New("finished")
@@ -193,7 +200,7 @@ func (w *worker) loop(ctx context.Context) error {
 				zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
 			w.theirs = wire.Numerics{Fingerprint: p.Fingerprint, Mixed: p.Mixed}
 			if p.Rank(w.reg.ID, w.reg.Incarnation) >= 0 {
-				w.state = w.theirs
+				w.state, w.trained = w.theirs, true
 			}
 			e = step.PlanChanged{Plan: p}
 		case i, ok := <-intents:
@@ -227,9 +234,15 @@ func (w *worker) loop(ctx context.Context) error {
 				continue
 			}
 			if !w.machine.Refused() { // it is told with every heartbeat
+				w.refused = w.now()
 				w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 			}
-			e = step.Refused{} // it stays: who runs the run may let it in
+			// One that has trained holds what the run may want back: who runs that may
+			// let it in. So may who has started it.
+			if !w.cfg.Stays && !w.trained && w.now().Sub(w.refused) >= w.cfg.Spec.FailureTimeout {
+				return &RefusedError{r.Reason}
+			}
+			e = step.Refused{}
 		case <-w.apart:
 			w.detour(ctx)
 			continue

@@ -156,6 +156,9 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 	if errors.Is(err, membership.ErrTaken) {
 		return exit.Wrap(exit.Failure, "give another --id; the place of one that has died is free within seconds", err)
 	}
+	if refused := (*worker.RefusedError)(nil); errors.As(err, &refused) {
+		return exit.Wrap(exit.Usage, "start it as the run was started: the same build, --threads and kind of machine; a run with --mixed admits other arithmetic", err)
+	}
 	if errors.Is(err, shard.ErrCorrupt) {
 		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)
 	}
@@ -253,7 +256,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		},
 		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS,
 		Links: links, Meet: meet, Meter: r.Meter,
-		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain,
+		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain, Stays: parent.Supervised(),
 		Expected: time.Duration(float64(took) * bert.FingerprintWork(r.Spec.Batch.Rows, r.Spec.MaxSeq, model_.config.MaxPositions)),
 		Hung:     func(e *worker.HungError) { ends(e) },
 	})

@@ -72,14 +72,13 @@ func (r *Roster) check(w *worker) {
 	short := func(s string) string { return fmt.Sprintf("%.12q", s) }
 	switch {
 	case reg.SpecHash != r.cfg.SpecHash:
-		w.refused = "it was started with another spec of the run"
+		w.refused = "it was started with another spec of the run: start it again"
 	case reg.CorpusHash != r.cfg.CorpusHash:
 		w.refused = fmt.Sprintf("its corpus is %s, the run's is %s", short(reg.CorpusHash), short(r.cfg.CorpusHash))
 	case reg.Build != r.cfg.Build:
 		w.refused = fmt.Sprintf("it is build %q, the run is trained by %q", reg.Build, r.cfg.Build)
 	case print != "" && reg.Fingerprint != print && !r.cfg.AllowMixed:
-		w.refused = fmt.Sprintf("its arithmetic gives %s, the run's gives %s: the result would not be reproducible (--mixed admits it)",
-			short(reg.Fingerprint), short(print))
+		w.refused = r.otherArithmetic(reg, print) + ": the result would not be reproducible (--mixed admits it)"
 	default:
 		return
 	}
@@ -87,6 +86,17 @@ func (r *Roster) check(w *worker) {
 		Key: key("refused", reg.Incarnation, 0), Kind: "refused",
 		Reason: fmt.Sprintf("worker %s on %s is refused: %s", reg.ID, reg.Host, w.refused),
 	}})
+}
+
+// otherArithmetic says in what a worker differs that does not compute the bits of the run.
+func (r *Roster) otherArithmetic(reg wire.Registration, print string) string {
+	switch {
+	case r.cfg.Device != "" && reg.Device != "" && reg.Device != r.cfg.Device:
+		return fmt.Sprintf("device %s, the run has %s", reg.Device, r.cfg.Device)
+	case r.cfg.Threads > 0 && reg.Threads > 0 && reg.Threads != r.cfg.Threads:
+		return fmt.Sprintf("threads %d, the run has %d", reg.Threads, r.cfg.Threads)
+	}
+	return fmt.Sprintf("its arithmetic gives %.12q, the run's gives %.12q, by another kind of processor or of libtorch", reg.Fingerprint, print)
 }
 
 // key names an event.

@@ -33,6 +33,8 @@ type Config struct {
 	Build          string
 	Ring           string // wire.RingBroker, runspec.RingAuto; else direct
 	AllowMixed     bool
+	Threads        int    // of a worker, for people; 0: not known
+	Device         string // likewise
 	FailureTimeout time.Duration
 }
 

@@ -69,9 +69,10 @@ type cluster struct {
 	advance  advance
 	shortage shortage
 	oom      oomKills
-	replaced bool   // it was told that another program lies where the run's did
-	warned   bool   // the status shows warnings of this process
-	scales   uint64 // newest scale that was acted on
+	refused  map[string]int // process of each worker of which it was told that it is refused
+	replaced bool           // it was told that another program lies where the run's did
+	warned   bool           // the status shows warnings of this process
+	scales   uint64         // newest scale that was acted on
 	status   wire.Status
 	done     bool      // the last step is in a checkpoint
 	over     time.Time // when the status said so first
@@ -86,7 +87,7 @@ var ErrStopped = errors.New("stopped before the training went on")
 // Run trains until the steps are done, or until Stop, and returns when nothing
 // of the cluster is left.
 func Run(ctx context.Context, o Options) (err error) {
-	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), progress: time.Now()}
+	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), progress: time.Now(), refused: map[string]int{}}
 	if c.limits == nil {
 		c.limits = readLimits
 	}

@@ -199,6 +199,13 @@ func (c *cluster) note(s wire.Status) {
 			ch.useful = ch.useful || stepped
 		}
 	}
+	for _, p := range s.Processes {
+		who := fmt.Sprintf("%s on %s", p.ID, p.Host)
+		if p.Role == wire.RoleWorker && p.State == "refused" && c.refused[who] != p.PID {
+			c.refused[who] = p.PID
+			c.say(fmt.Sprintf("worker %s is refused: %s", who, p.Reason))
+		}
+	}
 	c.status, c.silent.broken = s, true
 	show(c.workers(), s)
 	c.Watch(s)
