@@ -77,12 +77,15 @@ func Open(cfg Config) (s *Service, err error) {
 	} else if missing != nil && len(steps) > 0 {
 		return nil, &ledger.Fault{File: "ledger/head", Entry: -1, Reason: "the file is missing, but there are checkpoints"}
 	}
-	s.ledger, err = ledger.Open(ledger.Options{
-		Dir: dir.Ledger(), KeyPath: filepath.Join(dir.Keys(), "signing.key"),
-		Run: cfg.Spec.Run, SpecHash: cfg.Spec.Hash(), Software: cfg.Software,
-	})
-	if err != nil {
+	signing := Signing{}
+	if s.ledger, signing, err = openLedger(dir, cfg.Spec, cfg.Software); err != nil {
 		return nil, err
+	}
+	if signing.Handover != "" {
+		s.log.Warn("the ledger goes on under another key", zap.String("reason", signing.Handover))
+	}
+	if signing.InFolder != "" {
+		s.log.Warn("the signing key lies in the run's folder", zap.String("reason", signing.InFolder))
 	}
 	defer func() {
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
@@ -72,9 +71,7 @@ func Settle(run, software string, log *zap.Logger) (readings int, err error) {
 	if _, err := os.Stat(dir.Ledger()); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	l, err := ledger.Open(ledger.Options{
-		Dir: dir.Ledger(), KeyPath: filepath.Join(dir.Keys(), "signing.key"), Run: spec.Run, SpecHash: spec.Hash(), Software: software,
-	})
+	l, _, err := openLedger(dir, spec, software)
 	if err != nil {
 		return 0, err
 	}

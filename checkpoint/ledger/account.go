@@ -12,11 +12,11 @@ type Account struct {
 	Run       string    `json:"run"`
 	SpecHash  string    `json:"spec_hash"`
 	Software  string    `json:"software,omitempty"` // the first build; Builds has all
-	PublicKey string    `json:"public_key"`
-	Entries   int64     `json:"entries"` // that the head covers
-	Root      string    `json:"root"`    // base64
-	Behind    int64     `json:"behind"`  // entries behind the head: never acknowledged, not counted here
-	From      time.Time `json:"from"`    // of the first entry and of the last
+	PublicKey string    `json:"public_key"`         // the first, by which the log is known
+	Entries   int64     `json:"entries"`            // that the head covers
+	Root      string    `json:"root"`               // base64
+	Behind    int64     `json:"behind"`             // entries behind the head: never acknowledged, not counted here
+	From      time.Time `json:"from"`               // of the first entry and of the last
 	To        time.Time `json:"to"`
 
 	Total    int64                   `json:"total_uj"`
@@ -55,6 +55,7 @@ type Account struct {
 	Checkpoints []Saved      `json:"checkpoints"`
 	Carbon      *Carbon      `json:"carbon,omitempty"` // nil: no factor is known
 	Notes       []NotedEntry `json:"notes"`
+	Handovers   []HandedOver `json:"handovers,omitempty"` // changes of the key that signs
 
 	seen seen // that counts once
 }
@@ -89,6 +90,16 @@ type Resume struct {
 type Saved struct {
 	Entry int64 `json:"entry"`
 	Checkpoint
+}
+
+// HandedOver is that another key signs from an entry on. Signed says that the key
+// before vouches for it.
+type HandedOver struct {
+	Entry  int64  `json:"entry"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Signed bool   `json:"signed"`
+	Reason string `json:"reason"`
 }
 
 // NotedEntry is a note and where it stands.

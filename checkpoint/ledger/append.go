@@ -41,8 +41,8 @@ func (l *Log) Append(entries ...Entry) (Head, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range entries {
-		if entries[i].Started != nil || entries[i].Resumed != nil {
-			return Head{}, &Refused{i, errors.New("started and resumed are written by Open and Resume")}
+		if entries[i].Started != nil || entries[i].Resumed != nil || entries[i].Handover != nil {
+			return Head{}, &Refused{i, errors.New("started, resumed and handovers are written by Open and Resume")}
 		}
 	}
 	return l.append(entries)

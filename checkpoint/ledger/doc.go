@@ -8,7 +8,9 @@
 //	head     size and root of the log, signed (C2SP checkpoint, Ed25519)
 //	key      the public key, as a note verifier key
 //
-// The private key lies elsewhere. The head is replaced atomically after the
+// The private key lies elsewhere. Where it is not at hand, another may go on: an entry
+// says so, signed by the key before where that can be had, and the account tells which.
+// The file key stays the first, by which the log is known. The head is replaced atomically after the
 // entries that it covers are on disk; an entry counts from then on. What stands
 // behind the head was never acknowledged and is cut off when the log is opened.
 // One process writes; any may verify meanwhile.

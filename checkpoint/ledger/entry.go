@@ -26,6 +26,7 @@ const (
 	TypeCheckpoint Type = "checkpoint"
 	TypeCarbon     Type = "carbon"
 	TypeNote       Type = "note"
+	TypeHandover   Type = "handover"
 )
 
 // Entry is one line of the log. Exactly one body is set. Append fills in the
@@ -48,6 +49,7 @@ type Entry struct {
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
 	Carbon     *energy.Factor  `json:"carbon,omitempty"`
 	Note       *Note           `json:"note,omitempty"`
+	Handover   *Handover       `json:"handover,omitempty"`
 }
 
 // Started is the first entry of every log.
@@ -163,6 +165,7 @@ func (e *Entry) body() (Type, error) {
 	has(TypeCheckpoint, e.Checkpoint != nil, func() error { return e.Checkpoint.validate() })
 	has(TypeCarbon, e.Carbon != nil, func() error { return e.Carbon.Validate() })
 	has(TypeNote, e.Note != nil, nil)
+	has(TypeHandover, e.Handover != nil, func() error { return e.Handover.validate() })
 	if len(found) != 1 {
 		return "", fmt.Errorf("an entry has one body, this has %d", len(found))
 	}

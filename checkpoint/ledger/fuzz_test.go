@@ -56,7 +56,7 @@ func FuzzParseHead(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := parseHead(b, v)
+		h, _, err := parseHead(b, v)
 		if err != nil {
 			return
 		}

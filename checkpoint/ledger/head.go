@@ -47,12 +47,25 @@ func sign(s note.Signer, size int64, root tlog.Hash) (Head, error) {
 }
 
 // parseHead verifies a signed head and that its bytes are the only spelling of
-// what it says: one signature, canonical numbers and base64, nothing around it.
-func parseHead(b []byte, v note.Verifier) (Head, error) {
-	n, err := note.Open(b, note.VerifierList(v))
+// what it says: one signature, canonical numbers and base64, nothing around it. It
+// returns which of the keys, all of one log, has signed it.
+func parseHead(b []byte, keys ...note.Verifier) (Head, note.Verifier, error) {
+	n, err := note.Open(b, note.VerifierList(keys...))
 	if err != nil {
-		return Head{}, headError(err)
+		return Head{}, nil, headError(err)
 	}
+	v := keys[0]
+	for _, k := range keys {
+		if k.KeyHash() == n.Sigs[0].Hash {
+			v = k
+		}
+	}
+	h, err := readHead(b, n, v)
+	return h, v, err
+}
+
+// readHead reads a note that v has signed.
+func readHead(b []byte, n *note.Note, v note.Verifier) (Head, error) {
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) != 4 || lines[3] != "" {
 		return Head{}, errors.New("not a head: it has origin, size and root")

@@ -67,6 +67,12 @@ func verifierKey(d disk, path string) (string, error) {
 	return note.NewEd25519VerifierKey(parts[2], public)
 }
 
+// verifier is a public key that remembers its spelling.
+type verifier struct {
+	note.Verifier
+	text string
+}
+
 // parseVerifier reads a public key file: one line, in its only spelling.
 func parseVerifier(b []byte) (note.Verifier, string, error) {
 	text, ok := strings.CutSuffix(string(b), "\n")
@@ -87,18 +93,15 @@ func parseVerifier(b []byte) (note.Verifier, string, error) {
 	if err != nil || again != text {
 		return nil, "", errors.New("not in canonical form")
 	}
-	return v, text, nil
+	return verifier{v, text}, text, nil
 }
 
-// ensureKeys returns the signer and public key of the log in dir, making both
-// where the log does not exist yet (fresh).
-func ensureKeys(d disk, dir, keyPath, run string, fresh bool) (note.Signer, string, error) {
+// makeKeys returns the signer and public key of a new log in dir. A key that an
+// interrupted creation left is used.
+func makeKeys(d disk, dir, keyPath, run string) (note.Signer, string, error) {
 	s, err := loadSigner(d, keyPath, run)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && fresh:
+	if errors.Is(err, fs.ErrNotExist) {
 		s, err = makeSigner(d, keyPath, run)
-	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf("the signing key %s of this ledger is gone: put it back, or begin another run", keyPath)
 	}
 	if err != nil {
 		return nil, "", err
@@ -107,16 +110,5 @@ func ensureKeys(d disk, dir, keyPath, run string, fresh bool) (note.Signer, stri
 	if err != nil {
 		return nil, "", err
 	}
-	path := filepath.Join(dir, keyFile)
-	if fresh {
-		return s, public, replaceFile(d, path, []byte(public+"\n"), 0o644)
-	}
-	b, err := readFile(d, path)
-	if err != nil {
-		return nil, "", readFault(dir, keyFile, err)
-	}
-	if string(b) != public+"\n" {
-		return nil, "", faultOf(dir, keyFile, -1, "does not belong to the signing key %s", keyPath)
-	}
-	return s, public, nil
+	return s, public, replaceFile(d, filepath.Join(dir, keyFile), []byte(public+"\n"), 0o644)
 }

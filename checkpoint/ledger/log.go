@@ -20,8 +20,13 @@ import (
 
 // Options say where a log is and whose it is.
 type Options struct {
-	Dir      string // folder of the three files
-	KeyPath  string // private key; made when the log is
+	Dir     string // folder of the three files
+	KeyPath string // private key; made when the log is, and when it is handed over
+	// Handover is why another key than the log's may go on with it, empty where none
+	// may. OldKey is then where the log's own is, if it can be had: it signs the
+	// handover.
+	Handover string
+	OldKey   string
 	Run      string
 	SpecHash string // of the run; a log of another is refused
 	Software string // that writes, for the first entry and each after which the run goes on
@@ -76,12 +81,12 @@ func open(d disk, o Options) (_ *Log, err error) {
 	if err := l.entries.Lock(); err != nil {
 		return nil, err
 	}
-	head, err := readFile(d, l.path(headFile))
+	_, err = readFile(d, l.path(headFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = l.create(o)
 	case err == nil:
-		err = l.load(o, head)
+		err = l.load(o)
 	}
 	if err != nil {
 		return nil, err
@@ -102,7 +107,7 @@ func (l *Log) create(o Options) error {
 		}
 	}
 	// This syncs the folder, so that no head can outlive the entries file.
-	signer, public, err := ensureKeys(l.disk, l.dir, o.KeyPath, o.Run, true)
+	signer, public, err := makeKeys(l.disk, l.dir, o.KeyPath, o.Run)
 	if err != nil {
 		return err
 	}
@@ -115,21 +120,16 @@ func (l *Log) create(o Options) error {
 }
 
 // load reads what stands and cuts off what the head does not cover.
-func (l *Log) load(o Options, head []byte) error {
-	signer, public, err := ensureKeys(l.disk, l.dir, o.KeyPath, o.Run, false)
+func (l *Log) load(o Options) error {
+	stands, err := readStanding(l.disk, l.dir)
 	if err != nil {
 		return err
 	}
-	v, err := note.NewVerifier(public)
-	if err != nil {
-		return err
+	if stands.run != o.Run {
+		return fmt.Errorf("it is of log %q, not of %q", origin(stands.run), origin(o.Run))
 	}
-	l.signer = signer
-	if l.head, err = parseHead(head, v); err != nil {
-		return faultOf(l.dir, headFile, -1, "%v", err)
-	}
-	l.state = newReplay(o.Run, public)
-	if err := skim(l.dir, l.entries, l.head, &l.state); err != nil {
+	l.head = stands.head
+	if l.state, err = stands.skim(l.dir, l.entries); err != nil {
 		return err
 	}
 	if first := l.state.started; o.SpecHash != "" && first.SpecHash != o.SpecHash {
@@ -139,7 +139,10 @@ func (l *Log) load(o Options, head []byte) error {
 		return err
 	}
 	l.cut = true
-	return l.trim()
+	if err := l.trim(); err != nil {
+		return err
+	}
+	return l.takeUp(o)
 }
 
 // Head returns the newest durable head.

@@ -109,7 +109,7 @@ func TestHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseHead(want.Note, v)
+	got, _, err := parseHead(want.Note, v)
 	if err != nil || got.Size != 17 || got.Root != want.Root || string(got.Note) != string(want.Note) {
 		t.Errorf("read %+v (%v), wrote %+v", got, err, want)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/mod/sumdb/note"
@@ -23,22 +22,27 @@ var ErrUnsigned = errors.New("not a head that the key of this log has signed")
 
 // prefix is an earlier head and who has it.
 type prefix struct {
-	name string
-	head Head
+	name   string
+	head   Head
+	signer string // public key
 }
 
 // prefixesOf reads heads that are to be of a log of a size, and sorts them.
-func prefixesOf(heads []NamedHead, v note.Verifier, size int64) ([]prefix, error) {
+func prefixesOf(heads []NamedHead, keys []note.Verifier, size int64) ([]prefix, error) {
 	var all []prefix
 	for _, h := range heads {
-		parsed, err := parseHead(h.Note, v)
+		parsed, v, err := parseHead(h.Note, keys...)
+		if err != nil {
+			return nil, &Fault{h.Name, -1, err.Error()}
+		}
+		signer, err := publicOf(v)
 		if err != nil {
 			return nil, &Fault{h.Name, -1, err.Error()}
 		}
 		if parsed.Size > size {
 			return nil, &Fault{h.Name, -1, fmt.Sprintf("it covers %d entries, the ledger has %d: entries are missing", parsed.Size, size)}
 		}
-		all = append(all, prefix{h.Name, parsed})
+		all = append(all, prefix{h.Name, parsed, signer})
 	}
 	slices.SortStableFunc(all, func(a, b prefix) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
 	return all, nil
@@ -46,11 +50,15 @@ func prefixesOf(heads []NamedHead, v note.Verifier, size int64) ([]prefix, error
 
 // match checks the first of the prefixes, which ascend, when the log is as long,
 // and returns the others.
-func match(prefixes []prefix, t *tree) ([]prefix, error) {
-	for len(prefixes) > 0 && prefixes[0].head.Size == t.size {
-		if p := prefixes[0]; p.head.Root != t.root() {
+func match(prefixes []prefix, r *replay) ([]prefix, error) {
+	for len(prefixes) > 0 && prefixes[0].head.Size == r.tree.size {
+		p := prefixes[0]
+		if p.head.Root != r.tree.root() {
 			return nil, &Fault{p.name, -1, fmt.Sprintf(
-				"its %d entries are not the first %d of the ledger, which was written anew since", t.size, t.size)}
+				"its %d entries are not the first %d of the ledger, which was written anew since", p.head.Size, p.head.Size)}
+		}
+		if p.signer != r.keyAt(r.tree.size) {
+			return nil, &Fault{p.name, -1, fmt.Sprintf("it is not signed by the key that signed the ledger of %d entries", p.head.Size)}
 		}
 		prefixes = prefixes[1:]
 	}
@@ -66,19 +74,21 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 	if err := l.settle(); err != nil {
 		return Head{}, err
 	}
-	v, err := note.NewVerifier(l.state.public)
+	first, _, err := parseVerifier([]byte(l.state.public + "\n"))
 	if err != nil {
 		return Head{}, err
 	}
-	head, err := parseHead(h.Note, v)
+	keys := keysOf(first, l.entries)
+	head, _, err := parseHead(h.Note, keys...)
 	if err != nil {
 		return Head{}, fmt.Errorf("%s: %w: %w", h.Name, ErrUnsigned, err)
 	}
-	prefixes, err := prefixesOf([]NamedHead{h}, v, l.state.tree.size)
+	prefixes, err := prefixesOf([]NamedHead{h}, keys, l.state.tree.size)
 	if err != nil {
 		return Head{}, err
 	}
-	var t tree
+	then := replay{public: l.state.public, keys: l.state.keys}
+	t := &then.tree
 	in := newLines(l.entries, 0, math.MaxInt64)
 	for t.size < head.Size {
 		line, err := in.next()
@@ -87,21 +97,26 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 		}
 		t.push(tlog.RecordHash(line), nil)
 	}
-	_, err = match(prefixes, &t)
+	_, err = match(prefixes, &then)
 	return head, err
 }
 
-// Signed reports whether a head is one that the key of the log in dir has signed.
+// publicOf returns the public key of a verifier that parseVerifier made.
+func publicOf(v note.Verifier) (string, error) {
+	k, ok := v.(verifier)
+	if !ok {
+		return "", errors.New("not a key of this log")
+	}
+	return k.text, nil
+}
+
+// Signed reports whether a head is one that a key of the log in dir has signed.
 func Signed(dir string, head []byte) bool {
-	b, err := readFile(system{}, filepath.Join(dir, keyFile))
+	stands, err := readStanding(system{}, dir)
 	if err != nil {
 		return false
 	}
-	v, _, err := parseVerifier(b)
-	if err != nil {
-		return false
-	}
-	_, err = parseHead(head, v)
+	_, _, err = parseHead(head, stands.keys...)
 	return err == nil
 }
 

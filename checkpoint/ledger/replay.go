@@ -14,8 +14,9 @@ import (
 // refuses one that cannot follow. Append and Verify use the same, so that what
 // the one accepts stands before the other.
 type replay struct {
-	run, public string   // that the first entry must name
-	started     *Started // the first entry
+	run, public string    // that the first entry must name
+	keys        []signing // to which handovers gave the log, ascending
+	started     *Started  // the first entry
 	tree        tree
 	bytes       int64 // of the lines so far
 	last        tlog.Hash
@@ -34,6 +35,7 @@ func (r *replay) fork() replay {
 	f.tree = r.tree.clone()
 	f.seen = newSeen(&r.seen)
 	f.saved = slices.Clip(r.saved) // what is added to one is not in the other
+	f.keys = slices.Clip(r.keys)
 	return f
 }
 
@@ -88,6 +90,9 @@ func (r *replay) take(e *Entry, line []byte) {
 	if e.Checkpoint != nil {
 		r.saved = append(r.saved, Saved{e.Index, *e.Checkpoint})
 	}
+	if e.Handover != nil {
+		r.keys = append(r.keys, signing{e.Index, e.Handover.To})
+	}
 	r.seen.add(e)
 	r.last = tlog.RecordHash(line)
 	r.tree.push(r.last, nil)
@@ -109,6 +114,8 @@ func (r *replay) check(e *Entry) error {
 		}
 	case e.Resumed != nil:
 		return e.Resumed.check(r.tree)
+	case e.Handover != nil:
+		return e.Handover.check(r)
 	case e.Reading != nil:
 		if e.Reading.Run != r.run {
 			return fmt.Errorf("reading of run %q in the log of run %q", e.Reading.Run, r.run)

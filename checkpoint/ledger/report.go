@@ -133,6 +133,13 @@ func (a *Account) writeTraining(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
+	for _, h := range a.Handovers {
+		vouched := "the key before signed this"
+		if !h.Signed {
+			vouched = "key not available: continued by a new key, for which the key before does not vouch"
+		}
+		fmt.Fprintf(b, "signed by another key from entry %d on: %s (%s)\n", h.Entry, vouched, h.Reason)
+	}
 	a.writeBuilds(b)
 	switch {
 	case a.Repeated == 1:

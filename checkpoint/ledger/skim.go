@@ -34,6 +34,9 @@ func skim(dir string, r io.ReaderAt, h Head, to *replay) error {
 			break
 		}
 		e.Index = fast.tree.size
+		if e.Handover != nil && fast.check(&e) != nil {
+			break
+		}
 		fast.take(&e, line)
 	}
 	if fast.tree.size == h.Size && fast.tree.root() == h.Root {
@@ -57,7 +60,7 @@ func skimLine(line []byte) (e Entry, ok bool) {
 		e.Reading.MicroJ = int64(s.number(`,"uj":`))
 	case TypeGap:
 		e.Gap = &energy.Gap{Source: s.source()}
-	case TypeCheckpoint: // few
+	case TypeCheckpoint, TypeHandover: // few
 		e, err := decode(line)
 		return e, err == nil
 	default:

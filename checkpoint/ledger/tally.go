@@ -54,6 +54,8 @@ func (t *tally) add(e Entry) {
 	case e.Resumed != nil:
 		a.Resumes = append(a.Resumes, Resume{e.Index, e.Resumed.Step, e.Resumed.From, e.Resumed.Software})
 		t.training.software = e.Resumed.Software
+	case e.Handover != nil:
+		a.Handovers = append(a.Handovers, HandedOver{e.Index, e.Handover.From, e.Handover.To, e.Handover.Signed, e.Handover.Reason})
 	case e.Reading != nil:
 		t.reading(e.Reading)
 	case e.Gap != nil && e.Gap.CountedBy != "":

@@ -3,7 +3,9 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -24,10 +26,11 @@ func Verify(dir string, heads ...NamedHead) (*Account, error) {
 
 // standing is what the small files of a log say.
 type standing struct {
-	run      string
-	verifier note.Verifier
-	public   string
-	head     Head
+	run    string
+	public string          // the first key, by which the log is known
+	keys   []note.Verifier // the first, and those that it was handed over to, unchecked
+	head   Head
+	signer string // public key that signed the head
 }
 
 func readStanding(d disk, dir string) (s standing, err error) {
@@ -35,20 +38,54 @@ func readStanding(d disk, dir string) (s standing, err error) {
 	if err != nil {
 		return s, readFault(dir, keyFile, err)
 	}
-	if s.verifier, s.public, err = parseVerifier(b); err != nil {
+	first, public, err := parseVerifier(b)
+	if err != nil {
 		return s, faultOf(dir, keyFile, -1, "%v", err)
 	}
+	s.public, s.keys = public, []note.Verifier{first}
 	var ok bool
-	if s.run, ok = strings.CutPrefix(s.verifier.Name(), origin("")); !ok {
-		return s, faultOf(dir, keyFile, -1, "%q is not the name of a ledger", s.verifier.Name())
+	if s.run, ok = strings.CutPrefix(first.Name(), origin("")); !ok {
+		return s, faultOf(dir, keyFile, -1, "%q is not the name of a ledger", first.Name())
 	}
 	if b, err = readFile(d, filepath.Join(dir, headFile)); err != nil {
 		return s, readFault(dir, headFile, err)
 	}
-	if s.head, err = parseHead(b, s.verifier); err != nil {
+	head, v, err := parseHead(b, s.keys...)
+	if err != nil {
+		// Its signer may be a key to which the log was handed over.
+		entries, openErr := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
+		if openErr != nil {
+			return s, readFault(dir, entriesFile, openErr)
+		}
+		s.keys = keysOf(first, entries)
+		if closeErr := entries.Close(); closeErr != nil {
+			return s, fmt.Errorf("read ledger: %w", closeErr)
+		}
+		head, v, err = parseHead(b, s.keys...)
+	}
+	if err != nil {
 		return s, faultOf(dir, headFile, -1, "%v", err)
 	}
-	return s, nil
+	s.head = head
+	s.signer, err = publicOf(v)
+	return s, err
+}
+
+// signed checks that the key which signed the head is the one that the entries say.
+func (s *standing) signed(dir string, r *replay) error {
+	if s.signer != r.keyAt(s.head.Size) {
+		return faultOf(dir, headFile, -1, "not signed by the key that the entries name")
+	}
+	return nil
+}
+
+// skim replays the entries as a writer of its own log does.
+func (s *standing) skim(dir string, entries io.ReaderAt) (replay, error) {
+	state := newReplay(s.run, s.public)
+	if err := skim(dir, entries, s.head, &state); err != nil {
+		return state, err
+	}
+	return state, s.signed(dir, &state)
 }
 
 func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
@@ -57,7 +94,7 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 		return nil, err
 	}
 	head := stands.head
-	prefixes, err := prefixesOf(heads, stands.verifier, head.Size)
+	prefixes, err := prefixesOf(heads, stands.keys, head.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +105,17 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	defer func() { err = errors.Join(err, entries.Close()) }()
 
 	state, sum := newReplay(stands.run, stands.public), newTally()
-	if prefixes, err = match(prefixes, &state.tree); err != nil {
+	if prefixes, err = match(prefixes, &state); err != nil {
 		return nil, err
 	}
 	err = walk(dir, entries, head, &state, func(e Entry) error {
 		sum.add(e)
-		prefixes, err = match(prefixes, &state.tree)
+		prefixes, err = match(prefixes, &state)
 		return err
 	})
+	if err == nil {
+		err = stands.signed(dir, &state)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,11 +146,18 @@ func checkpoints(d disk, dir string) (_ []Saved, err error) {
 		return nil, readFault(dir, entriesFile, err)
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
-	state := newReplay(stands.run, stands.public)
-	if err := skim(dir, entries, stands.head, &state); err != nil {
-		return nil, err
+	state, err := stands.skim(dir, entries)
+	return state.saved, err
+}
+
+// CurrentKey returns the public key that the log in dir is signed with now; empty
+// where there is no log.
+func CurrentKey(dir string) (string, error) {
+	if _, err := readFile(system{}, filepath.Join(dir, headFile)); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return state.saved, nil
+	stands, err := readStanding(system{}, dir)
+	return stands.signer, err
 }
 
 // holes counts the sequence numbers that no record has. One after a hole has to

@@ -43,6 +43,20 @@ func resumes(out io.Writer, c checkpoint.Choice) {
 	}
 }
 
+// signs says what a user should know of the key that signs the ledger from here on.
+func signs(out io.Writer, dir rundir.Dir) {
+	s, err := checkpoint.FindSigning(string(dir))
+	if err != nil {
+		return // who opens the ledger says what is wrong
+	}
+	if s.Handover != "" {
+		fmt.Fprintf(out, "note: the ledger goes on under a new key, as the audit will show: %s\n", s.Handover)
+	}
+	if s.InFolder != "" {
+		fmt.Fprintf(out, "note: the key that signs the ledger lies in %s, and copies of the folder take it along: %s\n", dir.Keys(), s.InFolder)
+	}
+}
+
 // corpusHint says what to do about a run's corpus that cannot be read. Runs of
 // earlier versions have a link to a folder elsewhere.
 func corpusHint(dir rundir.Dir) string {

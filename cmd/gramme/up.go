@@ -323,6 +323,7 @@ func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choi
 		fmt.Fprintln(u.err, choice)
 	}
 	resumes(u.err, taken)
+	signs(u.err, u.dir)
 }
 
 // ago rounds a duration for people.

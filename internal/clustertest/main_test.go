@@ -31,6 +31,9 @@ func prepared(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(root)
+	if err := os.Setenv("XDG_DATA_HOME", filepath.Join(root, "data")); err != nil { // no keys among this user's
+		return 1, err
+	}
 	bin := filepath.Join(root, "bin")
 	// The worker's flags are those of every other build, whatever shell this is:
 	// others would compile gotch anew.

@@ -23,7 +23,7 @@ func (d Dir) Spec() string              { return d.join("spec.yaml") }
 func (d Dir) Corpus() string            { return d.join("corpus") } // prepared; in runs of earlier versions a link to it
 func (d Dir) Checkpoints() string       { return d.join("checkpoints") }
 func (d Dir) Ledger() string            { return d.join("ledger") }
-func (d Dir) Keys() string              { return d.join("keys") }
+func (d Dir) Keys() string              { return d.join("keys") } // where the user has no folder for keys
 func (d Dir) Logs() string              { return d.join("logs") }
 func (d Dir) Energy() string            { return d.join("energy") }   // readings that the ledger does not hold yet
 func (d Dir) Cluster() string           { return d.join(".cluster") } // only while the run is up

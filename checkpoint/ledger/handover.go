@@ -1,0 +1,177 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+	"strconv"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Handover says that another key signs the log from this entry on. Signed, the key
+// before vouches for the new one. Not signed, that key was not at hand, as where the
+// folder of a run was copied without it: then whoever had the folder went on, and
+// Note shows only that all entries before stand as the key before had signed them.
+type Handover struct {
+	Prior  Tree   `json:"prior"` // the log before this entry
+	From   string `json:"from"`  // public keys
+	To     string `json:"to"`
+	Signed bool   `json:"signed"`
+	// Note is signed by From: the text of the handover or, where it is not signed,
+	// the head of Prior.
+	Note   string `json:"note"`
+	Reason string `json:"reason"`
+}
+
+// handoverText is what the key before signs.
+func handoverText(origin string, prior Tree, to string) string {
+	return origin + " handover\n" + strconv.FormatInt(prior.Size, 10) + "\n" + prior.Root + "\n" + to + "\n"
+}
+
+func (h *Handover) validate() error {
+	if err := h.Prior.validate(); err != nil {
+		return fmt.Errorf("handover: prior: %w", err)
+	}
+	if h.From == h.To {
+		return errors.New("handover: from a key to itself")
+	}
+	for _, key := range []string{h.From, h.To} {
+		if _, _, err := parseVerifier([]byte(key + "\n")); err != nil {
+			return fmt.Errorf("handover: key: %w", err)
+		}
+	}
+	return nil
+}
+
+// check says why a handover cannot follow on what r replayed.
+func (h *Handover) check(r *replay) error {
+	if err := h.validate(); err != nil {
+		return err
+	}
+	if h.Prior != r.tree.state() {
+		return fmt.Errorf("handover of a log of %d entries that is not this one", h.Prior.Size)
+	}
+	if h.From != r.keyAt(r.tree.size) {
+		return errors.New("handover from another key than signed until here")
+	}
+	from, _, err := parseVerifier([]byte(h.From + "\n"))
+	if err != nil {
+		return err
+	}
+	if to, _, err := parseVerifier([]byte(h.To + "\n")); err != nil || to.Name() != from.Name() {
+		return errors.New("handover to the key of another log")
+	}
+	if !h.Signed {
+		head, _, err := parseHead([]byte(h.Note), from)
+		if err != nil || head.Tree() != h.Prior {
+			return errors.New("handover: its note is not the head of the log before it")
+		}
+		return nil
+	}
+	n, err := note.Open([]byte(h.Note), note.VerifierList(from))
+	if err != nil || n.Text != handoverText(from.Name(), h.Prior, h.To) {
+		return errors.New("handover: the key before has not signed it")
+	}
+	return nil
+}
+
+// signing is a key and the first entry that it signed.
+type signing struct {
+	entry int64
+	key   string
+}
+
+// keyAt returns the public key that signs the head of a log of a size: whose entries
+// count from the one that a handover is.
+func (r *replay) keyAt(size int64) string {
+	key := r.public
+	for _, k := range r.keys {
+		if k.entry < size {
+			key = k.key
+		}
+	}
+	return key
+}
+
+// keysOf are the first key of a log and those that its entries hand it over to. They
+// are not checked: walk does that.
+func keysOf(first note.Verifier, entries io.ReaderAt) []note.Verifier {
+	keys := []note.Verifier{first}
+	in := newLines(entries, 0, math.MaxInt64)
+	for {
+		line, err := in.next()
+		if err != nil {
+			return keys
+		}
+		if !bytes.Contains(line, []byte(`,"type":"`+string(TypeHandover)+`"`)) {
+			continue
+		}
+		e, err := decode(line)
+		if err != nil || e.Handover == nil {
+			continue
+		}
+		v, _, err := parseVerifier([]byte(e.Handover.To + "\n"))
+		known := func(k note.Verifier) bool { return k.KeyHash() == v.KeyHash() } // one may come back
+		if err == nil && v.Name() == first.Name() && !slices.ContainsFunc(keys, known) {
+			keys = append(keys, v)
+		}
+	}
+}
+
+// takeUp lets the key of o sign: the log's own, or another to which it is handed
+// over.
+func (l *Log) takeUp(o Options) error {
+	current := l.state.keyAt(l.head.Size)
+	signer, public, err := readKey(l.disk, o.KeyPath, o.Run)
+	switch {
+	case err == nil && public == current:
+		l.signer = signer
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case o.Handover == "" && err != nil:
+		return fmt.Errorf("the signing key %s of this ledger is gone: put it back, or begin another run", o.KeyPath)
+	case o.Handover == "":
+		return faultOf(l.dir, keyFile, -1, "does not belong to the signing key %s", o.KeyPath)
+	case err != nil:
+		if signer, err = makeSigner(l.disk, o.KeyPath, o.Run); err != nil {
+			return err
+		}
+		if public, err = verifierKey(l.disk, o.KeyPath); err != nil {
+			return err
+		}
+	}
+	h := &Handover{Prior: l.state.tree.state(), From: current, To: public, Note: string(l.head.Note), Reason: o.Handover}
+	if old, key, err := readKey(l.disk, o.OldKey, o.Run); o.OldKey != "" && err == nil && key == current {
+		b, err := note.Sign(&note.Note{Text: handoverText(old.Name(), h.Prior, h.To)}, old)
+		if err != nil {
+			return fmt.Errorf("sign handover: %w", err)
+		}
+		h.Signed, h.Note = true, string(b)
+	}
+	l.signer = signer
+	_, err = l.append([]Entry{{Handover: h}})
+	return err
+}
+
+// readKey reads a private key and its public key; fs.ErrNotExist if there is none.
+func readKey(d disk, path, run string) (note.Signer, string, error) {
+	s, err := loadSigner(d, path, run)
+	if err != nil {
+		return nil, "", err
+	}
+	public, err := verifierKey(d, path)
+	return s, public, err
+}
+
+// PublicKey returns the public key of the private key at path; fs.ErrNotExist if
+// there is none.
+func PublicKey(path, run string) (string, error) {
+	_, public, err := readKey(system{}, path, run)
+	return public, err
+}

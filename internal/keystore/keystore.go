@@ -1,0 +1,210 @@
+// Package keystore finds the place for the private keys of this user's runs: a folder
+// outside of the runs', so that a key does not travel with a run's folder that is
+// copied.
+//
+// Beside each key stands for which folder it was made. It guarantees that of two
+// copies of a folder that this user has on one machine one at a time holds the key: a
+// folder that was moved keeps it, a copy beside the original does not get it. It does
+// not see other machines, nor does it keep from reading a key who may read this
+// user's files.
+package keystore
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// ErrNone says that this user has no folder for keys that can be written.
+var ErrNone = errors.New("no folder for keys")
+
+// Find names the folder of this user's keys, without making it.
+func Find() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "gramme", "keys"), nil
+	}
+	switch home := os.Getenv("HOME"); {
+	case home == "":
+		return "", fmt.Errorf("%w: HOME is not set", ErrNone)
+	case !filepath.IsAbs(home), filepath.Clean(home) == "/":
+		return "", fmt.Errorf("%w: HOME is %s", ErrNone, home)
+	default:
+		return filepath.Join(home, ".local", "share", "gramme", "keys"), nil
+	}
+}
+
+// Names in the folder of a key.
+const (
+	keyFile   = "signing.key"
+	placeFile = "place.json"
+)
+
+// place is a run's folder, as it was when it last used a key.
+type place struct {
+	Path   string `json:"path"`
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+}
+
+func placeOf(dir string) (place, error) {
+	path, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return place{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return place{}, err
+	}
+	p := place{Path: path}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		p.Device, p.Inode = uint64(s.Dev), s.Ino //nolint:unconvert // int32 on other systems
+	}
+	return p, nil
+}
+
+// same tells whether two places are one folder: under its path or, moved, as the same
+// file.
+func (p place) same(q place) bool {
+	return p.Path == q.Path || p.Device == q.Device && p.Inode == q.Inode
+}
+
+// Key is a key of the store.
+type Key struct {
+	Path string // of the key's file
+	// Elsewhere is the other folder that holds the key; empty where none does.
+	Elsewhere string
+}
+
+// Keys lists the keys of a run. dir is the folder that asks. present tells whether a
+// folder still holds the run. The error is ErrNone, beside the keys, where no other
+// can be added.
+func Keys(run, dir string, present func(dir string) bool) ([]Key, error) {
+	root, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	here, err := placeOf(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find keys of run %s: %w", run, err)
+	}
+	entries, err := os.ReadDir(filepath.Join(root, run))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	var all []Key
+	for _, e := range entries {
+		k := Key{Path: filepath.Join(root, run, e.Name(), keyFile)}
+		if there, ok := readPlace(k.Path); ok && !there.same(here) && present(there.Path) {
+			k.Elsewhere = there.Path
+		}
+		all = append(all, k)
+	}
+	if err := writable(root); err != nil {
+		return all, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	return all, nil
+}
+
+// writable makes a folder, and a file in it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".try-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func readPlace(key string) (p place, ok bool) {
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(key), placeFile))
+	return p, err == nil && json.Unmarshal(b, &p) == nil
+}
+
+// Hold notes that dir holds a key.
+func Hold(key, dir string) error {
+	here, err := placeOf(dir)
+	if err != nil {
+		return fmt.Errorf("hold key: %w", err)
+	}
+	if there, ok := readPlace(key); ok && there == here {
+		return nil
+	}
+	b, err := json.Marshal(here)
+	if err != nil {
+		return fmt.Errorf("hold key: %w", err)
+	}
+	return write(filepath.Join(filepath.Dir(key), placeFile), append(b, '\n'))
+}
+
+// New makes the place for another key of a run, and notes that dir holds it.
+func New(run, dir string) (key string, err error) {
+	root, err := Find()
+	if err != nil {
+		return "", err
+	}
+	name := make([]byte, 6)
+	if _, err := rand.Read(name); err != nil {
+		return "", fmt.Errorf("name a key: %w", err)
+	}
+	at := filepath.Join(root, run, hex.EncodeToString(name))
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	key = filepath.Join(at, keyFile)
+	if err := Hold(key, dir); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	return key, nil
+}
+
+// Import moves a key from a file into the store.
+func Import(from, run, dir string) (key string, err error) {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return "", fmt.Errorf("move key: %w", err)
+	}
+	if key, err = New(run, dir); err != nil {
+		return "", err
+	}
+	if err := write(key, b); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	if err := os.Remove(from); err != nil {
+		return "", fmt.Errorf("move key: %w", err)
+	}
+	return key, nil
+}
+
+// write replaces a file for its owner alone, durably.
+func write(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
