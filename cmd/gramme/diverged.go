@@ -5,9 +5,9 @@ import (
 	"strconv"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/runspec"
 )
 
