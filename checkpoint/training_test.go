@@ -68,7 +68,7 @@ func TestLedgerTellsDivergence(t *testing.T) {
 			notes = append(notes, n.Text)
 		}
 	}
-	if len(notes) != 2 || !strings.HasPrefix(notes[0], "up to step 20, 10 of the newest 32") || !strings.HasPrefix(notes[1], "up to step 34, 24 of the newest 32") {
+	if len(notes) != 2 || !strings.HasPrefix(notes[0], "up to step 20, 10 of the newest 20") || !strings.HasPrefix(notes[1], "up to step 34, 24 of the newest 32") {
 		t.Errorf("notes %q", notes)
 	}
 	text := r.String()

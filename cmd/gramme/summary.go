@@ -53,7 +53,7 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	fmt.Fprintf(w, "audit:      ok, %s, %s\n", words.Several(a.Entries, "ledger entry"), words.Several(len(report.Checkpoints), "checkpoint"))
 	switch {
 	case u.diverged(spec, taken) != nil: // its hint says how to go on
-	case f.Kind == divergence.FarLoss:
+	case f.Kind != divergence.None:
 		fmt.Fprintf(w, "try again:  %s\n", u.lower(spec))
 	case taken.Step < spec.Steps:
 		fmt.Fprintf(w, "go on with: %s\n", u.again())
@@ -71,6 +71,11 @@ func describeEvaluation(w io.Writer, m shard.Manifest, e evaluation.Result) {
 		return
 	}
 	if e.Newest.Predictions == 0 {
+		return
+	}
+	if loss := e.Newest.MLMLoss + e.Newest.NSPLoss; !loss.Finite() {
+		fmt.Fprintf(w, "validation: none: the model's loss is not finite (MLM %s, NSP %s), so that it has no answers\n",
+			lossText(float64(e.Newest.MLMLoss)), lossText(float64(e.Newest.NSPLoss)))
 		return
 	}
 	percent := func(f number.Float) float64 { return 100 * float64(f) }

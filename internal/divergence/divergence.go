@@ -39,6 +39,7 @@ const (
 
 // Course is what a run remembers of its steps. The zero value remembers none.
 type Course struct {
+	Steps     int          `json:"steps,omitempty"` // that it remembers, up to 32
 	From      uint64       `json:"from,omitempty"`  // step whose loss is Start
 	Start     number.Float `json:"start,omitempty"` // first loss that was finite
 	Skipped   uint32       `json:"skipped,omitempty"`
@@ -49,6 +50,7 @@ type Course struct {
 // Next is the course after one more step: its loss, of the weights before it, and
 // whether a gradient that was not finite kept it from changing the weights.
 func (c Course) Next(step uint64, loss float64, skipped bool) Course {
+	c.Steps = min(c.Steps+1, window)
 	finite := !math.IsNaN(loss) && !math.IsInf(loss, 0)
 	if c.From == 0 && finite {
 		c.From, c.Start = step, number.Float(loss)
@@ -95,7 +97,7 @@ func (c Course) Finding() Finding {
 		return Finding{Stuck, c.skips(skipped)}
 	case high >= mostHigh:
 		return Finding{FarLoss, fmt.Sprintf("the loss was above %.2f in %d of the newest %d steps, and %.2f in step %d",
-			c.bound(), high, highWindow, float64(c.Start), c.From)}
+			c.bound(), high, min(highWindow, c.Steps), float64(c.Start), c.From)}
 	case skipped >= someSkips || row >= rowSkips:
 		return Finding{Skips, c.skips(skipped)}
 	}
@@ -103,7 +105,7 @@ func (c Course) Finding() Finding {
 }
 
 func (c Course) skips(n int) string {
-	text := fmt.Sprintf("%d of the newest %d steps were skipped, because gradients were not finite", n, window)
+	text := fmt.Sprintf("%d of the newest %d steps were skipped, because gradients were not finite", n, c.Steps)
 	if lost := bits.OnesCount32(c.NotFinite); lost > 0 {
 		text += fmt.Sprintf("; nor was the loss in %d of them", lost)
 	}
