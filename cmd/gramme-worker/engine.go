@@ -62,7 +62,7 @@ func openEngine(c model.Config, l model.Layout, o bert.Options, hung func(error)
 		<-e.ended
 		err = fmt.Errorf("build the model: %w", err)
 		if o.Device == runspec.DeviceCUDA {
-			err = exit.Wrap(exit.Resource, "train with --device cpu, or see whether nvidia-smi finds a GPU and scripts/setup --cuda was run", err)
+			err = exit.Wrap(exit.Resource, cudaHint, err)
 		}
 		return nil, err
 	}

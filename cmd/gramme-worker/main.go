@@ -31,7 +31,7 @@ func main() {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(program.FlagError)
-	root.AddCommand(runCommand(), measureCommand(), evaluateCommand(), predictCommand())
+	root.AddCommand(runCommand(), deviceCommand(), measureCommand(), evaluateCommand(), predictCommand())
 	for _, c := range append(root.Commands(), root) {
 		check := c.Args
 		c.Args = func(c *cobra.Command, args []string) error {

@@ -2,11 +2,19 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"runtime"
 
+	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
@@ -42,7 +50,11 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 	if err := spec.Complete(); err != nil {
 		return spec, exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)
 	}
-	return spec, spec.Write(u.dir.Spec())
+	if err := spec.Write(u.dir.Spec()); err != nil {
+		return spec, err
+	}
+	_ = os.Remove(u.dir.Inputs()) // the spec says from now on what the corpus is
+	return spec, nil
 }
 
 func cmp(given, otherwise string) string {
@@ -53,21 +65,91 @@ func cmp(given, otherwise string) string {
 }
 
 // corpus prepares what was named, or takes the shards of a folder that is prepared:
-// the run's folder stands alone.
+// the run's folder stands alone. What an earlier call prepared of the same text, and
+// for the same settings, it takes as well: that call may have ended for want of
+// something else.
 func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, error) {
 	if len(spec.Corpus) == 1 {
 		if _, err := shard.OpenManifest(spec.Corpus[0]); err == nil {
 			return shard.Share(spec.Corpus[0], u.dir.Corpus(), u.tell)
 		}
 	}
-	m, err := prepare(ctx, u.err, shard.PrepareOptions{
+	o := shard.PrepareOptions{
 		Inputs: spec.Corpus, OutDir: u.dir.Corpus(), VocabSize: spec.VocabSize, Lowercase: spec.Lowercase,
 		MaxSeq: spec.MaxSeq, ShardTokens: spec.Data.ShardTokens, Seed: spec.Seed,
-	})
+	}
+	inputs := inputsOf(o, u.dir)
+	if m, err := shard.OpenManifest(u.dir.Corpus()); err == nil && inputs != "" && inputs == u.preparedFrom() {
+		u.tell("taking the corpus that was prepared before")
+		return m, nil
+	}
+	m, err := prepare(ctx, u.err, o)
 	if err == nil {
 		describe(u.err, m)
+		_ = os.WriteFile(u.dir.Inputs(), []byte(inputs), 0o644) // else it is prepared again where it is needed again
 	}
 	return m, err
+}
+
+// preparedFrom is what the corpus of the folder was prepared from.
+func (u *up) preparedFrom() string {
+	b, err := os.ReadFile(u.dir.Inputs())
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// inputsOf tells a corpus and its settings from others, by the names, sizes and times
+// of its files; "" if it cannot.
+func inputsOf(o shard.PrepareOptions, dir rundir.Dir) string {
+	h := sha256.New()
+	own, err := filepath.Abs(string(dir))
+	if err != nil {
+		return ""
+	}
+	fmt.Fprintln(h, buildinfo.Version, o.VocabSize, o.Lowercase, o.MaxSeq, o.ShardTokens, o.Seed)
+	for _, path := range o.Inputs {
+		root, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			root, err = filepath.Abs(root)
+		}
+		if err != nil { // standard input, for example
+			return ""
+		}
+		err = filepath.WalkDir(root, func(at string, e fs.DirEntry, err error) error {
+			if err == nil && at == own {
+				return fs.SkipDir
+			}
+			if err != nil || e.IsDir() {
+				return err
+			}
+			info, err := os.Stat(at)
+			if err == nil {
+				fmt.Fprintf(h, "%q %d %d\n", at, info.Size(), info.ModTime().UnixNano())
+			}
+			return err
+		})
+		if err != nil {
+			return ""
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// withoutRun tidies up after a run that has not begun. What was prepared stays.
+func (u *up) withoutRun(err error, before bool) error {
+	if _, none := shard.OpenManifest(u.dir.Corpus()); none == nil && u.preparedFrom() != "" {
+		fmt.Fprintf(u.err, "the prepared corpus is kept in %s: the same command takes it\n", u.dir.Corpus())
+		return err
+	}
+	if before {
+		return err
+	}
+	if left := os.RemoveAll(string(u.dir)); left != nil {
+		return exit.Wrap(exit.Code(err), exit.Hint(err), errors.Join(err, left))
+	}
+	return err
 }
 
 func newLayout(spec runspec.Spec, vocab int) model.Layout {

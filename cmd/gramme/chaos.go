@@ -15,6 +15,7 @@ import (
 	"github.com/gramme-project/gramme/internal/chaos"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/preflight/network"
+	"github.com/gramme-project/gramme/internal/runspec"
 )
 
 func chaosCommand() *cobra.Command {
@@ -60,8 +61,8 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 		ctx, stop := interruptible(c.Context())
 		defer stop()
 		u := &up{}
-		if err := u.findBinaries(ctx); err != nil {
-			return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+		if err := u.findBinaries(ctx, runspec.DeviceCPU); err != nil {
+			return err
 		}
 		if err := network.FromEnviron().Check(ctx); err != nil {
 			return err

@@ -138,7 +138,7 @@ func systemChecks() []check {
 	return []check{
 		{"system", "Gramme runs on Linux on x86-64", lookSystem},
 		{"processor", "", lookProcessor},
-		{"worker", "build it with scripts/setup", lookWorker},
+		{"worker", "", lookWorker},
 	}
 }
 
@@ -180,7 +180,7 @@ func lookProcessor(context.Context) (string, error) {
 func lookWorker(ctx context.Context) (string, error) {
 	path, err := process.Beside(workerBinary)
 	if err != nil {
-		return "", err
+		return "", exit.Wrap(exit.Resource, buildHint, err)
 	}
 	version, err := workerVersion(ctx, path)
 	if err != nil {
@@ -202,10 +202,10 @@ func workerVersion(ctx context.Context, path string) (string, error) {
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		return "", fmt.Errorf("%s does not start: %w", path, context.Cause(ctx))
+		return "", startFailure(path, "", context.Cause(ctx))
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s does not start: %w: %s", path, err, strings.TrimSpace(string(out)))
+		return "", startFailure(path, string(out), err)
 	}
 	f := strings.Fields(string(out))
 	if len(f) == 0 {
@@ -218,7 +218,7 @@ func workerVersion(ctx context.Context, path string) (string, error) {
 // wait for one for ever.
 func sameBuild(version string) error {
 	if version != buildinfo.Version {
-		return fmt.Errorf("%s is of version %s, gramme of %s", workerBinary, version, buildinfo.Version)
+		return exit.Wrap(exit.Resource, buildHint, fmt.Errorf("%s is of version %s, gramme of %s", workerBinary, version, buildinfo.Version))
 	}
 	return nil
 }

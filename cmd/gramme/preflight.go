@@ -115,11 +115,3 @@ func inputSize(paths []string) (size int64) {
 	}
 	return size
 }
-
-// keepCode adds a failure to tidy up to an error, whose code and hint stay.
-func keepCode(err, other error) error {
-	if other == nil {
-		return err
-	}
-	return exit.Wrap(exit.Code(err), exit.Hint(err), errors.Join(err, other))
-}

@@ -117,8 +117,8 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 			return err
 		}
 	}
-	if err := u.findBinaries(in.first); err != nil {
-		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
+	if err := u.findBinaries(in.first, spec.Device); err != nil {
+		return err
 	}
 	_, statErr := os.Stat(string(u.dir))
 	if err := u.dir.Make(); err != nil {
@@ -138,17 +138,11 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 		return err
 	}
 	if err := u.checkMachine(spec, exists, shared != nil); err != nil {
-		if statErr != nil { // nothing was there before
-			err = keepCode(err, os.RemoveAll(string(u.dir)))
-		}
-		return err
+		return u.withoutRun(err, statErr == nil)
 	}
 	if !exists {
 		if spec, err = u.begin(in.first, spec, origins); err != nil {
-			if statErr != nil { // nothing was there before
-				err = errors.Join(err, os.RemoveAll(string(u.dir)))
-			}
-			return err
+			return u.withoutRun(err, statErr == nil)
 		}
 	} else if err := spec.Write(u.dir.Spec()); err != nil {
 		return err
@@ -159,18 +153,23 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 // tell says something that has happened.
 func (u *up) tell(text string) { fmt.Fprintln(u.err, program.Spoken(text)) }
 
-func (u *up) findBinaries(ctx context.Context) (err error) {
+// findBinaries finds the programs, and sees that the worker starts and has its device.
+func (u *up) findBinaries(ctx context.Context, device string) (err error) {
 	if u.gramme, err = hold("gramme"); err != nil {
-		return err
+		return exit.Wrap(exit.Resource, buildHint, err)
 	}
 	if u.worker, err = hold(workerBinary); err != nil {
-		return err
+		return exit.Wrap(exit.Resource, buildHint, err)
 	}
 	version, err := workerVersion(ctx, u.worker.Path)
 	if err != nil {
 		return err
 	}
-	return sameBuild(version)
+	if err := sameBuild(version); err != nil || device == runspec.DeviceCPU {
+		return err
+	}
+	_, err = u.workerOutput(ctx, nil, "device", device)
+	return err
 }
 
 // hold finds a program beside this one, and keeps it as it is now: a build while the run

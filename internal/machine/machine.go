@@ -31,7 +31,7 @@ func Look(run rundir.Dir) preflight.Facts {
 		Processors: runtime.NumCPU(), Root: os.Geteuid() == 0,
 		Groups: cgroup.Read(os.DirFS("/")),
 		Files:  limit(unix.RLIMIT_NOFILE), AddressSpace: limit(unix.RLIMIT_AS),
-		FileSize: limit(unix.RLIMIT_FSIZE), Processes: limit(unix.RLIMIT_NPROC),
+		FileSize: limit(unix.RLIMIT_FSIZE), Stack: limit(unix.RLIMIT_STACK), Processes: limit(unix.RLIMIT_NPROC),
 		Run: folder(string(run)), Cache: cache(),
 	}
 	f.MemoryFree, f.MemoryTotal, f.Swap = memory()
@@ -48,7 +48,8 @@ func limit(which int) int64 {
 	if err := unix.Getrlimit(which, &r); err != nil || r.Max > preflight.Unlimited {
 		return preflight.Unlimited
 	}
-	if which == unix.RLIMIT_NOFILE { // Go's programs raise it as far as they may
+	switch which {
+	case unix.RLIMIT_NOFILE, unix.RLIMIT_STACK: // Go's programs raise the one as far as they may, ours the other
 		return int64(r.Max)
 	}
 	if r.Cur > preflight.Unlimited {

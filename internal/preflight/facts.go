@@ -19,8 +19,8 @@ type Facts struct {
 
 	// Limits of a process, as `ulimit` shows them. Where a program may raise its
 	// own, the one that it cannot exceed.
-	Files, AddressSpace, FileSize, Processes int64
-	UserTasks                                int64 // threads of this user, which Processes bounds
+	Files, AddressSpace, FileSize, Stack, Processes int64
+	UserTasks                                       int64 // threads of this user, which Processes bounds
 
 	Run     Folder   // where the run is, or would be
 	Cache   Folder   // of this user; a Path of "": nowhere

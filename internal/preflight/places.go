@@ -4,6 +4,7 @@ import "fmt"
 
 const (
 	floorAddressSpace = 2_000 * mb // with which a worker was seen to start
+	floorStack        = 100_000    // with less a worker was seen to crash
 	bytesOfState      = 12         // of a parameter in a checkpoint: weight and two moments
 	filesOfRun        = 60         // of two checkpoints, ledger, logs and a small corpus
 )
@@ -18,6 +19,14 @@ func addressSpace(f Facts, n Need) Finding {
 		found.Level, found.Hint = Failure, "lift it with `ulimit -v unlimited`"
 	}
 	return found
+}
+
+// stack is what `ulimit -s` limits for good: a lower one is raised.
+func stack(f Facts) Finding {
+	if f.Stack >= floorStack {
+		return Finding{}
+	}
+	return Finding{"stack", Failure, fmt.Sprintf("the limit is %s, libtorch takes more", Bytes(f.Stack)), "raise it with `ulimit -s 8192`"}
 }
 
 // runFolder is where everything of a run is written.

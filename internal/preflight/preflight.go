@@ -73,7 +73,7 @@ func Check(f Facts, n Need) Report {
 			r.Workers, r.Scarce = fit, found.Name
 		}
 	}
-	for _, found := range []Finding{addressSpace(f, n), runFolder(f), disk(f, n), inodes(f, n), fileSize(f, n), sockets(f), cache(f)} {
+	for _, found := range []Finding{addressSpace(f, n), stack(f), runFolder(f), disk(f, n), inodes(f, n), fileSize(f, n), sockets(f), cache(f)} {
 		if found.Text != "" {
 			r.Findings = append(r.Findings, found)
 		}

@@ -11,7 +11,7 @@ import (
 func roomy() Facts {
 	return Facts{
 		Processors: 2, Root: true, MemoryFree: 20e9, MemoryTotal: 24e9, Groups: cgroup.Limits{Swap: Unlimited},
-		Files: 1 << 20, AddressSpace: Unlimited, FileSize: Unlimited, Processes: Unlimited,
+		Files: 1 << 20, AddressSpace: Unlimited, FileSize: Unlimited, Stack: Unlimited, Processes: Unlimited,
 		Run:     Folder{Path: "runs/a", Free: 100e9, Inodes: 1e6},
 		Cache:   Folder{Path: "/home/a/.cache/gramme", Free: Unlimited, Inodes: Unlimited},
 		Sockets: "runs/a",
@@ -96,6 +96,10 @@ func TestCheck(t *testing.T) {
 		{
 			name: "no address space", machine: func(f *Facts) { f.AddressSpace = 1e9 }, need: tiny(1, 1),
 			level: Failure, workers: 1, says: "address space: the limit is 1.0 GB", hint: "lift it with `ulimit -v unlimited`",
+		},
+		{
+			name: "no stack", machine: func(f *Facts) { f.Stack = 64 << 10 }, need: tiny(1, 1),
+			level: Failure, workers: 1, says: "stack: the limit is 66 kB", hint: "raise it with `ulimit -s 8192`",
 		},
 		{
 			name: "small files only", machine: func(f *Facts) { f.FileSize = 1e6 }, need: tiny(1, 1),

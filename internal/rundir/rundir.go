@@ -20,7 +20,8 @@ type Dir string
 
 // The places in it.
 func (d Dir) Spec() string              { return d.join("spec.yaml") }
-func (d Dir) Corpus() string            { return d.join("corpus") } // prepared; in runs of earlier versions a link to it
+func (d Dir) Corpus() string            { return d.join("corpus") }  // prepared; in runs of earlier versions a link to it
+func (d Dir) Inputs() string            { return d.join(".inputs") } // of a corpus that no run has yet
 func (d Dir) Checkpoints() string       { return d.join("checkpoints") }
 func (d Dir) Ledger() string            { return d.join("ledger") }
 func (d Dir) Keys() string              { return d.join("keys") } // where the user has no folder for keys
