@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -97,13 +98,22 @@ type answer struct {
 }
 
 func predict(out io.Writer, folder string, texts []string, o output, threads int) (err error) {
-	cfg, layout, weights, err := checkpoint.ReadModel(folder)
-	if err != nil {
-		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
+	// What is wrong with the texts is known before the weights are read.
+	if _, err := os.Stat(folder); err != nil {
+		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", fmt.Errorf("predict: %w", err))
 	}
 	tok, err := wordpiece.Load(folder)
 	if err != nil {
-		return err
+		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
+	}
+	for _, text := range texts {
+		if !slices.Contains(tok.EncodeWithSpecial(nil, text), tok.MASK()) {
+			return exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
+		}
+	}
+	cfg, layout, weights, err := checkpoint.ReadModel(folder)
+	if err != nil {
+		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
 	}
 	if n := notFinite(weights); n > 0 {
 		return noAnswer(fmt.Errorf("predict: %d of the %d weights in %s are not finite: such a model has no answers", n, layout.Parameters(), folder))
@@ -162,9 +172,6 @@ func ask(e *engine, tok *wordpiece.Tokenizer, text string) (a answer, err error)
 		if id == tok.MASK() {
 			positions = append(positions, int64(i))
 		}
-	}
-	if len(positions) == 0 {
-		return a, exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
 	}
 	err = e.do("texts", func() error {
 		mlm, next, err := e.model.PredictMasked(a.ids, types, mask, 1, n, positions)

@@ -58,6 +58,11 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 		if err := plan.Validate(); err != nil {
 			return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
 		}
+		if *report != "" { // found out now, and not at the end of a long trial
+			if err := writable(*report); err != nil {
+				return exit.Wrap(exit.Usage, "name a file that this user may write", fmt.Errorf("--json: %w", err))
+			}
+		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()
 		u := &up{}
@@ -100,6 +105,21 @@ func kindsText() string {
 		fmt.Fprintf(&b, "  %-17s %s\n", name, docs[i])
 	}
 	return b.String()
+}
+
+// writable tries to open a file for writing. What it holds, or that it is not there,
+// stays as it is.
+func writable(path string) error {
+	_, absent := os.Lstat(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if absent != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 func writeReport(path string, r *chaos.Report) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/corpus"
+	"github.com/gramme-project/gramme/shard/wordpiece"
 )
 
 func prepareCommand() *cobra.Command {
@@ -43,7 +44,11 @@ shards with a manifest. ` + "`gramme up`" + ` takes the folder, or the text itse
 			return exit.Wrap(exit.Usage, "`gramme prepare --help` lists the flags", err)
 		}
 		if o.Tokenizer != "" {
-			if _, err := os.Stat(filepath.Join(o.Tokenizer, "vocab.txt")); err != nil {
+			_, err := os.Stat(filepath.Join(o.Tokenizer, "vocab.txt"))
+			if err == nil {
+				_, err = wordpiece.Load(o.Tokenizer) // before the text is read, which may take long
+			}
+			if err != nil {
 				return exit.Wrap(exit.Usage, "--tokenizer names a folder with a vocab.txt", fmt.Errorf("prepare: %w", err))
 			}
 		}
