@@ -14,8 +14,9 @@ import (
 type claim interface {
 	// take reports whether this process has the right now, for its run.
 	take() bool
-	// say tells other processes of which kinds of device the counters are used.
-	say(covers []string)
+	// say tells other processes of which kinds of device the counters are used, and
+	// until when they were read.
+	say(covers []string, until int64)
 	// holder returns who else has it.
 	holder() (holder, bool)
 	release()
@@ -25,13 +26,25 @@ type claim interface {
 type holder struct {
 	Run     string   `json:"run"`
 	Process string   `json:"process"`
-	Covers  []string `json:"covers,omitempty"` // kinds of device
+	Covers  []string `json:"covers,omitempty"`   // kinds of device
+	Until   int64    `json:"until_ns,omitempty"` // its last look, on the clock since boot
+}
+
+// lastLook is when a holder that was seen at a moment had looked: one that stands
+// still measures nothing, and nobody knows whether it will go on.
+func (h holder) lastLook(at instant) instant {
+	late := at.boot - h.Until
+	if h.Until == 0 || late < 0 {
+		late = 0
+	}
+	return instant{boot: at.boot - late, wall: at.wall - late, asleep: at.asleep}
 }
 
 // coverage says who measures a kind of device for this process.
 type coverage struct {
-	by  measurer
-	run string
+	by    measurer
+	run   string
+	until instant // its last look
 }
 
 type measurer int
@@ -72,7 +85,6 @@ type post struct {
 	src Source
 	track
 	before measurer // of an estimate: who measured for it at the last look
-	seen   instant  // of what is elsewhere: when a process of the other run was seen last
 	doubt  string   // why what it said since its last look is not booked; nothing where it did not move
 }
 
@@ -116,8 +128,13 @@ func (s *sampler) counters(b *bank, at instant, use usage, slots []slot) (done [
 	}
 	verdicts := b.judge.observe(o)
 	if b.own(s, at, readable); !b.held {
+		until := at
+		if b.taken {
+			until = b.holder.lastLook(at)
+		}
 		for _, p := range b.posts {
-			done = append(done, p.close(at)...)
+			done = append(done, p.closeGap(at)...)
+			p.restUntil(until)
 		}
 		return done
 	}
@@ -139,10 +156,8 @@ func (s *sampler) counters(b *bank, at instant, use usage, slots []slot) (done [
 		b.release()
 		return done
 	}
-	if !slices.Equal(covers, b.said) {
-		b.claim.say(covers)
-		b.said = covers
-	}
+	b.claim.say(covers, at.boot)
+	b.said = covers
 	return done
 }
 
@@ -274,12 +289,12 @@ func (b *bank) uncovered(i int, covers []string, reason string, at instant) []en
 }
 
 // coverage adds who measures which kinds of device by this bank.
-func (b *bank) coverage(run string, all map[string]coverage) {
-	now := coverage{by: ours}
+func (b *bank) coverage(run string, at instant, all map[string]coverage) {
+	now := coverage{by: ours, until: at}
 	kinds := b.said
 	if !b.held {
 		kinds = b.holder.Covers
-		now = coverage{another, b.holder.Run}
+		now = coverage{another, b.holder.Run, b.holder.lastLook(at)}
 		if b.holder.Run == run {
 			now.by = sibling
 		}

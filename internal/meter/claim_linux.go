@@ -78,17 +78,17 @@ func (c *fileClaim) take() bool {
 		return false
 	}
 	c.held = f
-	c.say(nil)
+	c.say(nil, 0)
 	return true
 }
 
 // say writes who holds the lock. Should it fail, then others read of a run without
 // a name, which counts nothing of theirs.
-func (c *fileClaim) say(covers []string) {
+func (c *fileClaim) say(covers []string, until int64) {
 	if c.held == nil {
 		return
 	}
-	c.self.Covers = covers
+	c.self.Covers, c.self.Until = covers, until
 	_ = overwrite(c.held, c.self)
 }
 

@@ -93,12 +93,12 @@ func TestClaim(t *testing.T) {
 	if sibling.take() || stranger.take() || state() != "run run run" {
 		t.Errorf("while it is held: %s", state())
 	}
-	mine.say([]string{"cpu", "memory"})
+	mine.say([]string{"cpu", "memory"}, 5)
 	if h, held := stranger.holder(); !held || !slices.Equal(h.Covers, []string{"cpu", "memory"}) {
 		t.Errorf("%+v, %v", h, held)
 	}
-	mine.say([]string{"cpu"})
-	if h, held := stranger.holder(); !held || !slices.Equal(h.Covers, []string{"cpu"}) || h.Process != "w" {
+	mine.say([]string{"cpu"}, 7)
+	if h, held := stranger.holder(); !held || !slices.Equal(h.Covers, []string{"cpu"}) || h.Process != "w" || h.Until != 7 {
 		t.Errorf("%+v, %v", h, held)
 	}
 	mine.release()
@@ -212,8 +212,8 @@ func TestOneOwnerOfAHost(t *testing.T) {
 		check(t, h.s.records)
 
 		const took, ended = ": another process began to read a counter", ": the process that read"
-		h.expect("checkpoint", "cpu", 2, "1s"+took, "2s"+ended)
-		h.expect("worker-1", "cpu", 1) // until the counter has counted
+		h.expect("checkpoint", "cpu", 2, "1s"+took, "3s"+ended) // since the last look of the first that it saw
+		h.expect("worker-1", "cpu", 1)                          // until the counter has counted
 		h.expect("worker-1", "rapl:package-0", 3)
 		h.expect("worker-2", "cpu", 0, "1s"+took)
 		h.expect("worker-2", "rapl:package-0", 2, "1s"+ended)
@@ -375,5 +375,49 @@ func TestOneCounterOfTwo(t *testing.T) {
 				h.expect("w", "cpu", 1)
 			})
 		})
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		busy    time.Duration
+		threads int
+	}{
+		{"cpu  100 20 30 9999 888 4 5 777 50 0\ncpu0 50 10 15 1 1 1 1 1 1 0\ncpu1 50 10 15 1 1 1 1 1 1 0\nintr 7 0\n", 1590 * time.Millisecond, 2},
+		{"cpu  100 20\n", 0, 0},
+		{"cpu  x 20 30 9999 888 4 5 777\n", 0, 0},
+		{"cpu  9223372036854775807 20 30 9999 888 4 5 777\n", 0, 0},
+		{"", 0, 0},
+	} {
+		if busy, threads := parseStat([]byte(c.text)); time.Duration(busy) != c.busy || threads != c.threads {
+			t.Errorf("%q: %v of %d processors", c.text, time.Duration(busy), threads)
+		}
+	}
+	if hostBusy() == 0 || hostThreads() == 0 {
+		t.Error("this host has no processor")
+	}
+}
+
+func TestLimitOfAPackage(t *testing.T) {
+	for _, c := range []struct {
+		files map[string]string
+		want  float64
+	}{
+		{nil, 480},
+		{map[string]string{"constraint_0_max_power_uw": "15000000"}, 100},
+		{map[string]string{"constraint_0_max_power_uw": "125000000", "constraint_1_power_limit_uw": "241000000", "constraint_0_time_window_us": "99999999999"}, 482},
+		{map[string]string{"constraint_0_max_power_uw": "0", "constraint_1_max_power_uw": ""}, 480},
+		{map[string]string{"constraint_0_power_limit_uw": "4095875000"}, 1000},
+	} {
+		dir := t.TempDir()
+		for name, content := range c.files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := limitOf(dir, 8); got != c.want {
+			t.Errorf("%v: %v W, want %v", c.files, got, c.want)
+		}
 	}
 }

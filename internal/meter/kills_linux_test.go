@@ -19,7 +19,7 @@ import (
 // estimated while the counter counts; and of the time of every process each moment
 // is measured or stated as a gap by somebody.
 func TestKillsCountNothingTwice(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { killAndStart(t, seed) })
 		})
@@ -86,7 +86,7 @@ func killAndStart(t *testing.T, seed uint64) {
 				}
 			case r.IntN(50) == 0:
 				kill(p)
-			case r.IntN(3) > 0 || tr.m.now().boot-lives[lifeOf(p)].to > int64(time.Second)/2: // looks are at most a second apart
+			case r.IntN(3) > 0: // else it stands still for a while
 				p.m.Phase(energy.Phases()[r.IntN(8)], uint64(r.IntN(3)), 1)
 				p.m.sample(r.IntN(20) == 0)
 				lives[lifeOf(p)].to = tr.m.now().boot

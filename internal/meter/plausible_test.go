@@ -255,3 +255,34 @@ func FuzzPlausible(f *testing.F) {
 		}
 	})
 }
+
+// A host that was suspended for an hour drew nothing by its processors: what a
+// counter says is held against the time awake.
+func TestSuspended(t *testing.T) {
+	const hour = int64(time.Hour)
+	for _, c := range []struct {
+		joules uint64
+		booked int64
+		gaps   int
+	}{{100, 100_000_000, 0}, {100_000, 0, 1}} {
+		d := Description{Range: 262_143_328_850, Num: 1, Den: 1, MaxWatts: 500}
+		tr := testTrack(d)
+		tr.begin(instant{boot: 1e9}, 7, "")
+		woken := instant{boot: 3e9 + hour, wall: 3e9 + hour, asleep: hour}
+		done := tr.look(woken, 7+c.joules*1_000_000, []slot{{phase: energy.Compute, nanos: 1}})
+		done = append(done, tr.finish()...)
+		if got := microJ(done); got != c.booked || len(gaps(done)) != c.gaps {
+			t.Errorf("%d J in 2 s awake and an hour asleep: %d µJ are booked, %d gaps", c.joules, got, len(gaps(done)))
+		}
+	}
+	now := instant{boot: 1e9}
+	m := newMemory(func() instant { return now }, func() (uint64, error) { return gib, nil }, 0.375)
+	for _, now = range []instant{{boot: 1e9}, {boot: 3e9 + hour, asleep: hour}} {
+		if _, err := m.Read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := m.Read(); err != nil || got != 1024*2_000_000 {
+		t.Errorf("memory of a host that was awake for 2 s: %d MiB µs, %v", got, err)
+	}
+}

@@ -35,7 +35,7 @@ func (s *sampler) sample(at instant, use usage, slots []slot, every time.Duratio
 	covers := map[string]coverage{}
 	for _, b := range s.banks {
 		done = append(done, s.counters(b, at, use, slots)...)
-		b.coverage(s.run, covers)
+		b.coverage(s.run, at, covers)
 	}
 	for _, p := range s.estimates {
 		if p.desc.Absent != "" {
@@ -75,7 +75,7 @@ func (s *sampler) estimate(p *post, now coverage, at instant, slots []slot) (don
 	case nobody:
 		return append(done, s.uncoveredEstimate(p, before, at, slots)...)
 	case another:
-		return append(done, s.countedElsewhere(p, now.run, at, slots)...)
+		return append(done, s.countedElsewhere(p, now, at, slots)...)
 	}
 	if (before == another || p.state == vacated) && at.boot > p.at.boot {
 		done = append(done, p.gap(at, ownerEnded)) // from one owner to the next
@@ -92,7 +92,9 @@ func (s *sampler) estimate(p *post, now coverage, at instant, slots []slot) (don
 			done = p.stop(at, "another process began to read a counter of the host")
 		}
 	}
-	return append(done, p.close(at)...)
+	done = append(done, p.closeGap(at)...)
+	p.restUntil(now.until)
+	return done
 }
 
 // uncoveredEstimate estimates, since no counter is used. Where another process used
@@ -135,7 +137,7 @@ func (s *sampler) uncoveredEstimate(p *post, before measurer, at instant, slots 
 
 // countedElsewhere states, while a process of another run reads the counters of the
 // host, that its account has what this process draws.
-func (s *sampler) countedElsewhere(p *post, run string, at instant, slots []slot) (done []energy.Record) {
+func (s *sampler) countedElsewhere(p *post, now coverage, at instant, slots []slot) (done []energy.Record) {
 	before := p.at
 	switch p.state {
 	case measuring:
@@ -155,16 +157,17 @@ func (s *sampler) countedElsewhere(p *post, run string, at instant, slots []slot
 		}
 	case elsewhere:
 	}
-	if p.state, p.by, p.reason, p.seen = elsewhere, run, foreign(run), at; p.at == before {
+	p.state, p.by, p.reason, p.until = elsewhere, now.run, foreign(now.run), now.until
+	if p.at == before {
 		p.miss(slots) // the gap began before them
 	}
 	return done
 }
 
-// leave ends the gap of what was elsewhere with the last look at which it was.
+// leave ends the gap of what was elsewhere with the last look of who measured it.
 func (p *post) leave() (done []energy.Record) {
 	if p.state == elsewhere {
-		done = p.close(p.seen)
+		done = p.closeGap(p.until)
 	}
 	return done
 }

@@ -24,7 +24,7 @@ func newClaim(dir, bootID, name string, h holder) claim { return noClaim{} }
 type noClaim struct{}
 
 func (noClaim) take() bool             { return false }
-func (noClaim) say([]string)           {}
+func (noClaim) say([]string, int64)    {}
 func (noClaim) holder() (holder, bool) { return holder{}, false }
 func (noClaim) release()               {}
 

@@ -34,8 +34,9 @@ type track struct {
 	desc   Description
 	source energy.Source // Seq is that of the last finished record
 	state  state
-	reason string // of the open gap
-	by     string // the run that measures what is elsewhere
+	reason string  // of the open gap
+	by     string  // the run that measures what is elsewhere
+	until  instant // when that run's process had looked last
 
 	open     instant // where the open reading begins
 	at       instant // the last look that gave something
@@ -68,6 +69,15 @@ func (t *track) begin(at instant, raw uint64, reason string) (done []energy.Reco
 // rest says that until now others have measured what this meter would have.
 func (t *track) rest(at instant) { t.state, t.at, t.waiting = standby, at, nil }
 
+// restUntil is rest for others that had looked last at a moment that may lie before
+// what this meter has stated.
+func (t *track) restUntil(at instant) {
+	if at.boot < t.at.boot {
+		at = t.at
+	}
+	t.rest(at)
+}
+
 // missed begins a gap, unless one is open, at the last look or, where others have
 // measured until then, at the time of the last rest.
 func (t *track) missed(reason string) {
@@ -78,9 +88,13 @@ func (t *track) missed(reason string) {
 
 // closeGap ends the open gap, if there is one.
 func (t *track) closeGap(at instant) (done []energy.Record) {
-	if t.state == missing || t.state == elsewhere {
+	switch t.state {
+	case missing:
 		done = t.extend(at)
 		t.rest(at)
+	case elsewhere:
+		done = t.extend(at)
+		t.restUntil(t.until)
 	}
 	return done
 }
@@ -98,13 +112,19 @@ func (t *track) extend(at instant) []energy.Record {
 	if g == nil {
 		return nil
 	}
-	t.source.Seq, t.lastStep, t.at, t.waiting = g.Seq, g.LastStep, at, nil
+	t.source.Seq, t.lastStep, t.waiting = g.Seq, g.LastStep, nil
+	if t.at = at; t.state == elsewhere {
+		t.at = t.until
+	}
 	return []energy.Record{{Gap: g}}
 }
 
 // openGap returns the open gap as it stands, under the number that it will have;
 // nil where there is none.
 func (t *track) openGap(at instant) *energy.Gap {
+	if t.state == elsewhere {
+		at = t.until
+	}
 	if t.state != missing && t.state != elsewhere || at.boot <= t.at.boot {
 		return nil
 	}
