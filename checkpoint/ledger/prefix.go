@@ -55,7 +55,7 @@ func match(prefixes []prefix, r *replay) ([]prefix, error) {
 		p := prefixes[0]
 		if p.head.Root != r.tree.root() {
 			return nil, &Fault{p.name, -1, fmt.Sprintf(
-				"its %d entries are not the first %d of the ledger, which was written anew since", p.head.Size, p.head.Size)}
+				"its %d entries are not the first %d of the ledger, which was rewritten since", p.head.Size, p.head.Size)}
 		}
 		if p.signer != r.keyAt(r.tree.size) {
 			return nil, &Fault{p.name, -1, fmt.Sprintf("it is not signed by the key that signed the ledger of %d entries", p.head.Size)}

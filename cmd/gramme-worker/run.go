@@ -160,7 +160,7 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 		return exit.Wrap(exit.Usage, "start it as the run was started: the same build, --threads and kind of machine; a run with --mixed admits other arithmetic", err)
 	}
 	if errors.Is(err, shard.ErrCorrupt) {
-		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus anew", err)
+		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus again", err)
 	}
 	return err
 }

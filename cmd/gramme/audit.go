@@ -23,7 +23,7 @@ checkpoint, and that the energy adds up, without a network or a running process.
 Exit code 0 only if everything verifies; otherwise the place is named.
 
 A copy of DIR/ledger/head that was kept elsewhere while the run went on, given with
---head, shows that nothing was taken out of the ledger or written anew since.`,
+--head, shows that nothing was taken out of the ledger or rewritten since.`,
 		Args: cobra.ExactArgs(1),
 	}
 	asJSON := c.Flags().Bool("json", false, "print JSON")

@@ -28,7 +28,7 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 		return spec, err
 	}
 	if err := agrees(m, spec, origins); err != nil {
-		return spec, exit.Wrap(exit.Usage, "leave it out, or prepare the corpus anew", err)
+		return spec, exit.Wrap(exit.Usage, "leave it out, or prepare the corpus again with that value", err)
 	}
 	spec.Run = cmp(spec.Run, runspec.NewRunID())
 	if spec.Threads == 0 {

@@ -94,7 +94,7 @@ func (r *Roster) examine(now time.Time) {
 		case !w.registered && now.Sub(later(w.heard, w.ended)) >= quarter:
 			r.bury(w, "its registration ended", false)
 		case !w.deaf.IsZero() && now.Sub(w.deaf) >= quarter && hears(r.members(), w, w.deaf):
-			r.bury(w, "it hears nothing, not even itself", false)
+			r.bury(w, "it receives no messages, not even its own", false)
 		case silent >= limit && hears(r.sorted(), w, now.Add(-r.cfg.FailureTimeout/2)):
 			r.bury(w, "no heartbeat for "+silent.Round(10*time.Millisecond).String(), false)
 		}

@@ -119,7 +119,7 @@ func (t *trial) undisturbed(ctx context.Context) error {
 	}
 	for _, path := range []string{made, string(t.calm)} {
 		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("begin the undisturbed run anew: %w", err)
+			return fmt.Errorf("start the undisturbed run again: %w", err)
 		}
 	}
 	t.Say("training undisturbed, with one worker: " + string(t.calm))

@@ -165,19 +165,19 @@ func (c *Claim) Spec(ctx context.Context) ([]byte, error) {
 }
 
 // Renew forgets what an earlier start was asked to do, and the registrations of
-// which gone says that their processes have ended. A coordinator elsewhere that leads
-// by what was asked then does not lead any more: who is elected next reads anew.
+// which gone says that their processes have ended. The coordinator that leads, on
+// whatever machine, loses its office: the next one reads what is asked for now.
 func (c *Claim) Renew(ctx context.Context, gone func(wire.Registration) bool) error {
 	leaders, err := c.client.Get(ctx, c.keys.Election(), clientv3.WithFirstCreate()...)
 	if err != nil {
-		return fmt.Errorf("forget the intent of before: %w", err)
+		return fmt.Errorf("remove what an earlier start was asked to do: %w", err)
 	}
 	forget := []clientv3.Op{clientv3.OpDelete(c.keys.Intent())}
 	for _, leader := range leaders.Kvs {
 		forget = append(forget, clientv3.OpDelete(string(leader.Key)))
 	}
 	if _, err := c.client.Txn(ctx).Then(forget...).Commit(); err != nil {
-		return fmt.Errorf("forget the intent of before: %w", err)
+		return fmt.Errorf("remove what an earlier start was asked to do: %w", err)
 	}
 	r, err := c.client.Get(ctx, c.keys.Workers(), clientv3.WithPrefix())
 	if err != nil {

@@ -221,7 +221,7 @@ func (s *sampler) counter(p *post, v verdict, got value, chosen bool, handover s
 		}
 		for _, r := range done {
 			if r.Gap != nil {
-				s.log("meter %s: %s: counting anew", p.desc.Meter, r.Gap.Reason)
+				s.log("meter %s: %s: counting starts again from here", p.desc.Meter, r.Gap.Reason)
 			}
 		}
 		switch {

@@ -194,7 +194,7 @@ func (s *sampler) read(p *post, at instant, slots []slot) []energy.Record {
 		done := p.look(at, raw, slots)
 		for _, r := range done {
 			if r.Gap != nil {
-				s.log("meter %s: %s: counting anew", p.desc.Meter, r.Gap.Reason)
+				s.log("meter %s: %s: counting starts again from here", p.desc.Meter, r.Gap.Reason)
 			}
 		}
 		return done

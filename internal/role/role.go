@@ -249,13 +249,13 @@ func (r *Role) sweep(ctx context.Context) {
 	for failing := false; r.Sweeps && ctx.Err() == nil; failing = true {
 		n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
 		if n > 0 {
-			r.Log.Info("sent energy readings of processes of before", zap.Int("readings", n))
+			r.Log.Info("sent energy readings that earlier processes had left", zap.Int("readings", n))
 		}
 		if err == nil {
 			return
 		}
 		if !failing {
-			r.Log.Warn("energy readings of processes of before stay where they are", zap.Error(err))
+			r.Log.Warn("energy readings that earlier processes had left could not be sent; trying again", zap.Error(err))
 		}
 		select {
 		case <-time.After(sweepAgain):
