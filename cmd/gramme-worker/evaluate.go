@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,8 @@ func evaluateRun(ctx context.Context, dir rundir.Dir, split string, most int, ab
 	}
 	out.Weights, out.NotFinite = e.layout.Parameters(), notFinite(weights)
 	if out.NotFinite > 0 {
+		nothing := number.Float(math.NaN())
+		out.Newest = evaluation.Measures{MLMLoss: nothing, MLMAccuracy: nothing, NSPLoss: nothing, NSPAccuracy: nothing}
 		return out, nil
 	}
 	if err := e.setWeights(weights); err != nil {

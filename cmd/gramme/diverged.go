@@ -11,9 +11,9 @@ import (
 	"github.com/gramme-project/gramme/internal/runspec"
 )
 
-// found is what a checkpoint says about divergence. What is wrong with a checkpoint
+// findingOf is what a checkpoint says about divergence. What is wrong with a checkpoint
 // is told by who goes on from it.
-func found(taken checkpoint.Choice) divergence.Finding {
+func findingOf(taken checkpoint.Choice) divergence.Finding {
 	if taken.Folder == "" {
 		return divergence.Finding{}
 	}
@@ -27,7 +27,7 @@ func found(taken checkpoint.Choice) divergence.Finding {
 // diverged is the error of a run whose newest checkpoint says that its training
 // diverged so far that the run stops for it; nil for any other.
 func (u *up) diverged(spec runspec.Spec, taken checkpoint.Choice) error {
-	f := found(taken)
+	f := findingOf(taken)
 	if !f.Stops(spec.StopOnDivergence) {
 		return nil
 	}

@@ -29,7 +29,7 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	if e.TokensPerSecond > 0 {
 		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", float64(e.TokensPerSecond))
 	}
-	f := found(taken)
+	f := findingOf(taken)
 	if text := f.Warning(spec.Optimizer.LR); text != "" {
 		fmt.Fprintf(w, "warning:    %s\n", text)
 	}
