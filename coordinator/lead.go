@@ -102,9 +102,9 @@ func (c *coordinator) onResult(r result) {
 func (r *reign) ask(conn *nats.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
 	ctx, cancel := context.WithTimeout(r.ctx, within)
 	defer cancel()
-	// An empty request for an entry is refused at once, where an answer with the
+	// An empty request to keep a state is refused at once, where an answer with the
 	// state's digest would take a large model seconds.
-	_, err := conn.RequestWithContext(ctx, subjects.Entry(a.ID), nil)
+	_, err := conn.RequestWithContext(ctx, subjects.Hold(a.ID), nil)
 	if errors.Is(err, nats.ErrNoResponders) {
 		r.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
 	}

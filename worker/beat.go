@@ -45,7 +45,10 @@ func (w *worker) judge() bool {
 }
 
 func (w *worker) sendBeat(b wire.Beat) {
-	b.Deaf = w.hearing.said(w.cfg.NATS.IsConnected())
+	now := w.now()
+	var patience time.Duration
+	b.Deaf, patience = w.hearing.said(now, w.cfg.NATS.IsConnected())
+	b.Sent, b.Patience = now.UnixNano(), number.Float(patience.Seconds())
 	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
 		w.log.Warn("heartbeat", zap.Error(err))
 	}

@@ -56,7 +56,10 @@ type Config struct {
 	Batch        func(step uint64, index int) (sampler.Batch, error) // the sampler's; steps from 0
 	Store        membership.Store
 	NATS         *nats.Conn
-	Links        Links
+	// Bulk is a connection of its own for what is large: on a slow link heartbeats do not
+	// wait behind it. Optional: nil is NATS.
+	Bulk  *nats.Conn
+	Links Links
 	// Meet finds out how the frames of a ring can go among this worker and those of
 	// some mailboxes: wire.RingBroker, or "" for straight. It does not wait for those
 	// that gone names. Optional: nil is straight.
@@ -82,7 +85,15 @@ func (c Config) lease() time.Duration {
 }
 
 // answer bounds one request for a piece. A donor that is slower is passed over.
-func (c Config) answer() time.Duration { return 5 * c.Spec.Patience() }
+func (c Config) answer() time.Duration { return 10 * c.Spec.Patience() }
+
+// bulk is the connection for what is large.
+func (c Config) bulk() *nats.Conn {
+	if c.Bulk != nil {
+		return c.Bulk
+	}
+	return c.NATS
+}
 
 // parting bounds what a worker does for its registration to end with it: the lease
 // ends by itself.

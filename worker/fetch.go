@@ -249,7 +249,7 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 func (w *worker) fetchPiece(ctx context.Context, subject string, what wire.Range, to []byte) error {
 	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 	defer cancel()
-	data, _, err := transfer.Fetch(within, w.cfg.NATS, subject, what)
+	data, _, err := transfer.Fetch(within, w.cfg.bulk(), subject, what)
 	if err != nil {
 		return err
 	}

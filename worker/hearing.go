@@ -17,10 +17,10 @@ type hearing struct {
 	own *step.Hearing
 }
 
-func (h *hearing) said(connected bool) (deaf bool) {
+func (h *hearing) said(now time.Time, connected bool) (deaf bool, patience time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.own.Said(time.Now(), connected)
+	return h.own.Said(now, connected), h.own.Patience(now)
 }
 
 // hearBeat takes heartbeats under the ID of this worker: its own, unless another
@@ -36,5 +36,9 @@ func (w *worker) hearBeat(m *nats.Msg) {
 	}
 	w.hearing.mu.Lock()
 	defer w.hearing.mu.Unlock()
-	w.hearing.own.Heard(time.Now())
+	var sent time.Time
+	if b.Sent != 0 {
+		sent = time.Unix(0, b.Sent)
+	}
+	w.hearing.own.Heard(w.now(), sent)
 }

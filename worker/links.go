@@ -27,11 +27,16 @@ func (m Mailboxes) Connect(ctx context.Context, p wire.Plan, rank int) (allreduc
 	return m.Own.Connect(ctx, sessionOf(m.Run, p, rank))
 }
 
+// silences is how many times as long as a worker may be silent for the coordinator a
+// neighbour in the ring may be: it may be at work of the network.
+const silences = 4
+
 func sessionOf(run string, p wire.Plan, rank int) natslink.Session {
 	n := len(p.Members)
 	return natslink.Session{
 		Run: run, Generation: p.Generation, Rank: rank, World: n,
 		Previous: p.Members[(rank+n-1)%n].Mailbox, Next: p.Members[(rank+1)%n].Mailbox,
+		Silence: silences * p.Patient(),
 	}
 }
 

@@ -130,7 +130,7 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 	m.Header.Set(wire.HeaderCRC, transfer.Checksum(data))
 	within, cancel := context.WithTimeout(ctx, 2*w.cfg.answer())
 	defer cancel()
-	answer, err := w.cfg.NATS.RequestMsgWithContext(within, m)
+	answer, err := w.cfg.bulk().RequestMsgWithContext(within, m)
 	if err != nil {
 		return err
 	}

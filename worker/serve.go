@@ -25,27 +25,37 @@ func (w *worker) serve() (stop func(), err error) {
 			}
 		}
 	}
-	for subject, answer := range map[string]nats.MsgHandler{
-		w.subjects.Hello():                w.hearHello,
-		w.subjects.Beat(w.reg.ID):         w.hearBeat,
-		w.subjects.Committed():            w.hearCommitted,
-		w.subjects.Refused(w.reg.ID):      w.takeRefusal,
-		w.subjects.Entry(w.reg.ID):        w.giveEntry,
-		w.subjects.Snapshot(w.reg.ID):     w.giveSnapshot,
-		w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
-		w.subjects.Hold(w.reg.ID):         w.giveHold,
+	control, bulk := w.cfg.NATS, w.cfg.bulk()
+	for _, on := range []struct {
+		conn    *nats.Conn
+		answers map[string]nats.MsgHandler
+	}{
+		{control, map[string]nats.MsgHandler{
+			w.subjects.Hello():                w.hearHello,
+			w.subjects.Beat(w.reg.ID):         w.hearBeat,
+			w.subjects.Committed():            w.hearCommitted,
+			w.subjects.Refused(w.reg.ID):      w.takeRefusal,
+			w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
+			w.subjects.Hold(w.reg.ID):         w.giveHold,
+		}},
+		{bulk, map[string]nats.MsgHandler{
+			w.subjects.Entry(w.reg.ID):    w.giveEntry,
+			w.subjects.Snapshot(w.reg.ID): w.giveSnapshot,
+		}},
 	} {
-		s, err := w.cfg.NATS.Subscribe(subject, answer)
-		if err != nil {
-			stop()
-			return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+		for subject, answer := range on.answers {
+			s, err := on.conn.Subscribe(subject, answer)
+			if err != nil {
+				stop()
+				return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+			}
+			subs = append(subs, s)
 		}
-		subs = append(subs, s)
-	}
-	// Nothing may be missed after the worker is known.
-	if err := w.cfg.NATS.Flush(); err != nil {
-		stop()
-		return nil, fmt.Errorf("subscribe: %w", err)
+		// Nothing may be missed after the worker is known.
+		if err := on.conn.Flush(); err != nil {
+			stop()
+			return nil, fmt.Errorf("subscribe: %w", err)
+		}
 	}
 	return stop, nil
 }

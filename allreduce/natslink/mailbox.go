@@ -34,8 +34,8 @@ type Options struct {
 	TLS    bool   // encrypt, and let neighbours know this mailbox by its certificate
 	Dial   Dial   // how neighbours are reached; nil is straight
 	// Silence is after how long a neighbour from which nothing comes counts as lost
-	// (allreduce.ErrSilent): before it is connected, and by pings after that. A window
-	// of frames has to get through in less. 0 is ten seconds.
+	// (allreduce.ErrSilent): before it is connected, and after that when nothing moves
+	// on the way to it. 0 is ten seconds.
 	Silence time.Duration
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/allreduce/internal/loss"
@@ -18,6 +19,9 @@ type Session struct {
 	// URLs of the neighbours' mailboxes, in a world of 2 twice the same. Broker
 	// does not use them.
 	Previous, Next string
+	// Silence is after how long a neighbour from which nothing comes counts as lost,
+	// where that is more than what the mailbox was opened with.
+	Silence time.Duration
 }
 
 func (s Session) validate() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ import (
 // greetPause lies between two questions whether a neighbour is there.
 const greetPause = 5 * time.Millisecond
 
-// pings are how many a neighbour may owe before it counts as silent.
+// pings are how many are sent in the time after which a neighbour counts as silent,
+// less one.
 const pings = 3
 
 // lost says what became of a connection that ended, or could not be made, with err.
@@ -52,7 +54,7 @@ type rawConn struct {
 	dial Dial
 
 	mu     sync.Mutex
-	conn   net.Conn
+	conn   *moving
 	closed bool
 }
 
@@ -71,8 +73,18 @@ func (r *rawConn) Dial(network, address string) (net.Conn, error) {
 	if r.closed {
 		return nil, errors.Join(net.ErrClosed, c.Close())
 	}
-	r.conn = c
-	return c, nil
+	r.conn = &moving{Conn: c}
+	return r.conn, nil
+}
+
+// moved is how much has moved on the connection.
+func (r *rawConn) moved() (come, gone int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn == nil {
+		return 0, 0
+	}
+	return r.conn.moved()
 }
 
 func (r *rawConn) close() {
@@ -86,7 +98,8 @@ func (r *rawConn) close() {
 
 // dial connects to the neighbour's mailbox.
 func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
-	within, cancel := context.WithTimeout(ctx, m.silence)
+	patience := max(m.silence, l.session.Silence)
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	to, options, err := destination(s.url, m.secret)
 	if err != nil {
@@ -95,9 +108,9 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	raw := &rawConn{ctx: within, dial: m.dial}
 	stop := context.AfterFunc(within, raw.close)
 	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
-		nats.Timeout(m.silence), nats.SetCustomDialer(raw), nats.PingInterval(m.silence/(pings+1)), nats.MaxPingsOutstanding(pings),
-		// A write that is held up keeps pings from being sent, and counted.
-		nats.FlusherTimeout(m.silence), nats.ReconnectOnFlusherError(),
+		nats.Timeout(patience), nats.SetCustomDialer(raw),
+		// Pings are there for their answers to come; listen counts those, and all else.
+		nats.PingInterval(patience/(pings+1)), nats.MaxPingsOutstanding(math.MaxInt32),
 		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
 			if last := c.LastError(); err == nil && silence(last) {
 				err = last // it is not handed over
@@ -121,6 +134,7 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", lost(err), to, err)}
 	}
 	s.conn, s.raw = conn, raw
+	l.running.Go(func() { l.listen(s, patience) })
 	return nil
 }
 

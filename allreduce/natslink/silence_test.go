@@ -3,6 +3,7 @@ package natslink
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -105,5 +106,63 @@ func TestCutUnderLoad(t *testing.T) {
 	}
 	if !errors.Is(err, allreduce.ErrSilent) {
 		t.Errorf("not the silence of rank 1: %v", err)
+	}
+}
+
+// slow is a connection that takes its time to send.
+type slow struct{ net.Conn }
+
+// Write implements net.Conn: 64 KiB take 20 ms.
+func (s slow) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(len(b)) * 20 * time.Millisecond >> 16)
+	return s.Conn.Write(b)
+}
+
+// TestSlowIsNotSilent sends more at once than gets through in the time after which a
+// neighbour counts as silent: pings wait behind it, and the neighbour is there.
+func TestSlowIsNotSilent(t *testing.T) {
+	const silence = 300 * time.Millisecond
+	var boxes mailboxes
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return slow{c}, err
+	}
+	for _, d := range []Dial{dial, nil} {
+		m, err := Open(Options{Secret: secret, Dial: d, Silence: silence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Close)
+		boxes = append(boxes, m)
+	}
+	links := boxes.Join(t, 1, 0, 1)
+	defer func() {
+		for _, l := range links {
+			l.Abort(nil)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	const frames = 6 // of 640 ms each
+	sent := make(chan error, 1)
+	go func() {
+		for range frames {
+			if err := links[0].Send(ctx, nil, make([]byte, 2<<20)); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	for i := range frames {
+		if _, _, err := links[1].Receive(ctx); err != nil {
+			t.Fatalf("frame %d: %v", i, err)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(links[0].Err(), links[1].Err()); err != nil {
+		t.Error(err)
 	}
 }

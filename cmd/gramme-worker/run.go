@@ -239,6 +239,13 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		Dial:      func(ctx context.Context) (*nats.Conn, error) { return r.Endpoint.DialNATS(ctx, "ring of "+r.ID) },
 	}
 	defer links.Close()
+	bulk := r.NATS
+	if r.Endpoint.Shared { // else all are on this machine
+		if bulk, err = r.Endpoint.DialNATS(ctx, "bulk of "+r.ID); err != nil {
+			return err
+		}
+		defer bulk.Close()
+	}
 	met, err := worker.Acquaint(r.NATS, r.Endpoint.Run, mailbox, r.Endpoint.Secret, r.Log)
 	if err != nil {
 		return err
@@ -254,7 +261,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: threads,
 			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
 		},
-		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS,
+		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS, Bulk: bulk,
 		Links: links, Meet: meet, Meter: r.Meter,
 		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain, Stays: parent.Supervised(),
 		Expected: time.Duration(float64(took) * bert.FingerprintWork(r.Spec.Batch.Rows, r.Spec.MaxSeq, model_.config.MaxPositions)),

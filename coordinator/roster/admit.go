@@ -158,7 +158,7 @@ func (r *Roster) newcomers(now time.Time, staying int) []*worker {
 		if r.rank(w.reg.Incarnation) >= 0 {
 			continue
 		}
-		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || !w.deaf.IsZero() || now.Sub(w.heard) > r.cfg.FailureTimeout || unready(w) {
+		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || !w.deaf.IsZero() || now.Sub(w.heard) > r.patience(w) || unready(w) {
 			w.ready = time.Time{}
 			continue
 		}

@@ -236,7 +236,7 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
-	p.Ring = r.way(members)
+	p.Ring, p.Patience = r.way(members), r.slowestLink(members)
 	p.Since, p.Stored = r.last.UTC().Round(0), r.committed
 	p.Lost = len(r.lost()) > 0
 	p.Events = carryOn(r.untold, events(p, r.plan))

@@ -80,11 +80,11 @@ func (r *Roster) examine(now time.Time) {
 			continue
 		}
 		silent := now.Sub(later(w.heard, w.joined))
-		limit := r.cfg.FailureTimeout
+		limit := r.patience(w)
 		if !w.confirmed || w.awaited {
-			limit = r.grace()
+			limit = max(limit, r.grace())
 		}
-		quarter := r.cfg.FailureTimeout / 4
+		quarter := r.answerWithin(w)
 		switch {
 		case w.awaited && silent < limit: // who suspects it may have been cut off as well
 		case len(r.standing(w.suspects)) >= 2:

@@ -25,6 +25,7 @@ var layers = []struct {
 		"internal/preflight",
 		"internal/replica",
 		"internal/rng",
+		"internal/roundtrip",
 		"internal/runspec",
 		"internal/suggest",
 		"internal/wire",

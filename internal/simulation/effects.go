@@ -208,8 +208,9 @@ func (k *worker) outside(reason string) {
 
 // beat says how this worker is.
 func (k *worker) beat() {
-	b := k.newestBeat()
-	b.Deaf = k.hearing.Said(k.w.time(), k.p.conn.up)
+	b, now := k.newestBeat(), k.w.time()
+	b.Deaf = k.hearing.Said(now, k.p.conn.up)
+	b.Sent, b.Patience = now.UnixNano(), number.Float(k.hearing.Patience(now).Seconds())
 	k.p.publish(topicBeat, "", b)
 }
 

@@ -167,7 +167,7 @@ func (k *worker) hear(e envelope) {
 		k.post(step.HelloReceived{Hello: h})
 	case topicBeat:
 		if e.life == k.p.life {
-			k.hearing.Heard(k.w.time())
+			k.hearing.Heard(k.w.time(), time.Unix(0, e.body.(wire.Beat).Sent))
 		}
 	case topicCommitted:
 		k.post(step.Stored{Step: e.body.(wire.Committed).Step})

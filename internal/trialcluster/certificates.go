@@ -18,8 +18,9 @@ import (
 const lifetime = 7 * 24 * time.Hour
 
 // writeCertificates makes an authority and lets it sign one certificate for all
-// servers and one for all clients. Its own key is written nowhere.
-func writeCertificates(dir string) error {
+// servers, of this machine and of the address host, and one for all clients. Its own
+// key is written nowhere.
+func writeCertificates(dir, host string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -40,6 +41,9 @@ func writeCertificates(dir string) error {
 		if name == "server" { // a client of its peers, too
 			t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 			t.IPAddresses, t.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, []string{"localhost"}
+			if ip := net.ParseIP(host); ip != nil {
+				t.IPAddresses = append(t.IPAddresses, ip)
+			}
 		}
 		if err := sign(dir, name, t, ca, key); err != nil {
 			return err

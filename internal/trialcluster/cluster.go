@@ -28,6 +28,8 @@ type Options struct {
 	// Command runs a member: a program and arguments, which the path of its
 	// settings follows. What it runs calls Serve.
 	Command []string
+	Host    string // address to listen on; "" is 127.0.0.1
+	Each    int    // members of a kind; 0 is Size
 }
 
 // Cluster are the members of both kinds.
@@ -45,7 +47,13 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if err := writeCertificates(o.Dir); err != nil {
+	if c.Host == "" {
+		c.Host = "127.0.0.1"
+	}
+	if c.Options.Each == 0 {
+		c.Options.Each = Size
+	}
+	if err := writeCertificates(o.Dir, c.Host); err != nil {
 		return c, fmt.Errorf("make certificates: %w", err)
 	}
 	if err := c.settle(); err != nil {
@@ -66,26 +74,27 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 
 // settle gives each member its name, addresses and settings.
 func (c *Cluster) settle() error {
-	ports, err := freePorts(4 * Size)
+	size := c.Options.Each
+	ports, err := freePorts(c.Host, 4*size)
 	if err != nil {
 		return err
 	}
 	tls := embedded.Certificates{CA: c.file("ca.pem"), Cert: c.file("server.pem"), Key: c.file("server.key")}
-	peers, routes := map[string]string{}, ports[3*Size:]
+	peers, routes := map[string]string{}, ports[3*size:]
 	name := func(kind string, i int) string { return fmt.Sprintf("%s-%d", kind, i+1) }
-	for i := range Size {
-		peers[name(Etcd, i)] = ports[Size+i]
+	for i := range size {
+		peers[name(Etcd, i)] = ports[size+i]
 	}
-	for i := range Size {
+	for i := range size {
 		n := name(Etcd, i)
 		c.add(Etcd, n, "https://"+ports[i], settings{Etcd: &embedded.EtcdMember{
 			Name: n, DataDir: c.file(n), Client: ports[i], Peer: peers[n], Peers: peers, TLS: tls,
 		}})
 	}
-	for i := range Size {
+	for i := range size {
 		n := name(NATS, i)
-		c.add(NATS, n, "tls://"+ports[2*Size+i], settings{NATS: &embedded.NATSMember{
-			Name: n, Client: ports[2*Size+i], Route: routes[i], Routes: routes, TLS: tls,
+		c.add(NATS, n, "tls://"+ports[2*size+i], settings{NATS: &embedded.NATSMember{
+			Name: n, Client: ports[2*size+i], Route: routes[i], Routes: routes, TLS: tls,
 		}})
 	}
 	return nil

@@ -164,10 +164,10 @@ const (
 )
 
 // freePorts finds addresses on which nothing listens.
-func freePorts(n int) (all []string, err error) {
+func freePorts(host string, n int) (all []string, err error) {
 	draw := rng.New(uint64(os.Getpid()), uint64(time.Now().UnixNano()))
 	for tries := 0; len(all) < n; tries++ {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+draw.IntN(lastPort-firstPort)))
+		address := net.JoinHostPort(host, strconv.Itoa(firstPort+draw.IntN(lastPort-firstPort)))
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			if tries > 10*n {

@@ -64,10 +64,16 @@ type Plan struct {
 	Since   time.Time `json:"since,omitzero"`   // when this generation was decided on
 	Stored  uint64    `json:"stored,omitempty"` // newest durable step then
 	Lost    bool      `json:"lost,omitempty"`   // members of the one before are gone, who did not leave between two steps
+	// Patience is for how many seconds the slowest link of a member may be silent; 0: no
+	// more than the failure timeout.
+	Patience float64 `json:"patience,omitempty"`
 	// Events are what the ledger is to hold of this plan, and of those before it of
 	// which nobody had acknowledged that it does: whoever leads next tells it.
 	Events []Event `json:"events,omitempty"`
 }
+
+// Patient is Patience as a time.
+func (p Plan) Patient() time.Duration { return time.Duration(p.Patience * float64(time.Second)) }
 
 // Rank returns the place of one incarnation in the ring, or -1.
 func (p Plan) Rank(id, incarnation string) int {
@@ -165,6 +171,11 @@ type Beat struct {
 	Deaf       bool         `json:"deaf,omitempty"` // nothing came to this worker for a failure timeout, not even its own heartbeats
 	Reducing   number.Float `json:"reducing"`       // seconds of the step spent in the ring
 	Goroutines int          `json:"goroutines,omitempty"`
+	// Sent is when it was sent by the clock of this worker, in nanoseconds: it hears its
+	// own heartbeats. Patience is for how many seconds its link may be silent by what it
+	// measured so; less than the failure timeout is that.
+	Sent     int64        `json:"sent,omitempty"`
+	Patience number.Float `json:"patience,omitempty"`
 }
 
 // Refusal answers the heartbeat of a worker that is not admitted.

@@ -55,7 +55,7 @@ func TestHearing(t *testing.T) {
 					deaf = d
 				}
 				if c.heard(d) {
-					h.Heard(start.Add(d))
+					h.Heard(start.Add(d), start.Add(d))
 				}
 			}
 			if deaf != c.deaf {
@@ -63,4 +63,53 @@ func TestHearing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPatienceFitsTheLink shows that a worker behind a slow link is not deaf for as long
+// as TCP takes to get over losses there, and forgets what it did not hear as it slept.
+func TestPatienceFitsTheLink(t *testing.T) {
+	const every, floor = 100 * time.Millisecond, time.Second
+	for name, c := range map[string]struct {
+		trip   time.Duration
+		sleeps time.Duration // at 5 s
+		stall  time.Duration // at 10 s: nothing arrives for as long
+		deaf   bool
+	}{
+		"near, a stall of 1.5 s":         {100 * time.Microsecond, 0, 1500 * time.Millisecond, true},
+		"far, a stall of 1.5 s":          {40 * time.Millisecond, 0, 1500 * time.Millisecond, false},
+		"far, a stall of 6 s":            {40 * time.Millisecond, 0, 6 * time.Second, true},
+		"far, after a sleep of a minute": {40 * time.Millisecond, time.Minute, 6 * time.Second, true},
+	} {
+		h := NewHearing(floor)
+		start := time.Unix(100, 0)
+		type beat struct{ sent, comes time.Time }
+		var under []beat
+		deaf, slept := false, time.Duration(0)
+		for d := time.Duration(0); d < 20*time.Second; d += every {
+			if d == 5*time.Second {
+				slept = c.sleeps
+			}
+			now := start.Add(d + slept)
+			for len(under) > 0 && !under[0].comes.After(now) {
+				h.Heard(maxTime(under[0].comes, now.Add(-every)), under[0].sent)
+				under = under[1:]
+			}
+			deaf = h.Said(now, true) || deaf
+			comes := now.Add(c.trip)
+			if d >= 10*time.Second && d < 10*time.Second+c.stall {
+				comes = start.Add(10*time.Second + slept + c.stall)
+			}
+			under = append(under, beat{now, comes})
+		}
+		if deaf != c.deaf {
+			t.Errorf("%s: deaf is %v", name, deaf)
+		}
+	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -209,7 +209,7 @@ func (m *Machine) onTick(now time.Time) []Effect {
 	case m.dead:
 		m.suspected = now
 		out = append(out, Suspect{m.trouble})
-	case m.state == Greeting && now.Sub(m.begun) >= 2*m.cfg.FailureTimeout:
+	case m.state == Greeting && now.Sub(m.begun) >= 2*max(m.cfg.FailureTimeout, m.plan.Patient()):
 		m.suspected = now
 		for r, h := range m.hellos {
 			if h == nil {

@@ -8,7 +8,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,8 +21,8 @@ import (
 	"github.com/gramme-project/gramme/internal/trialcluster"
 )
 
-const usage = `usage: scripts/cluster                  run a cluster until interrupted; prints the flags that use it
-       scripts/cluster run COMMAND...   run a command with these flags in its environment`
+const usage = `usage: scripts/cluster [--host ADDRESS] [--members N]                  run a cluster until interrupted; prints the flags that use it
+       scripts/cluster [--host ADDRESS] [--members N] run COMMAND...   run a command with these flags in its environment`
 
 func main() {
 	code, err := run(os.Args[1:])
@@ -34,18 +36,25 @@ func main() {
 func run(args []string) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch {
-	case len(args) == 2 && args[0] == "member":
+	if len(args) == 2 && args[0] == "member" {
 		return 0, trialcluster.Serve(ctx, args[1])
-	case len(args) == 0, len(args) > 1 && args[0] == "run":
-		return cluster(ctx, args)
+	}
+	var o trialcluster.Options
+	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.Host, "host", "", "")
+	flags.IntVar(&o.Each, "members", trialcluster.Size, "")
+	err := flags.Parse(args)
+	args = flags.Args()
+	if err == nil && o.Each > 0 && (len(args) == 0 || len(args) > 1 && args[0] == "run") {
+		return cluster(ctx, o, args)
 	}
 	fmt.Fprintln(os.Stderr, usage)
 	return 2, nil
 }
 
 // cluster runs all members, and a command beside them.
-func cluster(ctx context.Context, args []string) (code int, err error) {
+func cluster(ctx context.Context, o trialcluster.Options, args []string) (code int, err error) {
 	dir, err := os.MkdirTemp("", "gramme-cluster-")
 	if err != nil {
 		return 1, err
@@ -55,7 +64,8 @@ func cluster(ctx context.Context, args []string) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	c, err := trialcluster.Start(ctx, trialcluster.Options{Dir: dir, Command: []string{self, "member"}})
+	o.Dir, o.Command = dir, []string{self, "member"}
+	c, err := trialcluster.Start(ctx, o)
 	if err != nil {
 		return 1, err
 	}
