@@ -47,7 +47,7 @@ func rosterConfig(s runspec.Spec, corpusHash string) roster.Config {
 	return roster.Config{
 		Workers: s.Workers, MicroBatches: s.Batch.MicroBatches, Steps: s.Steps,
 		SpecHash: s.Hash(), CorpusHash: corpusHash, Build: buildinfo.Version,
-		Ring: s.Ring, AllowMixed: s.AllowMixed, FailureTimeout: s.FailureTimeout,
+		Ring: s.Ring, AllowMixed: s.AllowMixed, KeepSlow: s.KeepSlow, FailureTimeout: s.FailureTimeout,
 		Threads: s.Threads, Device: s.Device,
 	}
 }

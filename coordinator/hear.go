@@ -112,7 +112,7 @@ func (c *coordinator) onStatus(m *nats.Msg) {
 	}
 	s := scene{
 		run: c.cfg.Spec.Run, steps: c.cfg.Spec.Steps, state: state, reason: reason, plan: r.roster.Plan(),
-		committed: r.roster.Committed(), workers: r.roster.Workers(), book: c.book, sources: c.sources, hangs: c.hangs, self: c.self(),
+		committed: r.roster.Committed(), workers: r.roster.Workers(), slowdowns: r.roster.Slowdowns(), book: c.book, sources: c.sources, hangs: c.hangs, self: c.self(),
 	}
 	body, err := json.Marshal(s.status(time.Now()))
 	if err != nil {

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -26,6 +27,7 @@ type scene struct {
 	book          book
 	sources       sources
 	hangs         hangs
+	slowdowns     []wire.Warning
 	self          wire.ProcessBeat
 }
 
@@ -47,7 +49,7 @@ func (s scene) status(now time.Time) wire.Status {
 		out.TokensPerSecond = number.Known(s.book.pace.tokensPerSecond())
 		out.EtaSeconds = number.Known(seconds * float64(s.steps-min(s.steps, out.Step)))
 	}
-	out.Warnings = append(out.Warnings, s.hangs.warnings(now)...)
+	out.Warnings = append(append(out.Warnings, s.hangs.warnings(now)...), s.slowdowns...)
 	joules, watts := s.sources.total(now)
 	out.Joules = number.Positive(joules + float64(s.self.Joules))
 	out.Watts = number.Positive(watts + float64(s.self.Watts))
@@ -58,7 +60,7 @@ func (s scene) status(now time.Time) wire.Status {
 		}
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
-			Rank: w.Rank, State: w.State, Reason: w.Refused, MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
+			Rank: w.Rank, State: w.State, Reason: cmp.Or(w.Refused, w.Waits), MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
 			Slow: number.Float(hundredths(w.Slow)), Goroutines: w.Beat.Goroutines,
 		})
 	}

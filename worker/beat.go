@@ -27,7 +27,7 @@ func (w *worker) publishBeat() {
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
 	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, number.Float(w.pace.Speed())
-	b.Begun = m.Begun()
+	b.Begun, b.Behind = m.Begun(), m.Behind()
 	joules, watts := w.cfg.Meter.Totals()
 	b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 	b.Goroutines = runtime.NumGoroutine()

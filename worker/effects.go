@@ -192,6 +192,9 @@ func (w *worker) meterPhase() {
 		phase = energy.Recovery
 	case step.Following, step.CatchingUp:
 		phase = energy.Joining
+		if w.rejoins || m.Behind() { // to join once more is a loss, as is to try what failed
+			phase = energy.Recovery
+		}
 	case step.Computing:
 		phase = energy.Compute
 		if m.Again() {

@@ -200,6 +200,7 @@ func (w *worker) outside(ctx context.Context, reason string) error {
 		return ErrDrained
 	}
 	w.told.Store(nil) // that was another incarnation
+	w.rejoins = true
 	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
 	closing, cancel := context.WithTimeout(ctx, w.cfg.parting())
 	defer cancel()

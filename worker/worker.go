@@ -51,6 +51,7 @@ type worker struct {
 	met     bool          // it knows whether it reaches the others
 	meeting atomic.Bool   // it finds that out
 	lease   membership.Lease
+	rejoins bool           // it was a member before
 	result  computed       // of the newest micro-batch
 	ring    *session       // nil outside
 	leaving sync.WaitGroup // links that are being closed

@@ -23,7 +23,7 @@ func runFlag(c *cobra.Command) *string {
 }
 
 // alone is what some flags mean without a value.
-var alone = map[string]string{"mixed": "true", "stop_on_divergence": divergence.StopLoss}
+var alone = map[string]string{"mixed": "true", "keep_slow_workers": "true", "stop_on_divergence": divergence.StopLoss}
 
 // specFlags are --config and one flag for every configuration key.
 type specFlags struct {

@@ -22,6 +22,7 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 		if w == nil {
 			w = &worker{}
 			r.workers[reg.Incarnation] = w
+			r.inherit(reg)
 		}
 		if !w.registered {
 			r.came = now
@@ -124,6 +125,9 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 	}
 	w.heard, w.beat, w.awaited, w.deaf = now, b, false, time.Time{}
 	if r.rank(b.Incarnation) >= 0 && b.Generation >= r.plan.Generation {
+		if b.Tokens > 0 {
+			r.tempo.applied(now, b.Step, b.Tokens, float64(b.Reducing))
+		}
 		w.confirmed = true
 		r.began(b.Begun)
 		if b.Diverged { // the members stop by themselves, and the run is to know why
@@ -159,6 +163,13 @@ func (r *Roster) newcomers(now time.Time, staying int) []*worker {
 			continue
 		}
 		if !w.registered || w.refused != "" || w.gone != "" || r.leaving(w) || w.heard.IsZero() || !w.deaf.IsZero() || now.Sub(w.heard) > r.patience(w) || unready(w) {
+			w.ready, w.waits = time.Time{}, ""
+			continue
+		}
+		if w.waits = ""; !alone {
+			w.waits = cmp.Or(r.recurs(now, w), r.slows(now, w))
+		}
+		if w.waits != "" {
 			w.ready = time.Time{}
 			continue
 		}

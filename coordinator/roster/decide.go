@@ -138,6 +138,12 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 		}
 		stay = append(stay, joining...)
 	}
+	if len(reasons) == 0 && r.tick && may && len(leave) == 0 {
+		var why string
+		if stay, why = r.presence(now, stay); why != "" {
+			reasons = append(reasons, why)
+		}
+	}
 	if len(reasons) == 0 && r.tick && may {
 		if why := r.rebalance(now, live); why != "" {
 			reasons = append(reasons, why)
@@ -238,7 +244,9 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
 	p.Ring, p.Patience = r.way(members), r.slowestLink(members)
 	p.Since, p.Stored = r.last.UTC().Round(0), r.committed
-	p.Lost = len(r.lost()) > 0
+	p.Lost = len(r.lost()) > 0 || slices.ContainsFunc(r.members(), func(w *worker) bool { // with what it had computed
+		return w.gone == "" && !r.leaving(w) && !slices.Contains(members, w)
+	})
 	p.Events = carryOn(r.untold, events(p, r.plan))
 	r.pending = &p
 	r.emit(WritePlan{p})

@@ -13,6 +13,7 @@ import (
 // onSuspected weighs what somebody says of a worker.
 func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 	if s.Final {
+		r.excuse(s)
 		for _, w := range r.sorted() {
 			if w.reg.ID == s.Subject &&
 				(w.reg.Incarnation == s.Incarnation || s.Incarnation == "" && w.registered && w.reg.PID == s.PID) {

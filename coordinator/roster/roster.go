@@ -1,6 +1,8 @@
 package roster
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/runspec"
@@ -35,6 +37,7 @@ type Config struct {
 	AllowMixed     bool
 	Threads        int    // of a worker, for people; 0: not known
 	Device         string // likewise
+	KeepSlow       bool   // workers that make the run slower stay
 	FailureTimeout time.Duration
 }
 
@@ -59,12 +62,20 @@ type Roster struct {
 	beaten  time.Time // when any heartbeat came last
 	came    time.Time // when a worker last registered
 
-	broken    time.Time // when the ring of this generation was said to be broken; zero: it is not
-	trouble   string
-	tilt      tilt
-	evened    time.Time        // when shares were last the reason of a plan; zero: not in this reign
-	early     []wire.Suspicion // of the plan that is being written
-	dead      map[string]death // by worker ID, as its parent said
+	broken  time.Time // when the ring of this generation was said to be broken; zero: it is not
+	trouble string
+	tilt    tilt
+	evened  time.Time        // when shares were last the reason of a plan; zero: not in this reign
+	early   []wire.Suspicion // of the plan that is being written
+	dead    map[string]death // by worker ID, as its parent said
+	pasts   map[string]*past // of members that were lost, by worker ID
+
+	tempo     tempo
+	strikes   int                  // how often in a row the run was slower with some members
+	slowdowns map[string]*slowdown // by worker ID
+	helps     map[string]time.Time // sets of members that were tried without one, and until when that counts
+	bounded   *slowdown            // members that stay, though the run was faster without
+
 	committed uint64
 	over      bool // the run has ended and is stored
 
@@ -91,6 +102,7 @@ type worker struct {
 	ready      time.Time // when it could first be admitted
 	beat       wire.Beat
 	refused    string // why it is not admitted
+	waits      string // why it is not admitted yet, for people
 	gone       string // evidence of its end
 	final      bool   // its parent said so, or another has its ID: it does not come back
 
@@ -104,7 +116,7 @@ type worker struct {
 
 // New returns the roster of a coordinator that is not elected yet.
 func New(cfg Config) *Roster {
-	return &Roster{cfg: cfg, workers: map[string]*worker{}, dead: map[string]death{}}
+	return &Roster{cfg: cfg, workers: map[string]*worker{}, dead: map[string]death{}, pasts: map[string]*past{}, slowdowns: map[string]*slowdown{}, helps: map[string]time.Time{}}
 }
 
 // Plan is the newest plan that is known to be stored.
@@ -228,6 +240,17 @@ func (r *Roster) adopt(now time.Time, p wire.Plan) {
 		}
 		if _, ok := old[m.Incarnation]; !ok {
 			w.joined, w.confirmed = now, false
+		}
+	}
+	ids, step := make([]string, len(p.Members)), uint64(0)
+	for i, m := range p.Members {
+		ids[i], step = m.ID, max(step, r.workers[m.Incarnation].beat.Step)
+	}
+	r.tempo.restart(now, ids, step)
+	r.strikes, r.bounded = 0, nil
+	for _, in := range slices.Sorted(maps.Keys(old)) {
+		if w := r.workers[in]; w != nil && w.gone != "" && w.gone != finished && !w.final && r.rank(in) < 0 {
+			r.recordLost(now, w)
 		}
 	}
 	for _, w := range r.sorted() {

@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	speed ID F                             what it measures from now on
 //	pace DURATION                          from now on members that compute apply a step every so often
-//	show                                   how the members are said to be
+//	show                                   how the workers are said to be
 //	lapse ID | renew ID                    its registration ends; it writes it again
 //	detour ID                              its registration says that it does not reach every other
 //	sigterm ID                             its registration says that it leaves
@@ -217,6 +217,9 @@ func (w *world) command(verb string, args []string) error {
 			slow := ""
 			if v.Slow > 0 {
 				slow = fmt.Sprintf(", slow: %.2g", v.Slow)
+			}
+			if v.Waits != "" {
+				slow += ", " + v.State + ": " + v.Waits
 			}
 			w.say("%s: %d%s", v.Registration.ID, v.Share, slow)
 		}

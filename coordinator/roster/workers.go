@@ -18,6 +18,7 @@ type Worker struct {
 	Share        int
 	State        string
 	Refused      string
+	Waits        string  // why it is not admitted yet
 	Slow         float64 // its part of the members' usual speed, where that is clearly less; else 0
 }
 
@@ -29,12 +30,14 @@ func (r *Roster) Workers() []Worker {
 		if !w.registered || w.gone != "" {
 			continue
 		}
-		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Slow: slow[w.reg.Incarnation]}
+		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Waits: w.waits, Slow: slow[w.reg.Incarnation]}
 		switch {
 		case w.refused != "":
 			v.State = "refused"
 		case w.heard.IsZero():
 			v.State = "registered"
+		case w.waits != "":
+			v.State = "waiting"
 		case v.Rank >= 0 && r.leaving(w):
 			v.State = "draining"
 		}

@@ -28,6 +28,8 @@ type world struct {
 	nextS time.Time
 	pace  time.Duration // of a step; 0: none is applied
 	asks  int
+
+	paceOf func(wire.Plan) time.Duration // how long a step of a plan takes now; nil: pace
 }
 
 // proc is a worker's process.
@@ -202,6 +204,7 @@ func (w *world) step() {
 	for _, m := range w.plan.Members {
 		if p := w.procs[m.Incarnation]; p != nil && p.alive && p.beat.State == "computing" {
 			p.beat.Step++
+			p.beat.Tokens = 1000
 		}
 	}
 }
@@ -220,6 +223,9 @@ func (w *world) wait(d time.Duration) {
 			next = earlier(next, w.nextS)
 		}
 		w.now = earlier(earlier(next, w.nextB), w.nextT)
+		if w.paceOf != nil {
+			w.pace = w.paceOf(w.plan)
+		}
 		if w.pace > 0 && !w.now.Before(w.nextS) {
 			w.nextS = w.now.Add(w.pace)
 			w.step()

@@ -56,6 +56,7 @@ type Spec struct {
 	StopOnDivergence string        `yaml:"stop_on_divergence" json:"stop_on_divergence" key:"operational" doc:"what ends a run whose training diverges, after a checkpoint was stored and with exit code 6: skipped (20 of the newest 32 steps were skipped, because gradients were not finite), loss (that, or a loss that was far above where the run began in 12 of the newest 16 steps; the flag without a value means this) or never"`
 	Ring             string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, where workers do not reach each other) or auto (direct where all find, when they join, that they reach each other; on one machine they do)"`
 	AllowMixed       bool          `yaml:"mixed" json:"mixed" key:"operational" doc:"admit workers whose arithmetic differs; the result is then not reproducible and says so"`
+	KeepSlow         bool          `yaml:"keep_slow_workers" json:"keep_slow_workers" key:"operational" doc:"keep workers of other hosts with which the run is slower than without them, as it is measured"`
 	Energy           Energy        `yaml:"energy" json:"energy"`
 	Log              Log           `yaml:"log" json:"log"`
 }

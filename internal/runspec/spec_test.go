@@ -136,7 +136,7 @@ var otherValues = map[string]string{
 	"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
 	"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "dropout": "0.5", "precision": "f32",
 	"reduce": "f32", "threads": "9", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
-	"failure_timeout": "9s", "stop_on_divergence": "loss", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
+	"failure_timeout": "9s", "stop_on_divergence": "loss", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "keep_slow_workers": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
 	"energy.cpu_watts_per_core": "9", "energy.ram_watts_per_gb": "9", "log.level": "debug", "log.format": "json",
 }
 

@@ -218,6 +218,6 @@ func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
 	return wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.state.Step, Begun: m.Begun(), Speed: number.Float(k.pace.Speed()), Tokens: 1,
+		Step: k.state.Step, Begun: m.Begun(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
 	}
 }

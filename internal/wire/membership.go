@@ -176,6 +176,7 @@ type Beat struct {
 	// measured so; less than the failure timeout is that.
 	Sent     int64        `json:"sent,omitempty"`
 	Patience number.Float `json:"patience,omitempty"`
+	Behind   bool         `json:"behind,omitempty"` // outside the ring: it does not keep up with the members' entries
 }
 
 // Refusal answers the heartbeat of a worker that is not admitted.

@@ -1,11 +1,20 @@
 package step
 
+import "time"
+
 // How a worker outside the ring comes to the state of the members while they go
 // on, so that they need not wait for it when it is one of them.
 
 // fewEntries is up to how many entries are fetched instead of a state, which is
 // three times as large as one.
 const fewEntries = 3
+
+// How long a worker that did not keep up rests before it tries again, in failure
+// timeouts: the first time, and at most.
+const (
+	firstRest   = 30
+	longestRest = 600
+)
 
 // outside reports whether the worker is in no plan.
 func (m *Machine) outside() bool { return m.state == Joining || m.state == Following }
@@ -33,11 +42,32 @@ func (m *Machine) missed() []Effect {
 	case !m.outside():
 		return nil
 	case m.took, m.refused:
-		m.state = Joining
+		m.state, m.behind, m.again = Joining, !m.refused, time.Time{}
 		return nil
 	}
 	m.state, m.took = Following, true
 	return []Effect{FetchHeld{Generation: m.plan.Generation, Newer: m.applied, From: m.others()}}
+}
+
+// Behind tells whether this worker, outside the ring, does not keep up with the
+// members' entries.
+func (m *Machine) Behind() bool { return m.behind && m.outside() }
+
+// followAgain tries once more to keep up with the members: after a while, and then after
+// twice as long each time.
+func (m *Machine) followAgain(now time.Time) []Effect {
+	if m.state != Joining || !m.behind || m.refused {
+		return nil
+	}
+	if m.again.IsZero() {
+		m.rest = min(longestRest*m.cfg.FailureTimeout, max(firstRest*m.cfg.FailureTimeout, 2*m.rest))
+		m.again = now.Add(m.rest)
+	}
+	if now.Before(m.again) {
+		return nil
+	}
+	m.again = time.Time{}
+	return m.follow()
 }
 
 // others are the members but for an earlier incarnation of this worker.

@@ -45,6 +45,9 @@ type Machine struct {
 	stopped bool       // the run ends with applied
 	stored  uint64
 
+	behind  bool          // outside: it did not keep up with the members when it last tried
+	rest    time.Duration // before it tries again
+	again   time.Time     // when it does; zero: that is not known yet
 	took    bool          // outside: the members' state was asked for since it was last up to date
 	noEntry bool          // the entry that is missing could not be had in this generation
 	hellos  []*wire.Hello // of this generation, by rank
@@ -125,7 +128,7 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		}
 	case UpToDate:
 		if e.Generation == m.plan.Generation && m.state == Following && e.Step == m.applied+1 {
-			m.state, m.took = Joining, false
+			m.state, m.took, m.behind, m.rest = Joining, false, false, 0
 		}
 	case SnapshotFetched:
 		if e.Generation == m.plan.Generation && (m.state == CatchingUp || m.state == Following) {
@@ -202,6 +205,7 @@ func (m *Machine) onTick(now time.Time) []Effect {
 	if m.state == Greeting && now.Sub(m.greeted) >= repeat {
 		out = append(out, m.greet(now, false))
 	}
+	out = append(out, m.followAgain(now)...)
 	if now.Sub(m.suspected) < m.cfg.FailureTimeout {
 		return out
 	}

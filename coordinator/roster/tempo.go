@@ -1,0 +1,117 @@
+package roster
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tempo measures how fast a set of members trains, and remembers how fast other sets
+// did. It is a value without clock: what it compares are stretches of the same run that
+// lie close to each other, because how fast a machine is changes with what else it does.
+type tempo struct {
+	members []string // whose pace is measured, sorted
+	since   time.Time
+	first   uint64 // newest step when these members began
+	begun   bool   // the steps at the beginning are over
+	at      time.Time
+	step    uint64 // newest then
+	newest  uint64
+	tokens  float64 // of the steps since
+	wait    float64 // seconds of these steps that members spent in the ring
+	steps   float64
+
+	paces map[string]pace // the newest of each set of members
+}
+
+// pace is what was measured of a set of members.
+type pace struct {
+	members []string
+	tokens  float64 // a second
+	steps   float64 // a second
+	reduced float64 // share of the time that was spent in the ring
+	at      time.Time
+}
+
+const (
+	skipSteps = 2 // at the beginning of a generation: who joined has to come to the state of the others
+	fewSteps  = 8 // over which a pace is measured, unless they take very long
+	// fresh is for how long a pace is held against that of other members.
+	fresh = 3 * time.Minute
+)
+
+// restart begins to measure the members of a new plan. The same members go on.
+func (t *tempo) restart(now time.Time, ids []string, step uint64) {
+	ids = slices.Sorted(slices.Values(ids))
+	*t = tempo{members: ids, since: now, first: step, newest: step, paces: t.paces}
+}
+
+// applied counts a step that a member applied.
+func (t *tempo) applied(now time.Time, step, tokens uint64, reducing float64) {
+	if step <= t.newest || len(t.members) == 0 {
+		return
+	}
+	fresh := float64(step - t.newest)
+	t.newest = step
+	if !t.begun {
+		if step >= t.first+skipSteps {
+			t.begun, t.at, t.step = true, now, step
+		}
+		return
+	}
+	t.tokens += fresh * float64(tokens)
+	t.wait += fresh * reducing
+	t.steps += fresh
+}
+
+// measured returns the pace of the members once it is known: over enough steps and
+// time, or over as many as came in four times as much. Then the next stretch begins.
+func (t *tempo) measured(now time.Time, span time.Duration) (pace, bool) {
+	p := pace{members: t.members, at: now}
+	from := t.at
+	if !t.begun {
+		from = t.since.Add(span) // it takes that long to come to a state, and not much longer
+	}
+	took := now.Sub(from)
+	switch {
+	case len(t.members) == 0 || took < span:
+		return p, false
+	case t.steps < fewSteps && took < 4*span:
+		return p, false
+	}
+	seconds := took.Seconds()
+	p.steps, p.tokens = t.steps/seconds, t.tokens/seconds
+	if t.steps == 0 { // one would have come any moment
+		p.steps = 1 / seconds
+	}
+	p.reduced = min(1, t.wait/seconds)
+	if t.paces == nil {
+		t.paces = map[string]pace{}
+	}
+	t.paces[strings.Join(t.members, " ")] = p
+	t.begun, t.at, t.step, t.tokens, t.wait, t.steps = true, now, t.newest, 0, 0, 0
+	return p, true
+}
+
+// without returns the fastest pace lately of a part of some members, and who is not in
+// that part.
+func (t *tempo) without(now time.Time, members []string) (best pace, extra []string) {
+	for _, key := range slices.Sorted(maps.Keys(t.paces)) {
+		p := t.paces[key]
+		if now.Sub(p.at) > fresh || len(p.members) >= len(members) || p.steps <= best.steps {
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(members), func(id string) bool { return slices.Contains(p.members, id) })
+		if len(rest)+len(p.members) == len(members) { // it is a part
+			best, extra = p, rest
+		}
+	}
+	return best, extra
+}
+
+// of returns the pace of a set of members, as it was measured lately.
+func (t *tempo) of(now time.Time, members []string) (pace, bool) {
+	p, ok := t.paces[strings.Join(members, " ")]
+	return p, ok && now.Sub(p.at) <= fresh
+}
