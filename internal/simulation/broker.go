@@ -118,7 +118,7 @@ func (b *broker) send(p *process, e envelope) {
 		p.conn.buffer = append(p.conn.buffer, e)
 		return
 	}
-	p.conn.out.send(hop(b.w), func() { b.route(e) })
+	p.conn.out.send(hop(b.w)+p.trip(), func() { b.route(e) })
 }
 
 // route hands a message to those who listen.
@@ -148,7 +148,7 @@ func (b *broker) deliver(p *process, e envelope) {
 		return
 	}
 	life := p.life
-	p.conn.in.send(hop(b.w), func() {
+	p.conn.in.send(hop(b.w)+p.trip(), func() {
 		p.do(life, func() {
 			if e.to == nil {
 				p.role.hear(e)

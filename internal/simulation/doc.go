@@ -15,6 +15,8 @@
 //     package etcdstore passes;
 //   - NATS (broker.go): in order within a connection; what is on the way is lost
 //     when a connection breaks, what is published meanwhile waits for the next;
+//   - slow links that lose packets (slowlink.go): to and from one worker messages take
+//     longer, and are held up while TCP sends again what was lost;
 //   - the ring's links (links.go): in order, stalled by a partition or a frozen
 //     process, seen to close when a process ends, or not seen where its host went.
 //     They pass the suite that package natslink passes, but for acknowledgements,

@@ -148,11 +148,11 @@ func (l *link) carry(to *process, deliver func()) {
 	w := l.p.w
 	switch {
 	case !l.via:
-		w.line(l.p, to).send(hop(w), deliver)
+		w.line(l.p, to).send(hop(w)+l.p.trip()+to.trip(), deliver)
 	case l.p.conn.up:
-		l.p.conn.out.send(hop(w), func() {
+		l.p.conn.out.send(hop(w)+l.p.trip(), func() {
 			if to.up() && to.conn.up {
-				to.conn.in.send(hop(w), deliver)
+				to.conn.in.send(hop(w)+to.trip(), deliver)
 			}
 		})
 	}

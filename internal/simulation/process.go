@@ -12,15 +12,16 @@ type process struct {
 	life   int  // starts so far, ends included
 	pid    int
 	frozen bool
-	held   []func() // what would have happened while it was frozen
-	stuck  bool     // what it computes does not return
-	late   func()   // what is ready when it does
-	cut    bool     // from etcd
-	pace   int      // how long it computes, in quarters of what is usual
-	slow   int      // how many times longer it computes for a while
-	harmed bool     // something happened to this start of it but to end it
-	deaf   bool     // part of that: it may have missed messages
-	ghost  bool     // it is gone, and its connection to NATS seems to be there
+	held   []func()      // what would have happened while it was frozen
+	stuck  bool          // what it computes does not return
+	late   func()        // what is ready when it does
+	cut    bool          // from etcd
+	pace   int           // how long it computes, in quarters of what is usual
+	slow   int           // how many times longer it computes for a while
+	harmed bool          // something happened to this start of it but to end it
+	deaf   bool          // part of that: it may have missed messages
+	far    time.Duration // behind a slow link that loses packets: how long one is on it
+	ghost  bool          // it is gone, and its connection to NATS seems to be there
 
 	conn     conn
 	link     *link // its end of the newest ring

@@ -25,6 +25,7 @@ import (
 //	hang | release ID         what it computes does not return; it goes on
 //	deafen | heal ID          nothing that is sent comes to it; it comes, late
 //	part ID ID                the way between two mailboxes is cut for good
+//	far ID DELAY              is behind a slow link that loses packets from now on
 //	slow ID N                 computes N times as long from now on
 //	drain ID | scale N | stop        a user asks for it
 //	etcd DURATION | nats DURATION   away for that long
@@ -183,6 +184,10 @@ func (w *world) command(verb string, args []string) error {
 		w.parent.start(p, 0)
 	case "crash", "vanish":
 		w.parent.crash(p, verb == "vanish")
+	case "far":
+		var err error
+		p.far, err = time.ParseDuration(args[1])
+		return err
 	case "hang":
 		p.hang()
 	case "release":

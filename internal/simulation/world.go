@@ -89,6 +89,9 @@ func newWorld(seed uint64, bug Bug, record bool) (*world, error) {
 		w.rots = "w1"
 	}
 	err := w.build(s)
+	if seed%8 == 3 {
+		w.parent.workers[0].far = w.between(5*time.Millisecond, 50*time.Millisecond)
+	}
 	w.faults.plan()
 	return w, err
 }
