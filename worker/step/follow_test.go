@@ -18,7 +18,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 		}
 		next := m.Applied() + 5
 		m.Handle(now, SnapshotFetched{1, next})
-		if f, ok := last(m.Handle(now, Loaded{next, "x"})).(FetchEntry); !ok || f.Step != next+1 {
+		if f, ok := last(m.Handle(now, Loaded{Step: next, Digest: "x"})).(FetchEntry); !ok || f.Step != next+1 {
 			t.Fatalf("with the state of step %d it does not go on", next)
 		}
 		m.Handle(now, FetchFailed{1, "that entry is not held"})
