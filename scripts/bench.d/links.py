@@ -6,7 +6,8 @@ The hosts are network namespaces, which takes root. On the first are etcd, NATS,
 `gramme up` and its worker; on the second a worker that joins once the first has
 trained for a while. Held against each other are how fast steps come before it comes
 and from a minute after on, and the weights against those of one worker that nothing
-disturbed. SETTINGS are numbers joined by commas, or "all".
+disturbed. "machine" is how fast the first worker computes later by how fast it did
+before: what else the machine does slows both alike. SETTINGS are numbers joined by commas, or "all".
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -159,14 +161,20 @@ def trial(number, steps):
     def rate(part):
         return (part[-1][1] - part[0][1]) / (part[-1][0] - part[0][0]) if len(part) > 1 else None
 
-    alone = rate([x for x in seen if training + 5 <= x[0] <= came])
-    after = rate([x for x in seen if x[0] >= came + FIRST])
+    def speed(part):  # at which the first worker computes, whatever it waits for
+        all_ = [p["speed"] for x in part for p in x[3]["processes"] if p["id"] == "w1" and p.get("speed")]
+        return statistics.median(all_) if all_ else None
+
+    before, later = [x for x in seen if training + 5 <= x[0] <= came], [x for x in seen if x[0] >= came + FIRST]
+    alone, after = rate(before), rate(later)
+    # What else this machine does meanwhile slows the worker's computation as much.
+    machine = speed(later) / speed(before) if speed(later) and speed(before) else 1
     last = seen[-1][3]
     text = open(os.path.join(run, "logs", "coordinator.log")).read() if os.path.exists(os.path.join(run, "logs", "coordinator.log")) else ""
     plans = re.findall(r'"msg":"plan","generation":(\d+),"world":(\d+),"reason":"((?:[^"\\]|\\.)*)"', text)
     return {
         "setting": number, "title": title, "exit": code, "sha256": weights(run), "generations": last["generation"],
-        "alone": alone, "after": after, "ratio": after / alone if alone and after else None,
+        "alone": alone, "after": after, "ratio": after / alone if alone and after else None, "machine": machine,
         "members": sorted(p["id"] for p in last["processes"] if p["role"] == "worker" and p["rank"] >= 0),
         "warnings": [w["text"] for w in last.get("warnings") or []],
         "far": [p.get("reason", p["state"]) for p in last["processes"] if p["id"] == "far"], "plans": plans,
@@ -180,7 +188,7 @@ def main():
     say(f"one worker makes {rate:.1f} steps a second here: {steps} steps")
     want = undisturbed(os.path.join(scratch, "undisturbed"), steps)
     rows, good = [], True
-    print("%-28s %-7s %11s %9s %9s %6s  %s" % ("link, each way", "weights", "generations", "alone/s", "after/s", "ratio", "members at the end"))
+    print("%-28s %-7s %11s %8s %8s %6s %8s  %s" % ("link, each way", "weights", "generations", "alone/s", "after/s", "ratio", "machine", "members at the end"))
     for n in numbers:
         r = trial(n, steps)
         rows.append(r)
@@ -190,8 +198,8 @@ def main():
         r["equal"] = r["sha256"] == want
         good = good and r["equal"]
         number = lambda x: "-" if x is None else "%.2f" % x
-        print("%-28s %-7s %11d %9s %9s %6s  %s" % (r["title"], "equal" if r["equal"] else "DIFFER", r["generations"], number(r["alone"]),
-              number(r["after"]), number(r["ratio"]), " ".join(r["members"])), flush=True)
+        print("%-28s %-7s %11d %8s %8s %6s %8s  %s" % (r["title"], "equal" if r["equal"] else "DIFFER", r["generations"], number(r["alone"]),
+              number(r["after"]), number(r["ratio"]), number(r["machine"]), " ".join(r["members"])), flush=True)
         for text in r["warnings"] + r["far"]:
             print("    " + text, flush=True)
         for generation, world, reason in r["plans"]:
