@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	// dialMailbox bounds one attempt to reach a mailbox.
-	dialMailbox = time.Second
+	// dialMailbox bounds one attempt to reach a mailbox. TCP sends the first packet of a
+	// connection again after a second: that it was lost is no sign of a way that is cut.
+	dialMailbox = 2 * time.Second
 	// meetFor is how long a worker waits for those who do not answer. An answer
 	// takes an attempt of the other, and then one of its own.
-	meetFor = 3 * time.Second
+	meetFor = 5 * time.Second
 	// mostWorkers is how many may answer at once: all do, whoever is asked.
 	mostWorkers = 4096
 )

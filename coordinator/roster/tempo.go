@@ -16,7 +16,6 @@ type tempo struct {
 	first   uint64 // newest step when these members began
 	begun   bool   // the steps at the beginning are over
 	at      time.Time
-	step    uint64 // newest then
 	newest  uint64
 	tokens  float64 // of the steps since
 	wait    float64 // seconds of these steps that members spent in the ring
@@ -52,17 +51,17 @@ func (t *tempo) applied(now time.Time, step, tokens uint64, reducing float64) {
 	if step <= t.newest || len(t.members) == 0 {
 		return
 	}
-	fresh := float64(step - t.newest)
+	more := float64(step - t.newest)
 	t.newest = step
 	if !t.begun {
 		if step >= t.first+skipSteps {
-			t.begun, t.at, t.step = true, now, step
+			t.begun, t.at = true, now
 		}
 		return
 	}
-	t.tokens += fresh * float64(tokens)
-	t.wait += fresh * reducing
-	t.steps += fresh
+	t.tokens += more * float64(tokens)
+	t.wait += more * reducing
+	t.steps += more
 }
 
 // measured returns the pace of the members once it is known: over enough steps and
@@ -90,7 +89,7 @@ func (t *tempo) measured(now time.Time, span time.Duration) (pace, bool) {
 		t.paces = map[string]pace{}
 	}
 	t.paces[strings.Join(t.members, " ")] = p
-	t.begun, t.at, t.step, t.tokens, t.wait, t.steps = true, now, t.newest, 0, 0, 0
+	t.begun, t.at, t.tokens, t.wait, t.steps = true, now, 0, 0, 0
 	return p, true
 }
 
