@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/plan"
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
@@ -242,7 +243,7 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
-	p.Ring, p.Patience = r.way(members), r.slowestLink(members)
+	p.Ring, p.Patience = r.way(members), number.Float(r.slowestLink(members))
 	p.Since, p.Stored = r.last.UTC().Round(0), r.committed
 	p.Lost = len(r.lost()) > 0 || slices.ContainsFunc(r.members(), func(w *worker) bool { // with what it had computed
 		return w.gone == "" && !r.leaving(w) && !slices.Contains(members, w)

@@ -66,14 +66,16 @@ type Plan struct {
 	Lost    bool      `json:"lost,omitempty"`   // members of the one before are gone, who did not leave between two steps
 	// Patience is for how many seconds the slowest link of a member may be silent; 0: no
 	// more than the failure timeout.
-	Patience float64 `json:"patience,omitempty"`
+	Patience number.Float `json:"patience,omitempty"`
 	// Events are what the ledger is to hold of this plan, and of those before it of
 	// which nobody had acknowledged that it does: whoever leads next tells it.
 	Events []Event `json:"events,omitempty"`
 }
 
 // Patient is Patience as a time.
-func (p Plan) Patient() time.Duration { return time.Duration(p.Patience * float64(time.Second)) }
+func (p Plan) Patient() time.Duration {
+	return time.Duration(float64(p.Patience) * float64(time.Second))
+}
 
 // Rank returns the place of one incarnation in the ring, or -1.
 func (p Plan) Rank(id, incarnation string) int {
