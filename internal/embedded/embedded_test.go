@@ -39,6 +39,12 @@ func TestEtcdKeepsWhatItWasTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Nowhere else: not at an abstract address, which others could dial.
+		for _, name := range []string{"etcd.sock", "peer.sock"} {
+			if info, err := os.Stat(filepath.Join(o.SocketDir, name)); err != nil || info.Mode().Type() != os.ModeSocket {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 		r, err := c.Get(t.Context(), "key")
 		if err != nil || len(r.Kvs) != min(round, 1) {
 			t.Errorf("round %d: %v %v", round, r, err)

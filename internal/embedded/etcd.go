@@ -56,6 +56,10 @@ func StartEtcd(ctx context.Context, o EtcdOptions) (*Etcd, error) {
 			return nil, fmt.Errorf("start etcd: %w", err)
 		}
 	}
+	// etcd listens for peers at the host of a URL, also where that is a path. Without one
+	// it would take an abstract socket, which every user of the machine may dial, and
+	// which it closes only where the working folder may be written.
+	peer.Host, peer.Path = peer.Path, ""
 	q := newQuieter(o.Log)
 	cfg := embed.NewConfig()
 	cfg.Name, cfg.Dir = "gramme", o.DataDir

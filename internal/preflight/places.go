@@ -4,6 +4,7 @@ import "fmt"
 
 const (
 	floorAddressSpace = 2_000 * mb // with which a worker was seen to start
+	etcdFile          = 16 << 20   // by which etcd's store grows
 	floorStack        = 100_000    // with less a worker was seen to crash
 	bytesOfState      = 12         // of a parameter in a checkpoint: weight and two moments
 	filesOfRun        = 60         // of two checkpoints, ledger, logs and a small corpus
@@ -78,13 +79,17 @@ func inodes(f Facts, n Need) Finding {
 	return Finding{"inodes", level, text, "remove files there, or give --run a folder on another disk"}
 }
 
-// fileSize is what `ulimit -f` limits: a checkpoint holds both moments in one file.
+// fileSize is what `ulimit -f` limits: a checkpoint holds both moments in one file, and
+// etcd's store grows by large pieces.
 func fileSize(f Facts, n Need) Finding {
 	if f.FileSize == Unlimited {
 		return Finding{}
 	}
 	needs := max(8*n.FewestParameters, 1*mb)
-	found := Finding{Name: "size of files", Text: fmt.Sprintf("the limit is %s, a file of a checkpoint has at least %s", Bytes(f.FileSize), Bytes(needs))}
+	if !n.Shared {
+		needs = max(needs, etcdFile)
+	}
+	found := Finding{Name: "size of files", Text: fmt.Sprintf("the limit is %s, the largest file has at least %s", Bytes(f.FileSize), Bytes(needs))}
 	if f.FileSize < needs {
 		found.Level, found.Hint = Failure, "lift it with `ulimit -f unlimited`"
 	}

@@ -103,7 +103,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			name: "small files only", machine: func(f *Facts) { f.FileSize = 1e6 }, need: tiny(1, 1),
-			level: Failure, workers: 1, says: "size of files: the limit is 1 MB, a file of a checkpoint has at least 4 MB", hint: "lift it with `ulimit -f unlimited`",
+			level: Failure, workers: 1, says: "size of files: the limit is 1 MB, the largest file has at least 17 MB", hint: "lift it with `ulimit -f unlimited`",
 		},
 		{
 			name: "a full disk", machine: func(f *Facts) { f.Run.Free = 5e6 }, need: tiny(1, 1),

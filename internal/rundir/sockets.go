@@ -200,7 +200,26 @@ func (d Dir) TrySockets() (place string, refused []string) {
 		}
 		return place, nil
 	}
-	return "", refused
+	// By the number of an open file, a path of any length is short.
+	f, err := os.Open(nearest(string(d)))
+	if err == nil {
+		err = errors.Join(tryPlace(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), ""), f.Close())
+	}
+	if err != nil {
+		return "", append(refused, err.Error())
+	}
+	return string(d), nil
+}
+
+// nearest is a folder, or the one above it that is there.
+func nearest(path string) string {
+	for {
+		above := filepath.Dir(path)
+		if _, err := os.Stat(path); err == nil || above == path {
+			return path
+		}
+		path = above
+	}
 }
 
 func tryPlace(place, name string) error {

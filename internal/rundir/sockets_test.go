@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -113,6 +114,25 @@ func TestSocketsOfAnother(t *testing.T) {
 	}
 	if err := makeSockets(filepath.Join(dir, "s")); !errors.Is(err, os.ErrExist) {
 		t.Errorf("it takes the folder of another: %v", err)
+	}
+}
+
+// TestTrySocketsByNumber has folders of long paths only.
+func TestTrySocketsByNumber(t *testing.T) {
+	d := Dir(filepath.Join(short(t), strings.Repeat("x", 120), "run"))
+	if err := os.Mkdir(filepath.Dir(string(d)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := tryPlace(filepath.Dir(string(d)), "name"); err == nil {
+		t.Error("a socket of a long path works")
+	}
+	f, err := os.Open(filepath.Dir(string(d)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := tryPlace(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), ""); err != nil {
+		t.Error(err)
 	}
 }
 
