@@ -52,3 +52,28 @@ func TestPaceForgets(t *testing.T) {
 		t.Errorf("%g seconds a step, want about 0.5", got)
 	}
 }
+
+// What the newest step warns of is shown, also by a coordinator that takes over in
+// mid-run, once it heard of a step; nothing is shown of what nobody knows.
+func TestBookShowsWhatIsKnown(t *testing.T) {
+	var s wire.Status
+	var b book
+	b.applied(wire.Beat{Step: 7, Generation: 3}) // it took a state, and applied nothing
+	if b.show(&s); s.Loss != (number.Optional{}) || len(s.Warnings) > 0 {
+		t.Errorf("of nothing: %+v", s)
+	}
+	diverging := beat(40, 100, 0.5)
+	diverging.Loss, diverging.Skipped, diverging.Warning = number.Float(math.NaN()), true, "the training diverges: why"
+	b = book{} // another leads
+	b.applied(diverging)
+	b.show(&s)
+	if loss, known := s.Loss.Get(); !known || !math.IsNaN(loss) || len(s.Warnings) != 1 ||
+		s.Warnings[0] != (wire.Warning{Kind: wire.WarnDivergence, Text: diverging.Warning}) {
+		t.Errorf("of a step that was skipped: %+v", s)
+	}
+	s = wire.Status{}
+	b.applied(beat(41, 100, 0.5))
+	if b.show(&s); s.Loss != number.Known(41) || len(s.Warnings) > 0 {
+		t.Errorf("it recovered: %+v", s)
+	}
+}

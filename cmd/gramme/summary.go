@@ -39,14 +39,18 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	if a.Guessed > 0 {
 		estimated = fmt.Sprintf(" (%.0f%% of it estimated)", 100*float64(a.Guessed)/float64(max(a.Total, 1)))
 	}
-	fmt.Fprintf(w, "energy:     %.3f Wh%s, of it %.3f Wh wasted\n", energy.WattHours(a.Total), estimated, energy.WattHours(a.Wasted))
+	if a.Readings == 0 {
+		fmt.Fprintln(w, "energy:     nothing was measured")
+	} else {
+		fmt.Fprintf(w, "energy:     %.3f Wh%s, of it %.3f Wh wasted\n", energy.WattHours(a.Total), estimated, energy.WattHours(a.Wasted))
+	}
 	for _, c := range a.Charged {
 		for _, other := range c.Elsewhere {
 			fmt.Fprintf(w, "charged:    for %.0f s run %s read the counters of host %s: what this run's processors drew then is in the account of that run\n",
 				other.Seconds, other.Run, c.Host)
 		}
 	}
-	if a.Carbon != nil {
+	if a.Carbon != nil && a.Readings > 0 {
 		f := a.Carbon.Factors[0]
 		fmt.Fprintf(w, "carbon:     %.3f gCO2e%s (%.0f g/kWh, PUE %g; %s)\n", float64(a.Carbon.Grams), estimated, f.GramsPerKWh, f.PUE, f.Origin)
 	}
