@@ -46,6 +46,10 @@ go build -o "$1/gramme-worker" ./cmd/gramme-worker`
 		return 1, fmt.Errorf("build: %w\n%s", err, out)
 	}
 	binary = filepath.Join(bin, "gramme")
+	// As one that is installed: it calls itself "gramme" in the commands that it prints.
+	if err := os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return 1, err
+	}
 	if corpus, err = writeCorpus(); err != nil {
 		return 1, err
 	}
