@@ -14,6 +14,8 @@
 //     when; the newest ones are kept, and `latest` names the newest;
 //   - a checkpoint that does not verify is set aside under another name, with the
 //     reason in the ledger, and the one before it is used;
+//   - whoever reads a checkpoint (Choose) takes the one that a service would go on
+//     from, and hears why not a newer one;
 //   - two runs whose replicas are equal write the same bytes of model.safetensors
 //     and optimizer.safetensors;
 //   - a reading or event that was acknowledged is in the ledger, once;
@@ -21,6 +23,7 @@
 //     checkpoint knew is a prefix.
 //
 // It does not decide when to save, nor who takes part: workers send slices, and
-// another service may take over from the folder alone. One process writes a run's
+// another service may take over from the folder alone: without the key of the ledger
+// under a new one, and the ledger says so. One process writes a run's
 // folder at a time; the ledger's lock sees to that.
 package checkpoint
