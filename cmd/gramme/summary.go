@@ -55,13 +55,16 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 		fmt.Fprintf(w, "carbon:     %.3f gCO2e%s (%.0f g/kWh, PUE %g; %s)\n", float64(a.Carbon.Grams), estimated, f.GramsPerKWh, f.PUE, f.Origin)
 	}
 	fmt.Fprintf(w, "audit:      ok, %s, %s\n", words.Several(a.Entries, "ledger entry"), words.Several(len(report.Checkpoints), "checkpoint"))
-	switch {
-	case u.diverged(spec, taken) != nil: // its hint says how to go on
-	case f.Kind != divergence.None:
+	if u.diverged(spec, taken) != nil {
+		return nil // its hint says how to go on
+	}
+	if f.Kind != divergence.None {
 		fmt.Fprintf(w, "try again:  %s\n", u.lower(spec))
+	}
+	switch {
 	case taken.Step < spec.Steps:
 		fmt.Fprintf(w, "go on with: %s\n", u.again())
-	default: // the learning rate has fallen to 0: more steps are another run
+	case f.Kind == divergence.None: // the learning rate has fallen to 0: more steps are another run
 		fmt.Fprintf(w, "for longer: %s\n", program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--steps", fmt.Sprint(2*spec.Steps)))
 	}
 	return nil
