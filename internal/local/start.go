@@ -56,6 +56,11 @@ func (c *cluster) start(ch *child) error {
 	}
 	ch.proc, ch.started, ch.shown, ch.again, ch.useful = p, time.Now(), false, false, false
 	c.Log.Info("started", zap.String("process", ch.command.Name), zap.Int("pid", p.PID))
+	if ch.role == wire.RoleWorker { // which costs the run least
+		if err := p.KillFirst(); err != nil {
+			c.Log.Info("a worker is not preferred where memory runs out", zap.Error(err))
+		}
+	}
 	go func() { // ends with the process, or with the cluster
 		<-p.Ended()
 		select {
