@@ -171,7 +171,7 @@ def trial(number, steps):
     machine = speed(later) / speed(before) if speed(later) and speed(before) else 1
     last = seen[-1][3]
     text = open(os.path.join(run, "logs", "coordinator.log")).read() if os.path.exists(os.path.join(run, "logs", "coordinator.log")) else ""
-    plans = re.findall(r'"msg":"plan","generation":(\d+),"world":(\d+),"reason":"((?:[^"\\]|\\.)*)"', text)
+    plans = re.findall(r'\tplan\t.*"generation": (\d+), "world": (\d+), "reason": "((?:[^"\\]|\\.)*)"', text)
     return {
         "setting": number, "title": title, "exit": code, "sha256": weights(run), "generations": last["generation"],
         "alone": alone, "after": after, "ratio": after / alone if alone and after else None, "machine": machine,
