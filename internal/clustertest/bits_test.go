@@ -143,7 +143,7 @@ func TestInterrupt(t *testing.T) {
 			if err := r.cmd.Process.Signal(sent); err != nil {
 				t.Fatal(err)
 			}
-			s.want(r.wait(), 0, "stopped at step ", "go on with: gramme up --run run")
+			s.want(r.wait(), 0, "stopped at step ", "go on with: ", "gramme up --run run")
 			stopped := s.status()
 			if stopped.State != wire.StateStopped || stopped.Step < c.steps/4 || stopped.Step >= c.steps || stopped.Checkpoint != stopped.Step {
 				t.Errorf("status after a stop: %+v", stopped)
@@ -186,7 +186,7 @@ func TestDone(t *testing.T) {
 	s.want(s.gramme("up", "--run", "run", "--minutes", "1"), 0,
 		fmt.Sprintf("note: --minutes is for a new run; this one began with %d steps", c.steps),
 		fmt.Sprintf("all %d steps are done", c.steps), "validation: MLM loss ", "speed: ", "checkpoint: run/checkpoints/latest", "energy: ",
-		"audit:      ok", fmt.Sprintf("for longer: gramme up --run run-2 --like run --steps %d", 2*c.steps))
+		"audit:      ok", "for longer: ", fmt.Sprintf("gramme up --run run-2 --like run --steps %d", 2*c.steps))
 	after := contents(t, string(s.run))
 	for path, was := range before {
 		if after[path] != was {

@@ -53,7 +53,7 @@ func TestSecondUp(t *testing.T) {
 	up := s.up(text(c.steps), "1")
 	r := s.start(s.command(up...))
 	r.reaches(1)
-	s.want(s.gramme(up...), 5, "in use by another process", "hint: `gramme status --run run` shows it")
+	s.want(s.gramme(up...), 5, "in use by another process", "hint: ", "gramme status --run run` shows it")
 	s.want(r.wait(), 0)
 	if a := s.same(c); a.Account.Generation != 1 {
 		t.Errorf("the first was disturbed: generation %d", a.Account.Generation)
