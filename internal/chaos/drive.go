@@ -26,7 +26,7 @@ func (t *trial) drive(ctx context.Context, faults []Fault) error {
 	sampling, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { t.sizes.run(sampling, t.watch, t.cluster.pid) })
-	defer func() { stop(); group.Wait() }()
+	defer func() { stop(); group.Wait(); t.held.Wait() }()
 	done := 0
 	for i, f := range faults {
 		// Where the run is faster than was thought, faults come closer together.
@@ -41,7 +41,7 @@ func (t *trial) drive(ctx context.Context, faults []Fault) error {
 		if s.State == wire.StateDone || s.Step+s.Step/50 >= t.spec.Steps {
 			break
 		}
-		r, err := t.one(ctx, f, s)
+		r, err := t.one(sampling, f, s)
 		if errors.Is(err, errEnded) {
 			break
 		}
@@ -100,7 +100,11 @@ func (t *trial) one(ctx context.Context, f Fault, s Seen) (Record, error) {
 		case ScaleUp, ScaleDown:
 			t.wanted = to
 		}
-		err = t.until(ctx, 0, func(s Seen) bool {
+		more := time.Duration(0)
+		if f.Kind == Hang {
+			more = t.Plan.Patience // a worker has some with what it computes
+		}
+		err = t.until(ctx, more, func(s Seen) bool {
 			o = hit.outcome(f.Kind, t.watch.since(hit.at))
 			// What comes next has to be asked of a coordinator that is there.
 			told := hold == 0 || t.watch.toldSince(healed)

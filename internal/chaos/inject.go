@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/chaos/partition"
+	"github.com/gramme-project/gramme/internal/chaos/thread"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/trialcluster"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -70,6 +71,8 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 		}
 		err = trialcluster.Away(ctx, members, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
 		hold = time.Since(hit.at)
+	case Hang:
+		err = t.hang(ctx, hit.pid)
 	case Drain:
 		err = t.ask(ctx, wire.Control{Verb: "drain", Worker: hit.id, Reason: "chaos"})
 	case ScaleDown, ScaleUp:
@@ -87,6 +90,18 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 		}
 	}
 	return hit, hold, err
+}
+
+// computes is how a worker's thread is called that computes.
+const computes = "compute"
+
+// hang stops what a worker computes until its process or the trial ends.
+func (t *trial) hang(ctx context.Context, pid int) error {
+	held, err := thread.Hold(ctx, pid, computes, t.Plan.Patience)
+	if err == nil {
+		t.held.Go(func() { <-held.Done() })
+	}
+	return err
 }
 
 // cut cuts the network of a worker for a while.

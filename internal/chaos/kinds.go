@@ -34,6 +34,8 @@ const (
 	CrashWorker      Kind = "crash-worker"
 	CrashCoordinator Kind = "crash-coordinator"
 	CrashCheckpoint  Kind = "crash-checkpoint"
+
+	Hang Kind = "hang"
 )
 
 // kinds lists every kind with its weight where a plan gives none.
@@ -63,6 +65,7 @@ var kinds = []struct {
 	{CrashWorker, 4, "crash of a worker: SIGSEGV, SIGABRT, SIGQUIT, SIGBUS, SIGFPE or SIGILL"},
 	{CrashCoordinator, 1, "crash of the coordinator, likewise"},
 	{CrashCheckpoint, 1, "crash of the checkpoint service, likewise"},
+	{Hang, 1, "the thread of a worker that computes is stopped for good, and all others go on (ptrace)"},
 }
 
 // Kinds lists all kinds of faults, and what each does.
@@ -81,7 +84,7 @@ func (k Kind) resizes() bool { return slices.Contains([]Kind{Drain, ScaleDown, S
 
 // hitsWorker tells whether its target is a worker of the ring.
 func (k Kind) hitsWorker() bool {
-	return slices.Contains([]Kind{KillWorker, CrashWorker, FreezeShort, FreezeLong, Drain, CutShort, CutLong, CutOneWay}, k)
+	return slices.Contains([]Kind{KillWorker, CrashWorker, FreezeShort, FreezeLong, Drain, CutShort, CutLong, CutOneWay, Hang}, k)
 }
 
 // freezes tells whether its target is stopped and goes on later.

@@ -58,7 +58,7 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 	switch {
 	case f.Kind == KillUp, f.Kind == KillAll, lost:
 		r.AgainAtMost = (r.LostSteps + 1) * uint64(microBatches)
-	case f.Kind == KillWorker, f.Kind == CrashWorker, f.Kind == FreezeLong, f.Kind.cuts() && r.DetectMS != nil:
+	case f.Kind == KillWorker, f.Kind == CrashWorker, f.Kind == Hang, f.Kind == FreezeLong, f.Kind.cuts() && r.DetectMS != nil:
 		r.AgainAtMost = uint64(t.share)
 	}
 	return r

@@ -84,7 +84,7 @@ type outcome struct {
 func (t target) notices(k Kind, s Seen) bool {
 	newer := s.Generation > t.before.Generation
 	switch k {
-	case KillWorker, CrashWorker, FreezeShort, FreezeLong, CutShort, CutLong, CutOneWay:
+	case KillWorker, CrashWorker, FreezeShort, FreezeLong, CutShort, CutLong, CutOneWay, Hang:
 		named := s.State == wire.StateWaiting && strings.Contains(s.Reason, t.id+" is gone")
 		return newer && !s.has(t.pid) || named
 	case KillCoordinator, CrashCoordinator:

@@ -48,6 +48,7 @@ type trial struct {
 	services  *trialcluster.Cluster // nil: they are in `gramme up`
 	proxy     *partition.Proxy      // nil: nothing is cut
 	wanted    int                   // workers
+	held      sync.WaitGroup        // threads that stand still
 	report    Report
 }
 

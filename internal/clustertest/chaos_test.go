@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gramme-project/gramme/internal/chaos"
@@ -21,12 +22,12 @@ func TestChaos(t *testing.T) {
 	steps := strconv.FormatUint(4*calm(t).steps, 10)
 	s := newSite(t)
 	s.write("plan.yaml", `
-seed: 922
+seed: 18664
 faults: 6
 workers: 1:3
 config: config.yaml
 gap: 100ms:400ms
-run: {steps: `+steps+`}
+run: {steps: `+steps+`, compute_timeout: 3s}
 `)
 	args := []string{"chaos", "--plan", "plan.yaml", "--run", "trial", "--json", "trial.json", corpus}
 	s.want(s.gramme(args...), 0, "ok    same model.safetensors", "ok    no process left")
@@ -44,6 +45,9 @@ run: {steps: `+steps+`}
 	kinds := map[chaos.Kind]bool{}
 	for _, f := range r.Faults {
 		kinds[f.Kind] = true
+		if f.Kind == chaos.Hang && !strings.Contains(f.Reason, f.Target+" is gone: its computation did not return for ") {
+			t.Errorf("a worker that hangs was noticed as %q", f.Reason)
+		}
 	}
 	if len(kinds) < 6 {
 		t.Errorf("only %d kinds of faults: another seed has more", len(kinds))

@@ -143,7 +143,7 @@ func described(p wire.Plan) string {
 
 // patience is how long a run may take once nothing disturbs it any more, beside what
 // the slowest worker takes that has to do it all alone.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // run lets everything happen until the run is over.
 func (w *world) run() {

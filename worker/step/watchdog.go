@@ -33,7 +33,7 @@ type Limits struct {
 // that it may take, or 0.
 func ComputeLimits(patience, expected, fixed time.Duration) Limits {
 	return Limits{
-		Least: 10 * patience, First: max(60*patience, patient*expected), Hasty: 3 * patience, Fixed: fixed,
+		Least: 10 * patience, First: max(30*patience, patient*expected), Hasty: 3 * patience, Fixed: fixed,
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 // TestWatchdog plays what a process may go through.
 func TestWatchdog(t *testing.T) {
 	const every, second = 250 * time.Millisecond, time.Second
-	limits := Limits{Least: 10 * second, First: 60 * second, Hasty: 3 * second}
+	limits := Limits{Least: 10 * second, First: 30 * second, Hasty: 3 * second}
 	// A stretch of time: it computes once and again for as long as is said, or goes on
 	// with what does not return.
 	type stretch struct {
@@ -33,8 +33,8 @@ func TestWatchdog(t *testing.T) {
 		"and not for ever":              {before: []stretch{{times: 3, took: 2 * second}}, hangs: stretch{took: 45 * second}, overdue: true},
 		"it was disturbed once":         {before: []stretch{calm, {times: 1, took: 3 * second}, {times: 5, took: second}}, hangs: stretch{took: 50 * second}},
 		"that is forgotten":             {before: []stretch{{times: 1, took: 3 * second}, calm}, hangs: stretch{took: 11 * second}, overdue: true},
-		"the first":                     {hangs: stretch{took: 55 * second}},
-		"the first does not return":     {hangs: stretch{took: 62 * second}, overdue: true},
+		"the first":                     {hangs: stretch{took: 28 * second}},
+		"the first does not return":     {hangs: stretch{took: 32 * second}, overdue: true},
 		"the processor is busy":         {before: []stretch{calm}, hangs: stretch{took: 35 * second, processor: 0.2}},
 		"a kernel spins":                {before: []stretch{calm}, hangs: stretch{took: 45 * second, processor: 1}, overdue: true},
 		"it swaps":                      {before: []stretch{calm}, hangs: stretch{took: 35 * second, faults: true}},
@@ -42,7 +42,7 @@ func TestWatchdog(t *testing.T) {
 		"it slept before":               {before: []stretch{calm, {times: 1, took: second, frozen: time.Hour}}, hangs: stretch{took: 32 * second}, overdue: true},
 		"the run is to stop":            {before: []stretch{calm}, hangs: stretch{took: 4 * second}, stopping: true, overdue: true},
 		"the run is to stop, and that is not much later": {before: []stretch{calm}, hangs: stretch{took: 2 * second}, stopping: true},
-		"the run is to stop, and the first is slow":      {hangs: stretch{took: 55 * second}, stopping: true},
+		"the run is to stop, and the first is slow":      {hangs: stretch{took: 28 * second}, stopping: true},
 		"a user said how long":                           {limits: Limits{Fixed: 2 * second}, before: []stretch{calm}, hangs: stretch{took: 3 * second}, overdue: true},
 		"a user has patience":                            {limits: Limits{Fixed: time.Hour}, before: []stretch{calm}, hangs: stretch{took: 50 * time.Minute}},
 	} {

@@ -26,12 +26,17 @@ func NewThread() *Thread {
 	return &Thread{work: make(chan call), done: make(chan struct{})}
 }
 
+// ThreadName is how the thread is called in lists of threads. Those that libtorch
+// starts from it are called the same.
+const ThreadName = "compute"
+
 // Run serves Do until ctx ends and returns its error. It is called once.
 func (t *Thread) Run(ctx context.Context) error {
 	// Never unlocked: the OS thread ends with the goroutine, and with it what
 	// libtorch keeps per thread.
 	runtime.LockOSThread()
 	defer close(t.done)
+	nameThread(ThreadName)
 	for {
 		select {
 		case c := <-t.work:
