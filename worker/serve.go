@@ -34,6 +34,7 @@ func (w *worker) serve() (stop func(), err error) {
 			w.subjects.Hello():                w.hearHello,
 			w.subjects.Beat(w.reg.ID):         w.hearBeat,
 			w.subjects.Committed():            w.hearCommitted,
+			w.subjects.Stop():                 w.hearStop,
 			w.subjects.Refused(w.reg.ID):      w.takeRefusal,
 			w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
 			w.subjects.Hold(w.reg.ID):         w.giveHold,
@@ -80,6 +81,15 @@ func (w *worker) hearCommitted(m *nats.Msg) {
 	}
 	select {
 	case w.events <- step.Stored{Step: c.Step}:
+	case <-w.closed:
+	}
+}
+
+// hearStop takes the wish to stop from whoever started the run: the coordinator, or etcd,
+// may be what is gone. Members agree on it in their next step.
+func (w *worker) hearStop(*nats.Msg) {
+	select {
+	case w.events <- step.StopRequested{}:
 	case <-w.closed:
 	}
 }

@@ -70,6 +70,7 @@ type cluster struct {
 	shortage shortage
 	oom      oomKills
 	refused  map[string]int // process of each worker of which it was told that it is refused
+	deposed  bool           // another process has the run: only what this one started ends
 	replaced bool           // it was told that another program lies where the run's did
 	warned   bool           // the status shows warnings of this process
 	scales   uint64         // newest scale that was acted on

@@ -84,14 +84,24 @@ func (c *cluster) insist(ctx context.Context) error {
 	if c.stop.asked.IsZero() {
 		return nil
 	}
-	if !c.stop.told {
+	if c.cause != nil && !c.deposed {
+		if err := c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Stop(), nil); err != nil {
+			c.Log.Warn("stop the workers", zap.Error(err))
+		}
+	}
+	if !c.stop.told && !c.deposed {
 		err := c.tell(ctx)
 		if err != nil {
 			c.Log.Info("a stop is not accepted yet", zap.Error(err))
 		}
 		c.stop.told = err == nil
 	}
-	leave, kill := c.stop.next(time.Now(), c.progress, c.status, storing(c.status) && c.lives(wire.RoleCheckpoint))
+	stores := storing(c.status)
+	if c.cause != nil && !c.lives(wire.RoleCoordinator) {
+		stores = true // as far as anybody knows
+	}
+	leave, kill := c.stop.next(time.Now(), c.progress, c.status, stores && c.lives(wire.RoleCheckpoint) && !c.deposed)
+	leave = leave || c.deposed && c.stop.left.IsZero()
 	if leave {
 		c.stop.left = time.Now()
 		for _, ch := range c.workers() {

@@ -100,6 +100,7 @@ func (c *cluster) look(ctx context.Context, e events) error {
 				return err
 			}
 		case err := <-c.services.failed:
+			c.deposed = c.Shared != nil // another has the run now, and may go on with it
 			return exit.Wrap(exit.Resource, exit.Hint(err), err)
 		case <-e.tick:
 			c.miss(c.ask(ctx))

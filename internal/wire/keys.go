@@ -31,6 +31,7 @@ func (s Subjects) Suspect() string           { return s.prefix + "suspect" }    
 func (s Subjects) Reach() string             { return s.prefix + "reach" }        // Reach, answered by each worker with Reached
 func (s Subjects) Refused(w string) string   { return s.prefix + "refused." + w } // Refusal, by the coordinator
 func (s Subjects) Committed() string         { return s.prefix + "committed" }    // Committed, by the checkpoint service
+func (s Subjects) Stop() string              { return s.prefix + "stop" }         // empty, to the workers, by whoever started the run and cannot go on: there may be no coordinator to ask
 
 // Requests, answered with a Reply unless stated otherwise.
 func (s Subjects) Control() string              { return s.prefix + "control" }           // Control → coordinator
