@@ -106,8 +106,8 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-	// Known only when the run has begun.
-	s.want(s.gramme("up", "--config", "config.yaml", "--steps", "2", "--device", "cuda", "--run", "run", corpus), 5, "build the model", "hint: ")
+	// Known before the corpus is read.
+	s.want(s.gramme("up", "--config", "config.yaml", "--steps", "2", "--device", "cuda", "--run", "run", corpus), 5, "device cuda", "hint: ")
 	// Root may write everywhere but where the kernel lets nobody.
 	s.want(s.gramme("up", "--config", "config.yaml", "--steps", "2", "--run", "/sys/gramme", corpus), 5, "/sys/gramme", "hint: ")
 	s.want(s.gramme("up", "--config", "config.yaml", "--steps", "2", "--run", "one.txt/run", corpus), 2, "one.txt", "hint: ")
