@@ -37,10 +37,10 @@ func ComputeLimits(patience, expected, fixed time.Duration) Limits {
 	}
 }
 
-// UpdateLimits are those of what changes or reads the whole state. Until then a worker
-// is heard of.
+// UpdateLimits are those of what changes the whole state. The first must not take longer
+// than a worker is heard of meanwhile.
 func UpdateLimits(patience time.Duration) Limits {
-	return Limits{Least: 20 * patience, First: 20 * patience, Hasty: 20 * patience}
+	return Limits{Least: 10 * patience, First: 20 * patience, Hasty: 3 * patience}
 }
 
 // Used is what a process has taken since its start, as the system says.
