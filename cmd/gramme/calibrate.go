@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -173,7 +174,11 @@ func workerOutput(ctx context.Context, program *process.Program, env []string, a
 	}
 	if err != nil { // the exit code of a crash says nothing
 		text := cmp(process.CrashLine(stderr.String()), lastError(stderr.String(), err))
-		return nil, fmt.Errorf("%s: %s crashed: %s", args[0], workerBinary, text)
+		err := fmt.Errorf("%s: %s crashed: %s", args[0], workerBinary, text)
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			return nil, exit.Wrap(exit.Resource, "memory may be short: see the memory limit of the container", err)
+		}
+		return nil, err
 	}
 	return out, nil
 }

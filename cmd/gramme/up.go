@@ -32,6 +32,10 @@ import (
 // workerBinary is the only program that is linked with libtorch.
 const workerBinary = "gramme-worker"
 
+// ownThreads make, with those that the runtime has besides, as many as `up` was seen to
+// use with etcd and NATS within it; more would be lacking elsewhere.
+const ownThreads = 8
+
 // mostMinutes bounds --minutes.
 const mostMinutes = 366 * 24 * 60
 
@@ -225,6 +229,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	}
 	defer log.Sync() //nolint:errcheck // nothing can be done about it
 	show := newProgress(u.err, spec)
+	process.ReserveThreads(ownThreads)
 	in.trains.Store(true)
 	var measured evaluation.Result
 	err = local.Run(ctx, local.Options{

@@ -38,6 +38,9 @@ func Look(run rundir.Dir) preflight.Facts {
 	if f.Processes != preflight.Unlimited {
 		f.UserTasks = userTasks()
 	}
+	if b, err := os.ReadFile("/proc/self/status"); err == nil {
+		f.OwnTasks = threadsOf(b, os.Getuid())
+	}
 	f.Sockets, f.Refused = run.TrySockets()
 	return f
 }

@@ -21,6 +21,7 @@ type Facts struct {
 	// own, the one that it cannot exceed.
 	Files, AddressSpace, FileSize, Stack, Processes int64
 	UserTasks                                       int64 // threads of this user, which Processes bounds
+	OwnTasks                                        int64 // threads of this process, which count as used
 
 	Run     Folder   // where the run is, or would be
 	Cache   Folder   // of this user; a Path of "": nowhere

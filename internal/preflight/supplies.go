@@ -61,11 +61,11 @@ func tasks(f Facts, n Need) supply {
 		usual: amount{26 + 3*spread, 9 + spread + threads},
 	}
 	if f.Processes != Unlimited && !f.Root {
-		s.have, s.most, s.where = max(0, f.Processes-f.UserTasks), f.Processes, "the limit of this user leaves"
+		s.have, s.most, s.where = max(0, f.Processes-f.UserTasks+f.OwnTasks), f.Processes, "the limit of this user leaves"
 		s.raise = "raise it (ulimit -u)"
 	}
-	if group := f.Groups.Tasks; group != nil && group.Free() < s.have {
-		s.have, s.most, s.where = group.Free(), group.Max, "the container leaves"
+	if group := f.Groups.Tasks; group != nil && group.Free()+f.OwnTasks < s.have {
+		s.have, s.most, s.where = group.Free()+f.OwnTasks, group.Max, "the container leaves"
 		s.raise = "raise pids.max of the container (" + group.Group + ")"
 	}
 	return s
