@@ -81,20 +81,33 @@ func TestKillParent(t *testing.T) {
 	s.same(c)
 }
 
-// TestKillOne kills one process of each role while the run goes on.
+// TestKillOne kills one process of each role while the run goes on, and lets a worker
+// crash, which ends with the exit code of bad usage.
 func TestKillOne(t *testing.T) {
 	c := calm(t)
-	for _, role := range []string{wire.RoleWorker, wire.RoleCheckpoint, wire.RoleCoordinator} {
-		t.Run(role, func(t *testing.T) {
+	for _, how := range []struct {
+		role   string
+		signal syscall.Signal
+		told   string
+	}{
+		{wire.RoleWorker, syscall.SIGKILL, ""},
+		{wire.RoleWorker, syscall.SIGSEGV, " crashed and is started again: SIGSEGV: segmentation violation"},
+		{wire.RoleCheckpoint, syscall.SIGKILL, "checkpoint was killed and is started again"},
+		{wire.RoleCoordinator, syscall.SIGKILL, "coordinator was killed and is started again"},
+	} {
+		role := how.role
+		t.Run(role+" "+how.signal.String(), func(t *testing.T) {
 			s := elastic(t)
 			r := s.start(s.command(s.up(text(c.steps), "1:2")...))
 			for _, p := range r.reaches(c.steps / 4).Processes {
 				if p.Role == role {
-					s.kill(p.PID)
+					if err := syscall.Kill(p.PID, how.signal); err != nil {
+						t.Error(err)
+					}
 					break
 				}
 			}
-			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps))
+			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps), how.told)
 			if a := s.same(c); role != wire.RoleCoordinator {
 				s.told(c, a)
 			}
