@@ -36,6 +36,9 @@ type Estimate struct {
 	at                 time.Time     // when stall was brought up to date
 }
 
+// Known reports whether a round trip was counted.
+func (e *Estimate) Known() bool { return e.known }
+
 // Add counts a round trip that has just ended.
 func (e *Estimate) Add(now time.Time, took time.Duration) {
 	took = max(took, 0)

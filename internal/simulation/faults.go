@@ -13,7 +13,7 @@ type faults struct {
 	seen   int
 	due    int           // number of the event after which the next comes
 	active int           // that last
-	quiet  time.Duration // when the last one ended
+	quiet  time.Duration // when the last one ended; of a computation that hangs for ever, when that was noticed
 }
 
 // plan draws how much goes wrong.

@@ -59,6 +59,7 @@ func (k *worker) guard() {
 			return
 		}
 		k.closing = true
+		k.w.faults.quiet = k.w.now // until it was noticed, it disturbed the run
 		k.loop.block()
 		b := k.newestBeat()
 		k.p.publish(topicSuspect, "", step.SuspectSelf(b, k.dog.Evidence("micro-batches")))

@@ -23,12 +23,16 @@ func NewHearing(floor time.Duration) *Hearing { return &Hearing{floor: floor} }
 
 // Said notes that a heartbeat is sent, over a connection that stands or does not. It
 // reports whether the worker is deaf: it sends, and nothing came back for longer than
-// its patience.
+// its patience, or ten failure timeouts while no heartbeat has come back yet: of a link
+// that was not measured, a slow one looks like one that is cut.
 func (h *Hearing) Said(now time.Time, connected bool) (deaf bool) {
 	if !connected || now.Sub(h.said) > h.floor/2 { // or it has slept: nothing was to come
 		h.heard, h.awake = now, now
 	}
 	h.said = now
+	if !h.link.Known() {
+		return now.Sub(h.heard) > 10*h.floor
+	}
 	return now.Sub(h.heard) > h.Patience(now)
 }
 
