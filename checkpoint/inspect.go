@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -90,7 +91,7 @@ type PassedOver struct {
 // String is one line for people.
 func (p PassedOver) String() string {
 	why := p.Reason.Error()
-	if d, ok := p.Reason.(*Damage); ok {
+	if d := (*Damage)(nil); errors.As(p.Reason, &d) {
 		why = d.Reason
 		if d.File != "" {
 			why = d.File + ": " + why
@@ -110,7 +111,8 @@ func (i inspector) newest(dir string, all []candidate) (taken inspection, found 
 		c := all[n]
 		name := folderOf(c.step)
 		taken, err = i.inspect(c.path, name)
-		damage, damaged := err.(*Damage)
+		var damage *Damage
+		damaged := errors.As(err, &damage)
 		switch {
 		case err == nil:
 			found = true

@@ -77,7 +77,7 @@ func Open(cfg Config) (s *Service, err error) {
 	} else if missing != nil && len(steps) > 0 {
 		return nil, &ledger.Fault{File: "ledger/head", Entry: -1, Reason: "the file is missing, but there are checkpoints"}
 	}
-	signing := Signing{}
+	var signing Signing
 	if s.ledger, signing, err = openLedger(dir, cfg.Spec, cfg.Software); err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func TestClosedAt(t *testing.T) {
 	if err := os.Chmod(home, 0); err != nil {
 		t.Fatal(err)
 	}
-	defer os.Chmod(home, 0o755)
+	t.Cleanup(func() { _ = os.Chmod(home, 0o755) }) // for the folder to be removed
 	if at, err := closedAt(dir); at != home || !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("one in a closed folder: %q, %v", at, err)
 	}

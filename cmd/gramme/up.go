@@ -209,7 +209,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(u.out, "all %d steps are done\n", spec.Steps)
+		fmt.Fprintln(u.out, allDone(spec.Steps))
 		return errors.Join(u.summarize(spec, m, taken, measured), u.diverged(spec, taken))
 	}
 	if err := u.diverged(spec, taken); err != nil {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -22,8 +23,7 @@ func Hold(path string) (*Program, error) {
 	}
 	info, err := file.Stat()
 	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("hold program: %w", err)
+		return nil, fmt.Errorf("hold program: %w", errors.Join(err, file.Close()))
 	}
 	return &Program{path, file, info}, nil
 }

@@ -15,7 +15,7 @@ func TestCheckEnvironment(t *testing.T) {
 		"GRAMME_STEP=20":      "GRAMME_STEPS",
 		"GRAMME_BATCH_ROW=2":  "GRAMME_BATCH_ROWS",
 		"GRAMME_WORKER=2":     "GRAMME_WORKERS",
-		"GRAMME_MODLE=mini":   "GRAMME_MODEL",
+		"GRAMME_MODL=mini":    "GRAMME_MODEL",
 		"GRAMME_PROXI=x":      "GRAMME_PROXY",
 		"GRAMME_ETDC=x":       "GRAMME_ETCD",
 		"GRAMME_STEPS=20":     "",

@@ -63,7 +63,7 @@ func For(ctx context.Context, say Say, what string, bound time.Duration, f func(
 	if errors.Is(err, cause) {
 		return err
 	}
-	if cause == error(late) {
+	if errors.Is(cause, late) {
 		return fmt.Errorf("%w: %w", late, err)
 	}
 	return fmt.Errorf("waiting for %s: %w", what, cause)

@@ -27,15 +27,15 @@ func main() {
 		flag.StringVar(&h.Address, name+"-address", "", "its address")
 	}
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, cfg, a, b); err != nil {
+	if err := run(cfg, a, b); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, cfg slowlink.Config, a, b slowlink.Host) error {
+func run(cfg slowlink.Config, a, b slowlink.Host) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	l, err := slowlink.New(cfg, a, b)
 	if err != nil {
 		return err

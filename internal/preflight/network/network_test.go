@@ -36,7 +36,7 @@ func TestProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer works.Close() //nolint:errcheck // the test has what it wanted
+	defer works.Close()
 	mute := serve(t, func(net.Conn) { <-t.Context().Done() })
 	web := serve(t, func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) })
 	closed := serve(t, func(net.Conn) {})
