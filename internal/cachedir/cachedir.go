@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/gramme-project/gramme/internal/userdir"
 )
 
 // Hint is what to do where nothing can be written.
@@ -20,17 +22,11 @@ var ErrNone = errors.New("no folder for a cache")
 
 // Find names the folder that this user's caches are in, without making it.
 func Find() (string, error) {
-	if dir := os.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "gramme"), nil
+	dir, err := userdir.Find(userdir.Cache)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	switch home := os.Getenv("HOME"); {
-	case home == "":
-		return "", fmt.Errorf("%w: HOME is not set", ErrNone)
-	case !filepath.IsAbs(home), filepath.Clean(home) == "/":
-		return "", fmt.Errorf("%w: HOME is %s", ErrNone, home)
-	default:
-		return filepath.Join(home, ".cache", "gramme"), nil
-	}
+	return dir, nil
 }
 
 // Make makes a folder of this user's cache, and reports whether it can be written.
@@ -40,7 +36,7 @@ func Make(names ...string) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(append([]string{root}, names...)...)
-	if err := writable(dir); err != nil {
+	if err := userdir.Writable(dir, 0o755); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	return dir, nil
@@ -59,7 +55,7 @@ func MakeOrTemporary(names ...string) (string, error) {
 		err := private(root)
 		if err == nil {
 			dir = filepath.Join(append([]string{root}, names...)...)
-			err = writable(dir)
+			err = userdir.Writable(dir, 0o755)
 		}
 		if err == nil {
 			return dir, nil
@@ -83,16 +79,4 @@ func private(dir string) error {
 		return fmt.Errorf("%s belongs to another user", dir)
 	}
 	return nil
-}
-
-// writable makes a folder and a file in it.
-func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".try-")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -19,6 +19,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gramme-project/gramme/internal/userdir"
 )
 
 // ErrNone says that this user has no folder for keys that can be written.
@@ -26,17 +28,11 @@ var ErrNone = errors.New("no folder for keys")
 
 // Find names the folder of this user's keys, without making it.
 func Find() (string, error) {
-	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "gramme", "keys"), nil
+	dir, err := userdir.Find(userdir.Data)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	switch home := os.Getenv("HOME"); {
-	case home == "":
-		return "", fmt.Errorf("%w: HOME is not set", ErrNone)
-	case !filepath.IsAbs(home), filepath.Clean(home) == "/":
-		return "", fmt.Errorf("%w: HOME is %s", ErrNone, home)
-	default:
-		return filepath.Join(home, ".local", "share", "gramme", "keys"), nil
-	}
+	return filepath.Join(dir, "keys"), nil
 }
 
 // Names in the folder of a key.
@@ -108,22 +104,10 @@ func Keys(run, dir string, present func(dir string) bool) ([]Key, error) {
 		}
 		all = append(all, k)
 	}
-	if err := writable(root); err != nil {
+	if err := userdir.Writable(root, 0o700); err != nil {
 		return all, fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	return all, nil
-}
-
-// writable makes a folder, and a file in it.
-func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".try-")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 func readPlace(key string) (p place, ok bool) {
