@@ -89,6 +89,20 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// TestReason has a worker that is left out before the plan that says why is stored.
+func TestReason(t *testing.T) {
+	before := look(90, 10, 3, ring(2))
+	hit := target{id: "w2", pid: 2, before: before, at: ms(100), up: 1}
+	because := func(s Seen, reason string) Seen { s.Reason = reason; return s }
+	o := hit.outcome(Hang, []Seen{
+		because(look(300, 10, 4, ring(1, 2)), "w1 joined"), because(look(900, 10, 4, ring(1)), "w1 joined"),
+		because(look(910, 10, 5, ring(1)), "w2 is gone: it hangs"), because(look(990, 11, 6, ring(1, 3)), "w3 joined"),
+	})
+	if o.reason != "w2 is gone: it hangs" || !o.detected.Equal(ms(900)) {
+		t.Errorf("noticed at %s: %s", o.detected.Sub(epoch), o.reason)
+	}
+}
+
 // TestStill has a worker that joins: the ring stands still while the plan changes.
 func TestStill(t *testing.T) {
 	before := look(80, 10, 3, ring(1))

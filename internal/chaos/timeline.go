@@ -85,8 +85,7 @@ func (t target) notices(k Kind, s Seen) bool {
 	newer := s.Generation > t.before.Generation
 	switch k {
 	case KillWorker, CrashWorker, FreezeShort, FreezeLong, CutShort, CutLong, CutOneWay, Hang:
-		named := s.State == wire.StateWaiting && strings.Contains(s.Reason, t.id+" is gone")
-		return newer && !s.has(t.pid) || named
+		return newer && !s.has(t.pid) || s.State == wire.StateWaiting && t.named(s.Reason)
 	case KillCoordinator, CrashCoordinator:
 		pid := s.Service[wire.RoleCoordinator]
 		return pid != 0 && pid != t.pid
@@ -104,6 +103,9 @@ func (t target) notices(k Kind, s Seen) bool {
 	}
 	return s.Up >= t.up // the same command again is up
 }
+
+// named reports whether a reason is that the target is gone.
+func (t target) named(reason string) bool { return strings.Contains(reason, t.id+" is gone") }
 
 // expected tells whether a fault has to be noticed. A worker alone that is frozen
 // has nobody who could tell, and one frozen for a moment need not be missed.
@@ -145,6 +147,11 @@ func (t target) outcome(k Kind, seen []Seen) outcome {
 			if k.hitsWorker() || k.resizes() { // no step waits for the others
 				o.next, base = time.Time{}, max(base, s.Step) // what came before does not count
 			}
+		}
+		// The worker is left out at once, and the plan that says why is stored a moment
+		// later: until then the reason is that of the plan before.
+		if !o.detected.IsZero() && k.hitsWorker() && !t.named(o.reason) && t.named(s.Reason) {
+			o.reason = s.Reason
 		}
 		if s.State != wire.StateTraining && s.State != wire.StateDone {
 			continue

@@ -17,7 +17,7 @@ import (
 // of etcd and NATS that goes away and comes back, and once more against an
 // undisturbed run that was tampered with.
 func TestChaos(t *testing.T) {
-	// As many for each, so that they share the undisturbed run, and enough for the
+	// As many for each, and the same settings, so that they share the undisturbed run, and enough for the
 	// seconds in which the run trains on without a coordinator or etcd.
 	steps := strconv.FormatUint(4*calm(t).steps, 10)
 	s := newSite(t)
@@ -62,7 +62,7 @@ workers: 2
 config: config.yaml
 gap: 100ms:400ms
 kinds: {kill-etcd: 1, kill-nats: 1, etcd-away: 1, nats-away: 1}
-run: {steps: `+steps+`}
+run: {steps: `+steps+`, compute_timeout: 3s}
 `)
 	s.want(s.gramme("chaos", "--plan", "cluster.yaml", "--run", "trial", corpus), 0,
 		"ok    steps go on while etcd is away", "ok    nobody is let go for a service that is away", "ok    same model.safetensors")
