@@ -62,9 +62,6 @@ func (p *Process) Ending() Ending {
 // output is what this child has printed.
 func (p *Process) output() string { return readFrom(p.Log, p.from) }
 
-// LastWords says in at most so many lines what this child printed of its end.
-func (p *Process) LastWords(most int) string { return lastWords(p.output(), most) }
-
 // describe names a signal as the Go runtime does.
 func describe(s syscall.Signal) string {
 	names := map[syscall.Signal]string{
