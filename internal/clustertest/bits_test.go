@@ -99,13 +99,9 @@ func TestKillOne(t *testing.T) {
 		t.Run(role+" "+how.signal.String(), func(t *testing.T) {
 			s := elastic(t)
 			r := s.start(s.command(s.up(text(c.steps), "1:2")...))
-			for _, p := range r.reaches(c.steps / 4).Processes {
-				if p.Role == role {
-					if err := syscall.Kill(p.PID, how.signal); err != nil {
-						t.Error(err)
-					}
-					break
-				}
+			r.reaches(c.steps / 8)
+			if err := syscall.Kill(r.shows(role).PID, how.signal); err != nil {
+				t.Error(err)
 			}
 			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps), how.told)
 			if a := s.same(c); role != wire.RoleCoordinator {

@@ -83,6 +83,21 @@ func (r *running) reaches(step uint64) (found wire.Status) {
 	return found
 }
 
+// shows waits until the status shows a process of a role: a service tells of itself once
+// a second.
+func (r *running) shows(role string) (found wire.Process) {
+	r.Helper()
+	r.until("the status shows a "+role, patience, func() bool {
+		now, _ := r.glance()
+		i := slices.IndexFunc(now.Processes, func(p wire.Process) bool { return p.Role == role })
+		if i >= 0 {
+			found = now.Processes[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
 // generationAfter waits for a generation that is newer than one, and returns it. A
 // coordinator that has just come tells of the last plan until there is another.
 func (r *running) generationAfter(old uint64) (generation uint64) {
