@@ -36,6 +36,7 @@ func (r *Roster) decide(now time.Time, may bool) {
 	case len(live) == 0:
 		r.decideStart(now, newcomers, may)
 	default:
+		r.dismiss(now, staying)
 		r.decideNext(now, live, newcomers, may)
 	}
 }

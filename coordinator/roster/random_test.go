@@ -237,8 +237,15 @@ func (s *storm) happen(frozen map[string]*proc) {
 			s.pass(s.cfg.FailureTimeout / 2)
 		}
 	case 4:
-		p.tainted = true
-		s.feed(Asked{wire.Control{Verb: "drain", Worker: p.reg.ID}, 1})
+		if s.rng.IntN(2) == 0 {
+			p.tainted = true
+			s.feed(Asked{wire.Control{Verb: "drain", Worker: p.reg.ID}, 1})
+			return
+		}
+		s.feed(Asked{wire.Control{Verb: "scale", Count: s.cfg.Workers.Min + s.rng.IntN(s.cfg.Workers.Max-s.cfg.Workers.Min+1)}, 1})
+		for _, p := range live {
+			p.tainted = p.tainted || slices.Contains(s.r.Intent().Drain, p.reg.Incarnation)
+		}
 	case 5:
 		s.say("the store lags")
 		s.lag = true
@@ -319,6 +326,9 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 				s.fail("%s is left hanging", p.reg.Incarnation)
 			}
 			want = append(want, p.reg.Incarnation)
+		}
+		if most := s.r.Intent().Workers; most > 0 && len(want) > most {
+			s.fail("calm again, %v live, and %d are wanted", want, most)
 		}
 		var got []string
 		for _, m := range s.plan.Members {

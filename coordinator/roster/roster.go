@@ -101,10 +101,11 @@ type worker struct {
 	deaf       time.Time // since when its heartbeats say that it hears nothing; zero: they do not
 	ready      time.Time // when it could first be admitted
 	beat       wire.Beat
-	refused    string // why it is not admitted
-	waits      string // why it is not admitted yet, for people
-	gone       string // evidence of its end
-	final      bool   // its parent said so, or another has its ID: it does not come back
+	refused    string    // why it is not admitted
+	waits      string    // why it is not admitted yet, for people
+	spare      time.Time // since when the run has as many as are wanted without it
+	gone       string    // evidence of its end
+	final      bool      // its parent said so, or another has its ID: it does not come back
 
 	// As a member of the plan.
 	joined    time.Time
@@ -195,6 +196,9 @@ func (r *Roster) restart(now time.Time) {
 				*t = now
 			}
 		}
+	}
+	for _, w := range r.workers {
+		w.spare = time.Time{}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/plan"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
 
 // Worker is what is known of a worker, for people.
@@ -30,13 +31,17 @@ func (r *Roster) Workers() []Worker {
 		if !w.registered || w.gone != "" {
 			continue
 		}
-		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Waits: w.waits, Slow: slow[w.reg.Incarnation]}
+		waits := w.waits
+		if !w.spare.IsZero() {
+			waits = "the run has the " + words.Several(r.intent.Workers, "worker") + " that it was scaled to"
+		}
+		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Waits: waits, Slow: slow[w.reg.Incarnation]}
 		switch {
 		case w.refused != "":
 			v.State = "refused"
 		case w.heard.IsZero():
 			v.State = "registered"
-		case w.waits != "":
+		case waits != "":
 			v.State = "waiting"
 		case v.Rank >= 0 && r.leaving(w):
 			v.State = "draining"
