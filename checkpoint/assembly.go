@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
 // assembly puts a state together from the slices of the workers. It is a pure

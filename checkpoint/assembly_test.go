@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
 // TestWhichStepIsCollected adds chunks of one element.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/replica"
 )
 
 // Brief is what a checkpoint tells of a run without its tensors.

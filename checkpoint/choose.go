@@ -12,7 +12,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // Choice is the checkpoint of a run that whoever reads one takes: the newest that

@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 )
 
 // repeat is how often the newest checkpoint is announced: an announcement may be

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
-	"github.com/gramme-project/gramme/internal/model"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // smallSpec is a run of a model of a few hundred weights.

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/checkpoint/safetensors"
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
 // ReadModel reads the model of a checkpoint, or of another folder that

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 

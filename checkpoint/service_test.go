@@ -18,13 +18,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
-	"github.com/gramme-project/gramme/internal/embedded"
-	"github.com/gramme-project/gramme/internal/energy"
-	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/launch/embedded"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 

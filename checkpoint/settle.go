@@ -11,11 +11,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
-	"github.com/gramme-project/gramme/internal/energy"
-	"github.com/gramme-project/gramme/internal/meter"
+	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/energy/meter"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // dyingWithin is how long the processes of a run that was killed may take to end.

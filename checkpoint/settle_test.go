@@ -9,9 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/energy"
-	"github.com/gramme-project/gramme/internal/meter"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/energy/meter"
 )
 
 // metered is a process of the run that nobody takes readings from.
@@ -19,7 +18,7 @@ func (s *serving) metered(process string) *meter.Meter {
 	s.t.Helper()
 	m, err := meter.Open(meter.Options{
 		Run: s.spec.Run, Process: process, Incarnation: s.t.Name(), Host: "host", BootID: meter.BootID(),
-		Dir: filepath.Join(s.dir.Energy(), process), Energy: runspec.Energy{CPUWattsPerCore: 4, RAMWattsPerGB: 0.375},
+		Dir: filepath.Join(s.dir.Energy(), process), CPUWattsPerCore: 4, RAMWattsPerGB: 0.375,
 		Send: func(context.Context, []energy.Record) error { return errors.New("no responders") },
 	})
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/model"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
 // snapshot is the newest checkpoint, open for those who fetch it. A checkpoint that

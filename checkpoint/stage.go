@@ -13,10 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
 // stored is what state.json holds beside the tensors.

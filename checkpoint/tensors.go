@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"github.com/gramme-project/gramme/checkpoint/safetensors"
-	"github.com/gramme-project/gramme/internal/model"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
 // partOf says where each part of a state is stored: in which file, and what

@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/replica"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // saveCourse stores the state of a step that some steps of one loss led to; skipped

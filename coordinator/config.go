@@ -11,7 +11,7 @@ import (
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/membership"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // Config is what a coordinator needs. All fields are required unless stated.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/fetch"
 )

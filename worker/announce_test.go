@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gramme-project/gramme/internal/membership"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // away is the registration of an incarnation in a store that is out of reach at first.

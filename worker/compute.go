@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/step"

@@ -10,12 +10,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/membership"
-	"github.com/gramme-project/gramme/internal/model"
-	"github.com/gramme-project/gramme/internal/replica"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/step"
 )

@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/step"
 )
 

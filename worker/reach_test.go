@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/allreduce/natslink"
-	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/launch/embedded"
 )
 
 // TestAcquaintance lets a third worker join two, once so that it is reached and

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/step"
 )
 

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 )
 
 // TestWhatIsKeptForThoseWhoJoin follows a member that keeps a state for two.

@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // decides lets a roster write the plans of some workers, and returns those written

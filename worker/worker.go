@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gramme-project/gramme/internal/membership"
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/step"
 )
 

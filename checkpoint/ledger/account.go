@@ -3,7 +3,7 @@ package ledger
 import (
 	"time"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/number"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/number"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 // TestCharged says of two hosts who was charged for what their counters counted: a

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/number"
 )
 

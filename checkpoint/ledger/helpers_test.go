@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 const testRun = "run-1"

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 func TestRoundTrip(t *testing.T) {

@@ -3,7 +3,7 @@ package ledger
 import (
 	"slices"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 // lostWork finds the energy of steps whose result was lost: training begins from

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 // replay is what a log says up to some entry. It takes entries one by one and

@@ -3,7 +3,7 @@ package ledger
 import (
 	"sort"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 // meterKey names a meter of one incarnation of a worker.

@@ -7,7 +7,7 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 )
 
 // skim is walk for a writer that opens its own log, some twenty times as fast:

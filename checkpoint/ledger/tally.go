@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/number"
 )
 

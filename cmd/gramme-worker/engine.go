@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/model"
-	"github.com/gramme-project/gramme/internal/replica"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker"
 	"github.com/gramme-project/gramme/worker/bert"

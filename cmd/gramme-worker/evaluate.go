@@ -13,14 +13,14 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/endpoint"
-	"github.com/gramme-project/gramme/internal/energy"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/launch/role"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/sampler"
 )

@@ -12,10 +12,10 @@ import (
 
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/rng"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard/sampler"
 )
 

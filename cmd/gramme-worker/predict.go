@@ -19,7 +19,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard/wordpiece"
 	"github.com/gramme-project/gramme/worker/bert"
 )

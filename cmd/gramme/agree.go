@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 

@@ -13,10 +13,10 @@ import (
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/replica/model"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 

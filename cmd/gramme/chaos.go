@@ -12,10 +12,10 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
-	"github.com/gramme-project/gramme/internal/chaos"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/preflight/network"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/launch/preflight/network"
+	"github.com/gramme-project/gramme/runspec"
+	"github.com/gramme-project/gramme/trials/chaos"
 )
 
 func chaosCommand() *cobra.Command {

@@ -8,12 +8,12 @@ import (
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/coordinator"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/endpoint"
-	"github.com/gramme-project/gramme/internal/energy"
-	"github.com/gramme-project/gramme/internal/role"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/launch/role"
 )
 
 func coordinatorCommand() *cobra.Command {

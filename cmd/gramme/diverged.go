@@ -8,7 +8,7 @@ import (
 	"github.com/gramme-project/gramme/cmd/internal/program"
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // findingOf is what a checkpoint says about divergence. What is wrong with a checkpoint

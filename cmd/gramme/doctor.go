@@ -13,18 +13,18 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/energy/meter"
 	"github.com/gramme-project/gramme/internal/buildinfo"
-	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/machine"
-	"github.com/gramme-project/gramme/internal/meter"
-	"github.com/gramme-project/gramme/internal/preflight"
-	"github.com/gramme-project/gramme/internal/preflight/network"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/launch/embedded"
+	"github.com/gramme-project/gramme/launch/machine"
+	"github.com/gramme-project/gramme/launch/preflight"
+	"github.com/gramme-project/gramme/launch/preflight/network"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // checkWithin bounds one check: a worker that is loaded from a slow disk takes a while.

@@ -11,7 +11,7 @@ import (
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // defaultRun is the folder of a run when --run is not given.

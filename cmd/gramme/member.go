@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/gramme-project/gramme/internal/trialcluster"
+	"github.com/gramme-project/gramme/trials/cluster"
 )
 
 // memberVerb is what a process of a trial cluster is started with.
@@ -16,7 +16,7 @@ func memberCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return trialcluster.Serve(ctx, args[0])
+			return cluster.Serve(ctx, args[0])
 		},
 	}
 }

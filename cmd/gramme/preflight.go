@@ -12,11 +12,11 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/machine"
-	"github.com/gramme-project/gramme/internal/preflight"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/launch/machine"
+	"github.com/gramme-project/gramme/launch/preflight"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/energy"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // plainEvery is how often a line is printed where none can be written over.

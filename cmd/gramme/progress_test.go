@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // TestProgressNotes plays the statuses of a run and reads what is told besides

@@ -8,8 +8,8 @@ import (
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // takes decides from which checkpoint the run goes on.

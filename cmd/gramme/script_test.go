@@ -22,7 +22,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // TestMain lets this binary be `gramme` for the scripts.
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as a user does. What needs libtorch or a
-// cluster is in internal/clustertest.
+// cluster is in trials/clustertest.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/local"
 	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/launch"
 )
 
 // atOnce bounds what is tidied up after the second signal.
@@ -102,7 +102,7 @@ func catch(ctx context.Context, out io.Writer) *signals {
 
 // explain says of an error that the first signal has caused what to do about it.
 func (in *signals) explain(err error) error {
-	if in.first.Err() == nil || exit.Code(interrupted(err)) != exit.Interrupted || errors.Is(err, local.ErrKilled) {
+	if in.first.Err() == nil || exit.Code(interrupted(err)) != exit.Interrupted || errors.Is(err, launch.ErrKilled) {
 		return err
 	}
 	return exit.Wrap(exit.Interrupted, "the same command begins again with what was not finished", errInterrupted)

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/launch/embedded"
 )
 
 func TestStatusNamesWhoIsSlow(t *testing.T) {

@@ -19,13 +19,13 @@ import (
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/local"
 	"github.com/gramme-project/gramme/internal/logging"
-	"github.com/gramme-project/gramme/internal/preflight/network"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/launch"
+	"github.com/gramme-project/gramme/launch/preflight/network"
+	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -109,7 +109,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 		return err
 	}
 	if shared != nil && !exists { // what the corpus takes would be for nothing
-		if err := local.Reachable(in.first, u.tell, *shared); err != nil {
+		if err := launch.Reachable(in.first, u.tell, *shared); err != nil {
 			return err
 		}
 	}
@@ -217,13 +217,13 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	}
 	shared, err := u.shared(spec)
 	if err == nil && shared != nil {
-		err = local.Reachable(in.first, u.tell, *shared)
+		err = launch.Reachable(in.first, u.tell, *shared)
 	}
 	if err != nil {
 		return err
 	}
 	u.announce(spec, m, taken)
-	log, err := logging.To(u.dir.Log("up"), spec.Log, "up", "up")
+	log, err := logging.To(u.dir.Log("up"), logging.Config(spec.Log), "up", "up")
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	process.ReserveThreads(ownThreads)
 	in.trains.Store(true)
 	var measured evaluation.Result
-	err = local.Run(ctx, local.Options{
+	err = launch.Run(ctx, launch.Options{
 		Dir: u.dir, Spec: spec, Gramme: u.gramme, Worker: u.worker, Log: log, Shared: shared, Host: u.host, Workers: u.workers, Joined: func(e endpoint.Endpoint) { invite(u.err, e) },
 		Stop: in.first.Done(), Kill: in.second, Watch: show.set,
 		Tell: func(text string) { show.end(); u.tell(text) },
@@ -247,10 +247,10 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 		},
 	})
 	show.end()
-	if errors.Is(err, local.ErrKilled) {
+	if errors.Is(err, launch.ErrKilled) {
 		return exit.Wrap(exit.Interrupted, "the same command goes on from the newest checkpoint", err)
 	}
-	if errors.Is(err, local.ErrStopped) { // nothing has changed
+	if errors.Is(err, launch.ErrStopped) { // nothing has changed
 		fmt.Fprintf(u.out, "stopped before the training went on, at step %d of %d\ngo on with: %s\n", newest, spec.Steps, u.again())
 		return nil
 	}

@@ -8,9 +8,9 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/plan"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // decide writes the next plan where one is due, and says how the run is.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // reigns is a run whose leaders follow each other, each told of what is stored.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // TestPresence plays runs whose steps take longer or shorter with a worker of another

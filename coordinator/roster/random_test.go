@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // A storm draws what happens to a cluster. The oracle is naive: it knows what was

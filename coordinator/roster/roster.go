@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // All times follow from the failure timeout, the one that a user sets.

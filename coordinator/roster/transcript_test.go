@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 var update = flag.Bool("update", false, "rewrite the transcripts in testdata")

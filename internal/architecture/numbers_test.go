@@ -14,12 +14,12 @@ import (
 // be NaN or an infinity.
 var plainNumbers = map[string]string{
 	"cmd/gramme-worker/predict.go": "logits: a text of which one is not finite is refused before",
-	"internal/runspec/spec.go":     "settings: Validate refuses what is not finite",
-	"internal/model/config.go":     "settings: Validate refuses what is not finite",
-	"internal/energy/carbon.go":    "settings and tables: Validate refuses what is not finite",
-	"internal/chaos/record.go":     "times of a clock and sums of integers, divided by constants",
-	"internal/chaos/stats.go":      "quantiles of such times",
-	"internal/chaos/growth.go":     "counts of the system, and slopes that are 0 where none is defined",
+	"runspec/spec.go":              "settings: Validate refuses what is not finite",
+	"replica/model/config.go":      "settings: Validate refuses what is not finite",
+	"energy/carbon.go":             "settings and tables: Validate refuses what is not finite",
+	"trials/chaos/record.go":       "times of a clock and sums of integers, divided by constants",
+	"trials/chaos/stats.go":        "quantiles of such times",
+	"trials/chaos/growth.go":       "counts of the system, and slopes that are 0 where none is defined",
 }
 
 // TestMeasuredNumbersStandInJSON looks for floats in JSON that are not of package
@@ -89,7 +89,7 @@ func hasFloat(e ast.Expr) bool {
 }
 
 func TestPlainFloatsAreFound(t *testing.T) {
-	tr := newTree("example")
+	tr := newTree()
 	if err := tr.add("a.go", []byte("package a\ntype x struct {\n\tA float64 `json:\"a\"`\n\tB []float32 `json:\"b,omitempty\"`\n\tC map[string]*float64 `yaml:\"c\" json:\"c\"`\n"+
 		"\tD number.Float `json:\"d\"`\n\tE float64\n\tF float64 `json:\"-\"`\n\tG struct{ H float64 `json:\"h\"` } `json:\"g\"`\n}\n")); err != nil {
 		t.Fatal(err)

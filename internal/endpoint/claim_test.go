@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/launch/embedded"
 )
 
 func TestWhoIsTheSameHolder(t *testing.T) {

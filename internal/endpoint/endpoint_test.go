@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/embedded"
+	"github.com/gramme-project/gramme/launch/embedded"
 )
 
 var sample = Endpoint{Run: "r1", Etcd: []string{"unix:///tmp/a b/etcd.sock"}, NATS: "nats://127.0.0.1:4222", Secret: `q"=`}

@@ -6,26 +6,30 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/gramme-project/gramme/internal/runspec"
 )
 
 // timeLayout is ISO 8601 with date and zone: logs of several machines and days are read
 // side by side. All of its digits are always there, so that lines stand in columns.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
+// Config is what a user chooses.
+type Config struct {
+	Level  string // debug, info, warn or error
+	Format string // console or json
+}
+
 // New returns a logger to standard error, which the parent of a process keeps in
 // the run's logs folder.
-func New(l runspec.Log, role, id string) (*zap.Logger, error) { return To("stderr", l, role, id) }
+func New(c Config, role, id string) (*zap.Logger, error) { return To("stderr", c, role, id) }
 
 // To returns a logger to a file.
-func To(path string, l runspec.Log, role, id string) (*zap.Logger, error) {
-	level, err := zapcore.ParseLevel(l.Level)
+func To(path string, c Config, role, id string) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(c.Level)
 	if err != nil {
 		return nil, fmt.Errorf("log level: %w", err)
 	}
 	cfg := zap.NewProductionConfig()
-	if l.Format == "console" {
+	if c.Format == "console" {
 		cfg = zap.NewDevelopmentConfig()
 		cfg.Development = false
 		cfg.EncoderConfig.EncodeLevel = zapcore.LowercaseLevelEncoder

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-
-	"github.com/gramme-project/gramme/internal/runspec"
 )
 
 // TestLinesCarryADate reads what both formats write.
@@ -17,7 +15,7 @@ func TestLinesCarryADate(t *testing.T) {
 		"json":    `^\{"level":"info","ts":"` + moment + `","msg":"hello","role":"up","id":"up"\}`,
 	} {
 		path := filepath.Join(t.TempDir(), "log")
-		log, err := To(path, runspec.Log{Level: "info", Format: format}, "up", "up")
+		log, err := To(path, Config{Level: "info", Format: format}, "up", "up")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/worker/bert"
 )
 

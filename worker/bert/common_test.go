@@ -12,8 +12,8 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/bert"
 )

@@ -8,7 +8,7 @@ import (
 
 	"github.com/sugarme/gotch/ts"
 
-	"github.com/gramme-project/gramme/internal/replica"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/torch"
 )

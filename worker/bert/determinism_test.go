@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/worker/bert"
 )
 

@@ -1,6 +1,6 @@
 // Package bert computes gradients of BERT's pretraining (masked words and next
 // sentence, arXiv 1810.04805) over one flat buffer of weights and one of
-// gradients, laid out by internal/model.
+// gradients, laid out by replica/model.
 //
 // It guarantees that on one kind of machine (instruction set or GPU model,
 // number of threads, libtorch build) a gradient is a pure function of weights,

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/bert"
 )

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/gramme-project/gramme/internal/model"
 	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/shard/sampler"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/gramme-project/gramme/checkpoint/safetensors"
-	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/shard/sampler"
 	"github.com/gramme-project/gramme/worker/bert"
 )

@@ -9,7 +9,7 @@ import (
 	"github.com/sugarme/gotch"
 	"github.com/sugarme/gotch/ts"
 
-	"github.com/gramme-project/gramme/internal/model"
+	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/worker/torch"
 )
 

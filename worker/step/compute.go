@@ -3,8 +3,8 @@ package step
 import (
 	"slices"
 
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 )
 
 // What a member computes of a step, until it is reduced.

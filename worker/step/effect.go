@@ -1,8 +1,8 @@
 package step
 
 import (
-	"github.com/gramme-project/gramme/internal/replica"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 )
 
 // Effect is an output of the machine.

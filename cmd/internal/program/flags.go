@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/runspec"
 	"github.com/gramme-project/gramme/internal/suggest"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // FlagError is what is wrong with the flags of a command, with the flag that was

@@ -10,7 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/gramme-project/gramme/internal/slowlink"
+	"github.com/gramme-project/gramme/trials/slowlink"
 )
 
 func main() {

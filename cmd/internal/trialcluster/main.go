@@ -18,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gramme-project/gramme/internal/trialcluster"
+	"github.com/gramme-project/gramme/trials/cluster"
 )
 
 const usage = `usage: scripts/cluster [--host ADDRESS] [--members N]                  run a cluster until interrupted; prints the flags that use it
@@ -37,24 +37,24 @@ func run(args []string) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(args) == 2 && args[0] == "member" {
-		return 0, trialcluster.Serve(ctx, args[1])
+		return 0, cluster.Serve(ctx, args[1])
 	}
-	var o trialcluster.Options
+	var o cluster.Options
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.Host, "host", "", "")
-	flags.IntVar(&o.Each, "members", trialcluster.Size, "")
+	flags.IntVar(&o.Each, "members", cluster.Size, "")
 	err := flags.Parse(args)
 	args = flags.Args()
 	if err == nil && o.Each > 0 && (len(args) == 0 || len(args) > 1 && args[0] == "run") {
-		return cluster(ctx, o, args)
+		return serveAll(ctx, o, args)
 	}
 	fmt.Fprintln(os.Stderr, usage)
 	return 2, nil
 }
 
-// cluster runs all members, and a command beside them.
-func cluster(ctx context.Context, o trialcluster.Options, args []string) (code int, err error) {
+// serveAll runs all members, and a command beside them.
+func serveAll(ctx context.Context, o cluster.Options, args []string) (code int, err error) {
 	dir, err := os.MkdirTemp("", "gramme-cluster-")
 	if err != nil {
 		return 1, err
@@ -65,7 +65,7 @@ func cluster(ctx context.Context, o trialcluster.Options, args []string) (code i
 		return 1, err
 	}
 	o.Dir, o.Command = dir, []string{self, "member"}
-	c, err := trialcluster.Start(ctx, o)
+	c, err := cluster.Start(ctx, o)
 	if err != nil {
 		return 1, err
 	}

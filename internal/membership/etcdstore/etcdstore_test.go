@@ -11,12 +11,12 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/embedded"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/membership/storetest"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/launch/embedded"
 )
 
 // service is an etcd that can be stopped and started again.

@@ -1,0 +1,222 @@
+package meter
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/gramme-project/gramme/energy"
+)
+
+// The write-ahead log is a sequence of frames:
+//
+//	length  4 bytes, little-endian, of the payload
+//	crc     4 bytes, CRC32C of the payload
+//	payload JSON of batch
+//
+// Whatever follows the first frame that is not whole was never promised to
+// anyone. A frame is one look at the meters, which counts wholly or not at all.
+const (
+	frameHeader = 8
+	maxPayload  = 1 << 24
+	// fullFrame is when the records of a log that is written anew go on in
+	// another frame.
+	fullFrame = 1 << 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// batch is the payload of a frame.
+type batch struct {
+	Done []energy.Record `json:"done,omitempty"` // to be sent
+	// Open replaces that of the frame before: the readings of the meters that
+	// run, as they would be if they were finished now.
+	Open []*energy.Reading `json:"open,omitempty"`
+	// Missing replaces that of the frame before: the gaps of the meters that should
+	// run and do not.
+	Missing []*energy.Gap `json:"missing,omitempty"`
+	// Killed says that the process was killed, in a log that was emptied since.
+	Killed bool `json:"killed,omitempty"`
+}
+
+// killed reports whether the process whose log this is ended by force.
+func (b batch) killed() bool { return b.Killed || len(b.Open) > 0 }
+
+// encodedBatch is a batch whose records are encoded already.
+type encodedBatch struct {
+	Done    []json.RawMessage `json:"done,omitempty"`
+	Open    []*energy.Reading `json:"open,omitempty"`
+	Missing []*energy.Gap     `json:"missing,omitempty"`
+}
+
+// item is a record that waits for its acknowledgement, and its encoding.
+type item struct {
+	record energy.Record
+	json   json.RawMessage
+}
+
+func newItem(r energy.Record) (item, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return item{}, fmt.Errorf("encode record %v: %w", r.Source().Key(), err)
+	}
+	return item{r, b}, nil
+}
+
+// encode returns the frames of a log, or of what is added to one: a single one
+// where little is waiting.
+func encode(items []item, open []*energy.Reading, missing []*energy.Gap) ([]byte, error) {
+	var log []byte
+	var next encodedBatch
+	size := 0
+	flush := func() (err error) {
+		log, err = appendFrame(log, next)
+		next, size = encodedBatch{}, 0
+		return err
+	}
+	for _, it := range items {
+		if size > fullFrame {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		next.Done = append(next.Done, it.json)
+		size += len(it.json)
+	}
+	next.Open, next.Missing = open, missing
+	err := flush()
+	return log, err
+}
+
+// emptied is a log of which everything was taken.
+func emptied(log batch) ([]byte, error) { return appendFrame(nil, batch{Killed: log.killed()}) }
+
+func appendFrame(log []byte, batch any) ([]byte, error) {
+	payload, err := json.Marshal(batch)
+	if err != nil {
+		return nil, fmt.Errorf("encode readings: %w", err)
+	}
+	if len(payload) > maxPayload {
+		return nil, fmt.Errorf("encode readings: %d bytes are more than a frame holds", len(payload))
+	}
+	log = binary.LittleEndian.AppendUint32(log, uint32(len(payload)))
+	log = binary.LittleEndian.AppendUint32(log, crc32.Checksum(payload, castagnoli))
+	return append(log, payload...), nil
+}
+
+// parse returns what a log holds up to the first frame that is not whole, and
+// how many bytes that takes.
+func parse(b []byte) (log batch, whole int) {
+	for {
+		next, size := frame(b[whole:])
+		if size == 0 {
+			return log, whole
+		}
+		log.Done = append(log.Done, next.Done...)
+		log.Open, log.Missing, log.Killed = next.Open, next.Missing, next.Killed
+		whole += size
+	}
+}
+
+// frame reads the frame that some bytes begin with; size 0 says that it is not whole.
+func frame(b []byte) (next batch, size int) {
+	if len(b) < frameHeader {
+		return batch{}, 0
+	}
+	n := binary.LittleEndian.Uint32(b)
+	if n == 0 || n > maxPayload || int(n) > len(b)-frameHeader {
+		return batch{}, 0
+	}
+	payload := b[frameHeader : frameHeader+int(n)]
+	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return batch{}, 0
+	}
+	if json.Unmarshal(payload, &next) != nil || next.validate() != nil {
+		return batch{}, 0
+	}
+	return next, frameHeader + int(n)
+}
+
+// damaged reports whether a log of which so much is whole lost something that was
+// promised. What a crash leaves is the beginning of one last frame: the first comes
+// into being whole, and none is written behind one that is not.
+func damaged(b []byte, whole int) bool {
+	if whole == 0 {
+		return len(b) > 0
+	}
+	for at := whole + 1; at < len(b); at++ {
+		if _, size := frame(b[at:]); size > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (b batch) validate() error {
+	for _, r := range b.Done {
+		if err := r.Validate(); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.Open {
+		if err := (energy.Record{Reading: r}).Validate(); err != nil {
+			return err
+		}
+	}
+	for _, g := range b.Missing {
+		if err := (energy.Record{Gap: g}).Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sources returns where everything in a log comes from.
+func (b batch) sources() (sources []energy.Source) {
+	for _, r := range b.Done {
+		sources = append(sources, r.Source())
+	}
+	for _, r := range b.Open {
+		sources = append(sources, r.Source)
+	}
+	for _, g := range b.Missing {
+		sources = append(sources, g.Source)
+	}
+	return sources
+}
+
+// replay returns what a log says that its processes measured, in order. A meter
+// that had an open reading was killed: that reading ends with its last look, and
+// a gap follows it until `death`, the wall time until when the process may have
+// lived. A gap that was open ends with the last look.
+func replay(log batch, now instant, bootID string, death int64) []energy.Record {
+	records := log.Done
+	for _, g := range log.Missing {
+		records = append(records, energy.Record{Gap: g})
+	}
+	for _, r := range log.Open {
+		gap := &energy.Gap{Source: r.Source, Reason: "the process was killed: nothing was measured after its last look"}
+		if r.End > r.Start || r.MicroJ > 0 {
+			records = append(records, energy.Record{Reading: r})
+			gap.Seq++
+		}
+		silent := max(0, death-r.WallEnd)
+		if r.BootID == bootID {
+			silent = min(silent, max(0, now.boot-r.End))
+		}
+		if silent == 0 {
+			continue
+		}
+		gap.Start, gap.End = r.End, r.End+silent
+		gap.WallStart, gap.WallEnd = r.WallEnd, r.WallEnd+silent
+		for _, p := range r.Parts {
+			gap.FirstStep = max(gap.FirstStep, p.LastStep)
+		}
+		gap.LastStep = gap.FirstStep
+		if gap.Validate() == nil { // else its numbers lie outside of their types
+			records = append(records, energy.Record{Gap: gap})
+		}
+	}
+	return records
+}

@@ -1,0 +1,334 @@
+// Package role is what the processes of a run have in common: their connections
+// to etcd and NATS, the run's spec, a log, and a meter whose readings go to the
+// checkpoint service.
+//
+// It guarantees that Run returns only after the meter's last reading is durable
+// at the checkpoint service or, where that cannot be reached, in the process's
+// own write-ahead log, which the next process of that name sends, or whoever sweeps
+// the folder that it lies in.
+package role
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/nats-io/nats.go"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/energy/meter"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/logging"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
+	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/waiting"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
+)
+
+// Options say which process this is.
+type Options struct {
+	Role     string // wire.RoleWorker, …; part of the log and of the meter's name
+	ID       string
+	Endpoint endpoint.Endpoint
+	Energy   string // folder under which write-ahead logs of readings lie
+	Phase    energy.Phase
+	// HostCounters lets this process own the energy counters of its host.
+	HostCounters bool
+	// Computes says that this process uses the device of the run.
+	Computes bool
+	// Used is processor time of other processes that counts as this one's, before its
+	// start.
+	Used time.Duration
+	// Append, if not nil, takes the readings instead of the checkpoint service.
+	Append func(ctx context.Context, records []energy.Record) error
+	// Lingers says that the process goes on for a while after Run, which counts, too.
+	Lingers bool
+	// Sweeps lets this process send what others left under Energy, where no
+	// checkpoint service does.
+	Sweeps bool
+	Log    *zap.Logger // nil: to standard error, as the spec says
+	// Say tells what the start waits for; nil: nobody hears it.
+	Say waiting.Say
+}
+
+// servicesWithin bounds how long the start of a process looks for etcd, and for NATS.
+// It is longer than a life that counts as an early end where the process is started
+// again: an outage is outlived by starting again and again.
+const servicesWithin = time.Minute
+
+const servicesHint = "see whether etcd and NATS answer there: the log of `gramme up`, or those who run them, say it"
+
+// Role is a process of a run.
+type Role struct {
+	Options
+	Host, BootID, Incarnation string
+	Spec                      runspec.Spec
+	NATS                      *nats.Conn
+	Etcd                      *clientv3.Client
+	Store                     membership.Store
+	Meter                     *meter.Meter
+	done                      chan struct{}
+}
+
+// Start connects the process. Close ends what it began.
+func Start(ctx context.Context, o Options) (r *Role, err error) {
+	r = &Role{Options: o, Host: meter.Host(), BootID: meter.BootID(), Incarnation: strings.ToLower(rand.Text()[:10]), done: make(chan struct{})}
+	if err := wire.CheckID(o.Role, o.ID); err != nil {
+		return nil, exit.Wrap(exit.Usage, "give another --id", err)
+	}
+	defer func() {
+		if err != nil {
+			err = multierror.Append(err, r.Close()).ErrorOrNil()
+			r = nil
+		}
+	}()
+	if r.NATS, err = r.dialNATS(ctx); err != nil {
+		return r, exit.Wrap(exit.Failure, servicesHint, err)
+	}
+	if r.Etcd, err = r.dialEtcd(ctx); err != nil {
+		return r, exit.Wrap(exit.Failure, servicesHint, err)
+	}
+	store := etcdstore.New(r.Etcd, o.Endpoint.Run)
+	err = r.await(ctx, "etcd to tell the run's spec", func(ctx context.Context) error {
+		r.Spec, err = readSpec(ctx, store)
+		return err
+	})
+	if err != nil {
+		return r, fmt.Errorf("read the run's spec: %w", err)
+	}
+	if r.Log == nil {
+		if r.Log, err = logging.New(logging.Config(r.Spec.Log), o.Role, o.ID); err != nil {
+			return r, err
+		}
+	}
+	r.Store = store.WithLog(r.Log)
+	send := o.Append
+	if send == nil {
+		send = r.send
+	}
+	if r.Phase == "" {
+		r.Phase = energy.Idle
+	}
+	var sources []meter.Source
+	if o.Computes && r.Spec.Device == runspec.DeviceCUDA {
+		sources = append(sources, meter.Absent("gpu", "the GPU was not metered: no counter of it is read yet"))
+	}
+	r.Meter, err = meter.Open(meter.Options{
+		Run: o.Endpoint.Run, Process: o.ID, Incarnation: r.Incarnation, Host: r.Host, BootID: r.BootID,
+		Dir: filepath.Join(o.Energy, o.ID), CPUWattsPerCore: r.Spec.Energy.CPUWattsPerCore, RAMWattsPerGB: r.Spec.Energy.RAMWattsPerGB, HostCounters: o.HostCounters, Sources: sources, Used: o.Used,
+		Send: send, Log: r.Log.Sugar().Infof,
+	})
+	if err != nil {
+		return r, err
+	}
+	r.Meter.Phase(r.Phase, 0, 0)
+	return r, nil
+}
+
+// await waits for what the start needs.
+func (r *Role) await(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	say := r.Say
+	if say == nil {
+		say = func(string) {}
+	}
+	return waiting.For(ctx, say, what, servicesWithin, f)
+}
+
+func (r *Role) dialNATS(ctx context.Context) (conn *nats.Conn, err error) {
+	err = r.await(ctx, "NATS to answer", func(ctx context.Context) error {
+		conn, err = r.Endpoint.DialNATS(ctx, r.Role+" "+r.ID)
+		return err
+	})
+	return conn, err
+}
+
+func (r *Role) dialEtcd(ctx context.Context) (client *clientv3.Client, err error) {
+	err = r.await(ctx, "etcd to answer", func(ctx context.Context) error {
+		client, err = r.Endpoint.DialEtcd(ctx)
+		return err
+	})
+	return client, err
+}
+
+func readSpec(ctx context.Context, s membership.Store) (runspec.Spec, error) {
+	b, found, err := s.Spec(ctx)
+	if err != nil {
+		return runspec.Spec{}, err
+	}
+	if !found {
+		return runspec.Spec{}, errors.New("there is none: is this the right cluster?")
+	}
+	return runspec.Decode("of the cluster", b)
+}
+
+// Beat tells the coordinator once a second, until ctx ends, that a process lives
+// which is no worker.
+func (r *Role) Beat(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: "running", Goroutines: runtime.NumGoroutine()}
+		joules, watts := r.Meter.Totals()
+		b.Joules, b.Watts = number.Float(joules), number.Float(watts)
+		body, err := wire.Encode(b)
+		if err == nil {
+			err = r.NATS.Publish(wire.SubjectsOf(r.Endpoint.Run).Process(), body)
+		}
+		if err != nil {
+			r.Log.Debug("heartbeat", zap.Error(err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// FlushWithin bounds how long the end of a process waits for the checkpoint
+// service. What it could not send stays in the write-ahead log.
+const FlushWithin = 8 * time.Second
+
+// sendWithin bounds one request of it: a service that ends with one in hand never
+// answers it, and counts what comes again once.
+const sendWithin = 2 * time.Second
+
+// Run calls f with the meter running, and then sends what is left to send.
+func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error {
+	metering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	metered := make(chan error, 1)
+	go func() { metered <- r.Meter.Run(metering) }()
+	swept := make(chan struct{})
+	go func() { defer close(swept); r.sweep(metering) }()
+	result := &multierror.Error{}
+	keep := func(err error) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			result = multierror.Append(result, err)
+		}
+	}
+	keep(f(ctx))
+	r.Meter.Phase(energy.Idle, 0, 0)
+	flushing, cancel := context.WithTimeout(metering, FlushWithin)
+	defer cancel()
+	flush := r.Meter.Finish
+	if r.Lingers {
+		flush = r.Meter.Flush
+	}
+	if err := flush(flushing); err != nil {
+		r.Log.Warn("the last energy readings stay in the write-ahead log", zap.Error(err))
+	}
+	stop()
+	<-swept
+	keep(<-metered)
+	if len(result.Errors) == 1 {
+		return result.Errors[0]
+	}
+	return result.ErrorOrNil()
+}
+
+// sweepAgain is how long a sweep that failed waits before the next.
+const sweepAgain = 5 * time.Second
+
+// sweep sends what processes of before left, until it is acknowledged: the checkpoint
+// service may be away just now.
+func (r *Role) sweep(ctx context.Context) {
+	for failing := false; r.Sweeps && ctx.Err() == nil; failing = true {
+		n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
+		if n > 0 {
+			r.Log.Info("sent energy readings that earlier processes had left", zap.Int("readings", n))
+		}
+		if err == nil {
+			return
+		}
+		if !failing {
+			r.Log.Warn("energy readings that earlier processes had left could not be sent; trying again", zap.Error(err))
+		}
+		select {
+		case <-time.After(sweepAgain):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// send gives readings to the checkpoint service.
+func (r *Role) send(ctx context.Context, records []energy.Record) error {
+	body, err := wire.Encode(records)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
+	defer cancel()
+	m, err := r.NATS.RequestWithContext(ctx, wire.SubjectsOf(r.Endpoint.Run).Readings(), body)
+	if err != nil {
+		return fmt.Errorf("send readings: %w", err)
+	}
+	var reply wire.Reply
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return fmt.Errorf("send readings: %w", err)
+	}
+	if reply.Error != "" {
+		return fmt.Errorf("send readings: %s", reply.Error)
+	}
+	return nil
+}
+
+// abandonWithin bounds what Abandon does.
+const abandonWithin = 2 * time.Second
+
+// Abandon keeps the energy readings where the process is about to end without the end of
+// Run and Close, for which it would wait in vain. It returns soon in any case.
+func (r *Role) Abandon() {
+	kept := make(chan struct{})
+	go func() { // the process ends with it, or without
+		defer close(kept)
+		ctx, cancel := context.WithTimeout(context.Background(), abandonWithin)
+		defer cancel()
+		if err := r.Meter.Flush(ctx); err != nil {
+			r.Log.Warn("the last energy readings stay in the write-ahead log", zap.Error(err))
+		}
+	}()
+	select {
+	case <-kept:
+	case <-time.After(abandonWithin):
+	}
+}
+
+// Done is closed when the process ends its part.
+func (r *Role) Done() <-chan struct{} { return r.done }
+
+// Close ends the connections.
+func (r *Role) Close() error {
+	close(r.done)
+	result := &multierror.Error{}
+	keep := func(err error) {
+		if err != nil {
+			result = multierror.Append(result, err)
+		}
+	}
+	if r.Meter != nil {
+		keep(r.Meter.Close())
+	}
+	if r.Etcd != nil {
+		if err := r.Etcd.Close(); !errors.Is(err, context.Canceled) {
+			keep(err)
+		}
+	}
+	if r.NATS != nil {
+		r.NATS.Close()
+	}
+	return result.ErrorOrNil()
+}

@@ -1,0 +1,102 @@
+package launch
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/launch/embedded"
+)
+
+// startWithin bounds the start of etcd and NATS in this process, and their first
+// answer: on a slow disk etcd takes some seconds.
+const startWithin = time.Minute
+
+// services are etcd and NATS of a run: inside this process, or a claim on those
+// that others run.
+type services struct {
+	dir      rundir.Dir
+	sockets  *rundir.Sockets
+	etcd     *embedded.Etcd
+	nats     *embedded.NATS
+	claim    *endpoint.Claim
+	endpoint endpoint.Endpoint
+	failed   <-chan error // what ended them before close
+	kept     func()       // ends the keeping of the claim
+}
+
+// startServices starts both with empty stores and writes the endpoint file. What
+// an earlier start left behind is removed: the state of a run is in its
+// checkpoints.
+func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Logger) (s *services, err error) {
+	s = &services{dir: dir}
+	defer func() {
+		if err != nil {
+			err = multierror.Append(err, s.close(false)).ErrorOrNil()
+		}
+	}()
+	if err := s.clear(); err != nil {
+		return s, err
+	}
+	if err := rundir.SweepSockets(time.Now()); err != nil {
+		log.Warn("temporary folders of earlier starts stay", zap.Error(err))
+	}
+	if s.sockets, err = dir.OpenSockets(); err != nil {
+		return s, exit.Wrap(exit.Resource, "set TMPDIR to a folder on a local disk that may be written, with a short path", fmt.Errorf("start cluster: %w", err))
+	}
+	secret := rand.Text()
+	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: secret}); err != nil {
+		return s, err
+	}
+	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: dir.Cluster() + "/etcd", SocketDir: s.sockets.Path, Log: log})
+	if err != nil {
+		return s, err
+	}
+	s.failed = s.etcd.Err()
+	s.endpoint = endpoint.Endpoint{Run: run, Etcd: s.etcd.Endpoints(), NATS: s.nats.URL(), Secret: secret}
+	return s, s.endpoint.WriteFile(dir.Endpoint())
+}
+
+func (s *services) clear() error {
+	if err := errors.Join(s.dir.ClearSockets(), os.RemoveAll(s.dir.Cluster())); err != nil {
+		return fmt.Errorf("clear cluster: %w", err)
+	}
+	return nil
+}
+
+// close ends what runs in this process, and leaves what runs elsewhere.
+func (s *services) close(done bool) error {
+	result := &multierror.Error{}
+	if s.claim != nil {
+		if s.kept != nil {
+			s.kept()
+		}
+		if err := s.leave(done); err != nil {
+			result = multierror.Append(result, err)
+		}
+	}
+	if s.nats != nil {
+		s.nats.Close()
+	}
+	if s.etcd != nil {
+		s.etcd.Close()
+	}
+	if s.sockets != nil {
+		if err := s.sockets.Close(); err != nil {
+			result = multierror.Append(result, err)
+		}
+	}
+	if err := s.clear(); err != nil {
+		result = multierror.Append(result, err)
+	}
+	return result.ErrorOrNil()
+}

@@ -1,0 +1,200 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/energy/meter"
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/waiting"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/runspec"
+)
+
+const (
+	// joinWithin bounds the start on services that others run; it is longer than
+	// a claim that a dead process elsewhere left.
+	joinWithin = 30 * time.Second
+	// serviceWithin bounds the search for NATS or etcd alone.
+	serviceWithin = 10 * time.Second
+	// othersWithin bounds how long the end waits for workers of other machines.
+	othersWithin = 10 * time.Second
+	// leaveWithin bounds what is tidied up there in the end.
+	leaveWithin = 5 * time.Second
+	// payload is the least that a message must be able to carry.
+	payload = wire.MaxChunk + 64<<10
+)
+
+const etcdHint = "see whether etcd answers there, and whether the certificates are those that it asks for"
+
+// joinServices begins, or goes on with, a run on services that others run. What
+// an earlier start left there stays as far as it is of the run, its plan above
+// all: generations go on. What that start was asked to do is forgotten.
+func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endpoint.Endpoint) (s *services, err error) {
+	s = &services{dir: dir}
+	defer func() {
+		if err != nil {
+			err = gather(err, s.close(false))
+		}
+	}()
+	if err := s.clear(); err != nil {
+		return s, err
+	}
+	if err := os.MkdirAll(dir.Cluster(), 0o700); err != nil {
+		return s, fmt.Errorf("start cluster: %w", err)
+	}
+	if err := takesMessages(ctx, e); err != nil {
+		return s, err
+	}
+	folder, err := filepath.Abs(string(dir))
+	if err != nil {
+		return s, fmt.Errorf("start cluster: %w", err)
+	}
+	s.claim, err = e.Claim(ctx, endpoint.Holder{
+		Host: meter.Host(), Machine: meter.MachineID(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid(),
+	})
+	if errors.Is(err, endpoint.ErrClaimed) {
+		return s, claimed(err)
+	}
+	if err != nil {
+		return s, exit.Wrap(exit.Resource, etcdHint, err)
+	}
+	s.keep(context.WithoutCancel(ctx))
+	if err := s.sameRun(ctx, spec); err != nil {
+		return s, err
+	}
+	if s.endpoint, err = e.Settled(ctx); err != nil {
+		return s, err
+	}
+	if err := s.claim.Renew(ctx, ended); err != nil {
+		return s, err
+	}
+	return s, s.endpoint.WriteFile(dir.Endpoint())
+}
+
+// Reachable finds out whether services that others run answer, before anything
+// is made for a run on them.
+func Reachable(ctx context.Context, say waiting.Say, e endpoint.Endpoint) error {
+	err := waiting.For(ctx, say, "NATS to answer", serviceWithin, func(ctx context.Context) error { return takesMessages(ctx, e) })
+	if err != nil {
+		return err
+	}
+	return waiting.For(ctx, say, "etcd to answer", serviceWithin, func(ctx context.Context) error {
+		client, err := e.DialEtcd(ctx)
+		if err != nil {
+			return exit.Wrap(exit.Resource, etcdHint, err)
+		}
+		return client.Close()
+	})
+}
+
+func claimed(err error) error {
+	return exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
+}
+
+// keep holds the claim until close; failed delivers that another has it.
+func (s *services) keep(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	failed, ended := make(chan error, 1), make(chan struct{})
+	s.failed = failed
+	s.kept = func() { cancel(); <-ended }
+	go func() {
+		defer close(ended)
+		if err := s.claim.Keep(ctx); err != nil {
+			failed <- claimed(err)
+		}
+	}()
+}
+
+// takesMessages finds out whether NATS answers and is set up for this.
+func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
+	ctx, cancel := context.WithTimeout(ctx, serviceWithin)
+	defer cancel()
+	conn, err := e.DialNATS(ctx, "up")
+	if err != nil {
+		return exit.Wrap(exit.Resource, "see whether NATS answers there, and whether the certificates and credentials are those that it asks for", err)
+	}
+	defer conn.Close()
+	if most := conn.MaxPayload(); most < payload {
+		return exit.Wrap(exit.Resource, fmt.Sprintf("set max_payload of the NATS servers to %d or more", payload),
+			fmt.Errorf("NATS takes messages of %d bytes at most, %d are needed", most, payload))
+	}
+	return nil
+}
+
+// sameRun stores the spec where the run's is stored or none. Keys that are not
+// fixed may have changed since.
+func (s *services) sameRun(ctx context.Context, spec runspec.Spec) error {
+	b, err := s.claim.Spec(ctx)
+	if err != nil {
+		return err
+	}
+	if b != nil {
+		stored, err := runspec.Decode("of the cluster", b)
+		if err == nil && stored.Hash() != spec.Hash() {
+			err = fmt.Errorf("run %s in etcd is another run of the same name", spec.Run)
+		}
+		if err != nil {
+			return exit.Wrap(exit.Usage, "begin the run with another --run-id", err)
+		}
+	}
+	if b, err = spec.Encode(); err != nil {
+		return err
+	}
+	return s.claim.PutSpec(ctx, b)
+}
+
+// ended reports whether a registration is one of a process of this machine that
+// is no more. The lease of any other shows by itself that it is gone.
+func ended(r wire.Registration) bool {
+	if r.Host != meter.Host() {
+		return false
+	}
+	if r.BootID != meter.BootID() { // of before, or of another machine of this name
+		return meter.MachineID() != "" // which is part of the host's
+	}
+	return process.Gone(r.PID)
+}
+
+// awaitOthers lets workers of other machines end before the services of the run
+// that take their last energy readings do.
+func (c *cluster) awaitOthers(ctx context.Context, now wire.Status) {
+	own := map[string]bool{}
+	for _, ch := range c.workers() {
+		own[ch.id] = true
+	}
+	ctx, cancel := context.WithTimeout(ctx, othersWithin)
+	defer cancel()
+	for met := false; ctx.Err() == nil; met = true {
+		others := slices.ContainsFunc(now.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
+		if !others {
+			if met { // their readings follow the end of their registration
+				rest(ctx, time.Second)
+			}
+			return
+		}
+		rest(ctx, 100*time.Millisecond)
+		if newer, ok := c.hear(ctx); ok {
+			now = newer
+		}
+	}
+}
+
+// leave tidies up: a run that is done leaves no key behind.
+func (s *services) leave(done bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+	defer cancel()
+	var err error
+	if done {
+		err = s.claim.Clean(ctx)
+	}
+	return gather(err, s.claim.Release(ctx))
+}

@@ -1,0 +1,95 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gramme-project/gramme/replica/model"
+)
+
+// Reduce says how the gradients of micro-batches are summed.
+type Reduce string
+
+const (
+	// Exact sums integers: the result does not depend on the workers.
+	Exact Reduce = "exact"
+	// Float sums float32: replicas stay equal to each other, but the result
+	// depends on how many workers there are. It exists for comparison.
+	Float Reduce = "f32"
+)
+
+// MaxMicroBatches bounds the micro-batches of a step: fixed point leaves each
+// of them 31 bits less the bits of their number.
+const MaxMicroBatches = 1024
+
+// MaxFloatMicroBatches bounds them in float mode: the check sum of an entry is
+// a float32 there and stays below 2^24, where every integer has its own.
+const MaxFloatMicroBatches = 256
+
+// Rule is everything that determines how a state changes. It is the same on
+// all replicas of a run.
+type Rule struct {
+	Layout       model.Layout
+	MicroBatches int    // of a step
+	Steps        uint64 // of the run
+	Reduce       Reduce
+	Optimizer    AdamW
+}
+
+// AdamW holds the hyperparameters of decoupled weight decay (arXiv 1711.05101)
+// with global-norm clipping and a linear schedule.
+type AdamW struct {
+	LearningRate float64 // the peak
+	Warmup       uint64  // steps of linear growth to it; then linear decay towards 0
+	Beta1, Beta2 float64
+	Epsilon      float64
+	WeightDecay  float64
+	Clip         float64 // of the global norm; 0 is off
+}
+
+// Validate reports everything that makes the rule unusable.
+func (r Rule) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(r.Layout.Tensors) == 0 {
+		bad("layout has no tensors")
+	}
+	most := MaxMicroBatches
+	if r.Reduce == Float {
+		most = MaxFloatMicroBatches
+	}
+	if r.MicroBatches < 1 || r.MicroBatches > most {
+		bad("micro-batches of a step: %d is not in 1..%d", r.MicroBatches, most)
+	}
+	if r.Steps == 0 {
+		bad("steps: must be positive")
+	}
+	if r.Reduce != Exact && r.Reduce != Float {
+		bad("reduce %q: not exact or f32", r.Reduce)
+	}
+	o := r.Optimizer
+	if !(o.LearningRate > 0) {
+		bad("learning rate %g: not positive", o.LearningRate)
+	}
+	if !(o.Beta1 >= 0 && o.Beta1 < 1) || !(o.Beta2 >= 0 && o.Beta2 < 1) {
+		bad("betas %g, %g: not in [0, 1)", o.Beta1, o.Beta2)
+	}
+	if !(o.Epsilon > 0) || o.WeightDecay < 0 || o.Clip < 0 {
+		bad("epsilon %g, weight decay %g, clip %g: must be positive, not negative, not negative", o.Epsilon, o.WeightDecay, o.Clip)
+	}
+	return errors.Join(errs...)
+}
+
+// Rate returns the learning rate of a step; the first step is 1. It grows
+// linearly over the warmup, then falls linearly and would reach 0 one step
+// after the last.
+func (o AdamW) Rate(step, steps uint64) float64 {
+	switch {
+	case step <= o.Warmup:
+		return o.LearningRate * float64(step) / float64(o.Warmup)
+	case step > steps:
+		return 0
+	default:
+		return o.LearningRate * float64(steps-step+1) / float64(steps-o.Warmup)
+	}
+}

@@ -1,0 +1,166 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/trials/chaos/partition"
+	"github.com/gramme-project/gramme/trials/chaos/thread"
+	"github.com/gramme-project/gramme/trials/cluster"
+)
+
+// choose finds what a fault hits among those that are there.
+func (f Fault) choose(s Seen) (target, error) {
+	t := target{before: s, up: s.Up}
+	switch {
+	case f.Kind.hitsWorker():
+		if len(s.Members) == 0 {
+			return t, errors.New("no worker trains")
+		}
+		m := s.Members[f.Pick%uint64(len(s.Members))]
+		t.id, t.pid, t.share = m.ID, m.PID, m.Share
+	case f.Kind == KillCoordinator, f.Kind == CrashCoordinator:
+		t.id, t.pid = wire.RoleCoordinator, s.Service[wire.RoleCoordinator]
+	case f.Kind == KillCheckpoint, f.Kind == CrashCheckpoint:
+		t.id, t.pid = wire.RoleCheckpoint, s.Service[wire.RoleCheckpoint]
+	case f.Kind.serves() != "":
+		t.id = f.Kind.serves()
+		return t, nil
+	default:
+		t.id = "up"
+		return t, nil
+	}
+	if t.pid == 0 {
+		return t, fmt.Errorf("no %s is known", t.id)
+	}
+	return t, nil
+}
+
+// inject does a fault. It returns what it hit and for how long that was frozen.
+func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target, hold time.Duration, err error) {
+	if hit, err = f.choose(s); err != nil {
+		return hit, 0, err
+	}
+	hit.at = time.Now()
+	switch f.Kind {
+	case KillWorker, KillCoordinator, KillCheckpoint, CrashWorker, CrashCoordinator, CrashCheckpoint:
+		name, by := f.signal()
+		if f.Kind.crashes() {
+			hit.by = name
+		}
+		err = signal(hit.pid, by)
+	case FreezeShort, FreezeLong:
+		hold = time.Duration(f.Hold * float64(t.spec.FailureTimeout))
+		if err = signal(hit.pid, syscall.SIGSTOP); err == nil {
+			pause(ctx, hold)
+			err = signal(hit.pid, syscall.SIGCONT)
+		}
+		hold = time.Since(hit.at)
+	case CutShort, CutLong, CutOneWay:
+		hold, err = t.cut(ctx, f, &hit)
+	case KillEtcd, KillNATS, EtcdAway, NATSAway:
+		members := t.services.Members(f.Kind.serves())
+		if f.Kind == KillEtcd || f.Kind == KillNATS {
+			members = members[f.Pick%uint64(len(members)):][:1]
+			hit.id = members[0].Name
+		}
+		err = cluster.Away(ctx, members, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
+		hold = time.Since(hit.at)
+	case Hang:
+		err = t.hang(ctx, hit.pid)
+	case Drain:
+		err = t.ask(ctx, wire.Control{Verb: "drain", Worker: hit.id, Reason: "chaos"})
+	case ScaleDown, ScaleUp:
+		hit.id = fmt.Sprintf("to %d", to)
+		err = t.ask(ctx, wire.Control{Verb: "scale", Count: to, Reason: "chaos"})
+	case KillUp, KillAll, Interrupt:
+		if f.Kind == Interrupt {
+			err = t.cluster.interrupt(ctx, t.Plan.Patience)
+		} else {
+			err = t.cluster.kill(f.Kind == KillAll)
+		}
+		if err == nil {
+			hit.up, t.wanted = t.watch.started(), t.Plan.Workers.Max
+			err = t.cluster.start()
+		}
+	}
+	return hit, hold, err
+}
+
+// computes is how a worker's thread is called that computes.
+const computes = "compute"
+
+// hang stops what a worker computes until its process or the trial ends.
+func (t *trial) hang(ctx context.Context, pid int) error {
+	held, err := thread.Hold(ctx, pid, computes, t.Plan.Patience)
+	if err == nil {
+		t.held.Go(func() { <-held.Done() })
+	}
+	return err
+}
+
+// cut cuts the network of a worker for a while.
+func (t *trial) cut(ctx context.Context, f Fault, hit *target) (time.Duration, error) {
+	mailbox, err := t.watch.mailbox(ctx, hit.id)
+	if err != nil {
+		return 0, err
+	}
+	c := partition.Cut{PID: hit.pid, Address: mailbox, To: true, From: true}
+	if f.Kind == CutOneWay {
+		c.To = f.Pick>>32&1 == 0
+		c.From = !c.To
+		hit.way = map[bool]string{true: "to", false: "from"}[c.To]
+	}
+	hit.at = time.Now()
+	heal := t.proxy.Cut(c)
+	pause(ctx, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
+	heal()
+	return time.Since(hit.at), nil
+}
+
+// errRefused says that the coordinator refused a request, for refusedFor.
+var errRefused = errors.New("refused")
+
+const refusedFor = 2 * time.Second
+
+// ask sends a request to the coordinator, as `gramme scale` and `gramme drain` do.
+func (t *trial) ask(ctx context.Context, c wire.Control) error {
+	ctx, cancel := context.WithTimeout(ctx, t.Plan.Patience)
+	defer cancel()
+	e, err := endpoint.ReadFile(t.dir.Endpoint())
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Verb, err)
+	}
+	conn, err := e.DialNATS(ctx, c.Verb)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Verb, err)
+	}
+	defer conn.Close()
+	body, err := wire.Encode(c)
+	if err != nil {
+		return err
+	}
+	for began := time.Now(); ; {
+		within, done := context.WithTimeout(ctx, 4*answerWithin)
+		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Control(), body)
+		done()
+		var reply wire.Reply
+		if err == nil {
+			if err = wire.Decode(m.Data, &reply); err == nil && reply.Error == "" {
+				return nil
+			}
+			if err == nil {
+				err = fmt.Errorf("%w: %s", errRefused, reply.Error)
+			}
+		}
+		// A coordinator may be taking over, and then knows nobody yet.
+		if pause(ctx, 10*pollEvery); ctx.Err() != nil || errors.Is(err, errRefused) && time.Since(began) > refusedFor {
+			return fmt.Errorf("%s: %w", c.Verb, err)
+		}
+	}
+}

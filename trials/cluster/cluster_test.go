@@ -1,0 +1,249 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// TestMain lets this binary be a member.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "member" {
+		if err := Serve(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// trial starts a cluster that ends with the test.
+func trial(t *testing.T) (*Cluster, endpoint.Endpoint) {
+	t.Helper()
+	c, err := Start(t.Context(), Options{Dir: t.TempDir(), Command: []string{os.Args[0], "member"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, c.Endpoint("r")
+}
+
+func TestDialsAClusterThatLosesMembers(t *testing.T) {
+	c, e := trial(t)
+	etcd, err := e.DialEtcd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer etcd.Close()
+	conn, err := e.DialNATS(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Subscribe("ping", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	// Asked once: a client is soon at another, which has to stay.
+	at := conn.ConnectedUrl()
+	for _, m := range c.Members("") {
+		if m.Name == "etcd-1" || m.Address == at {
+			if err := m.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		if _, err = etcd.Put(ctx, "/gramme/r/x", "1"); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("etcd without one member: %v", err)
+	}
+	for {
+		if _, err = conn.Request("ping", nil, time.Second); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("NATS without one server: %v", err)
+	}
+	// Whoever comes now is not kept by those that are gone.
+	for range 4 {
+		again, err := e.DialEtcd(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Close()
+		n, err := e.DialNATS(ctx, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Close()
+	}
+}
+
+func TestRefusesWhoIsNotKnown(t *testing.T) {
+	_, e := trial(t)
+	for name, change := range map[string]func(*endpoint.Endpoint){
+		"another authority": func(e *endpoint.Endpoint) { e.TLS.CA = "" },
+		"no certificate":    func(e *endpoint.Endpoint) { e.TLS.Cert, e.TLS.Key = "", "" },
+		"no such file":      func(e *endpoint.Endpoint) { e.TLS.CA = "/none" },
+	} {
+		other := e
+		change(&other)
+		within := func() context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		if _, err := other.DialNATS(within(), "test"); err == nil {
+			t.Errorf("%s: NATS takes it", name)
+		}
+		if _, err := other.DialEtcd(within()); err == nil {
+			t.Errorf("%s: etcd takes it", name)
+		} else if why := map[string]string{"another authority": "x509", "no certificate": "certificate required", "no such file": "/none"}[name]; !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v does not say %q", name, err, why)
+		}
+	}
+}
+
+func TestClaim(t *testing.T) {
+	_, e := trial(t)
+	here := endpoint.Holder{Host: "a", Boot: "1", Folder: "/run", PID: 1}
+	first, err := e.Claim(t.Context(), here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a process that was killed left is no obstacle where it ran.
+	second, err := e.Claim(t.Context(), here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Claim(t.Context(), endpoint.Holder{Host: "b", Folder: "/run", PID: 2}); !errors.Is(err, endpoint.ErrClaimed) || !strings.Contains(err.Error(), "process 1 on a") {
+		t.Errorf("another machine: %v", err)
+	}
+	// The first has lost it, and gives up no more than it has.
+	if err := first.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	if _, err := e.Settled(t.Context()); !errors.Is(err, endpoint.ErrNoRun) {
+		t.Errorf("before there is a run: %v", err)
+	}
+	if err := second.PutSpec(t.Context(), []byte("s")); err != nil {
+		t.Error(err)
+	}
+	one, err := e.Settled(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two, err := e.Settled(t.Context()); err != nil || two.Secret != one.Secret || one.Secret == "" {
+		t.Errorf("secrets %q and %q, %v", one.Secret, two.Secret, err)
+	}
+	client, err := e.DialEtcd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	keys := wire.KeysOf("r")
+	for key, value := range map[string]string{
+		keys.Intent(): `{"stop":true}`, keys.Worker("w1"): `{"id":"w1","pid":1}`, keys.Worker("w2"): `{"id":"w2","pid":2}`, "/gramme/r2/spec": "of another run",
+	} {
+		if _, err := client.Put(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := second.Spec(t.Context()); err != nil || string(b) != "s" {
+		t.Errorf("spec %q, %v", b, err)
+	}
+	if err := second.Renew(t.Context(), func(r wire.Registration) bool { return r.PID == 1 }); err != nil {
+		t.Error(err)
+	}
+	left := func() string {
+		r, err := client.Get(t.Context(), "/gramme/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, kv := range r.Kvs {
+			all = append(all, strings.TrimPrefix(string(kv.Key), "/gramme/"))
+		}
+		return strings.Join(all, " ")
+	}
+	if got, want := left(), "r/secret r/spec r/up r/workers/w2 r2/spec"; got != want {
+		t.Errorf("after a new beginning there are %s, not %s", got, want)
+	}
+	if err := second.Clean(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := second.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got, want := left(), "r2/spec"; got != want {
+		t.Errorf("after the end there are %s, not %s", got, want)
+	}
+}
+
+// TestAway kills all members of both kinds: clients that were there find them
+// again, with what they held.
+func TestAway(t *testing.T) {
+	c, e := trial(t)
+	etcd, err := e.DialEtcd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer etcd.Close()
+	conn, err := e.DialNATS(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := etcd.Put(t.Context(), "/gramme/r/x", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Subscribe("ping", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]int{}
+	for _, m := range c.Members("") {
+		before[m.Name] = m.PID()
+	}
+	if err := Away(t.Context(), c.Members(""), 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.Members("") {
+		if m.PID() == before[m.Name] {
+			t.Errorf("%s was not killed", m.Name)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if r, err := etcd.Get(ctx, "/gramme/r/x"); err != nil || len(r.Kvs) != 1 || string(r.Kvs[0].Value) != "kept" {
+		t.Errorf("etcd holds %v, %v", r, err)
+	}
+	for {
+		if _, err = conn.Request("ping", nil, time.Second); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("NATS: %v", err)
+	}
+}

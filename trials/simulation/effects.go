@@ -1,0 +1,223 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// digestEvery is after how many steps members compare their states: more often than
+// they do for real.
+const digestEvery = 4
+
+// carry does what the machine wants, and returns the answer where it is due at
+// once.
+func (k *worker) carry(f step.Effect) step.Event {
+	switch f := f.(type) {
+	case step.Digest:
+		return step.Digested{Step: k.state.Step, Digest: k.digest()}
+	case step.SendHello:
+		k.hello(f.Hello)
+	case step.OpenRing:
+		k.openRing(f.Plan, f.Rank)
+	case step.CloseRing:
+		k.endFetch()
+		k.endRing()
+	case step.Compute:
+		k.compute(f)
+	case step.Add:
+		if k.result.job.Index != f.Index {
+			k.w.fail("%s adds micro-batch %d: the gradient at hand is of %d", k.reg.Incarnation, f.Index, k.result.job.Index)
+			return nil
+		}
+		if err := k.sum.Add(f.Index, k.grad, k.result.measured); err != nil {
+			k.w.fail("%s: %v", k.reg.Incarnation, err)
+		}
+	case step.Reset:
+		k.reset()
+	case step.Reduce:
+		if f.Step%digestEvery == 0 {
+			f.Votes.Digest = k.digest()
+		}
+		k.sum.Vote(f.Votes)
+		k.ring.reduce(f.Step)
+	case step.Apply:
+		return k.apply(f.Step)
+	case step.Load:
+		return k.takeFetched(f.Step)
+	case step.FetchEntry:
+		k.fetchEntry(f)
+	case step.FetchHeld:
+		k.fetchHeld(f)
+	case step.FetchSnapshot:
+		k.w.say("%s fetches the state of step %d from %v", k.reg.Incarnation, f.Step, f.From)
+		k.fetchState(f)
+	case step.Save:
+		k.saver.add(f)
+	case step.Suspect:
+		s := f.Suspicion
+		whom := "nobody"
+		if s.Incarnation != "" {
+			whom = s.Incarnation
+		}
+		k.w.say("%s suspects %s: %s", k.reg.Incarnation, whom, s.Evidence)
+		k.p.publish(topicSuspect, "", s)
+	case step.Diverged:
+		k.w.say("%s differs from the others at step %d", k.reg.Incarnation, f.Step)
+		k.w.oracle.diverged(k)
+	case step.Outside:
+		k.outside(f.Reason)
+	case step.Finish:
+		k.w.oracle.finished(k, f.Step)
+		k.exit(nil)
+	}
+	return nil
+}
+
+func (k *worker) digest() string {
+	if k.w.bug == NoDigests {
+		return "same"
+	}
+	d, err := replica.Digest(k.state, 1)
+	if err != nil {
+		k.w.fail("%s: digest: %v", k.id, err)
+	}
+	return d
+}
+
+func (k *worker) hello(h wire.Hello) {
+	h.Done = slices.Clone(h.Done)
+	switch begun := k.w.oracle.begun.all; {
+	case k.w.bug == ForgetHeld:
+		h.Done = nil
+	case k.w.bug == ForgetBegun:
+		h.Begun = wire.Begun{}
+	case k.w.bug == AlwaysBegun && h.Begun.Generation == 0 && len(begun) > 0:
+		h.Begun = begun[len(begun)-1]
+	}
+	k.p.publish(topicHello, "", h)
+}
+
+// compute answers when the gradient is ready. The buffer is of no use meanwhile.
+func (k *worker) compute(f step.Compute) {
+	k.w.oracle.computes(k, f)
+	clear(k.grad)
+	took := time.Duration(k.p.slow*k.p.pace) * k.w.between(k.w.setup.compute/8, k.w.setup.compute*3/8)
+	begun := k.w.now
+	k.dog.Begin(k.w.time())
+	k.p.compute(took, func() {
+		k.dog.End(k.w.time())
+		if k.state.Step+1 != f.Step {
+			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.state.Step)
+			return
+		}
+		k.result = result{f, gradient(k.w.rule, k.state.Weights, f.Step, f.Index, k.grad)}
+		k.pace.Add(k.w.time(), k.w.now-begun)
+		k.post(step.Computed{Step: f.Step, Index: f.Index})
+	})
+}
+
+func (k *worker) reset() {
+	switch {
+	case k.w.bug == NoReset && k.machine != nil:
+		return
+	case k.w.bug == OldExponents && k.state.Step > 0:
+		old := k.w.oracle.states[k.state.Step-1].Clone()
+		k.sum.Reset(old)
+		return
+	}
+	k.sum.Reset(k.state)
+}
+
+// apply makes the entry at hand part of the state.
+func (k *worker) apply(number uint64) step.Event {
+	o, err := k.applier.Apply(k.state, k.spare)
+	if err == nil && k.w.bug == ApplyTwice && k.machine.State() == step.CatchingUp {
+		_, err = k.applier.Apply(k.state, k.spare)
+		k.state.Step = number
+	}
+	if err != nil {
+		k.w.fail("%s: %v", k.reg.Incarnation, err)
+		return nil
+	}
+	if k.entry == nil {
+		k.entry = make([]int32, k.w.rule.EntryLen())
+	}
+	k.entry, k.spare = k.spare, k.entry
+	k.keep()
+	differ := k.machine.State() == step.Reducing && !k.w.rule.Agree(k.entry, k.sum.Entry())
+	k.w.say("%s applies step %d", k.reg.Incarnation, number)
+	k.w.oracle.applied(k, number)
+	k.beat()
+	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ}
+}
+
+// load replaces the state by a fetched one.
+func (k *worker) load(f *fetched) {
+	k.held = nil
+	copy(k.state.Weights, f.state.Weights)
+	copy(k.state.Moment1, f.state.Moment1)
+	copy(k.state.Moment2, f.state.Moment2)
+	k.state.Meta = f.state.Meta
+	k.state.Exponents = slices.Clone(f.state.Exponents)
+	if k.entry != nil {
+		k.spare, k.entry = k.entry, nil
+	}
+}
+
+// takeFetched loads the snapshot that was fetched.
+func (k *worker) takeFetched(number uint64) step.Event {
+	f := k.fetched
+	k.fetched = nil
+	if f == nil || f.state.Step != number {
+		k.w.fail("%s loads the state of step %d: it is not at hand", k.reg.Incarnation, number)
+		return nil
+	}
+	k.load(f)
+	k.w.say("%s takes the state of step %d", k.reg.Incarnation, number)
+	k.w.oracle.loaded(k)
+	return step.Loaded{Step: number, Digest: k.digest()}
+}
+
+// outside registers anew after a plan left this worker out, unless it was asked
+// to leave.
+func (k *worker) outside(reason string) {
+	k.w.say("%s is left out", k.reg.Incarnation)
+	k.trained = false
+	if k.reg.Draining {
+		k.exit(errDrained)
+		return
+	}
+	goOn := k.loop.block()
+	k.lease.close(func(error) {
+		k.register(func(err error) {
+			if err != nil {
+				k.exit(fmt.Errorf("join again after %q: %w", reason, err))
+				return
+			}
+			k.machine.Renew(k.reg.Incarnation)
+			goOn()
+		})
+	})
+}
+
+// beat says how this worker is.
+func (k *worker) beat() {
+	b, now := k.newestBeat(), k.w.time()
+	b.Deaf = k.hearing.Said(now, k.p.conn.up)
+	b.Sent, b.Patience = now.UnixNano(), number.Float(k.hearing.Patience(now).Seconds())
+	k.p.publish(topicBeat, "", b)
+}
+
+func (k *worker) newestBeat() wire.Beat {
+	m := k.machine
+	return wire.Beat{
+		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
+		Step: k.state.Step, Begun: m.Begun(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
+	}
+}

@@ -1,0 +1,191 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// worker is the shell around step.Machine, as package worker is: resume, serve,
+// register, then a loop that carries out effects. Its files are named after that
+// package's.
+type worker struct {
+	w  *world
+	p  *process
+	id string
+
+	state       *replica.State
+	entry       []int32 // of state.Step, nil before the first
+	spare       []int32 // where the next one is summed
+	held        *held   // what it keeps for those who join
+	fetched     *fetched
+	applier     *replica.Applier
+	sum         *replica.Accumulator
+	grad        []float32
+	result      result
+	pace        *step.Pace
+	hearing     *step.Hearing
+	dog         *step.Watchdog
+	machine     *step.Machine // nil before it is registered
+	reg         wire.Registration
+	lease       *lease
+	registering int
+	ring        *ring
+	fetching    *fetch
+	saver       saver
+	events      pipe // what goroutines tell the loop
+	loop        loop
+
+	plan    wire.Plan // newest that the watch delivered
+	unread  bool      // the loop has not seen it
+	intent  wire.Intent
+	meeting bool // it finds out whether it reaches the others
+	drained bool // it was asked to leave by a signal
+	closing bool
+
+	// What the oracle knows of it.
+	newest  uint64 // step that was applied or loaded last
+	rotten  bool   // its state was tampered with
+	trained bool   // its state is one that it and others trained
+}
+
+// result is what was computed last; grad holds its gradient.
+type result struct {
+	job      step.Compute
+	measured replica.Measured
+}
+
+var errDrained = errors.New("drained")
+
+// newWorker is what a process does that is started as a worker.
+func (w *world) newWorker(p *process, id string) *worker {
+	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), hearing: step.NewHearing(failureTimeout)}
+	k.loop.k, k.saver.k, k.events.w = k, k, w
+	var err error
+	if k.state, err = initial(w.rule); err == nil {
+		k.applier, err = replica.NewApplier(w.rule, 1)
+	}
+	if err != nil {
+		w.fail("start %s: %v", id, err)
+		return k
+	}
+	k.sum, k.grad = replica.NewAccumulator(w.rule, 1), make([]float32, w.rule.Layout.Total)
+	k.spare = make([]int32, w.rule.EntryLen())
+	k.guard()
+	k.reg = wire.Registration{ID: id, Host: "host", PID: p.pid, Build: build, SpecHash: specHash, CorpusHash: corpusHash, Fingerprint: "f", Mailbox: "at-" + id}
+	p.after(w.between(time.Millisecond, 50*time.Millisecond), k.resume)
+	return k
+}
+
+// exit ends the process in good order; nil is the end of the run.
+func (k *worker) exit(err error) {
+	if k.closing {
+		return
+	}
+	k.closing = true
+	k.loop.block()
+	k.endFetch()
+	if k.ring != nil {
+		k.ring.leave()
+		k.ring = nil
+	}
+	gone := func(error) { k.w.parent.exited(k.p, err) }
+	if k.lease == nil {
+		gone(nil)
+		return
+	}
+	k.lease.close(gone)
+}
+
+// ended implements role.
+func (k *worker) ended() {
+	if k.ring != nil {
+		k.ring.vanish()
+	}
+}
+
+// wanted takes what the run is asked to do.
+func (k *worker) wanted(i wire.Intent) {
+	asked := slices.Contains(i.Drain, k.reg.Incarnation)
+	switch {
+	case asked && k.machine.Rank() < 0:
+		k.exit(errDrained)
+	case asked && !i.Stop:
+		k.leave()
+	default:
+		k.loop.handle(step.StopRequested{Withdrawn: !i.Stop})
+	}
+}
+
+// leave announces the drain; the worker goes on until a plan leaves it out.
+func (k *worker) leave() {
+	if k.reg.Draining {
+		return
+	}
+	if k.machine.Rank() < 0 {
+		k.exit(errDrained)
+		return
+	}
+	if k.w.bug == LeaveMidStep {
+		k.exit(errDrained)
+		return
+	}
+	k.reg.Draining = true
+	k.w.say("%s drains", k.reg.Incarnation)
+	goOn := k.loop.block()
+	k.lease.update(k.reg, func(err error) {
+		if err != nil {
+			k.exit(fmt.Errorf("announce the drain: %w", err))
+			return
+		}
+		k.loop.pending = append(k.loop.pending, step.DrainRequested{})
+		goOn()
+	})
+}
+
+// sigterm asks the process to leave.
+func (k *worker) sigterm() {
+	k.drained = true
+	if k.machine != nil {
+		k.loop.do(k.leave)
+	}
+}
+
+// hear implements role.
+func (k *worker) hear(e envelope) {
+	switch e.subject.topic {
+	case topicHello:
+		h := e.body.(wire.Hello)
+		if k.w.bug == OldHellos && k.machine != nil && h.Generation < k.machine.Generation() {
+			h.Generation = k.machine.Generation()
+		}
+		k.post(step.HelloReceived{Hello: h})
+	case topicBeat:
+		if e.life == k.p.life {
+			k.hearing.Heard(k.w.time(), time.Unix(0, e.body.(wire.Beat).Sent))
+		}
+	case topicCommitted:
+		k.post(step.Stored{Step: e.body.(wire.Committed).Step})
+	case topicEntry:
+		k.giveEntry(e)
+	case topicSnapshot:
+		k.giveSnapshot(e)
+	case topicInfo:
+		k.giveInfo(e)
+	case topicHold:
+		k.giveHold(e)
+	}
+}
+
+// post hands an event to the loop.
+func (k *worker) post(e step.Event) {
+	life := k.p.life
+	k.events.send(k.w.between(10*time.Microsecond, 300*time.Microsecond), func() {
+		k.p.do(life, func() { k.loop.do(func() { k.loop.handle(e) }) })
+	})
+}
