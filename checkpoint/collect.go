@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -20,16 +21,6 @@ import (
 // lost, and a coordinator that takes over has not heard the last.
 const repeat = time.Second
 
-// mostDoubts is how many generations of one step are asked to compare their states.
-// What then still differs does so on the way here, and no generation mends it.
-const mostDoubts = 3
-
-// doubts are the generations of a step whose slices did not make a state.
-type doubts struct {
-	step        uint64
-	generations map[uint64]bool
-}
-
 // outcome is how a store ended.
 type outcome struct {
 	saved saved
@@ -38,9 +29,11 @@ type outcome struct {
 
 // collect owns the state that is being assembled and the newest checkpoint.
 func (s *Service) collect(ctx context.Context, slices <-chan *nats.Msg) error {
-	a := newAssembly(s.rule)
-	var writing uint64       // step that is being written
-	var written chan outcome // nil: nothing is
+	states := assembly.NewCollector(s.rule)
+	if s.newest != nil {
+		states.Stored(s.newest.step)
+	}
+	var written chan outcome // nil: nothing is being written
 	tick := time.NewTicker(repeat)
 	defer tick.Stop()
 	s.announce()
@@ -56,26 +49,26 @@ func (s *Service) collect(ctx context.Context, slices <-chan *nats.Msg) error {
 			if err := s.done(o); err != nil {
 				return err
 			}
+			states.Stored(o.saved.step)
 		case <-tick.C:
 			s.announce()
 		case m := <-slices:
+			var whole bool
 			h, err := readSlice(m)
-			switch {
-			case err != nil:
-			case s.newest != nil && h.Step <= s.newest.step, written != nil && h.Step == writing:
-				// It is there already: the sender missed the answer.
-			case written != nil:
-				err = fmt.Errorf("step %d comes too early: that of step %d is being written", h.Step, writing)
-			default:
-				err = a.add(h, m.Data)
+			if err == nil {
+				whole, err = states.Take(h, m.Data)
 			}
 			s.reply(m, nil, err)
-			if written == nil && err == nil && a.whole() && (s.newest == nil || a.step > s.newest.step) {
-				if state := s.finish(a); state != nil {
-					writing, written = a.step, make(chan outcome, 1)
-					go s.write(state, a.about, written) // collect waits for it
-				}
+			if !whole {
+				continue
 			}
+			state, about, err := states.Finish(s.cores)
+			if err != nil {
+				s.refuse(err)
+				continue
+			}
+			written = make(chan outcome, 1)
+			go s.write(state, about, written) // collect waits for it
 		}
 	}
 }
@@ -88,45 +81,27 @@ func readSlice(m *nats.Msg) (wire.SliceHeader, error) {
 	return h, transfer.Verify(m)
 }
 
-// finish returns a state that checks out; one that does not is noted, once for each
-// generation that sends it.
-func (s *Service) finish(a *assembly) *replica.State {
-	of, first, last := a.about, a.first, a.since
-	state, err := a.finish(s.cores)
-	if err == nil {
-		return state
-	}
+// refuse notes slices that did not make a state, once for each generation that sends
+// them, and tells the coordinator where its members may not be in one state.
+func (s *Service) refuse(err error) {
 	s.log.Error("checkpoint refused", zap.Error(err))
+	var r *assembly.RefusedError
+	if !errors.As(err, &r) {
+		return
+	}
 	if _, err := s.ledger.Append(ledger.Entry{
-		Key: fmt.Sprintf("refused/%d/%s/%d", a.step, of.digest, of.generation),
+		Key: fmt.Sprintf("refused/%d/%s/%d", r.Step, r.Digest, r.Generation),
 		Note: &ledger.Note{
-			Kind: ledger.NoteDivergence, Step: a.step, Generation: of.generation, Text: "checkpoint refused: " + err.Error(),
+			Kind: ledger.NoteDivergence, Step: r.Step, Generation: r.Generation, Text: "checkpoint refused: " + err.Error(),
 		},
 	}); err != nil {
 		s.log.Error("note it in the ledger", zap.Error(err))
 	}
-	// Slices that members of several generations sent may differ though the members
-	// do not: their next ones tell.
-	if errors.Is(err, errDiffer) && first == last {
-		s.doubt(a.step, of.generation)
-	}
-	return nil
-}
-
-// doubt tells the coordinator that the members of a generation are not in one state.
-// In the next generation they compare, and who differs takes the state of most. A run
-// that ends would send the same slices for ever otherwise.
-func (s *Service) doubt(step, generation uint64) {
-	d := &s.doubts
-	if d.generations == nil || d.step != step {
-		*d = doubts{step, map[uint64]bool{}}
-	}
-	if len(d.generations) >= mostDoubts && !d.generations[generation] {
+	if !r.Doubted {
 		return
 	}
-	d.generations[generation] = true
 	b, err := wire.Encode(wire.Suspicion{
-		Generation: generation, From: wire.RoleCheckpoint, Evidence: fmt.Sprintf("the replicas were not equal after step %d", step),
+		Generation: r.Generation, From: wire.RoleCheckpoint, Evidence: fmt.Sprintf("the replicas were not equal after step %d", r.Step),
 	})
 	if err == nil {
 		err = s.cfg.NATS.Publish(s.subjects.Suspect(), b)
@@ -136,9 +111,9 @@ func (s *Service) doubt(step, generation uint64) {
 	}
 }
 
-func (s *Service) write(state *replica.State, a about, written chan<- outcome) {
+func (s *Service) write(state *replica.State, a assembly.About, written chan<- outcome) {
 	begun := time.Now()
-	c, err := saved{}, s.noteBegun(a.begun)
+	c, err := saved{}, s.noteBegun(a.Begun)
 	if err == nil {
 		c, err = s.store.save(state, a)
 	}

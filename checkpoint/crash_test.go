@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 )
 
 // crashDisk does what a disk does and knows what a loss of power would leave: of a
@@ -231,7 +233,7 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	if _, _, err = f.store.settle(); err == nil {
 		for _, step := range steps {
 			state, digest := stateAt(t, f.spec, step)
-			if _, err = f.store.save(state, about{digest: digest}); err != nil {
+			if _, err = f.store.save(state, assembly.About{Digest: digest}); err != nil {
 				break
 			}
 			acknowledged = step

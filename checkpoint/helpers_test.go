@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/replica"
@@ -92,7 +93,7 @@ func openFolder(t testing.TB, dir string, d disk) *folder {
 func (f *folder) save(t testing.TB, step uint64) saved {
 	t.Helper()
 	state, digest := stateAt(t, f.spec, step)
-	c, err := f.store.save(state, about{digest: digest})
+	c, err := f.store.save(state, assembly.About{Digest: digest})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -17,7 +18,7 @@ func TestNumericsStayWithTheWeights(t *testing.T) {
 	dir := t.TempDir()
 	f := openFolder(t, dir, system{})
 	state, digest := stateAt(t, f.spec, 10)
-	c, err := f.store.save(state, about{digest: digest, numerics: want})
+	c, err := f.store.save(state, assembly.About{Digest: digest, Numerics: want})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,6 @@ type Service struct {
 	store    *store
 	snapshot *snapshot // of the newest checkpoint
 	newest   *saved    // nil before the first; the owner of the slices changes it
-	doubts   doubts    // of the owner of the slices
 }
 
 // Open opens the run's ledger and checkpoints, and makes them where there are

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -27,14 +28,14 @@ type stored struct {
 
 // stage writes all files of a checkpoint into a folder, durably, the manifest
 // last, and returns it with its hash.
-func (s *store) stage(dir string, state *replica.State, a about) (Manifest, string, error) {
+func (s *store) stage(dir string, state *replica.State, a assembly.About) (Manifest, string, error) {
 	head := s.log.Head()
 	m := Manifest{
-		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: a.digest,
-		Numerics: a.numerics, Software: s.software, Created: s.now().UTC(), Ledger: head.Tree(), Files: map[string]File{},
-		Generation: a.generation, Losses: s.losses(state), Dropout: number.Float(s.spec.Dropout), Precision: s.precision,
+		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: a.Digest,
+		Numerics: a.Numerics, Software: s.software, Created: s.now().UTC(), Ledger: head.Tree(), Files: map[string]File{},
+		Generation: a.Generation, Losses: s.losses(state), Dropout: number.Float(s.spec.Dropout), Precision: s.precision,
 	}
-	small, err := s.smallFiles(state, a.digest)
+	small, err := s.smallFiles(state, a.Digest)
 	if err != nil {
 		return m, "", err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/number"
@@ -50,7 +51,7 @@ func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
 // save stores a state. When it returns without an error the checkpoint is durable,
 // visible and in the ledger. After an error the one before stands; what was begun
 // is finished or removed by the next settle.
-func (s *store) save(state *replica.State, a about) (saved, error) {
+func (s *store) save(state *replica.State, a assembly.About) (saved, error) {
 	name := folderOf(state.Step)
 	staged := s.path(stagedPrefix + name)
 	fail := func(err error) (saved, error) { return saved{}, fmt.Errorf("store checkpoint %s: %w", name, err) }
@@ -83,14 +84,14 @@ func (s *store) save(state *replica.State, a about) (saved, error) {
 // together. Samples, tokens and losses are the replicas' own count, so that they are
 // exact whoever lived through the steps. That the training diverges is noted when it
 // is found first, and when it gets worse or better in kind.
-func (s *store) entries(state *replica.State, a about, m Manifest, hash string) []ledger.Entry {
+func (s *store) entries(state *replica.State, a assembly.About, m Manifest, hash string) []ledger.Entry {
 	saved := ledger.Entry{Key: keyOf(hash), Checkpoint: &ledger.Checkpoint{Step: m.Step, Folder: folderOf(m.Step), Manifest: hash}}
 	if state.Step <= s.told.Step {
 		return []ledger.Entry{saved}
 	}
 	steps := &ledger.Steps{
-		FirstStep: s.told.Step + 1, LastStep: state.Step, Generation: a.generation,
-		Samples: state.Samples - s.told.Samples, Tokens: state.Tokens - s.told.Tokens, Loss: a.loss,
+		FirstStep: s.told.Step + 1, LastStep: state.Step, Generation: a.Generation,
+		Samples: state.Samples - s.told.Samples, Tokens: state.Tokens - s.told.Tokens, Loss: a.Loss,
 		Skipped: state.Skipped() - s.told.Skipped(),
 	}
 	if m.Losses != nil {
@@ -99,7 +100,7 @@ func (s *store) entries(state *replica.State, a about, m Manifest, hash string) 
 	entries := []ledger.Entry{{Key: "steps/" + hash, Steps: steps}}
 	if f := state.Course.Finding(); f.Kind != divergence.None && f.Kind != s.told.Course.Finding().Kind {
 		entries = append(entries, ledger.Entry{Key: "training/" + hash, Note: &ledger.Note{
-			Kind: ledger.NoteTraining, Text: fmt.Sprintf("up to step %d, %s", state.Step, f.Text), Step: state.Step, Generation: a.generation,
+			Kind: ledger.NoteTraining, Text: fmt.Sprintf("up to step %d, %s", state.Step, f.Text), Step: state.Step, Generation: a.Generation,
 		}})
 	}
 	return append(entries, saved)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/replica"
@@ -36,7 +37,7 @@ func (f *folder) saveCourse(t *testing.T, before *replica.State, steps uint64, l
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.store.save(s, about{digest: digest, generation: 3, loss: number.Float(loss + 1)}); err != nil {
+	if _, err := f.store.save(s, assembly.About{Digest: digest, Generation: 3, Loss: number.Float(loss + 1)}); err != nil {
 		t.Fatal(err)
 	}
 	return s

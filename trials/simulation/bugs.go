@@ -26,4 +26,6 @@ const (
 	AlwaysBegun            // hellos say that a state was trained which is of a checkpoint
 	NoWatchdog             // nobody looks after a computation that does not return
 	SilenceCountsTwice     // a rank tells its neighbours that another is lost which is silent
+	LostChunks             // the checkpoint service acknowledges chunks that it has lost
+	OldChunks              // the checkpoint service takes chunks of older generations as if they were new
 )

@@ -29,6 +29,8 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"a state of a checkpoint counts as trained", AlwaysBegun, 2000},
 		{"a computation that does not return is waited for", NoWatchdog, 2000},
 		{"that a rank is silent is told as if it were lost", SilenceCountsTwice, 2000},
+		{"a chunk of a checkpoint is lost and acknowledged", LostChunks, 2000},
+		{"chunks of older generations count", OldChunks, 10000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && c.seeds > 2000 {

@@ -4,8 +4,8 @@
 // that a seed that fails is played again exactly.
 //
 // Real are the machines that decide and the arithmetic: worker/step,
-// coordinator/roster and coordinator/plan, package replica (sums, updates,
-// digests), and the schedule and the frames of the ring.
+// coordinator/roster and coordinator/plan, checkpoint/assembly, package replica
+// (sums, updates, digests), and the schedule and the frames of the ring.
 //
 // Modelled are the shells around them, which carry out effects as packages worker,
 // coordinator and checkpoint do, and what they stand on:
@@ -21,9 +21,8 @@
 //     process, seen to close when a process ends, or not seen where its host went.
 //     They pass the suite that package natslink passes, but for acknowledgements,
 //     which the simulation does without;
-//   - the checkpoint service (service.go, assembly.go): a checkpoint is durable or it
-//     is not. Its assembly is retold and goes back to an earlier step when a later
-//     generation does. Files and energy are tested in package checkpoint; of the ledger
+//   - the disk of the checkpoint service (service.go): a checkpoint is durable or it
+//     is not. Files and energy are tested in package checkpoint; of the ledger
 //     the oracle knows from where training began, by which lost work is counted;
 //   - the model (trainer.go): gradients that depend on weights, batch and seed and
 //     differ in every element, some large enough to be clamped, some not finite.

@@ -23,6 +23,11 @@ type oracle struct {
 	emptied bool // a plan without members let all go
 	evened  int  // plans of the same members, for their speeds alone
 	begun   *beginnings
+
+	collected struct { // the newest chunk
+		by               *service
+		step, generation uint64 // that it collects, and the newest of its chunks
+	}
 }
 
 func newOracle(w *world, states []*replica.State) *oracle {
@@ -188,6 +193,19 @@ func (o *oracle) finished(k *worker, number uint64) {
 	if s := o.w.folder.newest; s == nil || s.Step < number {
 		o.w.fail("%s ends with step %d, which is not stored", k.reg.Incarnation, number)
 	}
+}
+
+// collects sees a chunk that the checkpoint service takes. Of a step that is not
+// the one before it may only be where its sender is in no older generation.
+func (o *oracle) collects(s *service, h wire.SliceHeader) {
+	last := &o.collected
+	if last.by == s && h.Step != last.step && h.Generation < last.generation {
+		o.w.fail("a chunk of step %d of generation %d takes the place of step %d of generation %d", h.Step, h.Generation, last.step, last.generation)
+	}
+	if last.by != s {
+		last.generation = 0
+	}
+	last.by, last.step, last.generation = s, h.Step, max(last.generation, h.Generation)
 }
 
 // offer sees what the checkpoint service says it has.

@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
 )
@@ -14,26 +16,24 @@ type folder struct {
 	info   wire.SnapshotInfo
 }
 
-// service is the checkpoint service: it assembles slices as package checkpoint
-// does, writes one state at a time, and announces it once it is durable.
+// service is the shell around assembly.Collector, as package checkpoint is: it writes
+// what is whole, and announces it once it is durable.
 type service struct {
-	w       *world
-	p       *process
-	newest  *replica.State // served and announced
-	info    wire.SnapshotInfo
-	at      *assembly
-	writing uint64 // step that is being written; 0: none
+	w          *world
+	p          *process
+	newest     *replica.State // served and announced
+	info       wire.SnapshotInfo
+	states     *assembly.Collector
+	generation uint64 // newest of a chunk
+	writes     uint64 // newest step that was whole
 }
 
-var (
-	errRefused = errors.New("the service does not want it")
-	errNewer   = errors.New("a newer state is being collected")
-)
+var errRefused = errors.New("the service does not want it")
 
 func (w *world) newService(p *process) role {
-	s := &service{w: w, p: p, at: newAssembly(w.rule)}
+	s := &service{w: w, p: p, states: assembly.NewCollector(w.rule)}
 	p.after(w.between(time.Millisecond, 100*time.Millisecond), func() {
-		s.adopt(w.folder.newest, w.folder.info)
+		s.stored(w.folder.newest, w.folder.info)
 		p.listen(topicSlice, "")
 		p.listen(topicInfo, wire.RoleCheckpoint)
 		p.listen(topicSnapshot, wire.RoleCheckpoint)
@@ -51,6 +51,14 @@ func (s *service) adopt(state *replica.State, info wire.SnapshotInfo) {
 	s.info.Elements = s.w.rule.Layout.Total
 	if state != nil {
 		s.w.oracle.offer(state.Step)
+	}
+}
+
+// stored says that a state is durable.
+func (s *service) stored(state *replica.State, info wire.SnapshotInfo) {
+	s.adopt(state, info)
+	if state != nil {
+		s.states.Stored(state.Step)
 	}
 }
 
@@ -80,34 +88,41 @@ func (s *service) hear(e envelope) {
 // take takes a chunk of a state.
 func (s *service) take(e envelope) {
 	c := e.body.(chunk)
-	have := s.newest != nil && c.header.Step <= s.newest.Step
-	var err error
-	switch {
-	case have, s.writing == c.header.Step && s.writing > 0:
-		// It is there already: the sender missed the answer.
-	case s.writing > 0:
-		err = errRefused
-	default:
-		err = s.at.add(c)
+	h, data := c.header, replica.Bytes(c.data)
+	s.generation = max(s.generation, h.Generation)
+	switch s.w.bug {
+	case OldChunks:
+		h.Generation = s.generation
+	case LostChunks:
+		if h.Part == wire.PartMoment2 {
+			data = make([]byte, len(data))
+		}
+	}
+	whole, err := s.states.Take(h, data)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errRefused, err)
 	}
 	s.p.answer(e, nil, err)
-	if have || s.writing > 0 || err != nil || !s.at.whole() {
+	if err == nil && h.Step > s.writes {
+		s.w.oracle.collects(s, c.header)
+	}
+	if !whole {
 		return
 	}
-	state, err := s.at.finish()
+	state, about, err := s.states.Finish(1)
 	if err != nil {
-		s.w.say("the checkpoint of step %d is refused: %v", c.header.Step, err)
-		s.w.oracle.refused(c.header.Step, err)
+		s.w.say("the checkpoint of step %d is refused: %v", h.Step, err)
+		s.w.oracle.refused(h.Step, err)
 		return
 	}
-	s.write(state.Clone())
+	s.write(state.Clone(), about)
 }
 
 // write makes a state durable, which takes a while.
-func (s *service) write(state *replica.State) {
-	s.writing = state.Step
+func (s *service) write(state *replica.State, about assembly.About) {
 	info := infoOf(s.w, state)
-	s.w.oracle.begun.hears(s.at.begun)
+	s.writes = state.Step
+	s.w.oracle.begun.hears(about.Begun)
 	if s.w.bug == AckEarly {
 		s.adopt(state, info)
 		s.announce()
@@ -117,8 +132,7 @@ func (s *service) write(state *replica.State) {
 		s.w.folder = folder{state, info}
 		s.w.oracle.durable(state)
 		s.p.after(s.w.between(0, 20*time.Millisecond), func() {
-			s.writing = 0
-			s.adopt(state, info)
+			s.stored(state, info)
 			s.announce()
 		})
 	})

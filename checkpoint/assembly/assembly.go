@@ -1,4 +1,4 @@
-package checkpoint
+package assembly
 
 import (
 	"errors"
@@ -11,13 +11,8 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
-// assembly puts a state together from the slices of the workers. It is a pure
-// state machine: chunks go in, and it says when the state is whole.
-//
-// Which worker sends what does not matter, nor do generations: the state of a step
-// is one, so a chunk that comes twice brings the same bytes. That all chunks are of
-// one state is verified by the digest that rank 0 sends; a state that is not one is
-// errDiffer.
+// assembly is a state that is being put together. That all chunks are of one state is
+// verified by the digest that rank 0 sends; a state that is not one is errDiffer.
 type assembly struct {
 	rule  replica.Rule
 	step  uint64
@@ -26,18 +21,17 @@ type assembly struct {
 	state replica.State
 	parts map[string]*part
 
-	about // the state
+	about About
 	meta  []byte
-	final bool
 }
 
-// about is what is said of a state beside its numbers.
-type about struct {
-	digest     string
-	generation uint64
-	loss       number.Float
-	numerics   wire.Numerics
-	begun      wire.Begun
+// About is what is said of a state beside its numbers.
+type About struct {
+	Digest     string
+	Generation uint64
+	Loss       number.Float
+	Numerics   wire.Numerics
+	Begun      wire.Begun
 }
 
 // part is a flat buffer that is being filled.
@@ -53,8 +47,8 @@ var (
 	errDiffer = errors.New("slices of different states")
 )
 
-func newAssembly(r replica.Rule) *assembly {
-	a := &assembly{rule: r, parts: map[string]*part{}}
+func newAssembly(r replica.Rule) assembly {
+	a := assembly{rule: r, parts: map[string]*part{}}
 	for name, flat := range map[string]*[]float32{
 		wire.PartWeights: &a.state.Weights, wire.PartMoment1: &a.state.Moment1, wire.PartMoment2: &a.state.Moment2,
 	} {
@@ -66,7 +60,7 @@ func newAssembly(r replica.Rule) *assembly {
 
 // reset begins with nothing, for a step.
 func (a *assembly) reset(step uint64) {
-	a.step, a.meta, a.about, a.final, a.first = step, nil, about{}, false, ^uint64(0)
+	a.step, a.meta, a.about, a.first = step, nil, About{}, ^uint64(0)
 	for _, p := range a.parts {
 		p.have = p.have[:0]
 	}
@@ -97,9 +91,8 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
-		a.meta, a.about = slices.Clone(h.Meta), about{h.Digest, h.Generation, h.Loss, h.Numerics, h.Begun}
+		a.meta, a.about = slices.Clone(h.Meta), About{h.Digest, h.Generation, h.Loss, h.Numerics, h.Begun}
 	}
-	a.final = a.final || h.Final
 	return nil
 }
 
@@ -110,20 +103,10 @@ func (a *assembly) whole() bool {
 			return false
 		}
 	}
-	return a.digest != ""
+	return a.about.Digest != ""
 }
 
-// finish checks a whole state against its digest and returns it. It is valid until
-// the next add. A state that does not check out is forgotten.
-func (a *assembly) finish(cores int) (*replica.State, error) {
-	err := a.check(cores)
-	if err != nil {
-		a.reset(a.step)
-		return nil, fmt.Errorf("state of step %d: %w", a.step, err)
-	}
-	return &a.state, nil
-}
-
+// check compares a whole state with its digest.
 func (a *assembly) check(cores int) error {
 	meta, err := replica.DecodeMeta(a.rule, a.meta)
 	if err != nil {
@@ -137,8 +120,8 @@ func (a *assembly) check(cores int) error {
 	if err != nil {
 		return err
 	}
-	if digest != a.digest {
-		return fmt.Errorf("its digest is %s, the workers say %s: %w", digest, a.digest, errDiffer)
+	if digest != a.about.Digest {
+		return fmt.Errorf("its digest is %s, the workers say %s: %w", digest, a.about.Digest, errDiffer)
 	}
 	if t, ok := dirtyGap(a.rule.Layout, &a.state); ok {
 		return fmt.Errorf("the gap after tensor %s is not zero", t)

@@ -1,4 +1,4 @@
-package checkpoint
+package assembly
 
 import (
 	"errors"
@@ -7,13 +7,22 @@ import (
 	"testing"
 
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
 )
 
+// small is a rule of one tensor that ends in a gap.
+func small() replica.Rule {
+	l := model.Layout{Tensors: []model.Tensor{{Name: "a", Shape: []int{21}, Len: 21}}, Total: 32}
+	return replica.Rule{
+		Layout: l, MicroBatches: 2, Steps: 100, Reduce: replica.Exact,
+		Optimizer: replica.AdamW{LearningRate: 0.1, Beta1: 0.9, Beta2: 0.9, Epsilon: 1e-6, Clip: 1},
+	}
+}
+
 // TestWhichStepIsCollected adds chunks of one element.
 func TestWhichStepIsCollected(t *testing.T) {
-	spec := smallSpec(t)
-	a := newAssembly(spec.Rule(model.NewLayout(spec.ModelConfig(spec.VocabSize))))
+	a := newAssembly(small())
 	for i, c := range []struct {
 		step, generation uint64
 		older            bool
