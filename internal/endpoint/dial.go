@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/gramme-project/gramme/internal/bus/natsbus"
 )
 
 // retry is the pause between attempts to connect.
@@ -94,6 +96,15 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		case <-time.After(retry):
 		}
 	}
+}
+
+// DialBus is DialNATS for messages of package bus.
+func (e Endpoint) DialBus(ctx context.Context, name string) (*natsbus.Conn, error) {
+	c, err := e.DialNATS(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return natsbus.New(c), nil
 }
 
 // connectNATS makes one attempt, and leaves it to itself when ctx ends: it knows no

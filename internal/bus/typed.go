@@ -1,0 +1,137 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
+
+// RefusedError is an answer that gives a reason in place of a result.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+// encode turns a message into bytes; nil is an empty one.
+func encode(v any) ([]byte, error) {
+	if v == nil {
+		return nil, nil
+	}
+	return wire.Encode(v)
+}
+
+// Publish sends a value to all that subscribe to a subject. A nil value is an empty
+// message.
+func Publish(c Conn, subject string, v any) error {
+	b, err := encode(v)
+	if err == nil {
+		err = c.Publish(Message{Subject: subject, Data: b})
+	}
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", subject, err)
+	}
+	return nil
+}
+
+// Request sends a value and returns the result in the wire.Reply that answers it.
+// A refusal is a RefusedError.
+func Request[T any](ctx context.Context, c Conn, subject string, v any) (result T, err error) {
+	return result, request(ctx, c, subject, v, &result)
+}
+
+// Deliver sends a value until a wire.Reply acknowledges it, or ctx ends. A refusal is
+// a RefusedError.
+func Deliver(ctx context.Context, c Conn, subject string, v any) error {
+	return request(ctx, c, subject, v, nil)
+}
+
+func request(ctx context.Context, c Conn, subject string, v, result any) error {
+	b, err := encode(v)
+	if err != nil {
+		return err
+	}
+	answer, err := c.Request(ctx, Message{Subject: subject, Data: b})
+	if err == nil {
+		err = ReadReply(answer, result)
+	}
+	if err != nil {
+		return fmt.Errorf("request %s: %w", subject, err)
+	}
+	return nil
+}
+
+// ReadReply reads the result in an answer, or only that there is no refusal if result
+// is nil.
+func ReadReply(answer *Message, result any) error {
+	var reply wire.Reply
+	switch err := wire.Decode(answer.Data, &reply); {
+	case err != nil:
+		return err
+	case reply.Error != "":
+		return &RefusedError{reply.Error}
+	case result == nil:
+		return nil
+	}
+	return wire.Decode(reply.Result, result)
+}
+
+// Respond answers a request with a wire.Reply: of the failure, if there is one, or the
+// result. A nil result acknowledges.
+func Respond(request *Message, result any, failure error) error {
+	var reply wire.Reply
+	if failure == nil {
+		reply.Result, failure = encode(result)
+	}
+	if failure != nil {
+		reply = wire.Reply{Error: failure.Error()}
+	}
+	b, err := wire.Encode(reply)
+	if err == nil {
+		err = request.Respond(Message{Data: b})
+	}
+	if err != nil {
+		return fmt.Errorf("answer %s: %w", request.Subject, err)
+	}
+	return nil
+}
+
+// Channel subscribes to subjects and hands over what comes by a channel, in the order
+// of arrival. pending messages may wait in the channel, and as many behind it.
+func Channel(c Conn, pending int, queue string, subjects ...string) (messages <-chan *Message, stop func(), err error) {
+	to, done := make(chan *Message, pending), make(chan struct{})
+	s := Subscription{Handlers: map[string]func(*Message){}, Queue: queue, Pending: pending}
+	for _, subject := range subjects {
+		s.Handlers[subject] = func(m *Message) {
+			select {
+			case to <- m:
+			case <-done:
+			}
+		}
+	}
+	end, err := c.Subscribe(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return to, sync.OnceFunc(func() { close(done); end() }), nil
+}
+
+// Gather asks all that subscribe to a subject, and hands over their answers until
+// stop, the first pending of them in any case.
+func Gather(c Conn, pending int, subject string, v any) (answers <-chan *Message, stop func(), err error) {
+	inbox := "_INBOX." + rand.Text()
+	b, err := encode(v)
+	if err != nil {
+		return nil, nil, err
+	}
+	answers, stop, err = Channel(c, pending, "", inbox)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.Publish(Message{Subject: subject, Reply: inbox, Data: b}); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return answers, stop, nil
+}
