@@ -34,7 +34,7 @@ func TestWorkThatAStoredStateDoesNotHoldIsLost(t *testing.T) {
 	if reply, err := s.request(s.subj.Events(), []wire.Event{s.begun.Event()}); err != nil || reply.Error != "" {
 		t.Fatal(err, reply.Error)
 	}
-	if reply, err := s.request(s.subj.Events(), []wire.Event{{Key: "k", Kind: "begun"}}); err != nil || reply.Error == "" {
+	if reply, err := s.request(s.subj.Events(), []wire.Event{{Key: "k", Kind: wire.EventBegun}}); err != nil || reply.Error == "" {
 		t.Errorf("a beginning that does not say where: %v %q", err, reply.Error)
 	}
 	if err := s.down(); err != nil {

@@ -101,7 +101,7 @@ func (s *Service) refuse(err error) {
 		return
 	}
 	b, err := wire.Encode(wire.Suspicion{
-		Generation: r.Generation, From: wire.RoleCheckpoint, Evidence: fmt.Sprintf("the replicas were not equal after step %d", r.Step),
+		Generation: r.Generation, From: wire.IDCheckpoint, Evidence: wire.Evidence(fmt.Sprintf("the replicas were not equal after step %d", r.Step)),
 	})
 	if err == nil {
 		err = s.cfg.NATS.Publish(s.subjects.Suspect(), b)

@@ -48,7 +48,7 @@ func TestNumericsStayWithTheWeights(t *testing.T) {
 func TestTheLedgerTellsOfNumerics(t *testing.T) {
 	s := newServing(t)
 	s.up()
-	events := []wire.Event{{Key: "r", Kind: "refused", Reason: "worker far is refused"}, {Key: "m", Kind: "mixed", Reason: "not reproducible"}}
+	events := []wire.Event{{Key: "r", Kind: wire.EventRefused, Reason: "worker far is refused"}, {Key: "m", Kind: wire.EventMixed, Reason: "not reproducible"}}
 	for _, e := range events {
 		if a := s.audit().Account; a.Mixed {
 			t.Error("mixed before a mixed worker was admitted")

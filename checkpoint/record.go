@@ -87,16 +87,16 @@ func (s *Service) entriesOf(m *nats.Msg) ([]ledger.Entry, error) {
 func entryOf(e wire.Event) (ledger.Entry, error) {
 	entry := ledger.Entry{Key: e.Key}
 	switch e.Kind {
-	case "membership":
+	case wire.EventMembership:
 		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason}
-	case "begun":
+	case wire.EventBegun:
 		if e.Begun == nil {
 			return entry, fmt.Errorf("event %s does not say where training began", e.Key)
 		}
 		begun := ledger.Begun(*e.Begun)
 		entry.Begun = &begun
-	case ledger.NoteRefused, ledger.NoteMixed, ledger.NoteDivergence:
-		entry.Note = &ledger.Note{Kind: e.Kind, Text: e.Reason, Generation: e.Generation}
+	case wire.EventRefused, wire.EventMixed, wire.EventDivergence:
+		entry.Note = &ledger.Note{Kind: string(e.Kind), Text: e.Reason, Generation: e.Generation}
 	default:
 		return entry, fmt.Errorf("an event of kind %q is unknown", e.Kind)
 	}

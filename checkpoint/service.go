@@ -186,8 +186,8 @@ func (s *Service) Run(ctx context.Context) error {
 		{s.subjects.Slice(), slices},
 		{s.subjects.Readings(), entries},
 		{s.subjects.Events(), entries},
-		{s.subjects.SnapshotInfo(wire.RoleCheckpoint), asked},
-		{s.subjects.Snapshot(wire.RoleCheckpoint), asked},
+		{s.subjects.SnapshotInfo(wire.IDCheckpoint), asked},
+		{s.subjects.Snapshot(wire.IDCheckpoint), asked},
 	} {
 		sub, err := s.cfg.NATS.ChanSubscribe(w.subject, w.to)
 		if err != nil {

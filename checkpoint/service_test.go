@@ -102,7 +102,7 @@ func (s *serving) up() {
 	go func() { ended <- service.Run(ctx) }()
 	s.t.Cleanup(func() { cancel() })
 	for end := time.Now().Add(10 * time.Second); ; {
-		if _, err := s.request(s.subj.SnapshotInfo(wire.RoleCheckpoint), nil); !errors.Is(err, nats.ErrNoResponders) {
+		if _, err := s.request(s.subj.SnapshotInfo(wire.IDCheckpoint), nil); !errors.Is(err, nats.ErrNoResponders) {
 			return
 		} else if time.Now().After(end) {
 			s.t.Fatal(err)
@@ -212,7 +212,7 @@ func (s *serving) store(step uint64, world int) *replica.State {
 // fetch brings the newest state as a worker that joins does.
 func (s *serving) fetch() (wire.SnapshotInfo, *replica.State) {
 	s.t.Helper()
-	reply, err := s.request(s.subj.SnapshotInfo(wire.RoleCheckpoint), nil)
+	reply, err := s.request(s.subj.SnapshotInfo(wire.IDCheckpoint), nil)
 	if err != nil || reply.Error != "" {
 		s.t.Fatal(err, reply.Error)
 	}
@@ -229,7 +229,7 @@ func (s *serving) fetch() (wire.SnapshotInfo, *replica.State) {
 		b := replica.Bytes(*to)
 		for at := 0; at < len(b); at += 1000 {
 			r := wire.Range{Name: part, Step: info.Step, Offset: int64(at), Length: min(1000, len(b)-at)}
-			data, total, err := transfer.Fetch(s.t.Context(), s.conn, s.subj.Snapshot(wire.RoleCheckpoint), r)
+			data, total, err := transfer.Fetch(s.t.Context(), s.conn, s.subj.Snapshot(wire.IDCheckpoint), r)
 			if err != nil || total != int64(len(b)) || len(data) != r.Length {
 				s.t.Fatalf("%+v: %d of %d bytes, %v", r, len(data), total, err)
 			}
@@ -409,7 +409,7 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 		if err := json.Unmarshal(m.Data, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.From != wire.RoleCheckpoint || got.Subject != "" || !strings.Contains(got.Evidence, "not equal after step 10") {
+		if got.From != wire.IDCheckpoint || got.Subject != "" || !strings.Contains(string(got.Evidence), "not equal after step 10") {
 			t.Errorf("%+v", got)
 		}
 		asked = append(asked, got.Generation)
@@ -420,7 +420,7 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 	if err := s.down(); err != nil {
 		t.Fatal(err)
 	}
-	if notes := s.audit().Account.Notes; len(notes) != 5 || notes[0].Kind != "divergence" || notes[0].Step != 10 || notes[0].Generation != 7 {
+	if notes := s.audit().Account.Notes; len(notes) != 5 || notes[0].Kind != string(wire.EventDivergence) || notes[0].Step != 10 || notes[0].Generation != 7 {
 		t.Errorf("%d notes %+v", len(notes), notes)
 	}
 }
@@ -435,7 +435,7 @@ func TestReadingsAndEventsCountOnce(t *testing.T) {
 			Parts: []energy.Part{{Phase: energy.Compute, MicroJ: 5}},
 		}}
 	}
-	event := wire.Event{Key: "m/1", Kind: "membership", Generation: 1, Members: []string{"w1"}, Reason: "start"}
+	event := wire.Event{Key: "m/1", Kind: wire.EventMembership, Generation: 1, Members: []string{"w1"}, Reason: "start"}
 	for range 3 {
 		for subject, body := range map[string]any{
 			s.subj.Readings(): []energy.Record{reading(1, "test"), reading(2, "test")},

@@ -101,7 +101,7 @@ func (s *Service) answer(ctx context.Context, asked <-chan *nats.Msg) {
 			return
 		case m = <-asked:
 		}
-		if m.Subject == s.subjects.SnapshotInfo(wire.RoleCheckpoint) {
+		if m.Subject == s.subjects.SnapshotInfo(wire.IDCheckpoint) {
 			s.snapshot.mu.RLock()
 			info := s.snapshot.info
 			s.snapshot.mu.RUnlock()

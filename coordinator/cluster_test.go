@@ -198,7 +198,7 @@ func (c *cluster) request(subject string, v any) (reply wire.Reply, ok bool) {
 // control asks until it is answered, and returns the refusal.
 func (c *cluster) control(request wire.Control) (refusal string) {
 	c.t.Helper()
-	within(c.t, "answer to "+request.Verb, func() bool {
+	within(c.t, "answer to "+string(request.Verb), func() bool {
 		reply, ok := c.request(c.subjects.Control(), request)
 		refusal = reply.Error
 		return ok && !strings.Contains(refusal, "ask again")

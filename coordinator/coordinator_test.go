@@ -47,7 +47,7 @@ func TestRunFromStartToStop(t *testing.T) {
 		s.TokensPerSecond.Or(0) < 4900 || s.TokensPerSecond.Or(0) > 5100 || s.EtaSeconds.Or(0) <= 0 || s.Joules != number.Known(25) || s.Watts != number.Known(10) {
 		t.Errorf("numbers of the status: %+v", s)
 	}
-	if p := process(s, "a"); p.Role != wire.RoleWorker || p.PID != 1000 || p.Host != "host" || p.State != "computing" || p.MicroBatches == 0 || p.Speed != 8 {
+	if p := process(s, "a"); p.Role != wire.RoleWorker || p.PID != 1000 || p.Host != "host" || p.State != wire.WorkerComputing || p.MicroBatches == 0 || p.Speed != 8 {
 		t.Errorf("worker in the status: %+v", p)
 	}
 	if p := process(s, "c1"); p.Role != wire.RoleCoordinator || p.PID != 7 || p.Rank != -1 {
@@ -56,18 +56,20 @@ func TestRunFromStartToStop(t *testing.T) {
 
 	killB()
 	c.statusWhere("b is gone", func(s wire.Status) bool { return s.Generation == 2 && process(s, "b").ID == "" })
-	if got := c.control(wire.Control{Verb: "drain", Worker: "x"}); !strings.Contains(got, "no such worker; there are a") {
+	if got := c.control(wire.Control{Verb: wire.VerbDrain, Worker: "x"}); !strings.Contains(got, "no such worker; there are a") {
 		t.Errorf("drain x: %q", got)
 	}
 	if got := c.control(wire.Control{Verb: "dance"}); !strings.Contains(got, "unknown request") {
 		t.Errorf("dance: %q", got)
 	}
-	if got := c.control(wire.Control{Verb: "stop", Reason: "enough"}); got != "" {
+	if got := c.control(wire.Control{Verb: wire.VerbStop, Reason: "enough"}); got != "" {
 		t.Errorf("stop: %q", got)
 	}
 	// An accepted request is stored.
 	within(t, "the worker stops", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.stopped })
-	c.statusWhere("it stops", func(s wire.Status) bool { return s.State == wire.StateStopping && process(s, "a").State == "stopped" })
+	c.statusWhere("it stops", func(s wire.Status) bool {
+		return s.State == wire.StateStopping && process(s, "a").State == wire.WorkerStopped
+	})
 	last, _ := a.at()
 	c.committed(last)
 	s = c.statusWhere("it has stopped", func(s wire.Status) bool { return s.State == wire.StateStopped })
@@ -75,10 +77,10 @@ func TestRunFromStartToStop(t *testing.T) {
 		t.Errorf("status at the end: %+v, last step %d", s, last)
 	}
 	stop()
-	if m := l.of("membership"); len(m) != 2 || m[0].Generation != 1 || !slices.Equal(m[0].Members, []string{"a", "b"}) || !slices.Equal(m[1].Members, []string{"a"}) {
+	if m := l.of(wire.EventMembership); len(m) != 2 || m[0].Generation != 1 || !slices.Equal(m[0].Members, []string{"a", "b"}) || !slices.Equal(m[1].Members, []string{"a"}) {
 		t.Errorf("membership in the ledger: %+v", m)
 	}
-	if b := l.of("begun"); len(b) != 1 || b[0].Begun.Generation != 1 || b[0].Begun.Session == "" || time.Since(b[0].Begun.Since) > time.Minute {
+	if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Begun.Generation != 1 || b[0].Begun.Session == "" || time.Since(b[0].Begun.Since) > time.Minute {
 		t.Errorf("beginnings in the ledger: %+v", b)
 	}
 }
@@ -88,7 +90,7 @@ func TestStatusBeforeAnyWorker(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 10)
 	c.ledger(4, 0)
 	c.coordinator("c1")
-	body, err := wire.Encode(wire.ProcessBeat{Role: wire.RoleCheckpoint, ID: "store", PID: 3, Host: "h", State: "running", Joules: 7, Watts: 1})
+	body, err := wire.Encode(wire.ProcessBeat{Role: wire.RoleCheckpoint, ID: "store", PID: 3, Host: "h", State: wire.ProcessRunning, Joules: 7, Watts: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,14 +120,14 @@ func TestTakeOver(t *testing.T) {
 			a, _ := c.worker("a", 0, endless)
 			c.statusWhere("c1 leads", func(s wire.Status) bool { return s.Step > 5 && process(s, "c1").ID != "" })
 			stop2 := c.coordinator("c2")
-			within(t, "the membership in the ledger", func() bool { return len(l.of("membership")) == 1 })
+			within(t, "the membership in the ledger", func() bool { return len(l.of(wire.EventMembership)) == 1 })
 			if name == "crash" {
 				store.(*memstore.Store).Crash()
 			} else {
 				stop()
 			}
 			s := c.statusWhere("c2 leads", func(s wire.Status) bool {
-				return process(s, "c2").State == "elected" && process(s, "a").Rank == 0 && s.Step > 5
+				return process(s, "c2").State == wire.ProcessElected && process(s, "a").Rank == 0 && s.Step > 5
 			})
 			if s.Generation != 1 || s.State != wire.StateTraining {
 				t.Errorf("status after the change: %+v", s)
@@ -133,10 +135,10 @@ func TestTakeOver(t *testing.T) {
 			if step, plan := a.at(); step == 0 || plan.Generation != 1 {
 				t.Errorf("the worker is at step %d of generation %d", step, plan.Generation)
 			}
-			if got := c.control(wire.Control{Verb: "stop"}); got != "" {
+			if got := c.control(wire.Control{Verb: wire.VerbStop}); got != "" {
 				t.Errorf("stop: %q", got)
 			}
-			c.statusWhere("it stops", func(s wire.Status) bool { return process(s, "a").State == "stopped" })
+			c.statusWhere("it stops", func(s wire.Status) bool { return process(s, "a").State == wire.WorkerStopped })
 			stop2()
 		})
 	}
@@ -152,8 +154,8 @@ func TestEventsWaitForTheService(t *testing.T) {
 	l := c.ledger(0, 2)
 	c.committed(30)
 	c.statusWhere("it is done", func(s wire.Status) bool { return s.State == wire.StateDone })
-	within(t, "the membership in the ledger", func() bool { return len(l.of("membership")) == 1 })
-	if m := l.of("membership"); len(m) != 1 {
+	within(t, "the membership in the ledger", func() bool { return len(l.of(wire.EventMembership)) == 1 })
+	if m := l.of(wire.EventMembership); len(m) != 1 {
 		t.Errorf("membership in the ledger: %+v", m)
 	}
 }
@@ -176,12 +178,12 @@ func TestWhatNobodyAcknowledgedIsToldByTheNext(t *testing.T) {
 			stop()
 			l := c.ledger(0, 0)
 			c.coordinator("c2")
-			within(t, "the memberships in the ledger", func() bool { return len(l.of("membership")) == 2 })
-			m := l.of("membership")
+			within(t, "the memberships in the ledger", func() bool { return len(l.of(wire.EventMembership)) == 2 })
+			m := l.of(wire.EventMembership)
 			if m[0].Generation != 1 || m[1].Generation != 2 {
 				t.Errorf("memberships in the ledger: %+v", m)
 			}
-			if b := l.of("begun"); len(b) != 1 || b[0].Begun.From != 3 || time.Since(b[0].Begun.Since) > time.Minute {
+			if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Begun.From != 3 || time.Since(b[0].Begun.Since) > time.Minute {
 				t.Errorf("beginnings in the ledger: %+v", b)
 			}
 		})

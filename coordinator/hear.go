@@ -124,7 +124,7 @@ func (c *coordinator) onStatus(m *nats.Msg) {
 
 // self is what this coordinator tells of itself.
 func (c *coordinator) self() wire.ProcessBeat {
-	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: "elected", Goroutines: runtime.NumGoroutine()}
+	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: wire.ProcessElected, Goroutines: runtime.NumGoroutine()}
 	if c.cfg.Meter != nil {
 		joules, watts := c.cfg.Meter()
 		b.Joules, b.Watts = number.Float(joules), number.Float(watts)

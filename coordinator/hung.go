@@ -24,7 +24,7 @@ type hang struct {
 // heard takes what somebody says of a worker.
 func (h hangs) heard(now time.Time, s wire.Suspicion) {
 	if s.Hung && s.From == s.Subject {
-		h[s.Subject] = hang{s.Evidence, now}
+		h[s.Subject] = hang{string(s.Evidence), now}
 	}
 }
 

@@ -75,11 +75,11 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 		r.work.Go(func() { r.ask(c.cfg.NATS, c.subjects, f, within, c.results) })
 	case roster.Note:
 		c.outbox.add(f.Event)
-		if f.Event.Kind != "membership" {
+		if f.Event.Kind != wire.EventMembership {
 			c.log.Warn(f.Event.Reason)
 		}
 	case roster.StateChanged:
-		c.log.Info("state", zap.String("state", f.State), zap.String("reason", f.Reason))
+		c.log.Info("state", zap.String("state", string(f.State)), zap.String("reason", f.Reason))
 	}
 }
 
@@ -115,7 +115,7 @@ func (r *reign) ask(conn *nats.Conn, subjects wire.Subjects, a roster.Ask, withi
 func (r *reign) askCommitted(conn *nats.Conn, subjects wire.Subjects, results chan<- result) {
 	for r.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(r.ctx, eventsWithin)
-		m, err := conn.RequestWithContext(ctx, subjects.SnapshotInfo(wire.RoleCheckpoint), nil)
+		m, err := conn.RequestWithContext(ctx, subjects.SnapshotInfo(wire.IDCheckpoint), nil)
 		cancel()
 		var reply wire.Reply
 		var info wire.SnapshotInfo

@@ -54,7 +54,7 @@ func (c *cluster) ledger(step uint64, refuse int) *ledger {
 		}
 		answer(m, wire.Reply{})
 	})
-	subscribe(c.subjects.SnapshotInfo(wire.RoleCheckpoint), func(m *nats.Msg) {
+	subscribe(c.subjects.SnapshotInfo(wire.IDCheckpoint), func(m *nats.Msg) {
 		body, err := json.Marshal(wire.SnapshotInfo{Found: step > 0, Step: step})
 		if err != nil {
 			c.t.Error(err)
@@ -65,7 +65,7 @@ func (c *cluster) ledger(step uint64, refuse int) *ledger {
 }
 
 // of returns the events of a kind.
-func (l *ledger) of(kind string) (found []wire.Event) {
+func (l *ledger) of(kind wire.EventKind) (found []wire.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {

@@ -46,7 +46,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 	s := c.statusWhere("all refused", func(s wire.Status) bool {
 		n := 0
 		for _, p := range s.Processes {
-			if p.State == "refused" {
+			if p.State == wire.WorkerRefused {
 				n++
 			}
 		}
@@ -86,7 +86,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 		}
 		for _, e := range all {
 			for id, want := range reasons {
-				if e.Kind == "refused" && strings.HasPrefix(e.Reason, "worker "+id+" on host is refused: "+want) {
+				if e.Kind == wire.EventRefused && strings.HasPrefix(e.Reason, "worker "+id+" on host is refused: "+want) {
 					delete(missing, id)
 				}
 			}

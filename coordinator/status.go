@@ -18,17 +18,18 @@ func processKey(b wire.ProcessBeat) string {
 
 // scene is everything that a status shows.
 type scene struct {
-	run           string
-	steps         uint64
-	state, reason string
-	plan          wire.Plan
-	committed     uint64
-	workers       []roster.Worker
-	book          book
-	sources       sources
-	hangs         hangs
-	slowdowns     []wire.Warning
-	self          wire.ProcessBeat
+	run       string
+	steps     uint64
+	state     wire.RunState
+	reason    string
+	plan      wire.Plan
+	committed uint64
+	workers   []roster.Worker
+	book      book
+	sources   sources
+	hangs     hangs
+	slowdowns []wire.Warning
+	self      wire.ProcessBeat
 }
 
 // status assembles what users see.

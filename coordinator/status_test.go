@@ -18,21 +18,21 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	s.worker(now.Add(-time.Hour), wire.Beat{Incarnation: "x", Joules: 1000, Watts: 50}) // ended long ago
 	s.worker(now, wire.Beat{Incarnation: "y", Joules: 1, Watts: 2})
 	s.worker(now, wire.Beat{Incarnation: "y", Joules: 10, Watts: 4})
-	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 1, Joules: 100, Watts: 9})
-	s.other(now.Add(-time.Second), wire.ProcessBeat{Role: "checkpoint", ID: "store", PID: 2, Joules: 20, Watts: 3, State: "running"})
+	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: wire.RoleCheckpoint, ID: "store", PID: 1, Joules: 100, Watts: 9})
+	s.other(now.Add(-time.Second), wire.ProcessBeat{Role: wire.RoleCheckpoint, ID: "store", PID: 2, Joules: 20, Watts: 3, State: wire.ProcessRunning})
 	warning := wire.Warning{Kind: wire.WarnMemory, Text: "memory is short"}
-	s.other(now, wire.ProcessBeat{Role: "up", ID: "up", State: "running", Warnings: []wire.Warning{warning}})
-	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: "up", ID: "gone", Warnings: []wire.Warning{{Kind: wire.WarnRestarts}}})
+	s.other(now, wire.ProcessBeat{Role: wire.RoleUp, ID: "up", State: wire.ProcessRunning, Warnings: []wire.Warning{warning}})
+	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: wire.RoleUp, ID: "gone", Warnings: []wire.Warning{{Kind: wire.WarnRestarts}}})
 	b := book{}
 	b.begin(wire.Begun{})
 	b.applied(beat(5, 100, 0.5))
 	got := scene{
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,
 		workers: []roster.Worker{
-			{Registration: wire.Registration{ID: "late", Step: 9, Speed: 7}, Rank: -1, State: "registered"},
-			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: "computing", Slow: 0.3333},
+			{Registration: wire.Registration{ID: "late", Step: 9, Speed: 7}, Rank: -1, State: wire.WorkerRegistered},
+			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: wire.WorkerComputing, Slow: 0.3333},
 		},
-		book: b, sources: s, self: wire.ProcessBeat{Role: "coordinator", ID: "c", Joules: 7, Watts: 1, State: "elected"},
+		book: b, sources: s, self: wire.ProcessBeat{Role: wire.RoleCoordinator, ID: "c", Joules: 7, Watts: 1, State: wire.ProcessElected},
 	}.status(now)
 	if got.Run != "r" || got.Step != 5 || got.Steps != 15 || got.Generation != 3 || got.Checkpoint != 2 || !got.Mixed || got.Reason != "why" ||
 		got.Loss != number.Known(5) || got.Tokens != 100 || got.TokensPerSecond != number.Known(200) || got.StepSeconds != number.Known(0.5) || got.EtaSeconds != number.Known(5) {
@@ -42,11 +42,11 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 		t.Errorf("%v J and %v W, want 1137 and 8", got.Joules, got.Watts)
 	}
 	want := []wire.Process{
-		{Role: "worker", ID: "late", Rank: -1, State: "registered", Speed: 7},
-		{Role: "worker", ID: "w", PID: 5, Host: "h", Rank: 0, State: "computing", MicroBatches: 4, Step: 5, Speed: 6, Slow: 0.33},
-		{Role: "checkpoint", ID: "store", PID: 2, Rank: -1, State: "running"},
-		{Role: "up", ID: "up", Rank: -1, State: "running"},
-		{Role: "coordinator", ID: "c", Rank: -1, State: "elected"},
+		{Role: wire.RoleWorker, ID: "late", Rank: -1, State: wire.WorkerRegistered, Speed: 7},
+		{Role: wire.RoleWorker, ID: "w", PID: 5, Host: "h", Rank: 0, State: wire.WorkerComputing, MicroBatches: 4, Step: 5, Speed: 6, Slow: 0.33},
+		{Role: wire.RoleCheckpoint, ID: "store", PID: 2, Rank: -1, State: wire.ProcessRunning},
+		{Role: wire.RoleUp, ID: "up", Rank: -1, State: wire.ProcessRunning},
+		{Role: wire.RoleCoordinator, ID: "c", Rank: -1, State: wire.ProcessElected},
 	}
 	if !slices.Equal(got.Warnings, []wire.Warning{warning}) {
 		t.Errorf("warnings %+v", got.Warnings)

@@ -103,7 +103,7 @@ func (c *cluster) workerWith(id string, step, limit uint64, change func(*wire.Re
 func (w *worker) beat(conn *nats.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: "joining", Generation: w.plan.Generation, Joules: 10, Watts: 4, Speed: 8}
+	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: wire.WorkerJoining, Generation: w.plan.Generation, Joules: 10, Watts: 4, Speed: 8}
 	if b.Rank == 0 && w.begun.Generation == 0 { // the others agree
 		w.begun = wire.Begun{Session: w.plan.Session, Generation: w.plan.Generation, From: w.step, Since: w.plan.Since}
 	}
@@ -112,7 +112,7 @@ func (w *worker) beat(conn *nats.Conn) {
 		b.State, b.StepSeconds, b.LearningRate = "computing", 0.02, 1e-3
 		switch {
 		case w.stopped || w.step >= w.c.spec.Steps:
-			b.State = "stopped"
+			b.State = wire.WorkerStopped
 		case w.step < w.limit:
 			w.step++
 		}

@@ -106,7 +106,7 @@ func (c *cluster) miss(answered bool) {
 const steadyAfter = 10 * time.Second
 
 // steady reports whether the process of a role has been there for a while.
-func (c *cluster) steady(role string) bool {
+func (c *cluster) steady(role wire.Role) bool {
 	for _, ch := range c.children {
 		if ch.role == role && c.alive(ch) {
 			return time.Since(ch.started) >= steadyAfter

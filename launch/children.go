@@ -7,12 +7,14 @@ import (
 
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // child is a process that is kept alive.
 type child struct {
 	command   process.Command
-	role, id  string
+	role      wire.Role
+	id        string
 	proc      *process.Process
 	started   time.Time
 	useful    bool // since then: a worker took part in a step, or a service did its work

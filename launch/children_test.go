@@ -94,11 +94,11 @@ func TestEndOfAServiceIsTold(t *testing.T) {
 			t.Errorf("%q is told, not %q", text, want)
 		}
 	}
-	for _, role := range []string{wire.RoleCheckpoint, wire.RoleCoordinator} {
+	for _, role := range []string{wire.IDCheckpoint, wire.IDCoordinator} {
 		x.killed(role)
 		hear(role + " was killed and is started again")
 	}
-	if err := x.write(wire.RoleCheckpoint+".code", "5"); err != nil {
+	if err := x.write(wire.IDCheckpoint+".code", "5"); err != nil {
 		t.Fatal(err)
 	}
 	hear("checkpoint ended and is started again: checkpoint was told to end")
@@ -115,7 +115,7 @@ func TestCrashIsTold(t *testing.T) {
 	x.options.Tell = func(text string) { told <- text }
 	x.begin()
 	dump := "SIGSEGV: segmentation violation\nPC=0x47 m=0 sigcode=0\n\ngoroutine 1 [running]:\nrax    0x0\n"
-	for id, name := range map[string]string{wire.RoleCheckpoint: wire.RoleCheckpoint, wire.RoleCoordinator: wire.RoleCoordinator, "w1": "worker w1"} {
+	for id, name := range map[string]string{wire.IDCheckpoint: wire.IDCheckpoint, wire.IDCoordinator: wire.IDCoordinator, "w1": "worker w1"} {
 		if err := x.write(id+".crash", dump); err != nil {
 			t.Fatal(err)
 		}

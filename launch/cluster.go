@@ -177,7 +177,7 @@ func (c *cluster) begin(ctx context.Context) (err error) {
 		return err
 	}
 	c.role, err = role.Start(ctx, role.Options{
-		Role: "up", ID: "up", Endpoint: c.services.endpoint, Energy: c.Dir.Energy(), Phase: energy.Idle, Lingers: true, Log: c.Log,
+		Role: wire.RoleUp, ID: wire.IDUp, Endpoint: c.services.endpoint, Energy: c.Dir.Energy(), Phase: energy.Idle, Lingers: true, Log: c.Log,
 		Used: process.ChildrenTime(), // what was measured to settle the spec, as yet in nobody's account
 		Say:  c.Tell,
 	})
@@ -212,8 +212,9 @@ func (c *cluster) publishSpec(ctx context.Context) error {
 func (c *cluster) wanted() int { return cmp.Or(c.Workers, c.Spec.Workers.Max) }
 
 func (c *cluster) run(ctx context.Context) error {
-	service := func(name string) *child {
-		return c.child(name, name, c.Gramme, name, "--run", string(c.Dir), "--id", name)
+	service := func(role wire.Role) *child {
+		name := string(role)
+		return c.child(role, name, c.Gramme, name, "--run", string(c.Dir), "--id", name)
 	}
 	store, coordinator := service(wire.RoleCheckpoint), service(wire.RoleCoordinator)
 	c.children = []*child{store, coordinator}

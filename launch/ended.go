@@ -150,16 +150,16 @@ func (c *cluster) say(text string) {
 
 // accuse tells the coordinator at once that a worker's process is gone.
 func (c *cluster) accuse(ch *child, e process.Ending, lack lack) {
-	evidence := "process ended: " + e.Words
+	evidence := wire.EvidenceEnded.With(e.Words)
 	switch {
 	case e.Manner == process.Crashed:
-		evidence = "process crashed: " + e.Words
+		evidence = wire.EvidenceCrashed.With(e.Words)
 	case e.Manner == process.Killed && lack == memory:
-		evidence = "process ended: killed by the kernel for want of memory"
+		evidence = wire.EvidenceEnded.With("killed by the kernel for want of memory")
 	case e.Manner == process.Killed:
-		evidence = "process ended: " + ch.proc.Err().Error()
+		evidence = wire.EvidenceEnded.With(ch.proc.Err().Error())
 	}
-	b, err := wire.Encode(wire.Suspicion{From: "up", Subject: ch.id, PID: ch.proc.PID, Evidence: evidence, Final: true})
+	b, err := wire.Encode(wire.Suspicion{From: wire.IDUp, Subject: ch.id, PID: ch.proc.PID, Evidence: evidence, Final: true})
 	if err == nil {
 		err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Suspect(), b)
 	}

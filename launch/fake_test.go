@@ -106,16 +106,16 @@ func (p standIn) run(what string) (int, error) {
 	defer conn.Close()
 	subjects := wire.SubjectsOf(e.Run)
 	for subject, answer := range map[string]func(body []byte) (wire.Reply, error){
-		wire.RoleCoordinator + " " + subjects.Status(): func([]byte) (wire.Reply, error) {
+		wire.IDCoordinator + " " + subjects.Status(): func([]byte) (wire.Reply, error) {
 			return wire.Reply{Result: json.RawMessage(p.read("status"))}, nil
 		},
-		wire.RoleCoordinator + " " + subjects.Control(): func(body []byte) (wire.Reply, error) {
+		wire.IDCoordinator + " " + subjects.Control(): func(body []byte) (wire.Reply, error) {
 			return wire.Reply{Error: p.read("refusal")}, p.add("told", string(body)+"\n")
 		},
-		wire.RoleCheckpoint + " " + subjects.SnapshotInfo(wire.RoleCheckpoint): func([]byte) (wire.Reply, error) {
+		wire.IDCheckpoint + " " + subjects.SnapshotInfo(wire.IDCheckpoint): func([]byte) (wire.Reply, error) {
 			return wire.Reply{}, nil
 		},
-		wire.RoleCheckpoint + " " + subjects.Readings(): func(body []byte) (wire.Reply, error) {
+		wire.IDCheckpoint + " " + subjects.Readings(): func(body []byte) (wire.Reply, error) {
 			return wire.Reply{}, p.add("readings", string(body)+"\n")
 		},
 	} {
@@ -232,7 +232,7 @@ func (x *trial) status(s wire.Status) {
 func (x *trial) begin() {
 	x.Helper()
 	go func() { x.ended <- Run(x.Context(), x.options) }()
-	for _, id := range []string{wire.RoleCheckpoint, wire.RoleCoordinator, "w1"} {
+	for _, id := range []string{wire.IDCheckpoint, wire.IDCoordinator, "w1"} {
 		x.until(id+" is there", func() bool { return len(x.pids(id)) > 0 })
 	}
 }

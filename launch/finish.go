@@ -96,7 +96,7 @@ func (c *cluster) finish(ctx context.Context, ch *child) error {
 	}
 	subject := wire.SubjectsOf(c.Spec.Run).Status()
 	if ch.role == wire.RoleCheckpoint {
-		subject = wire.SubjectsOf(c.Spec.Run).SnapshotInfo(wire.RoleCheckpoint)
+		subject = wire.SubjectsOf(c.Spec.Run).SnapshotInfo(wire.IDCheckpoint)
 	}
 	err := c.attend(ctx, func(ctx context.Context) error {
 		return waiting.For(ctx, c.Tell, "the "+ch.command.Name+" to answer", answerWithin, func(ctx context.Context) error {

@@ -13,7 +13,7 @@ import (
 // TestServiceDiesAtTheEnd kills a service when the training is over, and just
 // before: the run ends as if nothing had been.
 func TestServiceDiesAtTheEnd(t *testing.T) {
-	for _, id := range []string{wire.RoleCoordinator, wire.RoleCheckpoint} {
+	for _, id := range []string{wire.IDCoordinator, wire.IDCheckpoint} {
 		for _, when := range []string{"with the last worker", "meanwhile"} {
 			t.Run(id+" "+when, func(t *testing.T) {
 				t.Parallel()
@@ -104,7 +104,7 @@ func TestWorkerThatHangsAfterTheEndIsKilled(t *testing.T) {
 // TestDeafServiceIsKilled asks twice for the end of one that does not end.
 func TestDeafServiceIsKilled(t *testing.T) {
 	x := newTrial(t)
-	if err := x.write(wire.RoleCheckpoint+".deaf", "yes"); err != nil {
+	if err := x.write(wire.IDCheckpoint+".deaf", "yes"); err != nil {
 		t.Fatal(err)
 	}
 	x.begin()

@@ -12,13 +12,10 @@ import (
 func show(workers []*child, s wire.Status) {
 	for _, ch := range workers {
 		if p, there := shownIn(s, ch); there {
-			ch.shown, ch.again = true, ch.again && p.State == draining
+			ch.shown, ch.again = true, ch.again && p.State == wire.WorkerDraining
 		}
 	}
 }
-
-// draining is the state of a worker that was asked to leave.
-const draining = "draining"
 
 // shownIn finds the process of a worker in a status.
 func shownIn(s wire.Status, ch *child) (wire.Process, bool) {
@@ -42,7 +39,7 @@ func muster(workers []*child, s wire.Status, want int) (lack int, free []*child)
 		switch {
 		case ch.finished:
 			free = append(free, ch)
-		case there && p.State == draining:
+		case there && p.State == wire.WorkerDraining:
 		default:
 			ch.again = !there && ch.shown
 			lack--

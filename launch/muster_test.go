@@ -14,25 +14,25 @@ func TestMuster(t *testing.T) {
 		return &child{role: wire.RoleWorker, id: id, proc: &process.Process{PID: pid}}
 	}
 	status := func(states ...wire.Process) wire.Status { return wire.Status{Processes: states} }
-	shown := func(id string, pid int, state string) wire.Process {
+	shown := func(id string, pid int, state wire.ProcessState) wire.Process {
 		return wire.Process{Role: wire.RoleWorker, ID: id, PID: pid, State: state}
 	}
 	w1, w2, w3, w4 := worker("w1", 1), worker("w2", 2), worker("w3", 3), worker("w4", 4)
 	all := []*child{w1, w2, w3, w4}
 	w4.finished = true
-	show(all, status(shown("w1", 1, "computing"), shown("w2", 2, draining)))
+	show(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)))
 	// w3 was only just started: nobody has seen it.
-	lack, free := muster(all, status(shown("w1", 1, "computing"), shown("w2", 2, draining)), 3)
+	lack, free := muster(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)), 3)
 	if lack != 1 || len(free) != 1 || free[0] != w4 || w1.again || w2.again || w3.again {
 		t.Errorf("%d are lacking, %d are free; w3 comes back: %t", lack, len(free), w3.again)
 	}
-	show(all, status(shown("w3", 3, "computing")))
-	now := status(shown("w1", 1, "computing")) // w2 and w3 have left
+	show(all, status(shown("w3", 3, wire.WorkerComputing)))
+	now := status(shown("w1", 1, wire.WorkerComputing)) // w2 and w3 have left
 	if lack, _ := muster(all, now, 3); lack != 0 || !w2.again || !w3.again || w1.again {
 		t.Errorf("%d are lacking; w1 %t, w2 %t, w3 %t come back", lack, w1.again, w2.again, w3.again)
 	}
 	// It has not left after all: it was thrown out, and joined anew.
-	show(all, status(shown("w3", 3, "computing")))
+	show(all, status(shown("w3", 3, wire.WorkerComputing)))
 	if w3.again || !w2.again {
 		t.Errorf("w2 %t, w3 %t come back", w2.again, w3.again)
 	}

@@ -101,7 +101,7 @@ func (s *shortage) crowded(now time.Time) bool {
 
 // starves reports whether a run gets nowhere since something was lacking. One that
 // trains may be at a long step.
-func (s *shortage) starves(now time.Time, state string) bool {
+func (s *shortage) starves(now time.Time, state wire.RunState) bool {
 	return !s.since.IsZero() && now.Sub(s.since) > starved && state != wire.StateTraining && state != wire.StateStopping
 }
 

@@ -43,7 +43,7 @@ func (c *cluster) listen() error {
 		c.Tell(fmt.Sprintf("waiting for the coordinator to answer, at most %s", firstWordWithin))
 	}
 	if over {
-		return exit.Wrap(exit.Failure, "its log is "+c.Dir.Log(wire.RoleCoordinator), fmt.Errorf("no coordinator has answered within %s", firstWordWithin))
+		return exit.Wrap(exit.Failure, "its log is "+c.Dir.Log(wire.IDCoordinator), fmt.Errorf("no coordinator has answered within %s", firstWordWithin))
 	}
 	return nil
 }

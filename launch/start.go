@@ -32,12 +32,12 @@ func (c *cluster) workers() []*child {
 	return slices.DeleteFunc(slices.Clone(c.children), func(ch *child) bool { return ch.role != wire.RoleWorker })
 }
 
-func (c *cluster) child(roleName, id string, program *process.Program, args ...string) *child {
-	name := roleName
-	if id != roleName { // services are called as their role
+func (c *cluster) child(of wire.Role, id string, program *process.Program, args ...string) *child {
+	name := string(of)
+	if id != name { // services are called as their role
 		name += " " + id
 	}
-	return &child{role: roleName, id: id, command: process.Command{
+	return &child{role: of, id: id, command: process.Command{
 		Name: name, Path: program.Path, Held: program, Args: args, Env: c.environ, Log: c.Dir.Log(id),
 	}}
 }

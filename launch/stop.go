@@ -64,7 +64,7 @@ func census(s wire.Status) (members, stopped int) {
 			continue
 		}
 		members++
-		if p.State == "stopped" {
+		if p.State == wire.WorkerStopped {
 			stopped++
 		}
 	}
@@ -150,7 +150,7 @@ func (c *cluster) tell(ctx context.Context) error {
 	if c.cause != nil {
 		reason = "the run cannot go on"
 	}
-	b, err := wire.Encode(wire.Control{Verb: "stop", Reason: reason})
+	b, err := wire.Encode(wire.Control{Verb: wire.VerbStop, Reason: reason})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *cluster) tell(ctx context.Context) error {
 }
 
 // lives reports whether the process of a role is there.
-func (c *cluster) lives(role string) bool {
+func (c *cluster) lives(role wire.Role) bool {
 	return slices.ContainsFunc(c.children, func(ch *child) bool { return ch.role == role && c.alive(ch) })
 }
 

@@ -10,20 +10,20 @@ import (
 )
 
 // status is one of a run with workers in these states.
-func statusOf(state string, stepSeconds float64, workers ...string) wire.Status {
+func statusOf(state wire.RunState, stepSeconds float64, workers ...wire.ProcessState) wire.Status {
 	s := wire.Status{State: state, StepSeconds: number.Known(stepSeconds)}
 	for i, w := range workers {
 		s.Processes = append(s.Processes, wire.Process{Role: wire.RoleWorker, Rank: i, State: w})
 	}
-	s.Processes = append(s.Processes, wire.Process{Role: wire.RoleCheckpoint, Rank: -1, State: "running"})
+	s.Processes = append(s.Processes, wire.Process{Role: wire.RoleCheckpoint, Rank: -1, State: wire.ProcessRunning})
 	return s
 }
 
 func TestStopThatGetsNowhere(t *testing.T) {
 	now := time.Now()
 	ago := func(seconds int) time.Time { return now.Add(-time.Duration(seconds) * time.Second) }
-	training := statusOf(wire.StateTraining, 1, "computing", "stopped")
-	slow := statusOf(wire.StateTraining, 60, "computing")
+	training := statusOf(wire.StateTraining, 1, wire.WorkerComputing, wire.WorkerStopped)
+	slow := statusOf(wire.StateTraining, 60, wire.WorkerComputing)
 	for _, c := range []struct {
 		name        string
 		stop        stop
@@ -52,9 +52,9 @@ func TestStopThatGetsNowhere(t *testing.T) {
 }
 
 func TestStoringAndProgress(t *testing.T) {
-	one := statusOf(wire.StateStopping, 1, "stopped", "computing")
-	all := statusOf(wire.StateStopping, 1, "stopped", "stopped")
-	if storing(one) || !storing(all) || storing(statusOf(wire.StateStopping, 1)) || storing(statusOf(wire.StateTraining, 1, "stopped")) {
+	one := statusOf(wire.StateStopping, 1, wire.WorkerStopped, wire.WorkerComputing)
+	all := statusOf(wire.StateStopping, 1, wire.WorkerStopped, wire.WorkerStopped)
+	if storing(one) || !storing(all) || storing(statusOf(wire.StateStopping, 1)) || storing(statusOf(wire.StateTraining, 1, wire.WorkerStopped)) {
 		t.Error("a run stores its last checkpoint when all of its members have stopped")
 	}
 	stored, stepped := all, all

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -202,7 +201,7 @@ func (c *cluster) note(s wire.Status) {
 	}
 	for _, p := range s.Processes {
 		who := fmt.Sprintf("%s on %s", p.ID, p.Host)
-		if p.Role == wire.RoleWorker && p.State == "refused" && c.refused[who] != p.PID {
+		if p.Role == wire.RoleWorker && p.State == wire.WorkerRefused && c.refused[who] != p.PID {
 			c.refused[who] = p.PID
 			c.say(fmt.Sprintf("worker %s is refused: %s", who, p.Reason))
 		}
@@ -216,18 +215,18 @@ func (c *cluster) note(s wire.Status) {
 // service fails, and what to warn of. The service itself is there again, and does not
 // know.
 func (c *cluster) report() {
-	state := ""
+	state := wire.ProcessRunning
 	for _, ch := range c.children {
 		if ch.failure != "" && ch.role != wire.RoleWorker {
-			state = ch.role + " fails: " + ch.failure
+			state = wire.ProcessState(string(ch.role) + " fails: " + ch.failure)
 		}
 	}
 	warnings := c.warnings(time.Now())
-	if state == "" && len(warnings) == 0 && !c.warned {
+	if state == wire.ProcessRunning && len(warnings) == 0 && !c.warned {
 		return
 	}
 	c.warned = len(warnings) > 0 // what is over is taken back
-	b, err := wire.Encode(wire.ProcessBeat{Role: "up", ID: "up", PID: os.Getpid(), Host: c.role.Host, State: cmp.Or(state, "running"), Warnings: warnings})
+	b, err := wire.Encode(wire.ProcessBeat{Role: wire.RoleUp, ID: wire.IDUp, PID: os.Getpid(), Host: c.role.Host, State: state, Warnings: warnings})
 	if err == nil {
 		err = c.role.NATS.Publish(wire.SubjectsOf(c.Spec.Run).Process(), b)
 	}

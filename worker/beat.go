@@ -25,7 +25,7 @@ const longest = 20
 func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
-	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, string(m.State())
+	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, m.State()
 	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, number.Float(w.pace.Speed())
 	b.Begun, b.Behind = m.Begun(), m.Behind()
 	joules, watts := w.cfg.Meter.Totals()

@@ -24,7 +24,7 @@ func TestRingThatIsCutGoesThroughNATS(t *testing.T) {
 	c.networks["a"].Cut()
 	select {
 	case s := <-said:
-		if s.From != "a" || s.Subject != "" || !strings.Contains(s.Evidence, "nothing comes from it") {
+		if s.From != "a" || s.Subject != "" || !strings.Contains(string(s.Evidence), "nothing comes from it") {
 			t.Errorf("suspicion %+v", s)
 		}
 	case <-time.After(20 * time.Second):

@@ -26,7 +26,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 	if r, ok := e.(step.Reduced); ok {
 		w.beat.Reducing = number.Float(r.Took.Seconds())
 	}
-	following, begun := w.machine.State() == step.Following, w.machine.Begun()
+	following, begun := w.machine.State() == wire.WorkerFollowing, w.machine.Begun()
 	queue := []step.Event{e}
 	for len(queue) > 0 {
 		e, queue = queue[0], queue[1:]
@@ -43,7 +43,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 			}
 		}
 	}
-	if following != (w.machine.State() == step.Following) || begun != w.machine.Begun() {
+	if following != (w.machine.State() == wire.WorkerFollowing) || begun != w.machine.Begun() {
 		w.publishBeat() // the coordinator waits for it
 	}
 	w.meterPhase()
@@ -92,16 +92,16 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		return nil, w.queueSave(ctx, f)
 	case step.Suspect:
 		if f.Suspicion.Subject == "" {
-			w.log.Warn("the ring broke", zap.String("evidence", f.Suspicion.Evidence))
+			w.log.Warn("the ring broke", zap.String("evidence", string(f.Suspicion.Evidence)))
 		} else {
-			w.log.Warn("suspect", zap.String("member", f.Suspicion.Subject), zap.String("evidence", f.Suspicion.Evidence))
+			w.log.Warn("suspect", zap.String("member", f.Suspicion.Subject), zap.String("evidence", string(f.Suspicion.Evidence)))
 		}
 		return nil, w.publish(w.subjects.Suspect(), f.Suspicion)
 	case step.Diverged:
 		w.log.Error("this replica differs from the others: taking their state",
 			zap.Uint64("step", f.Step), zap.String("mine", f.Mine), zap.String("theirs", f.Theirs))
 		return nil, w.publish(w.subjects.Events(), []wire.Event{{
-			Key: fmt.Sprintf("divergence/%s/%d", w.reg.Incarnation, f.Step), Kind: "divergence", Generation: w.machine.Generation(),
+			Key: fmt.Sprintf("divergence/%s/%d", w.reg.Incarnation, f.Step), Kind: wire.EventDivergence, Generation: w.machine.Generation(),
 			Reason: fmt.Sprintf("the replica of worker %s differed after step %d and was replaced by that of the others", w.reg.ID, f.Step),
 		}})
 	case step.Outside:
@@ -124,14 +124,14 @@ func (w *worker) add(index int) error {
 
 // apply makes the entry at hand part of the state.
 func (w *worker) apply(applied uint64) (step.Event, error) {
-	if w.machine.State() == step.Reducing { // all members are where this one is
+	if w.machine.State() == wire.WorkerReducing { // all members are where this one is
 		w.replica.joined(w.machine.Plan())
 	}
 	o, err := w.replica.apply(w.applier)
 	if err != nil {
 		return nil, err
 	}
-	differ := w.machine.State() == step.Reducing && !w.rule.Agree(w.replica.entry, w.sum.Entry())
+	differ := w.machine.State() == wire.WorkerReducing && !w.rule.Agree(w.replica.entry, w.sum.Entry())
 	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
 		return nil, err
 	}
@@ -186,23 +186,23 @@ func (w *worker) meterPhase() {
 	m := w.machine
 	phase := energy.Idle
 	switch m.State() {
-	case step.Joining, step.Holding:
+	case wire.WorkerJoining, wire.WorkerHolding:
 		phase = energy.Waiting
-	case step.Greeting, step.Broken:
+	case wire.WorkerGreeting, wire.WorkerBroken:
 		phase = energy.Recovery
-	case step.Following, step.CatchingUp:
+	case wire.WorkerFollowing, wire.WorkerCatchingUp:
 		phase = energy.Joining
 		if w.rejoins || m.Behind() { // to join once more is a loss, as is to try what failed
 			phase = energy.Recovery
 		}
-	case step.Computing:
+	case wire.WorkerComputing:
 		phase = energy.Compute
 		if m.Again() {
 			phase = energy.Recompute
 		}
-	case step.Reducing:
+	case wire.WorkerReducing:
 		phase = energy.Communication
-	case step.Stopped:
+	case wire.WorkerStopped:
 		phase = energy.Checkpoint
 	}
 	w.cfg.Meter.Phase(phase, m.Generation(), w.replica.state.Step+1)

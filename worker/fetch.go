@@ -113,7 +113,7 @@ func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotI
 		if err == nil {
 			return decodeInfo(m.Data)
 		}
-		if ctx.Err() != nil || donor != wire.RoleCheckpoint {
+		if ctx.Err() != nil || donor != wire.IDCheckpoint {
 			return wire.SnapshotInfo{}, fmt.Errorf("ask %s for its state: %w", donor, err)
 		}
 		w.log.Info("waiting for the checkpoint service", zap.Error(err))

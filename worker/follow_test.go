@@ -11,7 +11,6 @@ import (
 
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/worker/step"
 )
 
 // hellos records what each worker first says in each generation.
@@ -53,7 +52,9 @@ func TestANewcomerComesToTheStateOfTheOthersWhileTheyGoOn(t *testing.T) {
 	c.plan(1, "a", "b", "d")
 	c.reached("a", 20)
 	all = append(all, c.start("e"))
-	c.until("e", func(b wire.Beat) bool { return b.State == string(step.Joining) && b.Generation == 1 && b.Step > 20 })
+	c.until("e", func(b wire.Beat) bool {
+		return b.State == wire.WorkerJoining && b.Generation == 1 && b.Step > 20
+	})
 	before := c.newest("a")
 	c.plan(2, "a", "b", "d", "e")
 	for _, r := range all {

@@ -64,14 +64,14 @@ func (w *worker) unlessDrained(ctx context.Context, do func(context.Context) err
 }
 
 func (w *worker) resumeOnce(ctx context.Context) error {
-	info, err := w.snapshotInfo(ctx, wire.RoleCheckpoint)
+	info, err := w.snapshotInfo(ctx, wire.IDCheckpoint)
 	if err != nil {
 		return fmt.Errorf("ask for a checkpoint: %w", err)
 	}
 	if !info.Found {
 		return nil
 	}
-	got, err := w.fetchSnapshot(ctx, []string{wire.RoleCheckpoint}, info)
+	got, err := w.fetchSnapshot(ctx, []string{wire.IDCheckpoint}, info)
 	if err != nil {
 		return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
 	}
@@ -219,7 +219,7 @@ func (w *worker) outside(ctx context.Context, reason string) error {
 // run that is done removes its spec from services that others use.
 func (w *worker) lookForRun(ctx context.Context) {
 	s := w.machine.State()
-	alone := s == step.Joining || s == step.Broken || s == step.Greeting
+	alone := s == wire.WorkerJoining || s == wire.WorkerBroken || s == wire.WorkerGreeting
 	if w.stands.Load() && !alone || time.Since(w.looked) < w.cfg.lease() {
 		return
 	}

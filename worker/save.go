@@ -155,7 +155,7 @@ func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 			break
 		}
 		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
-		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(wire.RoleCheckpoint), nil)
+		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
 		cancel()
 		if err != nil {
 			return err

@@ -115,7 +115,7 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 	}
 	s := wire.SubjectsOf("test")
 	for subject, h := range map[string]nats.MsgHandler{
-		s.SnapshotInfo(wire.RoleCheckpoint): c.info, s.Snapshot(wire.RoleCheckpoint): c.snapshot, s.Slice(): c.slice, s.Beats(): c.beat,
+		s.SnapshotInfo(wire.IDCheckpoint): c.info, s.Snapshot(wire.IDCheckpoint): c.snapshot, s.Slice(): c.slice, s.Beats(): c.beat,
 	} {
 		if _, err := c.conn.Subscribe(subject, h); err != nil {
 			t.Fatal(err)
@@ -385,7 +385,7 @@ func TestWorkersComeGoAndDie(t *testing.T) {
 	c.plan(3, "a", "d", "e")
 	c.reached("e", 22)
 	close(a.drain)
-	c.until("d", func(b wire.Beat) bool { return b.State == "holding" })
+	c.until("d", func(b wire.Beat) bool { return b.State == wire.WorkerHolding })
 	c.plan(4, "d", "e")
 	a.end(t, ErrDrained)
 	c.reached("e", 30)
@@ -437,7 +437,7 @@ func heal(t *testing.T, steps, compared uint64) {
 		select {
 		case s := <-suspicions:
 			seen[s.From] = true
-			if !strings.Contains(s.Evidence, fmt.Sprintf("not equal before step %d", compared)) || s.Subject != "" {
+			if !strings.Contains(string(s.Evidence), fmt.Sprintf("not equal before step %d", compared)) || s.Subject != "" {
 				t.Errorf("suspicion %+v", s)
 			}
 		case <-time.After(20 * time.Second):
@@ -451,7 +451,7 @@ func heal(t *testing.T, steps, compared uint64) {
 	c.final() // the slices of all three are of one state
 	select {
 	case e := <-notes:
-		if e.Kind != "divergence" || !strings.Contains(e.Reason, "worker d differed") {
+		if e.Kind != wire.EventDivergence || !strings.Contains(e.Reason, "worker d differed") {
 			t.Errorf("note %+v", e)
 		}
 	case <-time.After(10 * time.Second):
@@ -487,14 +487,14 @@ func TestReplicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
 	if err := c.lead.PutIntent(t.Context(), wire.Intent{Stop: true}); err != nil {
 		t.Fatal(err)
 	}
-	c.until("d", func(b wire.Beat) bool { return b.State == "stopped" && b.Step%digestEvery != 0 })
+	c.until("d", func(b wire.Beat) bool { return b.State == wire.WorkerStopped && b.Step%digestEvery != 0 })
 	c.plan(2, "a", "b", "d") // as the checkpoint service asks for
 	for _, w := range []*running{a, b, d} {
 		w.end(t, nil)
 	}
 	select {
 	case e := <-healed:
-		if e.Kind != "divergence" || !strings.Contains(e.Reason, "worker d differed") {
+		if e.Kind != wire.EventDivergence || !strings.Contains(e.Reason, "worker d differed") {
 			t.Errorf("note %+v", e)
 		}
 	case <-time.After(10 * time.Second):

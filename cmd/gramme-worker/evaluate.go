@@ -18,6 +18,7 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/launch/role"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/runspec"
@@ -50,7 +51,7 @@ func evaluateCommand() *cobra.Command {
 			return evaluate(nil)
 		}
 		r, err := role.Start(c.Context(), role.Options{
-			Role: "evaluation", ID: "evaluation", Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation, Computes: true,
+			Role: wire.RoleEvaluation, ID: string(wire.RoleEvaluation), Endpoint: e, Energy: rundir.Dir(*dir).Energy(), Phase: energy.Evaluation, Computes: true,
 		})
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ weights, optimizer state and the energy ledger together under the run's folder.`
 		Args: cobra.NoArgs,
 	}
 	run := runFlag(c)
-	id := c.Flags().String("id", "checkpoint", "`name` of this process")
+	id := c.Flags().String("id", wire.IDCheckpoint, "`name` of this process")
 	cluster := clusterflags.Add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		// The service's own readings go into the ledger that it holds, which is

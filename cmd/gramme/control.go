@@ -47,7 +47,7 @@ range that the run was started with (gramme up --workers min:max).`,
 		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()
-		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: "scale", Count: n}, *wait, func(s wire.Status) bool {
+		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbScale, Count: n}, *wait, func(s wire.Status) bool {
 			return members(s) == n
 		})
 	}
@@ -68,7 +68,7 @@ func drainCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
-		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: "drain", Worker: args[0]}, *wait, func(s wire.Status) bool {
+		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbDrain, Worker: args[0]}, *wait, func(s wire.Status) bool {
 			for _, p := range s.Processes {
 				if p.Role == wire.RoleWorker && p.ID == args[0] {
 					return false
@@ -128,8 +128,8 @@ func request(ctx context.Context, a asked, control wire.Control, wait bool, done
 }
 
 // command repeats a request until a coordinator answers it.
-func command(ctx context.Context, e endpoint.Endpoint, verb string, body []byte) (reply wire.Reply, err error) {
-	conn, err := e.DialNATS(ctx, verb)
+func command(ctx context.Context, e endpoint.Endpoint, verb wire.Verb, body []byte) (reply wire.Reply, err error) {
+	conn, err := e.DialNATS(ctx, string(verb))
 	if err != nil {
 		return reply, err
 	}

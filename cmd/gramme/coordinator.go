@@ -25,7 +25,7 @@ one, and another takes over when it is gone. No training step waits for it.`,
 		Args: cobra.NoArgs,
 	}
 	run := runFlag(c)
-	id := c.Flags().String("id", "coordinator", "`name` of this process")
+	id := c.Flags().String("id", wire.IDCoordinator, "`name` of this process")
 	cluster := clusterflags.Add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		dir := rundir.Dir(*run)

@@ -116,7 +116,7 @@ type field struct {
 func (p *progress) fields(s wire.Status) []field {
 	step := field{0, fmt.Sprintf("step %d/%d", s.Step, s.Steps)}
 	if s.State != wire.StateTraining && s.State != wire.StateStopping {
-		return []field{step, {0, s.State}}
+		return []field{step, {0, string(s.State)}}
 	}
 	workers := 0
 	for _, w := range s.Processes {

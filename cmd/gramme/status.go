@@ -308,7 +308,7 @@ func showStatus(out io.Writer, s wire.Status) error {
 		if p.Rank >= 0 {
 			rank = fmt.Sprint(p.Rank)
 		}
-		state := p.State
+		state := string(p.State)
 		if p.Slow > 0 {
 			state += fmt.Sprintf(", slow (%.2g of the others' speed)", p.Slow)
 		}

@@ -32,7 +32,7 @@ func (r *Roster) onRegistered(now time.Time, all []wire.Registration) {
 		}
 		w.reg, w.registered = reg, true
 		if d, ok := r.dead[reg.ID]; ok && d.pid == reg.PID && now.Sub(d.at) < 10*r.cfg.FailureTimeout {
-			r.bury(w, "its process had ended when it was seen", true)
+			r.bury(w, wire.EvidenceSeenDead, true)
 		}
 		if w.refused == "" && w.gone == "" {
 			r.check(w)
@@ -84,7 +84,7 @@ func (r *Roster) check(w *worker) {
 		return
 	}
 	r.emit(Note{wire.Event{
-		Key: key("refused", reg.Incarnation, 0), Kind: "refused",
+		Key: key(wire.EventRefused, reg.Incarnation, 0), Kind: wire.EventRefused,
 		Reason: fmt.Sprintf("worker %s on %s is refused: %s", reg.ID, reg.Host, w.refused),
 	}})
 }
@@ -101,7 +101,9 @@ func (r *Roster) otherArithmetic(reg wire.Registration, print string) string {
 }
 
 // key names an event.
-func key(kind, of string, number uint64) string { return fmt.Sprintf("%s/%s/%d", kind, of, number) }
+func key(kind wire.EventKind, of string, number uint64) string {
+	return fmt.Sprintf("%s/%s/%d", kind, of, number)
+}
 
 func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 	if b.Deaf {
@@ -155,7 +157,7 @@ func (r *Roster) leaving(w *worker) bool {
 func (r *Roster) newcomers(now time.Time, staying int) []*worker {
 	alone := r.over || r.intent.Stop || staying == 0 || staying < r.cfg.Workers.Min
 	unready := func(w *worker) bool {
-		return !alone && (w.beat.State == "following" || w.beat.Generation < r.plan.Generation)
+		return !alone && (w.beat.State == wire.WorkerFollowing || w.beat.Generation < r.plan.Generation)
 	}
 	var all []*worker
 	for _, w := range r.workers {

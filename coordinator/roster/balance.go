@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/plan"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // steadySteps is for how many steps shares must have been wrong before that is
@@ -58,7 +59,7 @@ func (r *Roster) rebalance(now time.Time, live []*worker) (reason string) {
 
 // trains reports whether a member takes part in the steps of this generation.
 func (r *Roster) trains(w *worker) bool {
-	return w.beat.Generation == r.plan.Generation && (w.beat.State == "computing" || w.beat.State == "reducing")
+	return w.beat.Generation == r.plan.Generation && (w.beat.State == wire.WorkerComputing || w.beat.State == wire.WorkerReducing)
 }
 
 // candidates are workers as the plan sees them.

@@ -15,14 +15,14 @@ func (r *Roster) onAsked(e Asked) {
 	switch c := e.Control; {
 	case !r.elected || !r.known:
 		err = fmt.Errorf("this coordinator has only just taken over: ask again in a moment")
-	case c.Verb == "stop":
+	case c.Verb == wire.VerbStop:
 		r.stop(c.Reason)
-	case c.Verb == "drain":
+	case c.Verb == wire.VerbDrain:
 		err = r.drain(c.Worker)
-	case c.Verb == "scale":
+	case c.Verb == wire.VerbScale:
 		err = r.scale(c.Count)
 	default:
-		err = fmt.Errorf("unknown request %q: stop, drain and scale are known", c.Verb)
+		err = fmt.Errorf("unknown request %q: %s, %s and %s are known", c.Verb, wire.VerbStop, wire.VerbDrain, wire.VerbScale)
 	}
 	reply := Reply{Token: e.Token}
 	if err != nil {

@@ -170,7 +170,7 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 
 // holding reports whether a member waits between two steps.
 func (r *Roster) holding(w *worker) bool {
-	return w.beat.State == "holding" && w.beat.Generation == r.plan.Generation
+	return w.beat.State == wire.WorkerHolding && w.beat.Generation == r.plan.Generation
 }
 
 // batched reports whether newcomers have waited for each other.
@@ -186,7 +186,7 @@ func (r *Roster) batched(now time.Time, joining []*worker) bool {
 func (r *Roster) tellRunning(live []*worker) {
 	state := wire.StateTraining
 	for _, w := range live {
-		if r.intent.Stop || w.beat.State == "stopped" {
+		if r.intent.Stop || w.beat.State == wire.WorkerStopped {
 			state = wire.StateStopping
 		}
 	}
@@ -205,7 +205,7 @@ func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) 
 	} else {
 		r.tell(wire.StateStopped, r.intent.Reason)
 	}
-	trains := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != "stopped" })
+	trains := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != wire.WorkerStopped })
 	there := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.Step >= r.committed })
 	stuck := trains && (!there || len(live) < len(r.plan.Members))
 	i := r.intent

@@ -14,7 +14,7 @@ func TestMembersThatDivergedStopTheRun(t *testing.T) {
 	s.elect("x")
 	s.start("1", 0)
 	s.feed(PlanWritten{})
-	beat := wire.Beat{ID: "a", Incarnation: "a1", State: "computing", Generation: 1, Step: 20, Warning: "the training diverges: why"}
+	beat := wire.Beat{ID: "a", Incarnation: "a1", State: wire.WorkerComputing, Generation: 1, Step: 20, Warning: "the training diverges: why"}
 	s.feed(Beat{beat})
 	stranger := beat
 	stranger.Incarnation, stranger.Diverged = "a9", true

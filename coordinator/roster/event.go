@@ -73,7 +73,10 @@ type (
 	// Note is for the ledger.
 	Note struct{ Event wire.Event }
 	// StateChanged says how the run is.
-	StateChanged struct{ State, Reason string }
+	StateChanged struct {
+		State  wire.RunState
+		Reason string
+	}
 	// Reply answers Asked; an empty Error says that it is accepted.
 	Reply struct {
 		Token int

@@ -37,7 +37,7 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 		return
 	}
 	from := r.memberNamed(s.From)
-	service := s.From == wire.RoleCheckpoint // it saw slices that make no state: all shall compare
+	service := s.From == wire.IDCheckpoint // it saw slices that make no state: all shall compare
 	if from == nil && !service || from != nil && from.gone != "" || s.Generation != r.plan.Generation {
 		return
 	}
@@ -49,7 +49,7 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 		return
 	}
 	if w.suspects == nil {
-		w.suspects, w.asked = map[string]string{}, now
+		w.suspects, w.asked = map[string]wire.Evidence{}, now
 		r.emit(Ask{w.reg.ID, w.reg.Incarnation})
 	}
 	w.suspects[s.From] = s.Evidence
@@ -75,7 +75,7 @@ func (r *Roster) onConnectionGone(e ConnectionGone) {
 func (r *Roster) examine(now time.Time) {
 	for _, w := range r.members() {
 		if !w.registered && r.displaced(w) {
-			r.bury(w, "a new process took its place", true)
+			r.bury(w, wire.EvidenceReplaced, true)
 		}
 		if w.gone != "" {
 			continue
@@ -91,13 +91,13 @@ func (r *Roster) examine(now time.Time) {
 		case len(r.standing(w.suspects)) >= 2:
 			r.bury(w, said(r.standing(w.suspects)), false)
 		case len(r.standing(w.suspects)) == 1 && now.Sub(w.asked) >= quarter && !w.heard.After(w.asked):
-			r.bury(w, said(w.suspects)+"; no answer within "+quarter.String(), false)
+			r.bury(w, said(w.suspects)+"; no answer within "+wire.Evidence(quarter.String()), false)
 		case !w.registered && now.Sub(later(w.heard, w.ended)) >= quarter:
-			r.bury(w, "its registration ended", false)
+			r.bury(w, wire.EvidenceUnregistered, false)
 		case !w.deaf.IsZero() && now.Sub(w.deaf) >= quarter && hears(r.members(), w, w.deaf):
-			r.bury(w, "it receives no messages, not even its own", false)
+			r.bury(w, wire.EvidenceDeaf, false)
 		case silent >= limit && hears(r.sorted(), w, now.Add(-r.cfg.FailureTimeout/2)):
-			r.bury(w, "no heartbeat for "+silent.Round(10*time.Millisecond).String(), false)
+			r.bury(w, wire.EvidenceSilent+wire.Evidence(" for "+silent.Round(10*time.Millisecond).String()), false)
 		}
 	}
 }
@@ -113,8 +113,8 @@ func (r *Roster) displaced(w *worker) bool {
 }
 
 // standing are the suspicions of members that are not gone themselves.
-func (r *Roster) standing(suspects map[string]string) map[string]string {
-	out := map[string]string{}
+func (r *Roster) standing(suspects map[string]wire.Evidence) map[string]wire.Evidence {
+	out := map[string]wire.Evidence{}
 	for from, evidence := range suspects {
 		if w := r.memberNamed(from); w != nil && w.gone == "" {
 			out[from] = evidence
@@ -133,7 +133,7 @@ func hears(some []*worker, w *worker, after time.Time) bool {
 
 // bury records that an incarnation is gone: for good if the evidence is final,
 // otherwise until it is heard of again with no plan made meanwhile.
-func (r *Roster) bury(w *worker, evidence string, final bool) {
+func (r *Roster) bury(w *worker, evidence wire.Evidence, final bool) {
 	if w.final {
 		return
 	}
@@ -141,7 +141,7 @@ func (r *Roster) bury(w *worker, evidence string, final bool) {
 	if w.gone == "" {
 		w.gone = evidence
 		if r.over {
-			w.gone = finished
+			w.gone = wire.EvidenceFinished
 		}
 	}
 	if final && w.registered {
@@ -149,14 +149,11 @@ func (r *Roster) bury(w *worker, evidence string, final bool) {
 	}
 }
 
-// finished is why those are gone who left when the run had ended.
-const finished = "it has finished"
-
 // lost says why members of the plan are gone.
 func (r *Roster) lost() []string {
 	var all []string
 	for _, w := range r.members() {
-		if w.gone != "" && w.gone != finished {
+		if w.gone != "" && w.gone != wire.EvidenceFinished {
 			all = append(all, fmt.Sprintf("%s is gone: %s", w.reg.ID, w.gone))
 		}
 	}
@@ -164,12 +161,12 @@ func (r *Roster) lost() []string {
 }
 
 // said puts what suspects say in one line.
-func said(suspects map[string]string) string {
+func said(suspects map[string]wire.Evidence) wire.Evidence {
 	var all []string
 	for _, from := range slices.Sorted(maps.Keys(suspects)) {
-		all = append(all, from+": "+suspects[from])
+		all = append(all, from+": "+string(suspects[from]))
 	}
-	return strings.Join(all, ", ")
+	return wire.Evidence(strings.Join(all, ", "))
 }
 
 func later(a, b time.Time) time.Time {

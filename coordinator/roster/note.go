@@ -16,12 +16,12 @@ func events(p, before wire.Plan) []wire.Event {
 		ids[i] = m.ID
 	}
 	all := []wire.Event{{
-		Key: key("membership", p.Session, p.Generation), Kind: "membership",
+		Key: key(wire.EventMembership, p.Session, p.Generation), Kind: wire.EventMembership,
 		Generation: p.Generation, Members: ids, Reason: p.Reason,
 	}}
 	if p.Mixed && (!before.Mixed || p.Session != before.Session) {
 		all = append(all, wire.Event{
-			Key: key("mixed", p.Session, 0), Kind: "mixed", Generation: p.Generation,
+			Key: key(wire.EventMixed, p.Session, 0), Kind: wire.EventMixed, Generation: p.Generation,
 			Reason: "workers of different arithmetic take part, or took part: the result is not reproducible",
 		})
 	}

@@ -49,7 +49,7 @@ func (s *reigns) start(incarnation string, step uint64) {
 	for g := s.stored.Generation; s.stored.Generation == g; {
 		s.feed(Registered{s.up})
 		for _, w := range s.up {
-			s.feed(Beat{wire.Beat{ID: w.ID, Incarnation: w.Incarnation, State: "joining", Step: step}})
+			s.feed(Beat{wire.Beat{ID: w.ID, Incarnation: w.Incarnation, State: wire.WorkerJoining, Step: step}})
 		}
 	}
 }
@@ -107,7 +107,7 @@ func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 	s.noted = nil
 	begun := wire.Begun{Session: s.stored.Session, Generation: 1, From: 40, Since: s.stored.Since}
 	other := wire.Begun{Session: "other", Generation: 1, From: 7, Since: s.stored.Since}
-	beat := wire.Beat{ID: "a", Incarnation: "a1", State: "greeting", Generation: 1, Step: 40}
+	beat := wire.Beat{ID: "a", Incarnation: "a1", State: wire.WorkerGreeting, Generation: 1, Step: 40}
 	say := func(incarnation string, generation uint64, b wire.Begun) {
 		beat.ID, beat.Incarnation, beat.Generation, beat.Begun = incarnation[:1], incarnation, generation, b
 		s.feed(Beat{beat})
@@ -122,7 +122,7 @@ func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 		say("a1", 1, begun)
 		say("b1", 1, begun)
 	}
-	if len(s.noted) != 1 || s.noted[0].Kind != "begun" || *s.noted[0].Begun != begun {
+	if len(s.noted) != 1 || s.noted[0].Kind != wire.EventBegun || *s.noted[0].Begun != begun {
 		t.Fatalf("noted %+v", s.noted)
 	}
 	key := s.noted[0].Key

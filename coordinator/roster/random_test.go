@@ -169,9 +169,9 @@ func (s *storm) behave() {
 			}
 		case in:
 			p.member, p.beat.Generation = true, s.plan.Generation
-			p.beat.State = "computing"
+			p.beat.State = wire.WorkerComputing
 			if holds { // all members: they decide alike
-				p.beat.State = "holding"
+				p.beat.State = wire.WorkerHolding
 			}
 		}
 	}
@@ -239,10 +239,10 @@ func (s *storm) happen(frozen map[string]*proc) {
 	case 4:
 		if s.rng.IntN(2) == 0 {
 			p.tainted = true
-			s.feed(Asked{wire.Control{Verb: "drain", Worker: p.reg.ID}, 1})
+			s.feed(Asked{wire.Control{Verb: wire.VerbDrain, Worker: p.reg.ID}, 1})
 			return
 		}
-		s.feed(Asked{wire.Control{Verb: "scale", Count: s.cfg.Workers.Min + s.rng.IntN(s.cfg.Workers.Max-s.cfg.Workers.Min+1)}, 1})
+		s.feed(Asked{wire.Control{Verb: wire.VerbScale, Count: s.cfg.Workers.Min + s.rng.IntN(s.cfg.Workers.Max-s.cfg.Workers.Min+1)}, 1})
 		for _, p := range live {
 			p.tainted = p.tainted || slices.Contains(s.r.Intent().Drain, p.reg.Incarnation)
 		}

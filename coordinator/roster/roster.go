@@ -81,8 +81,9 @@ type Roster struct {
 
 	tick bool // the event at hand says that time has passed
 
-	state, reason string
-	out           []Effect
+	state  wire.RunState
+	reason string
+	out    []Effect
 }
 
 // death is the end of a process, of which a registration may still come. Not for
@@ -101,17 +102,17 @@ type worker struct {
 	deaf       time.Time // since when its heartbeats say that it hears nothing; zero: they do not
 	ready      time.Time // when it could first be admitted
 	beat       wire.Beat
-	refused    string    // why it is not admitted
-	waits      string    // why it is not admitted yet, for people
-	spare      time.Time // since when the run has as many as are wanted without it
-	gone       string    // evidence of its end
-	final      bool      // its parent said so, or another has its ID: it does not come back
+	refused    string        // why it is not admitted
+	waits      string        // why it is not admitted yet, for people
+	spare      time.Time     // since when the run has as many as are wanted without it
+	gone       wire.Evidence // evidence of its end
+	final      bool          // its parent said so, or another has its ID: it does not come back
 
 	// As a member of the plan.
 	joined    time.Time
 	confirmed bool // it has sent a heartbeat as a member
 	awaited   bool // not heard since the coordinator was cut off
-	suspects  map[string]string
+	suspects  map[string]wire.Evidence
 	asked     time.Time
 }
 
@@ -127,7 +128,7 @@ func (r *Roster) Plan() wire.Plan { return r.plan }
 func (r *Roster) Intent() wire.Intent { return r.intent }
 
 // State tells how the run is, and why.
-func (r *Roster) State() (state, reason string) { return r.state, r.reason }
+func (r *Roster) State() (state wire.RunState, reason string) { return r.state, r.reason }
 
 // Committed is the newest durable step.
 func (r *Roster) Committed() uint64 { return r.committed }
@@ -253,7 +254,7 @@ func (r *Roster) adopt(now time.Time, p wire.Plan) {
 	r.tempo.restart(now, ids, step)
 	r.strikes, r.bounded = 0, nil
 	for _, in := range slices.Sorted(maps.Keys(old)) {
-		if w := r.workers[in]; w != nil && w.gone != "" && w.gone != finished && !w.final && r.rank(in) < 0 {
+		if w := r.workers[in]; w != nil && w.gone != "" && w.gone != wire.EvidenceFinished && !w.final && r.rank(in) < 0 {
 			r.recordLost(now, w)
 		}
 	}
@@ -284,7 +285,7 @@ func (r *Roster) finish() {
 		if !w.registered || w.gone != "" || w.refused != "" {
 			continue
 		}
-		if w.beat.State != "stopped" || w.beat.Step > r.committed {
+		if w.beat.State != wire.WorkerStopped || w.beat.Step > r.committed {
 			return // it goes on, or has yet to
 		}
 	}
@@ -292,7 +293,7 @@ func (r *Roster) finish() {
 }
 
 // tell says how the run is, where that changed.
-func (r *Roster) tell(state, reason string) {
+func (r *Roster) tell(state wire.RunState, reason string) {
 	if state != r.state || reason != r.reason {
 		r.state, r.reason = state, reason
 		r.emit(StateChanged{state, reason})

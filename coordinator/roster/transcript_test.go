@@ -198,7 +198,7 @@ func (w *world) command(verb string, args []string) error {
 		if err != nil {
 			return err
 		}
-		p.beat.State, p.beat.Step = strings.ReplaceAll(args[1], "_", " "), step
+		p.beat.State, p.beat.Step = wire.ProcessState(strings.ReplaceAll(args[1], "_", " ")), step
 		w.feed(Beat{p.beat})
 	case "speed":
 		speed, err := strconv.ParseFloat(args[1], 64)
@@ -219,7 +219,7 @@ func (w *world) command(verb string, args []string) error {
 				slow = fmt.Sprintf(", slow: %.2g", v.Slow)
 			}
 			if v.Waits != "" {
-				slow += ", " + v.State + ": " + v.Waits
+				slow += ", " + string(v.State) + ": " + v.Waits
 			}
 			w.say("%s: %d%s", v.Registration.ID, v.Share, slow)
 		}
@@ -238,26 +238,26 @@ func (w *world) command(verb string, args []string) error {
 			s.Generation, _ = strconv.ParseUint(g, 10, 64)
 			args = slices.Delete(args, 2, 3)
 		}
-		s.Evidence = strings.Join(args[2:], " ")
+		s.Evidence = wire.Evidence(strings.Join(args[2:], " "))
 		if q := w.find(args[1]); q != nil {
 			s.Subject, s.Incarnation = q.reg.ID, q.reg.Incarnation
 		}
 		w.feed(Suspected{s})
 	case "ended":
-		w.feed(Suspected{wire.Suspicion{From: "up", Subject: p.reg.ID, PID: p.reg.PID, Evidence: strings.Join(args[1:], " "), Final: true}})
+		w.feed(Suspected{wire.Suspicion{From: wire.IDUp, Subject: p.reg.ID, PID: p.reg.PID, Evidence: wire.Evidence(strings.Join(args[1:], " ")), Final: true}})
 	case "hangs":
 		w.feed(Suspected{wire.Suspicion{
 			Generation: w.plan.Generation, From: p.reg.ID, Subject: p.reg.ID, Incarnation: p.reg.Incarnation,
-			Evidence: strings.Join(args[1:], " "), Final: true, Hung: true,
+			Evidence: wire.Evidence(strings.Join(args[1:], " ")), Final: true, Hung: true,
 		}})
 	case "cut":
 		w.feed(ConnectionGone{p.reg.ID, p.reg.Incarnation})
 	case "ask":
-		c := wire.Control{Verb: args[0]}
-		switch args[0] {
-		case "drain":
+		c := wire.Control{Verb: wire.Verb(args[0])}
+		switch c.Verb {
+		case wire.VerbDrain:
 			c.Worker = args[1]
-		case "scale":
+		case wire.VerbScale:
 			n, err := strconv.Atoi(args[1])
 			if err != nil {
 				return err

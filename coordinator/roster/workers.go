@@ -17,7 +17,7 @@ type Worker struct {
 	Beat         wire.Beat // zero before the first
 	Rank         int       // -1 outside the ring
 	Share        int
-	State        string
+	State        wire.ProcessState
 	Refused      string
 	Waits        string  // why it is not admitted yet
 	Slow         float64 // its part of the members' usual speed, where that is clearly less; else 0
@@ -38,13 +38,13 @@ func (r *Roster) Workers() []Worker {
 		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Waits: waits, Slow: slow[w.reg.Incarnation]}
 		switch {
 		case w.refused != "":
-			v.State = "refused"
+			v.State = wire.WorkerRefused
 		case w.heard.IsZero():
-			v.State = "registered"
+			v.State = wire.WorkerRegistered
 		case waits != "":
-			v.State = "waiting"
+			v.State = wire.WorkerWaiting
 		case v.Rank >= 0 && r.leaving(w):
-			v.State = "draining"
+			v.State = wire.WorkerDraining
 		}
 		if v.Rank >= 0 {
 			v.Share = r.plan.Members[v.Rank].Share

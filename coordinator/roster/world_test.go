@@ -81,7 +81,7 @@ func (w *world) carry(f Effect) {
 	case Ask:
 		w.say("ask %s", f.Incarnation)
 	case Note:
-		if f.Event.Kind != "membership" {
+		if f.Event.Kind != wire.EventMembership {
 			w.say("note %s: %s", f.Event.Kind, f.Event.Reason)
 		}
 	case StateChanged:
@@ -121,8 +121,8 @@ func (w *world) answer(p wire.Plan) {
 		for _, m := range p.Members {
 			if q := w.procs[m.Incarnation]; q != nil && q.alive {
 				q.beat.Generation = p.Generation
-				if q.beat.State == "joining" || q.beat.State == "holding" {
-					q.beat.State = "computing"
+				if q.beat.State == wire.WorkerJoining || q.beat.State == wire.WorkerHolding {
+					q.beat.State = wire.WorkerComputing
 				}
 			}
 		}
@@ -154,7 +154,7 @@ func (w *world) up(id string, change func(*wire.Registration)) *proc {
 		n++
 	}
 	in := fmt.Sprintf("%s.%d", id, n)
-	p := &proc{alive: true, registered: true, beat: wire.Beat{ID: id, Incarnation: in, State: "joining", Generation: w.plan.Generation}, reg: wire.Registration{
+	p := &proc{alive: true, registered: true, beat: wire.Beat{ID: id, Incarnation: in, State: wire.WorkerJoining, Generation: w.plan.Generation}, reg: wire.Registration{
 		ID: id, Incarnation: in, Host: "host", PID: 100 + len(w.procs), SpecHash: w.cfg.SpecHash, CorpusHash: w.cfg.CorpusHash,
 		Build: w.cfg.Build, Fingerprint: "f", Mailbox: "at-" + in,
 	}}
@@ -202,7 +202,7 @@ func (w *world) leave(p *proc) {
 // step lets the members that compute apply a step.
 func (w *world) step() {
 	for _, m := range w.plan.Members {
-		if p := w.procs[m.Incarnation]; p != nil && p.alive && p.beat.State == "computing" {
+		if p := w.procs[m.Incarnation]; p != nil && p.alive && p.beat.State == wire.WorkerComputing {
 			p.beat.Step++
 			p.beat.Tokens = 1000
 		}

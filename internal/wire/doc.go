@@ -10,13 +10,6 @@ import (
 	"fmt"
 )
 
-// Names of the roles as registrations, status and ledger show them.
-const (
-	RoleWorker      = "worker"
-	RoleCoordinator = "coordinator"
-	RoleCheckpoint  = "checkpoint"
-)
-
 // Encode turns a message into bytes. Messages of this package always encode.
 func Encode(v any) ([]byte, error) {
 	b, err := json.Marshal(v)

@@ -108,7 +108,7 @@ type Begun struct {
 
 // Event is what the ledger is to hold of it. It may hear it from several sides.
 func (b Begun) Event() Event {
-	return Event{Key: fmt.Sprintf("begun/%s/%d", b.Session, b.Generation), Kind: "begun", Generation: b.Generation, Begun: &b}
+	return Event{Key: fmt.Sprintf("begun/%s/%d", b.Session, b.Generation), Kind: EventBegun, Generation: b.Generation, Begun: &b}
 }
 
 // Hello begins a generation: each member says where it stands, to all others.
@@ -133,14 +133,14 @@ type Hello struct {
 // Suspicion is evidence that a member is gone, or without a Subject that a
 // generation cannot go on.
 type Suspicion struct {
-	Generation  uint64 `json:"generation"`
-	From        string `json:"from"`    // a member, RoleCheckpoint, or the parent of a process
-	Subject     string `json:"subject"` // the worker that is suspected
-	Incarnation string `json:"incarnation"`
-	PID         int    `json:"pid,omitempty"`  // instead of the incarnation, where that is not known
-	Evidence    string `json:"evidence"`       // connection closed, process exited, …
-	Final       bool   `json:"final"`          // the process is known to have ended: its parent says so
-	Hung        bool   `json:"hung,omitempty"` // the subject says so itself: what it computes does not return, and it ends
+	Generation  uint64   `json:"generation"`
+	From        string   `json:"from"`    // a member, IDCheckpoint, or the parent of a process
+	Subject     string   `json:"subject"` // the worker that is suspected
+	Incarnation string   `json:"incarnation"`
+	PID         int      `json:"pid,omitempty"` // instead of the incarnation, where that is not known
+	Evidence    Evidence `json:"evidence"`
+	Final       bool     `json:"final"`          // the process is known to have ended: its parent says so
+	Hung        bool     `json:"hung,omitempty"` // the subject says so itself: what it computes does not return, and it ends
 }
 
 // Beat is a worker's heartbeat, after an applied step or when time passes.
@@ -149,8 +149,8 @@ type Beat struct {
 	Incarnation  string       `json:"incarnation"`
 	Generation   uint64       `json:"generation"`
 	Rank         int          `json:"rank"`
-	State        string       `json:"state"` // joining, training, recovering, holding, draining
-	Step         uint64       `json:"step"`  // newest applied
+	State        ProcessState `json:"state"`
+	Step         uint64       `json:"step"` // newest applied
 	Begun        Begun        `json:"begun,omitzero"`
 	Loss         number.Float `json:"loss"`
 	MLMLoss      number.Float `json:"mlm_loss"`
@@ -202,11 +202,11 @@ type Reached struct {
 
 // ProcessBeat is the heartbeat of a process that is no worker, once a second.
 type ProcessBeat struct {
-	Role       string       `json:"role"`
+	Role       Role         `json:"role"`
 	ID         string       `json:"id"`
 	PID        int          `json:"pid"`
 	Host       string       `json:"host"`
-	State      string       `json:"state"`
+	State      ProcessState `json:"state"`
 	Joules     number.Float `json:"joules"` // of this process since it started
 	Watts      number.Float `json:"watts"`
 	Goroutines int          `json:"goroutines,omitempty"`
@@ -216,7 +216,7 @@ type ProcessBeat struct {
 
 // Control is a request of a user.
 type Control struct {
-	Verb   string `json:"verb"` // stop, drain, scale
+	Verb   Verb   `json:"verb"`
 	Worker string `json:"worker,omitempty"`
 	Count  int    `json:"count,omitempty"`
 	Reason string `json:"reason,omitempty"`

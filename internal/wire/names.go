@@ -17,11 +17,11 @@ var (
 // CheckID says why a process of a role cannot have a name: it is one token of
 // subjects, the end of keys in etcd, and a folder. A worker is not called as a
 // service is, which others ask by that name.
-func CheckID(role, id string) error {
+func CheckID(role Role, id string) error {
 	switch {
 	case len(id) > most || !plain.MatchString(id):
 		return fmt.Errorf("%q is no name of a process: it has 1 to %d letters, digits, - and _", id, most)
-	case role == RoleWorker && (id == RoleCheckpoint || id == RoleCoordinator || id == "up"):
+	case role == RoleWorker && (id == IDCheckpoint || id == IDCoordinator || id == IDUp):
 		return fmt.Errorf("a worker cannot be called %q: a service of the run is", id)
 	}
 	return nil
@@ -31,7 +31,7 @@ func CheckID(role, id string) error {
 func IDOf(host string) string {
 	id := strings.Trim(strange.ReplaceAllString(host, "-"), "-")
 	if id == "" {
-		return RoleWorker
+		return string(RoleWorker)
 	}
 	return id[:min(len(id), most-10)]
 }

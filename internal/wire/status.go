@@ -2,21 +2,11 @@ package wire
 
 import "github.com/gramme-project/gramme/internal/number"
 
-// States of a run as status shows them.
-const (
-	StatePreparing = "preparing" // corpus, calibration
-	StateWaiting   = "waiting"   // fewer workers than the minimum
-	StateTraining  = "training"
-	StateStopping  = "stopping" // asked to stop; the last checkpoint is on its way
-	StateStopped   = "stopped"  // not running, steps are left
-	StateDone      = "done"     // all steps are done and stored
-)
-
 // Status is the answer to `gramme status`. A number that nobody knows is null where
 // scripts rely on its key, and left out else: 0 is a measurement.
 type Status struct {
 	Run             string          `json:"run"`
-	State           string          `json:"state"`
+	State           RunState        `json:"state"`
 	Step            uint64          `json:"step"`
 	Steps           uint64          `json:"steps"`
 	Generation      uint64          `json:"generation"`
@@ -43,19 +33,6 @@ type Status struct {
 	Processes   []Process       `json:"processes"`
 }
 
-// WarningKind names what a run warns of.
-type WarningKind string
-
-// The kinds of warnings.
-const (
-	WarnDivergence         WarningKind = "divergence"          // the loss is not finite or far above where it began, or steps are skipped
-	WarnMemory             WarningKind = "memory"              // the system kills processes for want of memory
-	WarnCommunicationBound WarningKind = "communication-bound" // fewer workers are faster
-	WarnHungComputation    WarningKind = "hung-computation"    // a worker's computation did not return
-	WarnCheckpoint         WarningKind = "checkpoint"          // the newest checkpoint is damaged or missing
-	WarnRestarts           WarningKind = "restarts"            // a process crashes again and again
-)
-
 // Warning is something that a user should know of a run that goes on. There is at
 // most one of a kind and subject at a time.
 type Warning struct {
@@ -66,12 +43,12 @@ type Warning struct {
 
 // Process is one process of the cluster.
 type Process struct {
-	Role         string       `json:"role"`
+	Role         Role         `json:"role"`
 	ID           string       `json:"id"`
 	PID          int          `json:"pid"`
 	Host         string       `json:"host"`
 	Rank         int          `json:"rank"` // -1 outside the ring
-	State        string       `json:"state"`
+	State        ProcessState `json:"state"`
 	Reason       string       `json:"reason,omitempty"` // why a worker is refused
 	MicroBatches int          `json:"micro_batches"`
 	Step         uint64       `json:"step,omitempty"`

@@ -87,10 +87,10 @@ type Committed struct {
 
 // Event is something that the coordinator wants in the ledger.
 type Event struct {
-	Key        string   `json:"key"`  // counted once per key
-	Kind       string   `json:"kind"` // membership, begun, refused, mixed, divergence
-	Generation uint64   `json:"generation,omitempty"`
-	Members    []string `json:"members,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
-	Begun      *Begun   `json:"begun,omitempty"`
+	Key        string    `json:"key"` // counted once per key
+	Kind       EventKind `json:"kind"`
+	Generation uint64    `json:"generation,omitempty"`
+	Members    []string  `json:"members,omitempty"`
+	Reason     string    `json:"reason,omitempty"`
+	Begun      *Begun    `json:"begun,omitempty"`
 }

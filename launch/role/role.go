@@ -40,7 +40,7 @@ import (
 
 // Options say which process this is.
 type Options struct {
-	Role     string // wire.RoleWorker, …; part of the log and of the meter's name
+	Role     wire.Role // part of the log and of the meter's name
 	ID       string
 	Endpoint endpoint.Endpoint
 	Energy   string // folder under which write-ahead logs of readings lie
@@ -110,7 +110,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 		return r, fmt.Errorf("read the run's spec: %w", err)
 	}
 	if r.Log == nil {
-		if r.Log, err = logging.New(logging.Config(r.Spec.Log), o.Role, o.ID); err != nil {
+		if r.Log, err = logging.New(logging.Config(r.Spec.Log), string(o.Role), o.ID); err != nil {
 			return r, err
 		}
 	}
@@ -149,7 +149,7 @@ func (r *Role) await(ctx context.Context, what string, f func(ctx context.Contex
 
 func (r *Role) dialNATS(ctx context.Context) (conn *nats.Conn, err error) {
 	err = r.await(ctx, "NATS to answer", func(ctx context.Context) error {
-		conn, err = r.Endpoint.DialNATS(ctx, r.Role+" "+r.ID)
+		conn, err = r.Endpoint.DialNATS(ctx, string(r.Role)+" "+r.ID)
 		return err
 	})
 	return conn, err
@@ -180,7 +180,7 @@ func (r *Role) Beat(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: "running", Goroutines: runtime.NumGoroutine()}
+		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: wire.ProcessRunning, Goroutines: runtime.NumGoroutine()}
 		joules, watts := r.Meter.Totals()
 		b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 		body, err := wire.Encode(b)

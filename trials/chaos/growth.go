@@ -111,13 +111,13 @@ func (z *sizes) run(ctx context.Context, w *watch, up func() int) {
 		s := w.newest()
 		now := map[int]string{}
 		for _, m := range s.Members {
-			now[m.PID] = wire.RoleWorker + " " + m.ID
+			now[m.PID] = string(wire.RoleWorker) + " " + m.ID
 		}
 		for role, pid := range s.Service {
-			now[pid] = role
+			now[pid] = string(role)
 		}
 		if pid := up(); pid > 0 {
-			now[pid] = "up"
+			now[pid] = wire.IDUp
 		}
 		for pid, name := range now {
 			z.sample(time.Now(), pid, name, w.goroutines(pid))

@@ -25,14 +25,14 @@ func (f Fault) choose(s Seen) (target, error) {
 		m := s.Members[f.Pick%uint64(len(s.Members))]
 		t.id, t.pid, t.share = m.ID, m.PID, m.Share
 	case f.Kind == KillCoordinator, f.Kind == CrashCoordinator:
-		t.id, t.pid = wire.RoleCoordinator, s.Service[wire.RoleCoordinator]
+		t.id, t.pid = wire.IDCoordinator, s.Service[wire.RoleCoordinator]
 	case f.Kind == KillCheckpoint, f.Kind == CrashCheckpoint:
-		t.id, t.pid = wire.RoleCheckpoint, s.Service[wire.RoleCheckpoint]
+		t.id, t.pid = wire.IDCheckpoint, s.Service[wire.RoleCheckpoint]
 	case f.Kind.serves() != "":
 		t.id = f.Kind.serves()
 		return t, nil
 	default:
-		t.id = "up"
+		t.id = wire.IDUp
 		return t, nil
 	}
 	if t.pid == 0 {
@@ -74,10 +74,10 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 	case Hang:
 		err = t.hang(ctx, hit.pid)
 	case Drain:
-		err = t.ask(ctx, wire.Control{Verb: "drain", Worker: hit.id, Reason: "chaos"})
+		err = t.ask(ctx, wire.Control{Verb: wire.VerbDrain, Worker: hit.id, Reason: "chaos"})
 	case ScaleDown, ScaleUp:
 		hit.id = fmt.Sprintf("to %d", to)
-		err = t.ask(ctx, wire.Control{Verb: "scale", Count: to, Reason: "chaos"})
+		err = t.ask(ctx, wire.Control{Verb: wire.VerbScale, Count: to, Reason: "chaos"})
 	case KillUp, KillAll, Interrupt:
 		if f.Kind == Interrupt {
 			err = t.cluster.interrupt(ctx, t.Plan.Patience)
@@ -136,7 +136,7 @@ func (t *trial) ask(ctx context.Context, c wire.Control) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Verb, err)
 	}
-	conn, err := e.DialNATS(ctx, c.Verb)
+	conn, err := e.DialNATS(ctx, string(c.Verb))
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Verb, err)
 	}

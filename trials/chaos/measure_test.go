@@ -47,9 +47,9 @@ func TestSlope(t *testing.T) {
 func TestOutcome(t *testing.T) {
 	before := look(90, 10, 3, ring(1, 2))
 	hit := target{id: "w2", pid: 2, share: 4, before: before, at: ms(100), up: 1}
-	elsewhere := func(s Seen, up int, state string) Seen { s.Up, s.State = up, state; return s }
+	elsewhere := func(s Seen, up int, state wire.RunState) Seen { s.Up, s.State = up, state; return s }
 	led := look(2000, 90, 3, ring(1, 2))
-	led.Service = map[string]int{wire.RoleCoordinator: 9}
+	led.Service = map[wire.Role]int{wire.RoleCoordinator: 9}
 	fell := look(900, 6, 4, ring(5))
 	for _, c := range []struct {
 		name                     string

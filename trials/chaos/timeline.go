@@ -14,12 +14,12 @@ import (
 type Seen struct {
 	At         time.Time
 	Up         int // how often `gramme up` had been started
-	State      string
+	State      wire.RunState
 	Step       uint64
 	Generation uint64
 	Reason     string
 	Members    []Member // of the ring, by rank
-	Service    map[string]int
+	Service    map[wire.Role]int
 }
 
 // Member is a worker in the ring.
@@ -30,7 +30,7 @@ type Member struct {
 }
 
 func seenOf(now time.Time, up int, s wire.Status) Seen {
-	out := Seen{At: now, Up: up, State: s.State, Step: s.Step, Generation: s.Generation, Reason: s.Reason, Service: map[string]int{}}
+	out := Seen{At: now, Up: up, State: s.State, Step: s.Step, Generation: s.Generation, Reason: s.Reason, Service: map[wire.Role]int{}}
 	ranks := map[int]Member{}
 	for _, p := range s.Processes {
 		switch {

@@ -86,7 +86,7 @@ func TestKillParent(t *testing.T) {
 func TestKillOne(t *testing.T) {
 	c := calm(t)
 	for _, how := range []struct {
-		role   string
+		role   wire.Role
 		signal syscall.Signal
 		told   string
 	}{
@@ -96,7 +96,7 @@ func TestKillOne(t *testing.T) {
 		{wire.RoleCoordinator, syscall.SIGKILL, "coordinator was killed and is started again"},
 	} {
 		role := how.role
-		t.Run(role+" "+how.signal.String(), func(t *testing.T) {
+		t.Run(string(role)+" "+how.signal.String(), func(t *testing.T) {
 			s := elastic(t)
 			r := s.start(s.command(s.up(text(c.steps), "1:2")...))
 			r.reaches(c.steps / 8)

@@ -182,7 +182,7 @@ func TestSharedCoordinatorInvites(t *testing.T) {
 	s.want(second.wait(), 0)
 	s.done(r, c)
 	s.want(far.wait(), 0)
-	for _, name := range []string{"up", wire.RoleCoordinator} {
+	for _, name := range []string{wire.IDUp, wire.IDCoordinator} {
 		b, err := os.ReadFile(s.run.Log(name))
 		if err != nil || strings.Contains(string(b), "workers of other machines") {
 			t.Errorf("the log of %s, %v, holds what is for the terminal", name, err)

@@ -74,7 +74,7 @@ func TestOtherArithmeticIsRefused(t *testing.T) {
 			s := newShared(newSite(t))
 			r := s.on(s.up(text(c.steps), "1")...)
 			far := s.far("far", r.reaches(1).Run, o.environ, o.flags...)
-			s.until("the worker is refused", patience, func() bool { return worker(s.status(), "far").State == "refused" })
+			s.until("the worker is refused", patience, func() bool { return worker(s.status(), "far").State == wire.WorkerRefused })
 			s.want(far.wait(), exit.Usage, "error: the run refuses this worker: "+o.refused)
 			s.done(r, c)
 			if all := r.err.String(); !strings.Contains(all, "worker far on ") || !strings.Contains(all, " is refused: "+o.refused) {
@@ -157,7 +157,7 @@ func TestGoingOnWithOtherArithmetic(t *testing.T) {
 	at := s.status().Step
 
 	r = start(otherISA)
-	s.until("the worker is refused", patience, func() bool { return worker(s.status(), "w1").State == "refused" })
+	s.until("the worker is refused", patience, func() bool { return worker(s.status(), "w1").State == wire.WorkerRefused })
 	if got := s.status(); got.State != wire.StateWaiting || !strings.Contains(got.Reason, "w1: "+arithmetic) {
 		t.Errorf("status %+v", got)
 	}

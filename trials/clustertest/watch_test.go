@@ -85,9 +85,9 @@ func (r *running) reaches(step uint64) (found wire.Status) {
 
 // shows waits until the status shows a process of a role: a service tells of itself once
 // a second.
-func (r *running) shows(role string) (found wire.Process) {
+func (r *running) shows(role wire.Role) (found wire.Process) {
 	r.Helper()
-	r.until("the status shows a "+role, patience, func() bool {
+	r.until("the status shows a "+string(role), patience, func() bool {
 		now, _ := r.glance()
 		i := slices.IndexFunc(now.Processes, func(p wire.Process) bool { return p.Role == role })
 		if i >= 0 {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/worker/step"
 )
 
 // beginnings is what the oracle knows of work that was lost: where training began
@@ -41,7 +40,7 @@ func (b *beginnings) planned(p wire.Plan) { b.store[p.Session] = b.stores }
 
 // applied sees that members of a generation completed a step.
 func (b *beginnings) applied(k *worker, number uint64) {
-	if k.machine.State() != step.Reducing {
+	if k.machine.State() != wire.WorkerReducing {
 		return // fetched from one who did
 	}
 	k.trained = true

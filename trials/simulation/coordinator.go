@@ -182,7 +182,7 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 // askCommitted finds out which step is durable.
 func (r *reign) askCommitted() {
 	p := r.c.p
-	p.ask(topicInfo, wire.RoleCheckpoint, nil, 3*time.Second, func(body any, err error) {
+	p.ask(topicInfo, wire.IDCheckpoint, nil, 3*time.Second, func(body any, err error) {
 		switch {
 		case r.over:
 		case err != nil:

@@ -137,7 +137,7 @@ func (k *worker) reset() {
 // apply makes the entry at hand part of the state.
 func (k *worker) apply(number uint64) step.Event {
 	o, err := k.applier.Apply(k.state, k.spare)
-	if err == nil && k.w.bug == ApplyTwice && k.machine.State() == step.CatchingUp {
+	if err == nil && k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
 		_, err = k.applier.Apply(k.state, k.spare)
 		k.state.Step = number
 	}
@@ -150,7 +150,7 @@ func (k *worker) apply(number uint64) step.Event {
 	}
 	k.entry, k.spare = k.spare, k.entry
 	k.keep()
-	differ := k.machine.State() == step.Reducing && !k.w.rule.Agree(k.entry, k.sum.Entry())
+	differ := k.machine.State() == wire.WorkerReducing && !k.w.rule.Agree(k.entry, k.sum.Entry())
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
 	k.beat()
@@ -217,7 +217,7 @@ func (k *worker) beat() {
 func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
 	return wire.Beat{
-		ID: k.id, Incarnation: k.reg.Incarnation, State: string(m.State()), Generation: m.Generation(), Rank: m.Rank(),
+		ID: k.id, Incarnation: k.reg.Incarnation, State: m.State(), Generation: m.Generation(), Rank: m.Rank(),
 		Step: k.state.Step, Begun: m.Begun(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
 	}
 }

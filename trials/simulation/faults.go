@@ -101,7 +101,7 @@ func (f *faults) request() {
 		}
 	case 2:
 		if p := f.running(u.workers); p != nil {
-			f.control(wire.Control{Verb: "drain", Worker: p.name})
+			f.control(wire.Control{Verb: wire.VerbDrain, Worker: p.name})
 		}
 	case 3:
 		if p := f.running(u.workers); p != nil {
@@ -110,12 +110,12 @@ func (f *faults) request() {
 		}
 	case 4:
 		n := f.w.setup
-		f.control(wire.Control{Verb: "scale", Count: n.least + f.w.rng.IntN(n.workers-n.least+1)})
+		f.control(wire.Control{Verb: wire.VerbScale, Count: n.least + f.w.rng.IntN(n.workers-n.least+1)})
 	case 5:
 		f.slow()
 	case 6:
 		if !f.w.calm {
-			f.control(wire.Control{Verb: "stop"})
+			f.control(wire.Control{Verb: wire.VerbStop})
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // resume brings the newest checkpoint, if there is one.
 func (k *worker) resume() {
-	k.p.ask(topicInfo, wire.RoleCheckpoint, nil, answerWithin, func(body any, err error) {
+	k.p.ask(topicInfo, wire.IDCheckpoint, nil, answerWithin, func(body any, err error) {
 		if err != nil {
 			k.p.after(100*time.Millisecond, k.resume)
 			return
@@ -23,7 +23,7 @@ func (k *worker) resume() {
 			k.begin()
 			return
 		}
-		k.fetchSnapshot([]string{wire.RoleCheckpoint}, info, func(f *fetched, err error) {
+		k.fetchSnapshot([]string{wire.IDCheckpoint}, info, func(f *fetched, err error) {
 			if err != nil {
 				k.exit(fmt.Errorf("fetch the checkpoint of step %d: %w", info.Step, err))
 				return

@@ -1,6 +1,9 @@
 package simulation
 
-import "github.com/gramme-project/gramme/worker/step"
+import (
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
 
 // loop is the goroutine that owns a worker's state machine: one thing at a time,
 // and nothing while it waits for etcd or for a link to close.
@@ -82,7 +85,7 @@ func (l *loop) take(next any) {
 		if now != begun && now.Generation == l.k.machine.Generation() {
 			l.k.w.oracle.begun.begins(l.k)
 		}
-		if is := l.k.machine.State(); was != is && (was == step.Following || is == step.Following) || now != begun {
+		if is := l.k.machine.State(); was != is && (was == wire.WorkerFollowing || is == wire.WorkerFollowing) || now != begun {
 			l.k.beat()
 		}
 		first := make([]any, 0, len(effects)+len(l.pending))

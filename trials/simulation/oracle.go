@@ -224,7 +224,7 @@ func (o *oracle) refused(number uint64, err error) {
 }
 
 // state sees how the coordinator says that the run is.
-func (o *oracle) state(state string) {
+func (o *oracle) state(state wire.RunState) {
 	if state != wire.StateDone {
 		return
 	}

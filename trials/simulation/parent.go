@@ -33,7 +33,7 @@ func newParent(w *world) *parent {
 		w.byName[name] = p
 		return p
 	}
-	u.services = append(u.services, add("checkpoint", w.newService))
+	u.services = append(u.services, add(wire.IDCheckpoint, w.newService))
 	for i := range w.setup.coordinators {
 		u.services = append(u.services, add(fmt.Sprintf("c%d", i+1), w.newCoordinator))
 	}
@@ -45,7 +45,7 @@ func newParent(w *world) *parent {
 		}
 		u.workers = append(u.workers, p)
 	}
-	u.p = add("up", func(*process) role { return idle{} })
+	u.p = add(wire.IDUp, func(*process) role { return idle{} })
 	return u
 }
 
@@ -118,7 +118,7 @@ func (u *parent) crash(p *process, silent bool) {
 // again starts a process that should run, and says that the one before ended.
 func (u *parent) again(p *process, pid int, accuse bool) {
 	if accuse && !u.w.chance(3) {
-		u.p.publish(topicSuspect, "", wire.Suspicion{From: "up", Subject: p.name, PID: pid, Evidence: "process ended", Final: true})
+		u.p.publish(topicSuspect, "", wire.Suspicion{From: wire.IDUp, Subject: p.name, PID: pid, Evidence: wire.EvidenceEnded, Final: true})
 	}
 	after := u.w.between(50*time.Millisecond, 3*time.Second)
 	if u.w.chance(4) {

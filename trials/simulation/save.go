@@ -109,7 +109,7 @@ func (s *saver) await(times int) {
 	}
 	number := s.jobs[0][0].header.Step
 	s.k.p.after(250*time.Millisecond, func() {
-		s.k.p.ask(topicInfo, wire.RoleCheckpoint, nil, answerWithin, func(body any, err error) {
+		s.k.p.ask(topicInfo, wire.IDCheckpoint, nil, answerWithin, func(body any, err error) {
 			if err != nil {
 				s.again(err)
 				return

@@ -35,8 +35,8 @@ func (w *world) newService(p *process) role {
 	p.after(w.between(time.Millisecond, 100*time.Millisecond), func() {
 		s.stored(w.folder.newest, w.folder.info)
 		p.listen(topicSlice, "")
-		p.listen(topicInfo, wire.RoleCheckpoint)
-		p.listen(topicSnapshot, wire.RoleCheckpoint)
+		p.listen(topicInfo, wire.IDCheckpoint)
+		p.listen(topicSnapshot, wire.IDCheckpoint)
 		s.announce()
 		p.every(time.Second, s.announce)
 	})

@@ -221,13 +221,13 @@ func (w *world) command(verb string, args []string) error {
 	case "sigterm":
 		p.role.(*worker).sigterm()
 	case "drain":
-		w.faults.control(wire.Control{Verb: verb, Worker: args[0]})
+		w.faults.control(wire.Control{Verb: wire.VerbDrain, Worker: args[0]})
 	case "scale":
 		n, err := strconv.Atoi(args[0])
-		w.faults.control(wire.Control{Verb: verb, Count: n})
+		w.faults.control(wire.Control{Verb: wire.VerbScale, Count: n})
 		return err
 	case "stop":
-		w.faults.control(wire.Control{Verb: verb})
+		w.faults.control(wire.Control{Verb: wire.VerbStop})
 	case "everything":
 		w.parent.anew(len(args) > 0)
 	case "end":

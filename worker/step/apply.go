@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // How the state changes, and what follows.
@@ -23,7 +25,7 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // who follows has no part in a stop
 	out := []Effect{Reset{}}
 	switch {
-	case m.state == CatchingUp:
+	case m.state == wire.WorkerCatchingUp:
 		return append(out, m.catchUp()...)
 	case m.outside():
 		return append(out, m.next()...)
@@ -42,11 +44,11 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 		out = append(out, m.save(false))
 	}
 	if e.Hold {
-		m.state = Holding
+		m.state = wire.WorkerHolding
 		return out
 	}
 	m.todo = slices.Clone(m.later)
-	m.state = Computing
+	m.state = wire.WorkerComputing
 	return append(out, m.advance()...)
 }
 
@@ -56,7 +58,7 @@ func (m *Machine) onLoaded(e Loaded) []Effect {
 	m.forget()
 	out := []Effect{Reset{}}
 	switch {
-	case m.state == CatchingUp:
+	case m.state == wire.WorkerCatchingUp:
 		return append(out, m.catchUp()...)
 	case m.outside():
 		return append(out, m.next()...)

@@ -73,7 +73,7 @@ func TestACheckpointThatIsNewerThanAnyMember(t *testing.T) {
 		return wire.Hello{Generation: 1, ID: id, Incarnation: "1", Rank: int(id[0] - 'a'), Applied: 3, Digest: "x", Next: 4, Stored: 7, Answer: true}
 	}
 	b := two(now, 3)
-	if got := b.Handle(now, HelloReceived{greet("a")}); len(got) > 0 || b.State() != CatchingUp {
+	if got := b.Handle(now, HelloReceived{greet("a")}); len(got) > 0 || b.State() != wire.WorkerCatchingUp {
 		t.Errorf("the second does %+v, %s", got, b.State())
 	}
 
@@ -84,7 +84,7 @@ func TestACheckpointThatIsNewerThanAnyMember(t *testing.T) {
 	a.Handle(now, Digested{3, "x"})
 	h := greet("b")
 	h.Stored = 0
-	if got, ok := last(a.Handle(now, HelloReceived{h})).(FetchSnapshot); !ok || got.Step != 7 || got.Digest != "" || got.From[0] != wire.RoleCheckpoint {
+	if got, ok := last(a.Handle(now, HelloReceived{h})).(FetchSnapshot); !ok || got.Step != 7 || got.Digest != "" || got.From[0] != wire.IDCheckpoint {
 		t.Fatalf("the first does %+v", got)
 	}
 	if got, ok := last(a.Handle(now, FetchFailed{1, "away"})).(FetchSnapshot); !ok || got.Step != 7 {
@@ -99,7 +99,7 @@ func TestACheckpointThatIsNewerThanAnyMember(t *testing.T) {
 			t.Errorf("then %+v", got)
 		}
 	}
-	if want := (wire.Begun{Session: "s", Generation: 2, From: 9, Since: now}); a.State() != Computing || a.Begun() != want {
+	if want := (wire.Begun{Session: "s", Generation: 2, From: 9, Since: now}); a.State() != wire.WorkerComputing || a.Begun() != want {
 		t.Errorf("then %s, %+v", a.State(), a.Begun())
 	}
 }

@@ -39,7 +39,7 @@ func TestAStopEndsWithTheStateThatItWasOf(t *testing.T) {
 	m.Handle(now, Digested{0, "v"})
 	m.Handle(now, Computed{1, 0})
 	m.Handle(now, Reduced{Generation: 1, Step: 1})
-	if m.Handle(now, Applied{Step: 1, Stop: true}); m.State() != Stopped {
+	if m.Handle(now, Applied{Step: 1, Stop: true}); m.State() != wire.WorkerStopped {
 		t.Fatalf("after the stop: %s", m.State())
 	}
 	p := planOf(1, 1)
@@ -63,12 +63,12 @@ func TestTheRefusedFollowNobody(t *testing.T) {
 	}
 	m.Handle(now, EntryFetched{1, 1})
 	m.Handle(now, Refused{})
-	if got, ok := last(m.Handle(now, Applied{Step: 1})).(FetchEntry); ok || m.State() != Joining {
+	if got, ok := last(m.Handle(now, Applied{Step: 1})).(FetchEntry); ok || m.State() != wire.WorkerJoining {
 		t.Errorf("refused: %s, and %+v", m.State(), got)
 	}
 	p := planOf(1)
 	p.Generation = 2
-	if got, ok := last(m.Handle(now, PlanChanged{p})).(FetchEntry); ok || m.State() != Joining {
+	if got, ok := last(m.Handle(now, PlanChanged{p})).(FetchEntry); ok || m.State() != wire.WorkerJoining {
 		t.Errorf("refused, in another generation: %s, and %+v", m.State(), got)
 	}
 	m.Renew("2")

@@ -402,7 +402,7 @@ func (c *cluster) mend() {
 		case !p.alive || p.done || p.m.rank >= 0:
 		case c.stored == c.steps: // it came too late
 			p.done, p.late = true, true
-		case p.m.Generation() == c.plan.Generation && p.m.State() == Joining:
+		case p.m.Generation() == c.plan.Generation && p.m.State() == wire.WorkerJoining:
 			c.replan(p.id + " is ready")
 			return
 		}
@@ -416,7 +416,7 @@ func (c *cluster) mend() {
 		case p.m.dead && p.m.Generation() == c.plan.Generation:
 			c.replan("the ring broke")
 			return
-		case p.m.State() == Holding && p.m.drain && c.rng.IntN(3) == 0:
+		case p.m.State() == wire.WorkerHolding && p.m.drain && c.rng.IntN(3) == 0:
 			c.replan("drain of " + p.id)
 			p.done = true
 			return

@@ -31,13 +31,13 @@ func (m *Machine) begin(a agreement) []Effect {
 	if m.claim >= 0 && !slices.Contains(m.done, m.claim) {
 		m.todo = append(m.todo, m.claim) // under way
 	}
-	m.state = Computing
+	m.state = wire.WorkerComputing
 	return append(out, m.advance()...)
 }
 
 // advance computes what is left to compute, or reduces.
 func (m *Machine) advance() []Effect {
-	if m.state != Computing || m.busy {
+	if m.state != wire.WorkerComputing || m.busy {
 		return nil
 	}
 	if len(m.todo) > 0 {
@@ -45,10 +45,10 @@ func (m *Machine) advance() []Effect {
 		return []Effect{m.at}
 	}
 	if m.dead {
-		m.state = Broken
+		m.state = wire.WorkerBroken
 		return nil
 	}
-	m.state = Reducing
+	m.state = wire.WorkerReducing
 	return []Effect{Reduce{m.plan.Generation, m.applied + 1, m.votes()}}
 }
 

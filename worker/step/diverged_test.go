@@ -3,6 +3,8 @@ package step
 import (
 	"testing"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // alone begins a generation of one member at a step and returns the machine, which
@@ -44,7 +46,7 @@ func TestADivergedStateVotesForAStop(t *testing.T) {
 		t.Error("a diverged state does not vote for a stop")
 	}
 	m.Handle(now, Reduced{Generation: 1, Step: 5})
-	if got, ok := m.Handle(now, Applied{Step: 5, Stop: true, Diverged: true})[1].(Save); !ok || !got.Final || m.State() != Stopped {
+	if got, ok := m.Handle(now, Applied{Step: 5, Stop: true, Diverged: true})[1].(Save); !ok || !got.Final || m.State() != wire.WorkerStopped {
 		t.Errorf("%s, it does %+v", m.State(), got)
 	}
 

@@ -1,6 +1,10 @@
 package step
 
-import "time"
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
 
 // How a worker outside the ring comes to the state of the members while they go
 // on, so that they need not wait for it when it is one of them.
@@ -17,11 +21,13 @@ const (
 )
 
 // outside reports whether the worker is in no plan.
-func (m *Machine) outside() bool { return m.state == Joining || m.state == Following }
+func (m *Machine) outside() bool {
+	return m.state == wire.WorkerJoining || m.state == wire.WorkerFollowing
+}
 
 // follow begins: with the entries since its own state, if members still have them.
 func (m *Machine) follow() []Effect {
-	m.state, m.took = Following, false
+	m.state, m.took = wire.WorkerFollowing, false
 	return m.next()
 }
 
@@ -29,7 +35,7 @@ func (m *Machine) follow() []Effect {
 func (m *Machine) next() []Effect {
 	from := m.others()
 	if len(from) == 0 || m.applied >= m.cfg.Steps || m.refused {
-		m.state = Joining
+		m.state = wire.WorkerJoining
 		return nil
 	}
 	return []Effect{FetchEntry{Generation: m.plan.Generation, Step: m.applied + 1, From: from, Await: true}}
@@ -42,10 +48,10 @@ func (m *Machine) missed() []Effect {
 	case !m.outside():
 		return nil
 	case m.took, m.refused:
-		m.state, m.behind, m.again = Joining, !m.refused, time.Time{}
+		m.state, m.behind, m.again = wire.WorkerJoining, !m.refused, time.Time{}
 		return nil
 	}
-	m.state, m.took = Following, true
+	m.state, m.took = wire.WorkerFollowing, true
 	return []Effect{FetchHeld{Generation: m.plan.Generation, Newer: m.applied, From: m.others()}}
 }
 
@@ -56,7 +62,7 @@ func (m *Machine) Behind() bool { return m.behind && m.outside() }
 // followAgain tries once more to keep up with the members: after a while, and then after
 // twice as long each time.
 func (m *Machine) followAgain(now time.Time) []Effect {
-	if m.state != Joining || !m.behind || m.refused {
+	if m.state != wire.WorkerJoining || !m.behind || m.refused {
 		return nil
 	}
 	if m.again.IsZero() {

@@ -3,6 +3,8 @@ package step
 import (
 	"testing"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // TestWhoDoesNotKeepUpTriesAgain has a newcomer that members outrun. It says so, rests,
@@ -22,7 +24,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 			t.Fatalf("with the state of step %d it does not go on", next)
 		}
 		m.Handle(now, FetchFailed{1, "that entry is not held"})
-		if m.State() != Joining || !m.Behind() {
+		if m.State() != wire.WorkerJoining || !m.Behind() {
 			t.Fatalf("outrun: %s, behind %v", m.State(), m.Behind())
 		}
 	}
@@ -30,7 +32,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 	now := start
 	for i, rest := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute} {
 		begun := now
-		for m.State() == Joining && now.Sub(begun) < 10*time.Minute {
+		for m.State() == wire.WorkerJoining && now.Sub(begun) < 10*time.Minute {
 			now = now.Add(200 * time.Millisecond)
 			m.Handle(now, Tick{})
 		}
@@ -42,7 +44,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 		}
 	}
 	m.Handle(now, UpToDate{1, m.Applied() + 1})
-	if m.State() != Joining || m.Behind() {
+	if m.State() != wire.WorkerJoining || m.Behind() {
 		t.Errorf("up to date: %s, behind %v", m.State(), m.Behind())
 	}
 }

@@ -38,7 +38,7 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 		return append(out, m.follow()...)
 	}
 	m.refused = false
-	m.state, m.begun, m.suspected, m.dead, m.noEntry = Greeting, now, now, false, false
+	m.state, m.begun, m.suspected, m.dead, m.noEntry = wire.WorkerGreeting, now, now, false, false
 	m.hellos = make([]*wire.Hello, len(p.Members))
 	out = append(out, OpenRing{p, m.rank})
 	if m.digest == "" {
@@ -51,9 +51,9 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 func (m *Machine) onDigested(now time.Time, e Digested) []Effect {
 	m.digest = e.Digest
 	switch m.state {
-	case Greeting:
+	case wire.WorkerGreeting:
 		return m.meet(now)
-	case CatchingUp:
+	case wire.WorkerCatchingUp:
 		return m.catchUp()
 	}
 	return nil
@@ -131,7 +131,7 @@ func (m *Machine) onHello(now time.Time, h wire.Hello) []Effect {
 
 // gathered goes on when all hellos are here.
 func (m *Machine) gathered() []Effect {
-	if m.state != Greeting || slices.Contains(m.hellos, nil) {
+	if m.state != wire.WorkerGreeting || slices.Contains(m.hellos, nil) {
 		return nil
 	}
 	return m.catchUp()
@@ -163,18 +163,18 @@ func (m *Machine) catchUp() []Effect {
 		m.stopped = m.stopped || a.stopped
 		return m.begin(a)
 	case differs:
-		m.state = CatchingUp
+		m.state = wire.WorkerCatchingUp
 		return []Effect{
 			Diverged{m.applied, m.digest, a.digest},
 			FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest},
 		}
 	case m.applied < a.newest && a.newest-m.applied <= fewEntries && !m.noEntry:
-		m.state = CatchingUp
+		m.state = wire.WorkerCatchingUp
 		return []Effect{FetchEntry{Generation: m.plan.Generation, Step: m.applied + 1, From: a.donors}}
 	default:
 		// Further behind; or the entry could not be had, or did not lead to the
 		// members' state.
-		m.state = CatchingUp
+		m.state = wire.WorkerCatchingUp
 		return []Effect{FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest}}
 	}
 }
@@ -183,16 +183,16 @@ func (m *Machine) catchUp() []Effect {
 // member holds: those who came so far are gone. The others take it from there, in the
 // next generation.
 func (m *Machine) outdated(a agreement) []Effect {
-	m.state = CatchingUp
+	m.state = wire.WorkerCatchingUp
 	switch {
 	case m.rank > 0:
 		return nil
 	case m.applied < a.stored:
-		return []Effect{FetchSnapshot{Generation: m.plan.Generation, Step: a.stored, From: []string{wire.RoleCheckpoint}}}
+		return []Effect{FetchSnapshot{Generation: m.plan.Generation, Step: a.stored, From: []string{wire.IDCheckpoint}}}
 	}
 	m.trained, m.stored = wire.Begun{}, max(m.stored, m.applied)
 	if m.stopped { // it is that of the last step
-		m.state = Stopped
+		m.state = wire.WorkerStopped
 		return m.finish()
 	}
 	return m.giveUp(fmt.Sprintf("the members were at step %d, and took the checkpoint of step %d", a.newest, m.applied))
@@ -200,14 +200,14 @@ func (m *Machine) outdated(a agreement) []Effect {
 
 // giveUp asks for another generation.
 func (m *Machine) giveUp(why string) []Effect {
-	m.state, m.todo, m.dead = Broken, nil, true
-	m.trouble = wire.Suspicion{Generation: m.plan.Generation, From: m.cfg.ID, Evidence: why}
+	m.state, m.todo, m.dead = wire.WorkerBroken, nil, true
+	m.trouble = wire.Suspicion{Generation: m.plan.Generation, From: m.cfg.ID, Evidence: wire.Evidence(why)}
 	return []Effect{Suspect{m.trouble}}
 }
 
 // onFetchFailed tries another way.
 func (m *Machine) onFetchFailed() []Effect {
-	if m.state == CatchingUp {
+	if m.state == wire.WorkerCatchingUp {
 		m.noEntry = true // who took the state itself does not hold it
 		return m.catchUp()
 	}

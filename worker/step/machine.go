@@ -7,22 +7,6 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// State is what a worker is doing, as heartbeats and the status show it.
-type State string
-
-// The states.
-const (
-	Joining    State = "joining"     // registered, in no plan yet; ready to be
-	Following  State = "following"   // taking the members' state and their entries, to be ready
-	Greeting   State = "greeting"    // waiting for the hellos of a generation
-	CatchingUp State = "catching up" // fetching an entry or a snapshot
-	Computing  State = "computing"
-	Reducing   State = "reducing"
-	Holding    State = "holding" // between two steps, until the next plan
-	Broken     State = "broken"  // the ring is gone; until the next plan
-	Stopped    State = "stopped" // the run has ended; until its checkpoint stands
-)
-
 // Config is what the machine must know of the run and of this worker.
 type Config struct {
 	ID, Incarnation string
@@ -35,7 +19,7 @@ type Config struct {
 // Machine is the state machine of one worker. One goroutine owns it.
 type Machine struct {
 	cfg   Config
-	state State
+	state wire.ProcessState
 	plan  wire.Plan
 	rank  int
 
@@ -79,7 +63,7 @@ type Machine struct {
 // New returns the machine of a worker that holds the state after a step.
 func New(cfg Config, now time.Time, applied uint64) *Machine {
 	return &Machine{
-		cfg: cfg, state: Joining, rank: -1, applied: applied, claim: -1,
+		cfg: cfg, state: wire.WorkerJoining, rank: -1, applied: applied, claim: -1,
 		stopped: applied >= cfg.Steps, diverged: cfg.Diverged, saved: now,
 	}
 }
@@ -88,7 +72,7 @@ func New(cfg Config, now time.Time, applied uint64) *Machine {
 func (m *Machine) Renew(incarnation string) { m.cfg.Incarnation, m.refused = incarnation, false }
 
 // State tells what the worker is doing.
-func (m *Machine) State() State { return m.state }
+func (m *Machine) State() wire.ProcessState { return m.state }
 
 // Generation, Rank, World and Plan tell its place; Rank is -1 outside the ring.
 func (m *Machine) Generation() uint64 { return m.plan.Generation }
@@ -119,19 +103,19 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 	case Computed:
 		return m.onComputed(e)
 	case Reduced:
-		if e.Generation == m.plan.Generation && m.state == Reducing && e.Step == m.applied+1 {
+		if e.Generation == m.plan.Generation && m.state == wire.WorkerReducing && e.Step == m.applied+1 {
 			return m.perform(Apply{e.Step})
 		}
 	case EntryFetched:
-		if e.Generation == m.plan.Generation && (m.state == CatchingUp || m.outside()) && e.Step == m.applied+1 {
+		if e.Generation == m.plan.Generation && (m.state == wire.WorkerCatchingUp || m.outside()) && e.Step == m.applied+1 {
 			return m.perform(Apply{e.Step})
 		}
 	case UpToDate:
-		if e.Generation == m.plan.Generation && m.state == Following && e.Step == m.applied+1 {
-			m.state, m.took, m.behind, m.rest = Joining, false, false, 0
+		if e.Generation == m.plan.Generation && m.state == wire.WorkerFollowing && e.Step == m.applied+1 {
+			m.state, m.took, m.behind, m.rest = wire.WorkerJoining, false, false, 0
 		}
 	case SnapshotFetched:
-		if e.Generation == m.plan.Generation && (m.state == CatchingUp || m.state == Following) {
+		if e.Generation == m.plan.Generation && (m.state == wire.WorkerCatchingUp || m.state == wire.WorkerFollowing) {
 			return m.perform(Load{e.Step})
 		}
 	case FetchFailed:
@@ -163,7 +147,7 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 
 // halt ends the run: nothing is left but to store the state.
 func (m *Machine) halt() []Effect {
-	m.state, m.todo = Stopped, nil
+	m.state, m.todo = wire.WorkerStopped, nil
 	return append([]Effect{m.save(true)}, m.finish()...)
 }
 
@@ -172,7 +156,7 @@ func (m *Machine) save(final bool) Effect {
 }
 
 func (m *Machine) finish() []Effect {
-	if m.state == Stopped && m.stored >= m.applied {
+	if m.state == wire.WorkerStopped && m.stored >= m.applied {
 		return []Effect{Finish{m.applied}}
 	}
 	return nil
@@ -181,15 +165,15 @@ func (m *Machine) finish() []Effect {
 // onBroken leaves the ring and tells the coordinator, whose next plan mends it.
 // Own sums are kept, and what is left to compute for them is computed meanwhile.
 func (m *Machine) onBroken(now time.Time, e RingBroken) []Effect {
-	if e.Generation != m.plan.Generation || m.rank < 0 || m.state == Stopped || m.dead {
+	if e.Generation != m.plan.Generation || m.rank < 0 || m.state == wire.WorkerStopped || m.dead {
 		return nil
 	}
-	m.trouble = wire.Suspicion{Generation: e.Generation, From: m.cfg.ID, Evidence: e.Reason}
+	m.trouble = wire.Suspicion{Generation: e.Generation, From: m.cfg.ID, Evidence: wire.Evidence(e.Reason)}
 	if e.Rank >= 0 && e.Rank < len(m.plan.Members) && e.Rank != m.rank {
 		m.trouble.Subject, m.trouble.Incarnation = m.plan.Members[e.Rank].ID, m.plan.Members[e.Rank].Incarnation
 	}
-	if m.state == Reducing {
-		m.state = Broken
+	if m.state == wire.WorkerReducing {
+		m.state = wire.WorkerBroken
 	}
 	m.dead, m.suspected = true, now
 	return []Effect{Suspect{m.trouble}}
@@ -202,7 +186,7 @@ func (m *Machine) onTick(now time.Time) []Effect {
 	}
 	var out []Effect
 	repeat := m.cfg.FailureTimeout / 4
-	if m.state == Greeting && now.Sub(m.greeted) >= repeat {
+	if m.state == wire.WorkerGreeting && now.Sub(m.greeted) >= repeat {
 		out = append(out, m.greet(now, false))
 	}
 	out = append(out, m.followAgain(now)...)
@@ -213,13 +197,13 @@ func (m *Machine) onTick(now time.Time) []Effect {
 	case m.dead:
 		m.suspected = now
 		out = append(out, Suspect{m.trouble})
-	case m.state == Greeting && now.Sub(m.begun) >= 2*max(m.cfg.FailureTimeout, m.plan.Patient()):
+	case m.state == wire.WorkerGreeting && now.Sub(m.begun) >= 2*max(m.cfg.FailureTimeout, m.plan.Patient()):
 		m.suspected = now
 		for r, h := range m.hellos {
 			if h == nil {
 				out = append(out, Suspect{wire.Suspicion{
 					Generation: m.plan.Generation, From: m.cfg.ID, Subject: m.plan.Members[r].ID, Incarnation: m.plan.Members[r].Incarnation,
-					Evidence: fmt.Sprintf("no hello for %s", now.Sub(m.begun).Round(time.Millisecond)),
+					Evidence: wire.Evidence(fmt.Sprintf("no hello for %s", now.Sub(m.begun).Round(time.Millisecond))),
 				}})
 			}
 		}

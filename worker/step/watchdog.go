@@ -144,7 +144,7 @@ func (d *Watchdog) Evidence(name string) string {
 // newest heartbeat. It ends, so that this is final.
 func SuspectSelf(b wire.Beat, evidence string) wire.Suspicion {
 	return wire.Suspicion{
-		Generation: b.Generation, From: b.ID, Subject: b.ID, Incarnation: b.Incarnation, Evidence: evidence, Final: true, Hung: true,
+		Generation: b.Generation, From: b.ID, Subject: b.ID, Incarnation: b.Incarnation, Evidence: wire.Evidence(evidence), Final: true, Hung: true,
 	}
 }
 
