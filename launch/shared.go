@@ -33,7 +33,7 @@ const (
 	payload = wire.MaxChunk + 64<<10
 )
 
-const etcdHint = "see whether etcd answers there, and whether the certificates are those that it asks for"
+const etcdHint = "check that etcd answers there, and that it accepts the certificates"
 
 // joinServices begins, or goes on with, a run on services that others run. What
 // an earlier start left there stays as far as it is of the run, its plan above

@@ -28,15 +28,15 @@ const RingAuto = "auto"
 // determines the bits (key), and what it means (doc); docs/configuration.md is
 // made from them.
 type Spec struct {
-	Run    string   `yaml:"run_id" json:"run_id" key:"operational" doc:"name of the run in etcd, NATS and the ledger: letters, digits and dashes; random when the run begins"`
-	Seed   uint64   `yaml:"seed" json:"seed" key:"identity" doc:"seed of everything that is drawn: initial weights, order of samples, masks, dropout"`
+	Run    string   `yaml:"run_id" json:"run_id" key:"operational" doc:"name of the run in etcd, NATS and the ledger: letters, digits and dashes; the default is random"`
+	Seed   uint64   `yaml:"seed" json:"seed" key:"identity" doc:"seed of all random draws: initial weights, order of samples, masks, dropout"`
 	Steps  uint64   `yaml:"steps" json:"steps" key:"identity" doc:"optimizer steps of the whole run; the learning rate falls to 0 over them"`
-	Corpus []string `yaml:"corpus" json:"corpus" key:"operational" doc:"text files and folders to train on; a run that exists is continued on the corpus that it began with"`
+	Corpus []string `yaml:"corpus" json:"corpus" key:"operational" doc:"text files and folders to train on; an existing run keeps the corpus with which it started"`
 
 	Model     Model `yaml:"model" json:"model"`
-	VocabSize int   `yaml:"vocab_size" json:"vocab_size" key:"identity" doc:"WordPiece pieces to learn from the corpus; a small corpus may give fewer"`
+	VocabSize int   `yaml:"vocab_size" json:"vocab_size" key:"identity" doc:"size of the WordPiece vocabulary to learn from the corpus; a small corpus may give fewer pieces"`
 	Lowercase bool  `yaml:"lowercase" json:"lowercase" key:"identity" doc:"lower-case the text and strip accents, as bert-base-uncased does"`
-	MaxSeq    int   `yaml:"max_seq" json:"max_seq" key:"identity" doc:"tokens of a sequence, special tokens included"`
+	MaxSeq    int   `yaml:"max_seq" json:"max_seq" key:"identity" doc:"tokens in a sequence, including special tokens"`
 
 	Data      Data      `yaml:"data" json:"data"`
 	Batch     Batch     `yaml:"batch" json:"batch"`
@@ -44,19 +44,19 @@ type Spec struct {
 	Optimizer Optimizer `yaml:"optimizer" json:"optimizer"`
 	Dropout   float64   `yaml:"dropout" json:"dropout" key:"identity" doc:"probability of dropout, hidden and attention"`
 
-	Precision string `yaml:"precision" json:"precision" key:"identity" doc:"arithmetic of the gradients: f32, bf16, or auto, which measures both once when the run begins"`
-	Reduce    string `yaml:"reduce" json:"reduce" key:"identity" doc:"how gradients are summed: exact (integers; the result does not depend on the workers) or f32 (plain floats; it depends on how many there are)"`
-	Threads   int    `yaml:"threads" json:"threads" key:"identity" doc:"threads of a worker; 0 divides the processors among the workers when the run begins"`
+	Precision string `yaml:"precision" json:"precision" key:"identity" doc:"arithmetic of the gradients: f32, bf16, or auto, which measures both once when the run starts"`
+	Reduce    string `yaml:"reduce" json:"reduce" key:"identity" doc:"how gradients are summed: exact (integers; the result does not depend on the workers) or f32 (plain floats; it depends on the number of workers)"`
+	Threads   int    `yaml:"threads" json:"threads" key:"identity" doc:"threads of a worker; 0 divides the processors among the workers when the run starts"`
 	Device    string `yaml:"device" json:"device" key:"identity" doc:"where gradients are computed: cpu or cuda"`
 
-	Workers          Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and goes on down to min"`
+	Workers          Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and continues with as few as min"`
 	Checkpoint       Checkpoint    `yaml:"checkpoint" json:"checkpoint"`
-	FailureTimeout   time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, where nothing quicker shows it"`
-	ComputeTimeout   time.Duration `yaml:"compute_timeout" json:"compute_timeout" key:"operational" doc:"how long a micro-batch may take before its worker counts as hung and is started again; 0 measures: 20 times as long as the slowest of the newest, and 10 s at least"`
-	StopOnDivergence string        `yaml:"stop_on_divergence" json:"stop_on_divergence" key:"operational" doc:"what ends a run whose training diverges, after a checkpoint was stored and with exit code 6: skipped (20 of the newest 32 steps were skipped, because gradients were not finite), loss (that, or a loss that was far above where the run began in 12 of the newest 16 steps; the flag without a value means this) or never"`
-	Ring             string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, where workers do not reach each other) or auto (direct where all find, when they join, that they reach each other; on one machine they do)"`
+	FailureTimeout   time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, unless quicker evidence shows it"`
+	ComputeTimeout   time.Duration `yaml:"compute_timeout" json:"compute_timeout" key:"operational" doc:"how long a micro-batch may take before its worker counts as hung and is restarted; 0 measures: 20 times the slowest of the newest ones, and at least 10 s"`
+	StopOnDivergence string        `yaml:"stop_on_divergence" json:"stop_on_divergence" key:"operational" doc:"which divergence of the training ends the run, after storing a checkpoint and with exit code 6: skipped (20 of the newest 32 steps were skipped, because gradients were not finite), loss (that, or a loss far above the first one in 12 of the newest 16 steps; the flag without a value means this) or never"`
+	Ring             string        `yaml:"ring" json:"ring" key:"operational" doc:"how workers exchange gradients: direct (from worker to worker), broker (through NATS, if workers do not reach each other) or auto (direct if all workers find, when they join, that they reach each other; on one machine they do)"`
 	AllowMixed       bool          `yaml:"mixed" json:"mixed" key:"operational" doc:"admit workers whose arithmetic differs; the result is then not reproducible and says so"`
-	KeepSlow         bool          `yaml:"keep_slow_workers" json:"keep_slow_workers" key:"operational" doc:"keep workers of other hosts with which the run is slower than without them, as it is measured"`
+	KeepSlow         bool          `yaml:"keep_slow_workers" json:"keep_slow_workers" key:"operational" doc:"keep workers on other hosts even if measurements show that the run is slower with them"`
 	Energy           Energy        `yaml:"energy" json:"energy"`
 	Log              Log           `yaml:"log" json:"log"`
 }
@@ -64,7 +64,7 @@ type Spec struct {
 // Model is the architecture. Fields besides Name are taken from the preset or
 // the file that Name says unless they are given.
 type Model struct {
-	Name             string  `yaml:"name" json:"name" key:"operational" doc:"tiny, mini, small, base, large, or the path of a Hugging Face config.json; the model key itself may hold it: model: tiny"`
+	Name             string  `yaml:"name" json:"name" key:"operational" doc:"tiny, mini, small, base, large, or the path of a Hugging Face config.json; short form: model: tiny"`
 	HiddenSize       int     `yaml:"hidden_size" json:"hidden_size" key:"identity" doc:"width of the encoder"`
 	Layers           int     `yaml:"layers" json:"layers" key:"identity" doc:"encoder layers"`
 	Heads            int     `yaml:"heads" json:"heads" key:"identity" doc:"attention heads; divides hidden_size"`
@@ -72,27 +72,27 @@ type Model struct {
 	MaxPositions     int     `yaml:"max_positions" json:"max_positions" key:"identity" doc:"positions that have an embedding; at least max_seq"`
 	TypeVocabSize    int     `yaml:"type_vocab_size" json:"type_vocab_size" key:"identity" doc:"segment types"`
 	InitStd          float64 `yaml:"init_std" json:"init_std" key:"identity" doc:"standard deviation of the initial weights"`
-	PositionInit     string  `yaml:"position_init" json:"position_init" key:"identity" doc:"how position embeddings begin: normal, drawn as BERT does; sinusoid, which lets a short run learn of neighbours sooner; or neighbours, where the heads of the first layer also look at the words beside from the first step"`
+	PositionInit     string  `yaml:"position_init" json:"position_init" key:"identity" doc:"initial position embeddings: normal, drawn as in BERT; sinusoid, with which a short run learns about neighbouring words sooner; or neighbours, where in addition the heads of the first layer look at neighbouring words from the first step"`
 	LayerNormEps     float64 `yaml:"layer_norm_eps" json:"layer_norm_eps" key:"identity" doc:"epsilon of the layer norms"`
 	Activation       string  `yaml:"activation" json:"activation" key:"identity" doc:"gelu (erf) or gelu_new (tanh)"`
 }
 
 // Data says how the corpus is cut and read.
 type Data struct {
-	ShardTokens int `yaml:"shard_tokens" json:"shard_tokens" key:"identity" doc:"tokens of one shard file"`
-	Window      int `yaml:"window" json:"window" key:"identity" doc:"shards that are shuffled together and that a worker holds at a time"`
+	ShardTokens int `yaml:"shard_tokens" json:"shard_tokens" key:"identity" doc:"tokens in one shard file"`
+	Window      int `yaml:"window" json:"window" key:"identity" doc:"number of shards that are shuffled together and that a worker holds at a time"`
 }
 
 // Batch is the shape of a step.
 type Batch struct {
-	Rows         int `yaml:"rows" json:"rows" key:"identity" doc:"sequences of a micro-batch, the unit of work that a worker computes at once"`
+	Rows         int `yaml:"rows" json:"rows" key:"identity" doc:"sequences of a micro-batch, the unit of work of a worker"`
 	MicroBatches int `yaml:"micro_batches" json:"micro_batches" key:"identity" doc:"micro-batches of a step, whatever the number of workers; rows times this is the global batch"`
 }
 
 // Masking is the MLM task.
 type Masking struct {
-	Probability    float64 `yaml:"probability" json:"probability" key:"identity" doc:"share of the tokens to predict"`
-	MaxPredictions int     `yaml:"max_predictions" json:"max_predictions" key:"identity" doc:"most tokens to predict in a sequence"`
+	Probability    float64 `yaml:"probability" json:"probability" key:"identity" doc:"fraction of the tokens to predict"`
+	MaxPredictions int     `yaml:"max_predictions" json:"max_predictions" key:"identity" doc:"maximum number of tokens to predict in a sequence"`
 	WholeWord      bool    `yaml:"whole_word" json:"whole_word" key:"identity" doc:"mask all pieces of a word together"`
 }
 
@@ -101,27 +101,27 @@ type Masking struct {
 type Optimizer struct {
 	Name        string  `yaml:"name" json:"name" key:"identity" doc:"adamw"`
 	LR          float64 `yaml:"lr" json:"lr" key:"identity" doc:"peak of the learning rate; the default depends on the model"`
-	Warmup      float64 `yaml:"warmup" json:"warmup" key:"identity" doc:"share of the steps over which the learning rate grows to its peak"`
+	Warmup      float64 `yaml:"warmup" json:"warmup" key:"identity" doc:"fraction of the steps over which the learning rate grows to its peak"`
 	Beta1       float64 `yaml:"beta1" json:"beta1" key:"identity" doc:"decay of the first moment"`
 	Beta2       float64 `yaml:"beta2" json:"beta2" key:"identity" doc:"decay of the second moment"`
 	Eps         float64 `yaml:"eps" json:"eps" key:"identity" doc:"epsilon in the denominator of the update"`
 	WeightDecay float64 `yaml:"weight_decay" json:"weight_decay" key:"identity" doc:"decoupled weight decay of matrices and embeddings"`
-	Clip        float64 `yaml:"clip" json:"clip" key:"identity" doc:"bound of the global norm of the gradient; 0 is off"`
+	Clip        float64 `yaml:"clip" json:"clip" key:"identity" doc:"upper bound of the global norm of the gradient; 0 is off"`
 	Schedule    string  `yaml:"schedule" json:"schedule" key:"identity" doc:"linear"`
 }
 
 // Checkpoint says when state is stored and how much of it is kept.
 type Checkpoint struct {
 	Every time.Duration `yaml:"every" json:"every" key:"operational" doc:"time between checkpoints; the last step is always stored"`
-	Keep  int           `yaml:"keep" json:"keep" key:"operational" doc:"newest checkpoints to keep"`
+	Keep  int           `yaml:"keep" json:"keep" key:"operational" doc:"number of newest checkpoints to keep"`
 }
 
 // Energy holds what turns processor time into watt-hours and those into CO2e
 // where no counter says more.
 type Energy struct {
-	Country         string  `yaml:"country" json:"country" key:"operational" doc:"ISO code of three letters whose grid intensity applies; empty is the world's mean"`
+	Country         string  `yaml:"country" json:"country" key:"operational" doc:"three-letter ISO code of the country whose grid intensity applies; empty is the world's mean"`
 	Intensity       float64 `yaml:"intensity" json:"intensity" key:"operational" doc:"grid intensity in g CO2e per kWh; 0 takes the country's"`
-	PUE             float64 `yaml:"pue" json:"pue" key:"operational" doc:"power usage effectiveness of the site: total energy over that of the machines"`
+	PUE             float64 `yaml:"pue" json:"pue" key:"operational" doc:"power usage effectiveness of the site: total energy divided by that of the machines"`
 	CPUWattsPerCore float64 `yaml:"cpu_watts_per_core" json:"cpu_watts_per_core" key:"operational" doc:"estimate: watts of one busy processor thread"`
 	RAMWattsPerGB   float64 `yaml:"ram_watts_per_gb" json:"ram_watts_per_gb" key:"operational" doc:"estimate: watts of one GB of memory in use"`
 }

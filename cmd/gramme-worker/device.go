@@ -13,14 +13,14 @@ import (
 )
 
 // cudaHint is for a GPU that cannot be used.
-const cudaHint = "train with --device cpu, or see whether nvidia-smi finds a GPU and scripts/setup --cuda was run"
+const cudaHint = "train with --device cpu, or check that nvidia-smi finds a GPU and that scripts/setup --cuda was run"
 
 // deviceCommand looks for a device, so that a run without it ends before it reads its
 // corpus.
 func deviceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "device NAME",
-		Short:  "see whether a device is there",
+		Short:  "check whether a device is present",
 		Args:   cobra.ExactArgs(1),
 		Hidden: true,
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -34,7 +34,7 @@ func evaluateCommand() *cobra.Command {
 	}
 	dir := c.Flags().String("run", "", "`folder` of the run")
 	split := c.Flags().String("split", "validation", "validation or test")
-	most := c.Flags().Int("batches", 64, "batches of 16 sequences to measure at most")
+	most := c.Flags().Int("batches", 64, "maximum number of batches of 16 sequences to measure")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		evaluate := func(abandon func()) error {
 			result, err := evaluateRun(c.Context(), rundir.Dir(*dir), *split, *most, abandon)

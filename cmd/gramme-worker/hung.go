@@ -13,8 +13,8 @@ import (
 // nothing.
 func hung(abandon func()) func(error) {
 	return func(err error) {
-		err = exit.Wrap(exit.Failure, "`gramme up` starts it again; if that happens often, see whether the device works (dmesg, nvidia-smi); "+
-			"where a micro-batch may take that long, give `gramme up` a longer --compute-timeout", err)
+		err = exit.Wrap(exit.Failure, "`gramme up` restarts it; if that happens often, check the device (dmesg, nvidia-smi); "+
+			"if a micro-batch may take that long, give `gramme up` a longer --compute-timeout", err)
 		tell(err)
 		if abandon != nil {
 			abandon()

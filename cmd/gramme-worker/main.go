@@ -35,7 +35,7 @@ func main() {
 	for _, c := range append(root.Commands(), root) {
 		check := c.Args
 		c.Args = func(c *cobra.Command, args []string) error {
-			return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath()), check(c, args))
+			return exit.Wrap(exit.Usage, fmt.Sprintf("`%s --help` shows the usage", c.CommandPath()), check(c, args))
 		}
 	}
 	if self() == outer {

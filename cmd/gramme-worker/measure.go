@@ -25,7 +25,7 @@ const measureFor = 1200 * time.Millisecond
 func measureCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "measure",
-		Short: "measure how many micro-batches a second this machine computes",
+		Short: "measure how many micro-batches per second this machine computes",
 		Args:  cobra.NoArgs,
 	}
 	file := c.Flags().String("spec", "", "`file` with the spec of a run")

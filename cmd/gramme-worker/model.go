@@ -21,9 +21,9 @@ func newestModel(dir rundir.Dir, notes io.Writer) (checkpoint.Choice, error) {
 		return c, exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
 	}
 	if d := c.Damaged(); d != nil {
-		hint := fmt.Sprintf("put it back from a copy; `gramme up --run %s` sets it aside and trains again what it held", dir)
+		hint := fmt.Sprintf("restore it from a copy; `gramme up --run %s` sets it aside and trains its steps again", dir)
 		if c.Step > 0 {
-			hint = fmt.Sprintf("the checkpoint of step %d verifies: `gramme predict --model %s` uses it, `gramme up --run %s` goes on from it", c.Step, c.Folder, dir)
+			hint = fmt.Sprintf("the checkpoint of step %d verifies: `gramme predict --model %s` uses it, `gramme up --run %s` resumes from it", c.Step, c.Folder, dir)
 		}
 		return c, exit.Wrap(exit.Verify, hint, d.Reason)
 	}
@@ -34,7 +34,7 @@ func newestModel(dir rundir.Dir, notes io.Writer) (checkpoint.Choice, error) {
 		fmt.Fprintf(notes, "note: %s; this is the one of step %d\n", p, c.Step)
 	}
 	if c.Unproven != nil {
-		fmt.Fprintf(notes, "note: the checkpoint fits its manifest and was not compared with the ledger: %v\n", c.Unproven)
+		fmt.Fprintf(notes, "note: the checkpoint matches its manifest, but was not compared with the ledger: %v\n", c.Unproven)
 	}
 	return c, nil
 }
@@ -43,7 +43,7 @@ func newestModel(dir rundir.Dir, notes io.Writer) (checkpoint.Choice, error) {
 func verifyModel(folder string, notes io.Writer) error {
 	verified, err := checkpoint.CheckModel(folder, func(text string) { fmt.Fprintln(notes, text) })
 	if damage := (*checkpoint.Damage)(nil); errors.As(err, &damage) {
-		return exit.Wrap(exit.Verify, "put it back from a copy; a folder without manifest.json is read as it is, unverified", err)
+		return exit.Wrap(exit.Verify, "restore it from a copy; a folder without manifest.json is read without verification", err)
 	}
 	if err != nil {
 		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)

@@ -27,7 +27,7 @@ import (
 func predictCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "predict [flags] text...",
-		Short: "fill the [MASK] of a text by a checkpoint's model",
+		Short: "fill the [MASK] of a text with a checkpoint's model",
 		Long: `Prints for every [MASK] of each text the most likely pieces with their probability.
 Texts are the arguments, or the lines of standard input for -. The files that are read
 are compared with the checkpoint's manifest first; where there is none, a note says so.`,
@@ -37,8 +37,8 @@ are compared with the checkpoint's manifest first; where there is none, a note s
 	folder := c.Flags().String("model", "", "`folder` of a checkpoint or another Hugging Face BERT, instead of --run")
 	top := c.Flags().Int("top", 5, "predictions for each [MASK]")
 	threads := c.Flags().Int("threads", runtime.NumCPU(), "threads")
-	asJSON := c.Flags().Bool("json", false, "print JSON, a line a text")
-	raw := c.Flags().Bool("logits", false, "print one JSON object with the ids and all logits of the texts, to compare with other software")
+	asJSON := c.Flags().Bool("json", false, "print JSON, one line per text")
+	raw := c.Flags().Bool("logits", false, "print one JSON object with the ids and all logits of the texts, for comparison with other software")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *top < 1 || *threads < 1 {
 			return exit.Wrap(exit.Usage, "", errors.New("--top and --threads are at least 1"))
@@ -108,7 +108,7 @@ func predict(out io.Writer, folder string, texts []string, o output, threads int
 	}
 	for _, text := range texts {
 		if !slices.Contains(tok.EncodeWithSpecial(nil, text), tok.MASK()) {
-			return exit.Wrap(exit.Usage, "write [MASK] where a word is to be guessed", fmt.Errorf("predict: no [MASK] in %q", text))
+			return exit.Wrap(exit.Usage, "write [MASK] in place of the word to guess", fmt.Errorf("predict: no [MASK] in %q", text))
 		}
 	}
 	cfg, layout, weights, err := checkpoint.ReadModel(folder)
@@ -116,7 +116,7 @@ func predict(out io.Writer, folder string, texts []string, o output, threads int
 		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", err)
 	}
 	if n := notFinite(weights); n > 0 {
-		return noAnswer(fmt.Errorf("predict: %d of the %d weights in %s are not finite: such a model has no answers", n, layout.Parameters(), folder))
+		return noAnswer(fmt.Errorf("predict: %d of the %d weights in %s are not finite: such a model gives no answers", n, layout.Parameters(), folder))
 	}
 	if len(tok.Vocab()) != cfg.VocabSize {
 		return fmt.Errorf("predict: the tokenizer has %d pieces, the model %d", len(tok.Vocab()), cfg.VocabSize)
@@ -190,7 +190,7 @@ func (a answer) check() error {
 		n += notFinite(l)
 	}
 	if n > 0 {
-		return fmt.Errorf("%d logits are not finite: the model's weights are too large for an answer", n)
+		return fmt.Errorf("%d logits are not finite: the model's weights are too large to give an answer", n)
 	}
 	return nil
 }

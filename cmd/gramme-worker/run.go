@@ -52,13 +52,13 @@ SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finish
 		Args: cobra.NoArgs,
 	}
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and a number")
-	dir := c.Flags().String("run", "", "`folder` of the run, where it is on this machine; else the corpus comes over the network")
-	host := c.Flags().String("host", "", "`address` at which the other workers reach this one; default: that of its connection to NATS")
-	threads := c.Flags().Int("threads", 0, "threads that compute; default: those of the run. Another number computes other bits: only a run with --mixed admits it")
+	dir := c.Flags().String("run", "", "`folder` of the run, if it is on this machine; otherwise the corpus comes over the network")
+	host := c.Flags().String("host", "", "`address` by which other workers reach this one; default: that of its connection to NATS")
+	threads := c.Flags().Int("threads", 0, "compute threads; default: those of the run. Another number computes other bits: only a run with --mixed admits it")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *threads < 0 {
-			return exit.Wrap(exit.Usage, "give 1 or more, or none", fmt.Errorf("--threads: %d is negative", *threads))
+			return exit.Wrap(exit.Usage, "give 1 or more, or leave it out", fmt.Errorf("--threads: %d is negative", *threads))
 		}
 		return train(c.Context(), cluster, *id, machine{rundir.Dir(*dir), *host, *threads})
 	}
@@ -154,13 +154,13 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 		r.Log.Info("drained")
 	}
 	if errors.Is(err, membership.ErrTaken) {
-		return exit.Wrap(exit.Failure, "give another --id; the place of one that has died is free within seconds", err)
+		return exit.Wrap(exit.Failure, "give another --id; that of a dead worker is free within seconds", err)
 	}
 	if refused := (*worker.RefusedError)(nil); errors.As(err, &refused) {
-		return exit.Wrap(exit.Usage, "start it as the run was started: the same build, --threads and kind of machine; a run with --mixed admits other arithmetic", err)
+		return exit.Wrap(exit.Usage, "use the build, the --threads and the kind of machine of the run; a run with --mixed admits other arithmetic", err)
 	}
 	if errors.Is(err, shard.ErrCorrupt) {
-		return exit.Wrap(exit.Data, "put the file back from a copy, or prepare the corpus again", err)
+		return exit.Wrap(exit.Data, "restore the file from a copy, or prepare the corpus again", err)
 	}
 	return err
 }

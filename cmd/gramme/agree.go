@@ -25,7 +25,7 @@ func agrees(m shard.Manifest, s runspec.Spec, origins runspec.Origins) error {
 	var errs []error
 	check := func(key string, fits bool, asked, has any) {
 		if origin := origins[key]; !fits && origin != "default" {
-			errs = append(errs, fmt.Errorf("%s: the corpus was prepared with %v, and %s says %v", key, has, origin, asked))
+			errs = append(errs, fmt.Errorf("%s: the corpus was prepared with %v, but %s says %v", key, has, origin, asked))
 		}
 	}
 	check("vocab_size", vocabularyFits(m, s.VocabSize), s.VocabSize, m.VocabSize)

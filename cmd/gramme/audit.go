@@ -22,12 +22,12 @@ func auditCommand() *cobra.Command {
 checkpoint, and that the energy adds up, without a network or a running process.
 Exit code 0 only if everything verifies; otherwise the place is named.
 
-A copy of DIR/ledger/head that was kept elsewhere while the run went on, given with
---head, shows that nothing was taken out of the ledger or rewritten since.`,
+With --head and a copy of DIR/ledger/head that was kept elsewhere during the run, the
+audit also shows that nothing was removed from the ledger or rewritten since.`,
 		Args: cobra.ExactArgs(1),
 	}
 	asJSON := c.Flags().Bool("json", false, "print JSON")
-	heads := c.Flags().StringArray("head", nil, "a `FILE` with an earlier head of the ledger, which it has to extend; may be repeated")
+	heads := c.Flags().StringArray("head", nil, "a `FILE` with an earlier head of the ledger, which the ledger must extend; may be repeated")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		var held []ledger.NamedHead
 		for _, path := range *heads {
@@ -42,9 +42,9 @@ A copy of DIR/ledger/head that was kept elsewhere while the run went on, given w
 			return exit.Wrap(exit.Usage, "name the folder of a run, as runs/quickstart", err)
 		}
 		if err != nil {
-			hint := "what is named does not verify: compare it with a copy that was kept elsewhere"
+			hint := "compare the named file with a copy that was kept elsewhere"
 			if errors.Is(err, checkpoint.ErrUnsent) {
-				hint = fmt.Sprintf("`%s` takes in what was not sent; compare anything else with a copy that was kept elsewhere", words.Command("gramme", "up", "--run", args[0]))
+				hint = fmt.Sprintf("`%s` adds the readings that were not sent; compare anything else with a copy that was kept elsewhere", words.Command("gramme", "up", "--run", args[0]))
 			}
 			return exit.Wrap(exit.Verify, hint, err)
 		}

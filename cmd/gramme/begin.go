@@ -80,7 +80,7 @@ func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, err
 	}
 	inputs := inputsOf(o, u.dir)
 	if m, err := shard.OpenManifest(u.dir.Corpus()); err == nil && inputs != "" && inputs == u.preparedFrom() {
-		u.tell("taking the corpus that was prepared before")
+		u.tell("using the corpus that was prepared earlier")
 		return m, nil
 	}
 	m, err := prepare(ctx, u.err, o)
@@ -140,7 +140,7 @@ func inputsOf(o shard.PrepareOptions, dir rundir.Dir) string {
 // withoutRun tidies up after a run that has not begun. What was prepared stays.
 func (u *up) withoutRun(err error, before bool) error {
 	if _, none := shard.OpenManifest(u.dir.Corpus()); none == nil && u.preparedFrom() != "" {
-		fmt.Fprintf(u.err, "the prepared corpus is kept in %s: the same command takes it\n", u.dir.Corpus())
+		fmt.Fprintf(u.err, "the prepared corpus stays in %s: the same command uses it\n", u.dir.Corpus())
 		return err
 	}
 	if before {

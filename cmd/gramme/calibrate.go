@@ -81,7 +81,7 @@ func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spe
 		choice, _ = runspec.ReadPrecisionChoice(place) // what cannot be read is measured anew
 	}
 	if choice != nil {
-		fmt.Fprintf(u.err, "%s; measured on this machine before (%s)\n", choice, place)
+		fmt.Fprintf(u.err, "%s; measured on this machine earlier (%s)\n", choice, place)
 	} else {
 		fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
 		rates, err := u.measure(ctx, file, runspec.PrecisionF32, runspec.PrecisionBF16)
@@ -97,7 +97,7 @@ func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spe
 			noPlace = runspec.WritePrecisionChoice(place, now)
 		}
 		if noPlace != nil { // this run's own folder holds it in any case
-			fmt.Fprintf(u.err, "note: the choice is not kept for other runs: %v\n", noPlace)
+			fmt.Fprintf(u.err, "note: the choice is not saved for other runs: %v\n", noPlace)
 		}
 		choice = &now
 	}
@@ -176,7 +176,7 @@ func workerOutput(ctx context.Context, program *process.Program, env []string, a
 		text := cmp(process.CrashLine(stderr.String()), lastError(stderr.String(), err))
 		err := fmt.Errorf("%s: %s crashed: %s", args[0], workerBinary, text)
 		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			return nil, exit.Wrap(exit.Resource, "memory may be short: see the memory limit of the container", err)
+			return nil, exit.Wrap(exit.Resource, "memory may be short: check the memory limit of the container", err)
 		}
 		return nil, err
 	}

@@ -21,29 +21,29 @@ import (
 func chaosCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "chaos [flags] [corpus...]",
-		Short: "kill, freeze and scale the processes of a run, and hold the result against an undisturbed one",
-		Long: `Trains with one worker, undisturbed, then the same once more under gramme up while
-it kills, freezes, cuts off, drains, scales and interrupts what a seed draws. Tells for each
-fault how long it took until it was noticed and until the next step. Ends with 0 only
-if the weights are the same bits, the ledger and all checkpoints verify and count
+		Short: "kill, freeze and scale the processes of a run, and compare the result with an undisturbed run",
+		Long: `Trains with one worker, undisturbed, then the same again under gramme up while it
+kills, freezes, cuts off, drains, scales and interrupts processes as a seed determines.
+Reports for each fault the time until it was noticed and until the next step. Exits with
+0 only if the weights have the same bits, the ledger and all checkpoints verify and count
 every sample once, and nothing is left behind.
 
 Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds of faults:
 ` + kindsText(),
 		Example: "  gramme chaos text/\n  gramme chaos --plan plan.yaml --run runs/trial --json trial.json text/",
 	}
-	run := c.Flags().String("run", "runs/chaos", "`folder` that holds both runs; the undisturbed one is used again")
-	file := c.Flags().String("plan", "", "YAML `file` that says what to try")
-	report := c.Flags().String("json", "", "`file` to write the report to as JSON")
-	seed := c.Flags().Uint64("seed", 0, "seed of the faults, instead of the plan's")
-	faults := c.Flags().Int("faults", 0, "number of faults, instead of the plan's")
-	services := c.Flags().String("services", "", "where etcd and NATS are: embedded, or cluster, which is started for the trial; instead of the plan's")
+	run := c.Flags().String("run", "runs/chaos", "`folder` for both runs; an undisturbed run that is there is used again")
+	file := c.Flags().String("plan", "", "YAML `file` with the plan of the trial")
+	report := c.Flags().String("json", "", "`file` for the report, as JSON")
+	seed := c.Flags().Uint64("seed", 0, "seed of the faults; overrides the plan")
+	faults := c.Flags().Int("faults", 0, "number of faults; overrides the plan")
+	services := c.Flags().String("services", "", "where etcd and NATS run: embedded, or in a cluster that the trial starts; overrides the plan")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		plan := chaos.Default()
 		if *file != "" {
 			var err error
 			if plan, err = chaos.ReadPlan(*file); err != nil {
-				return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
+				return exit.Wrap(exit.Usage, "docs/chaos.md describes plans", err)
 			}
 		}
 		if c.Flags().Changed("seed") {
@@ -56,11 +56,11 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 			plan.Services = *services
 		}
 		if err := plan.Validate(); err != nil {
-			return exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
+			return exit.Wrap(exit.Usage, "docs/chaos.md describes plans", err)
 		}
 		if *report != "" { // found out now, and not at the end of a long trial
 			if err := writable(*report); err != nil {
-				return exit.Wrap(exit.Usage, "name a file that this user may write", fmt.Errorf("--json: %w", err))
+				return exit.Wrap(exit.Usage, "give a file that this user may write", fmt.Errorf("--json: %w", err))
 			}
 		}
 		ctx, stop := interruptible(c.Context())

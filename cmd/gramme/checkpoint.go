@@ -65,7 +65,7 @@ weights, optimizer state and the energy ledger together under the run's folder.`
 func storeError(err error) error {
 	fault := (*ledger.Fault)(nil)
 	if errors.As(err, &fault) {
-		return exit.Wrap(exit.Verify, "`gramme audit` names what does not verify; put the folder back from a copy, or begin another run", err)
+		return exit.Wrap(exit.Verify, "`gramme audit` names the file that does not verify; restore the folder from a copy, or start another run", err)
 	}
 	return err
 }

@@ -14,10 +14,10 @@ import (
 func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config [flags] [corpus...]",
-		Short: "print every configuration key, its value and where that came from",
+		Short: "print every configuration key, its value and the origin of the value",
 		Long: `Prints the configuration that ` + "`gramme up`" + ` would use with the same flags. Precedence,
 rising: default, YAML file, environment (GRAMME_...), flag. Keys marked * determine
-the weights and are fixed when a run begins.`,
+the weights and are fixed when a run starts.`,
 	}
 	run := runFlag(c)
 	flags := addSpecFlags(c)

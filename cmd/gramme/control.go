@@ -31,9 +31,9 @@ const (
 func scaleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "scale N",
-		Short: "set how many workers take part in a run that is up",
-		Long: `Returns when the change is accepted; with --wait when it is done. N lies within the
-range that the run was started with (gramme up --workers min:max).`,
+		Short: "set the number of workers of a run that is up",
+		Long: `Returns when the change is accepted; with --wait, when it is done. N must be within
+the range with which the run was started (gramme up --workers min:max).`,
 		Example: "  gramme scale --run runs/mine 2",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -43,7 +43,7 @@ range that the run was started with (gramme up --workers min:max).`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil {
-			return exit.Wrap(exit.Usage, "`gramme scale --run DIR N`", fmt.Errorf("scale: %q is no number of workers", args[0]))
+			return exit.Wrap(exit.Usage, "`gramme scale --run DIR N`", fmt.Errorf("scale: %q is not a number of workers", args[0]))
 		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()
@@ -57,8 +57,8 @@ range that the run was started with (gramme up --workers min:max).`,
 func drainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "drain ID",
-		Short:   "let a worker leave after the step that it is at",
-		Long:    "Returns when the change is accepted; with --wait when the worker has left.",
+		Short:   "let a worker leave after its current step",
+		Long:    "Returns when the change is accepted; with --wait, when the worker has left.",
 		Example: "  gramme drain --run runs/mine w2",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -108,19 +108,19 @@ func request(ctx context.Context, a asked, control wire.Control, wait bool, done
 		return err
 	})
 	if err != nil {
-		return exit.Wrap(exit.Failure, "is the run up? `gramme status` shows it", fmt.Errorf("%s: no coordinator answers: %w", control.Verb, err))
+		return exit.Wrap(exit.Failure, "check with `gramme status` that the run is up", fmt.Errorf("%s: no coordinator answers: %w", control.Verb, err))
 	}
 	if reply.Error != "" {
-		return exit.Wrap(exit.Usage, "`gramme status` shows who is there", errors.New(reply.Error))
+		return exit.Wrap(exit.Usage, "`gramme status` lists the workers", errors.New(reply.Error))
 	}
 	if !wait {
 		return nil
 	}
-	return waiting.For(ctx, a.say, fmt.Sprintf("the run to have done it (%s)", control.Verb), waitFor, func(ctx context.Context) error {
+	return waiting.For(ctx, a.say, fmt.Sprintf("the run to carry it out (%s)", control.Verb), waitFor, func(ctx context.Context) error {
 		return waiting.Until(ctx, 200*time.Millisecond, func(ctx context.Context) (bool, error) {
 			s, err := a.status(ctx)
 			if err == nil && (s.State == wire.StateDone || s.State == wire.StateStopped) {
-				err = fmt.Errorf("%s: the run has ended meanwhile", control.Verb)
+				err = fmt.Errorf("%s: the run ended meanwhile", control.Verb)
 			}
 			return s.State == wire.StateTraining && done(s), err
 		})

@@ -20,7 +20,7 @@ func coordinatorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "coordinator",
 		Short: "run a coordinator of a cluster",
-		Long: `Decides who trains what and distributes corpus shards. Several may run: etcd elects
+		Long: `Decides which worker trains what, and serves corpus shards. Several may run: etcd elects
 one, and another takes over when it is gone. No training step waits for it.`,
 		Args: cobra.NoArgs,
 	}

@@ -20,7 +20,7 @@ import (
 func corpusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "corpus",
-		Short: "make a corpus from text that is at hand",
+		Short: "make a corpus from available text",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -33,11 +33,11 @@ func goDocsCommand() *cobra.Command {
 		Use:   "go",
 		Short: "write the documentation comments of the Go toolchain as plain text",
 		Long: `Reads the comments of the Go toolchain's own source (about 18 MB of English) and
-writes them one sentence a line, with a blank line between documents.`,
+writes one sentence per line, with a blank line between documents.`,
 		Args: cobra.NoArgs,
 	}
-	out := c.Flags().String("out", "-", "`file` to write, - is standard output")
-	root := c.Flags().String("goroot", "", "`folder` of the toolchain; default: what `go env GOROOT` says")
+	out := c.Flags().String("out", "-", "`file` to write; - is standard output")
+	root := c.Flags().String("goroot", "", "`folder` of the toolchain; default: the output of `go env GOROOT`")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
@@ -54,7 +54,7 @@ writes them one sentence a line, with a blank line between documents.`,
 			return err
 		})
 		if bad := (*corpus.InputError)(nil); errors.As(err, &bad) {
-			return exit.Wrap(exit.Data, "--goroot names a folder as `go env GOROOT` says", err)
+			return exit.Wrap(exit.Data, "give --goroot the output of `go env GOROOT`", err)
 		}
 		return err
 	}

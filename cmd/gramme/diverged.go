@@ -31,9 +31,9 @@ func (u *up) diverged(spec runspec.Spec, taken checkpoint.Choice) error {
 	if !f.Stops(spec.StopOnDivergence) {
 		return nil
 	}
-	hint := "begin another run with a lower learning rate: " + u.lower(spec)
+	hint := "start another run with a lower learning rate: " + u.lower(spec)
 	if taken.Step < spec.Steps {
-		hint += fmt.Sprintf("; --stop-on-divergence=%s goes on with this one", divergence.StopNever)
+		hint += fmt.Sprintf("; --stop-on-divergence=%s continues this one", divergence.StopNever)
 	}
 	return exit.Wrap(exit.Diverged, hint, fmt.Errorf("the training diverged: up to step %d, %s", taken.Step, f.Text))
 }

@@ -45,11 +45,11 @@ var errAdvice = errors.New("")
 func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "look for what keeps a run from working on this machine",
+		Short: "check whether runs work on this machine",
 		Args:  cobra.NoArgs,
 	}
 	run := runFlag(c)
-	host := c.Flags().String("host", "", "`address` of this machine that workers of others are to reach; default: that of its name")
+	host := c.Flags().String("host", "", "`address` by which workers on other machines are to reach this one; default: that of its name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
@@ -148,7 +148,7 @@ func serviceChecks(host, sockets string) []check {
 		{"loopback", "", network.FromEnviron().Loopback},
 		{"proxy", "", network.FromEnviron().SOCKS},
 		{"host", "", func(ctx context.Context) (string, error) { return lookHost(ctx, host) }},
-		{"NATS", "another program may forbid listening on loopback", lookNATS},
+		{"NATS", "another program may prevent listening on loopback", lookNATS},
 		{"etcd", "", func(ctx context.Context) (string, error) { return lookEtcd(ctx, sockets) }},
 		{"energy counters", "", lookCounters},
 	}
@@ -209,7 +209,7 @@ func workerVersion(ctx context.Context, path string) (string, error) {
 	}
 	f := strings.Fields(string(out))
 	if len(f) == 0 {
-		return "", fmt.Errorf("%s tells no version", path)
+		return "", fmt.Errorf("%s prints no version", path)
 	}
 	return f[len(f)-1], nil
 }
@@ -218,7 +218,7 @@ func workerVersion(ctx context.Context, path string) (string, error) {
 // wait for one for ever.
 func sameBuild(version string) error {
 	if version != buildinfo.Version {
-		return exit.Wrap(exit.Resource, buildHint, fmt.Errorf("%s is of version %s, gramme of %s", workerBinary, version, buildinfo.Version))
+		return exit.Wrap(exit.Resource, buildHint, fmt.Errorf("%s has version %s, gramme has %s", workerBinary, version, buildinfo.Version))
 	}
 	return nil
 }
@@ -235,7 +235,7 @@ func lookHost(ctx context.Context, host string) (string, error) {
 	}
 	found, err := network.FromEnviron().Host(ctx, name)
 	if err != nil && ctx.Err() == nil {
-		return "", fmt.Errorf("%w: workers of other machines need --host ADDRESS; a run of this machine alone does not%w", err, errAdvice)
+		return "", fmt.Errorf("%w: workers on other machines need --host ADDRESS; a run on this machine alone does not%w", err, errAdvice)
 	}
 	return found, err
 }
@@ -274,7 +274,7 @@ func lookCounters(ctx context.Context) (string, error) {
 	case len(count) > 0:
 		return "RAPL: " + strings.Join(count, ", "), nil
 	case len(still) > 0:
-		return "", fmt.Errorf("RAPL is there, but %s stood still for half a second: energy is estimated from processor time and memory where this goes on%w",
+		return "", fmt.Errorf("RAPL is there, but %s stood still for half a second: if it stays so, energy is estimated from processor time and memory%w",
 			strings.Join(still, ", "), errAdvice)
 	}
 	return "", fmt.Errorf("none can be read, so energy is estimated from processor time and memory%w", errAdvice)

@@ -102,7 +102,7 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 		return spec, nil, false, err
 	}
 	usage := func(err error) error {
-		return exit.Wrap(exit.Usage, "`gramme config` lists the keys and where each value comes from", err)
+		return exit.Wrap(exit.Usage, "`gramme config` lists the keys and the origin of each value", err)
 	}
 	if _, err := os.Stat(dir.Spec()); err == nil {
 		stored, err := runspec.Read(dir.Spec())
@@ -110,7 +110,7 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 			return spec, nil, true, damagedSpec(err)
 		}
 		spec, origins, err := runspec.Resume(stored, dir.Spec(), withoutFitting(dir, layers)...)
-		return spec, origins, true, exit.Wrap(exit.Usage, "give --run another folder to begin another run", err)
+		return spec, origins, true, exit.Wrap(exit.Usage, "to start another run, give --run another folder", err)
 	}
 	other, err := f.other()
 	if err != nil {
@@ -121,5 +121,5 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 }
 
 func damagedSpec(err error) error {
-	return exit.Wrap(exit.Verify, "the run's spec is damaged: put it back from a checkpoint's spec.yaml", err)
+	return exit.Wrap(exit.Verify, "the run's spec is damaged: restore it from a checkpoint's spec.yaml", err)
 }

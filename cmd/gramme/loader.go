@@ -27,7 +27,7 @@ func startFailure(path, printed string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 	case errors.Is(err, fs.ErrPermission):
 		reason = fmt.Sprintf("user %d may not execute it", os.Geteuid())
-		hint = "see its mode and that of the folders above it, and whether the disk is mounted with noexec"
+		hint = "check its mode and that of the folders above it, and whether the disk is mounted with noexec"
 	case errors.Is(err, fs.ErrNotExist): // the file is there: its loader is not
 		reason, hint = "this system has no loader for it", "Gramme's worker needs Linux with glibc; "+buildHint
 	case errors.As(err, &ended):
@@ -46,15 +46,15 @@ func endedEarly(path, printed string, state any) (reason, hint string) {
 		return missingLibrary(path, last)
 	case strings.Contains(printed, "failed to map segment"), strings.Contains(printed, "annot allocate memory"), strings.Contains(printed, "cannot reserve"),
 		strings.Contains(printed, "out of memory"):
-		return last, "memory or addresses are short: see `ulimit -v` and the memory limit of the container"
+		return last, "memory or address space is short: check `ulimit -v` and the memory limit of the container"
 	case strings.Contains(printed, "failed to create new OS thread"):
-		return "no thread can be started", "raise pids.max of the container, or `ulimit -u`"
+		return "it cannot start a thread", "raise pids.max of the container, or `ulimit -u`"
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
-		return "it was killed", "memory may be short: see the memory limit of the container"
+		return "it was killed", "memory may be short: check the memory limit of the container"
 	case status.Signaled() && status.Signal() == syscall.SIGILL:
-		return "the processor does not know an instruction of it", "build it on this machine with scripts/setup"
+		return "the processor lacks one of its instructions", "build it on this machine with scripts/setup"
 	case status.Signaled():
-		return "it crashed: " + status.Signal().String(), "build it again with scripts/setup; see `ulimit -a` for limits that are too small"
+		return "it crashed: " + status.Signal().String(), "build it again with scripts/setup; check `ulimit -a` for limits that are too small"
 	}
 	return last, "run it as `" + path + " --version` to see more"
 }
@@ -69,7 +69,7 @@ func missingLibrary(path, said string) (reason, hint string) {
 		switch {
 		case errors.Is(err, fs.ErrPermission):
 			return fmt.Sprintf("libtorch is in %s, and user %d may not read %s", dir, os.Geteuid(), closed),
-				"let this user read it, or build with a copy that it may read: scripts/setup --libtorch DIR"
+				"let this user read it, or build with a copy that this user may read: scripts/setup --libtorch DIR"
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Sprintf("it looks for libtorch in %s, which is gone", dir), "fetch it again with scripts/setup"
 		}

@@ -25,10 +25,10 @@ func TestStartFailure(t *testing.T) {
 		{"not executable", "", &os.PathError{Op: "fork/exec", Path: "w", Err: syscall.EACCES}, "w does not start: user ", "noexec"},
 		{"no loader", "", &os.PathError{Op: "fork/exec", Path: "w", Err: syscall.ENOENT}, "w does not start: this system has no loader", "glibc"},
 		{"no addresses", "w: error while loading shared libraries: libtorch_cpu.so: failed to map segment from shared object", shell("exit 127"), "failed to map segment", "ulimit -v"},
-		{"no thread", "runtime: failed to create new OS thread (have 2 already; errno=11)\nfatal error: newosproc", shell("exit 2"), "no thread can be started", "pids.max"},
+		{"no thread", "runtime: failed to create new OS thread (have 2 already; errno=11)\nfatal error: newosproc", shell("exit 2"), "it cannot start a thread", "pids.max"},
 		{"killed", "", shell("kill -9 $$"), "it was killed", "memory"},
 		{"crashed", "", shell("kill -11 $$"), "it crashed: segmentation fault", "ulimit -a"},
-		{"an old processor", "", shell("kill -4 $$"), "does not know an instruction", "scripts/setup"},
+		{"an old processor", "", shell("kill -4 $$"), "lacks one of its instructions", "scripts/setup"},
 		{"a library of the system", "w: error while loading shared libraries: libgomp.so.1: cannot open shared object file: No such file or directory", shell("exit 127"), "does not start: libgomp.so.1: cannot open", "scripts/setup"},
 		{"too slow", "", fmt.Errorf("no answer within 1m0s: %w", context.DeadlineExceeded), "no answer within", ""},
 	} {

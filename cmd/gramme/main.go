@@ -70,10 +70,10 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:         "gramme",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: program.Command()},
-		Short:       "pretrain BERT encoders on an elastic cluster, every joule accounted",
-		Long: `gramme pretrains BERT-family encoders on workers that may come, go and die at any
-time: the weights end up the same, bit for bit, and what the run cost stands in a
-signed ledger that anyone can verify offline.`,
+		Short:       "pretrain BERT encoders on an elastic cluster, and account for every joule",
+		Long: `gramme pretrains BERT-family encoders on workers that may join, leave and die at any
+time. The weights end up the same, bit for bit, and the energy of the run is recorded
+in a signed ledger that anyone can verify offline.`,
 		Version:       buildinfo.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -103,7 +103,7 @@ func usageErrors(c *cobra.Command) {
 	c.Example = strings.ReplaceAll(c.Example, "  gramme ", "  "+program.Command()+" ")
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
-			hint := fmt.Sprintf("`%s --help` shows how to call it", c.CommandPath())
+			hint := fmt.Sprintf("`%s --help` shows the usage", c.CommandPath())
 			if c.HasSubCommands() && len(args) > 0 {
 				if near := nearestVerb(c, args[0]); near != "" {
 					hint = fmt.Sprintf("did you mean `%s %s`? %s", c.CommandPath(), near, hint)

@@ -12,7 +12,7 @@ const memberVerb = "trial-member"
 // memberCommand is not for users: `gramme chaos` starts it.
 func memberCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: memberVerb + " FILE", Short: "be one member of a trial cluster of etcd and NATS", Args: cobra.ExactArgs(1), Hidden: true,
+		Use: memberVerb + " FILE", Short: "run one member of a trial cluster of etcd and NATS", Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := interruptible(c.Context())
 			defer stop()

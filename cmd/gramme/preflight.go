@@ -44,7 +44,7 @@ func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
 	for _, f := range r.At(preflight.Warning) {
 		text := f.String()
 		if f.Name == r.Scarce {
-			text = fmt.Sprintf("beginning with %d of %s: %s", r.Workers, words.Several(spec.Workers.Max, "worker"), text)
+			text = fmt.Sprintf("starting with %d of %s: %s", r.Workers, words.Several(spec.Workers.Max, "worker"), text)
 		}
 		fmt.Fprintf(u.err, "warning: %s; %s\n", text, f.Hint)
 	}

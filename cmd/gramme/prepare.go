@@ -23,19 +23,19 @@ func prepareCommand() *cobra.Command {
 		Long: `Reads text, Markdown, HTML, JSONL and WikiExtractor output, plain or compressed, from
 files, folders and standard input (-); cleans and de-duplicates it, splits it into
 train, validation and test by content, trains a WordPiece vocabulary, and writes token
-shards with a manifest. ` + "`gramme up`" + ` takes the folder, or the text itself.`,
+shards with a manifest. ` + "`gramme up`" + ` accepts the folder, or the text itself.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	o := shard.PrepareOptions{}
 	f := c.Flags()
 	f.StringVar(&o.OutDir, "out", "", "`folder` to write")
-	f.IntVar(&o.VocabSize, "vocab-size", shard.DefaultVocabSize, "pieces of the vocabulary at most")
+	f.IntVar(&o.VocabSize, "vocab-size", shard.DefaultVocabSize, "maximum number of pieces in the vocabulary")
 	f.BoolVar(&o.Lowercase, "lowercase", true, "lower-case the text and strip accents")
 	f.StringVar(&o.Tokenizer, "tokenizer", "", "`folder` with a vocabulary to use instead of training one")
-	f.IntVar(&o.MaxSeq, "max-seq", shard.DefaultMaxSeq, "tokens of a sequence that chunks are packed for")
+	f.IntVar(&o.MaxSeq, "max-seq", shard.DefaultMaxSeq, "tokens of a sequence, for which chunks are packed")
 	f.IntVar(&o.ShardTokens, "shard-tokens", shard.DefaultShardTokens, "tokens of a shard")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the split")
-	f.BoolVar(&o.KeepDuplicates, "keep-duplicates", false, "keep paragraphs that came before")
+	f.BoolVar(&o.KeepDuplicates, "keep-duplicates", false, "keep duplicate paragraphs")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if o.OutDir == "" {
 			return exit.Wrap(exit.Usage, "`gramme prepare --out DIR text/`", errors.New("prepare: --out is missing"))
@@ -49,7 +49,7 @@ shards with a manifest. ` + "`gramme up`" + ` takes the folder, or the text itse
 				_, err = wordpiece.Load(o.Tokenizer) // before the text is read, which may take long
 			}
 			if err != nil {
-				return exit.Wrap(exit.Usage, "--tokenizer names a folder with a vocab.txt", fmt.Errorf("prepare: %w", err))
+				return exit.Wrap(exit.Usage, "give --tokenizer a folder with a vocab.txt", fmt.Errorf("prepare: %w", err))
 			}
 		}
 		ctx, stop := interruptible(c.Context())

@@ -21,8 +21,8 @@ func (u *up) takes(spec runspec.Spec) (checkpoint.Choice, error) {
 	// A run that was done is not trained from its first step without being asked.
 	if d := c.Damaged(); d != nil && d.Step >= spec.Steps && c.Step == 0 {
 		return c, exit.Wrap(exit.Verify,
-			fmt.Sprintf("put %s back from a copy; to train all %s again, move %s away and give the same command", d.Folder, words.Several(spec.Steps, "step"), u.dir.Checkpoints()),
-			fmt.Errorf("the run was done, and none of its checkpoints verifies: %w", d.Reason))
+			fmt.Sprintf("restore %s from a copy; to train all %s again, move %s away and repeat the command", d.Folder, words.Several(spec.Steps, "step"), u.dir.Checkpoints()),
+			fmt.Errorf("the run is done, but none of its checkpoints verifies: %w", d.Reason))
 	}
 	return c, nil
 }
@@ -37,9 +37,9 @@ func resumes(out io.Writer, c checkpoint.Choice) {
 	}
 	switch {
 	case c.Step > 0:
-		fmt.Fprintf(out, "going on from step %d\n", c.Step)
+		fmt.Fprintf(out, "resuming from step %d\n", c.Step)
 	case len(c.PassedOver) > 0:
-		fmt.Fprintln(out, "no checkpoint is left: beginning again with the first step")
+		fmt.Fprintln(out, "no checkpoint is left: starting again with the first step")
 	}
 }
 
@@ -50,10 +50,10 @@ func signs(out io.Writer, dir rundir.Dir) {
 		return // who opens the ledger says what is wrong
 	}
 	if s.Handover != "" {
-		fmt.Fprintf(out, "note: the ledger goes on under a new key, as the audit will show: %s\n", s.Handover)
+		fmt.Fprintf(out, "note: the ledger continues with a new key, as the audit will show: %s\n", s.Handover)
 	}
 	if s.InFolder != "" {
-		fmt.Fprintf(out, "note: the key that signs the ledger lies in %s, and copies of the folder take it along: %s\n", dir.Keys(), s.InFolder)
+		fmt.Fprintf(out, "note: the key that signs the ledger is in %s, and copies of the folder include it: %s\n", dir.Keys(), s.InFolder)
 	}
 }
 
@@ -61,7 +61,7 @@ func signs(out io.Writer, dir rundir.Dir) {
 // earlier versions have a link to a folder elsewhere.
 func corpusHint(dir rundir.Dir) string {
 	if to, err := os.Readlink(dir.Corpus()); err == nil {
-		return fmt.Sprintf("%s is a link to %s, which is gone or damaged: put it back there, or put a copy of it in the place of the link", dir.Corpus(), to)
+		return fmt.Sprintf("%s is a link to %s, which is missing or damaged: restore it there, or replace the link by a copy", dir.Corpus(), to)
 	}
-	return "the corpus of this run is gone or damaged: put it back, or begin another run"
+	return "the corpus of this run is missing or damaged: restore it, or start another run"
 }

@@ -79,18 +79,18 @@ func catch(ctx context.Context, out io.Writer) *signals {
 					continue
 				}
 				if n++; n == 1 {
-					what := "ending"
+					what := "exiting"
 					if in.trains.Load() {
 						what = "stopping after this step and storing a checkpoint"
 					}
-					fmt.Fprintf(out, "\n%s; once more to end at once\n", what)
+					fmt.Fprintf(out, "\n%s; once more to exit at once\n", what)
 					cancel(errInterrupted)
 				} else if n == 2 {
 					close(in.second)
 					// Whatever does not hear of it ends with this process: the system
 					// kills the children of one that is gone.
 					defer time.AfterFunc(atOnce, func() {
-						fmt.Fprintln(out, "error: ended at once\nhint: the same command goes on from the newest checkpoint")
+						fmt.Fprintln(out, "error: ended at once\nhint: the same command resumes from the newest checkpoint")
 						os.Exit(exit.Interrupted)
 					}).Stop()
 				}
@@ -105,5 +105,5 @@ func (in *signals) explain(err error) error {
 	if in.first.Err() == nil || exit.Code(interrupted(err)) != exit.Interrupted || errors.Is(err, launch.ErrKilled) {
 		return err
 	}
-	return exit.Wrap(exit.Interrupted, "the same command begins again with what was not finished", errInterrupted)
+	return exit.Wrap(exit.Interrupted, "the same command starts the unfinished part again", errInterrupted)
 }

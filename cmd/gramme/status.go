@@ -42,7 +42,7 @@ const (
 func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "show how a run is doing",
+		Short: "show the state of a run",
 		Args:  cobra.NoArgs,
 	}
 	run := runFlag(c)
@@ -98,7 +98,7 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 		}
 		s, err := a.ask(ctx, e)
 		if err != nil {
-			err = exit.Wrap(exit.Failure, "is the run up, and is that its name?", fmt.Errorf("status: no coordinator of run %s answers: %w", e.Run, err))
+			err = exit.Wrap(exit.Failure, "check that the run is up, and that this is its name", fmt.Errorf("status: no coordinator of run %s answers: %w", e.Run, err))
 		}
 		return s, err
 	}
@@ -122,7 +122,7 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 		s, err := storedStatus(a.dir)
 		s.State, s.Reason = wire.StatePreparing, "no coordinator answers yet"
 		if s.Run == "" {
-			s.Reason = "the corpus and what a run needs are being prepared"
+			s.Reason = "the corpus and the settings of the run are being prepared"
 		}
 		return s, err
 	}
@@ -180,7 +180,7 @@ func running(all []wire.Process, host string) []wire.Process {
 
 // storedStatus is what the folder tells of a run that is not up.
 func storedStatus(dir rundir.Dir) (wire.Status, error) {
-	s := wire.Status{State: wire.StatePreparing, Reason: "no run has begun here", Processes: []wire.Process{}}
+	s := wire.Status{State: wire.StatePreparing, Reason: "no run has started here", Processes: []wire.Process{}}
 	spec, err := runspec.Read(dir.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -295,7 +295,7 @@ func showStatus(out io.Writer, s wire.Status) error {
 		fmt.Fprintln(out, s.Reason)
 	}
 	if s.Mixed {
-		fmt.Fprintln(out, "mixed: workers of different arithmetic take part, or took part: the result is not reproducible")
+		fmt.Fprintln(out, "mixed: workers with different arithmetic take part, or took part: the result is not reproducible")
 	}
 	fmt.Fprintf(out, "%s\n\n", measurements(s))
 	if err := showWarnings(out, s.Warnings); err != nil {

@@ -63,7 +63,7 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	}
 	switch {
 	case taken.Step < spec.Steps:
-		fmt.Fprintf(w, "go on with: %s\n", u.again())
+		fmt.Fprintf(w, "resume with: %s\n", u.again())
 	case f.Kind == divergence.None: // the learning rate has fallen to 0: more steps are another run
 		fmt.Fprintf(w, "for longer: %s\n", program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--steps", fmt.Sprint(2*spec.Steps)))
 	}
@@ -74,14 +74,14 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 // was one.
 func describeEvaluation(w io.Writer, m shard.Manifest, e evaluation.Result) {
 	if e.NotFinite > 0 {
-		fmt.Fprintf(w, "validation: none: %d of the model's %d weights are not finite, so that it has no answers\n", e.NotFinite, e.Weights)
+		fmt.Fprintf(w, "validation: none: %d of the model's %d weights are not finite, so that it gives no answers\n", e.NotFinite, e.Weights)
 		return
 	}
 	if e.Newest.Predictions == 0 {
 		return
 	}
 	if loss := e.Newest.MLMLoss + e.Newest.NSPLoss; !loss.Finite() {
-		fmt.Fprintf(w, "validation: none: the model's loss is not finite (MLM %s, NSP %s), so that it has no answers\n",
+		fmt.Fprintf(w, "validation: none: the model's loss is not finite (MLM %s, NSP %s), so that it gives no answers\n",
 			lossText(float64(e.Newest.MLMLoss)), lossText(float64(e.Newest.NSPLoss)))
 		return
 	}

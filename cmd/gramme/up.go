@@ -42,27 +42,27 @@ const mostMinutes = 366 * 24 * 60
 func upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up [flags] [corpus...]",
-		Short: "train on this machine: everything that it takes, until the steps are done",
+		Short: "train on this machine, with everything that a run needs, until the steps are done",
 		Long: `Prepares the corpus, then starts etcd, NATS, the coordinator, the checkpoint service
 and the workers, and trains until the steps are done. Ctrl-C finishes the step,
-stores a checkpoint and ends; the same command goes on from there. With --etcd and
---nats it uses an etcd and a NATS that exist, and workers of other machines may join.`,
+stores a checkpoint and exits; the same command resumes from there. With --etcd and
+--nats it uses existing services, and workers on other machines can join.`,
 		Example: "  gramme up --workers 2 --model tiny --steps 2000 --run runs/mine text/\n  gramme up --run runs/mine",
 	}
 	run := runFlag(c)
 	flags := addSpecFlags(c)
-	flags.like = c.Flags().String("like", "", "`folder` of a run whose settings and corpus a new run has, but for what is given")
+	flags.like = c.Flags().String("like", "", "`folder` of a run whose settings and corpus a new run takes, unless others are given")
 	cluster := clusterflags.Add(c)
-	host := c.Flags().String("host", "", "`address` at which workers of other machines reach those of this one")
-	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as a short measurement says fit in these minutes")
+	host := c.Flags().String("host", "", "`address` by which workers on other machines reach those on this one")
+	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as fit in these minutes, by a short measurement")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host}
 		if c.Flags().Changed("minutes") {
 			if !(*minutes > 0 && *minutes <= mostMinutes) { // nor is what is no number
-				return exit.Wrap(exit.Usage, "for example --minutes 10", fmt.Errorf("--minutes %g: it is more than 0 and at most %d, a year", *minutes, mostMinutes))
+				return exit.Wrap(exit.Usage, "for example --minutes 10", fmt.Errorf("--minutes %g: must be more than 0 and at most %d, a year", *minutes, mostMinutes))
 			}
 			if c.Flags().Changed("steps") {
-				return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps are two ways to say how long"))
+				return exit.Wrap(exit.Usage, "give one of them", errors.New("--minutes and --steps both set the length of the run"))
 			}
 		}
 		return u.run(c.Context(), flags, args)
@@ -99,7 +99,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 		fmt.Fprintln(u.err, "warning: "+w)
 	}
 	if exists && u.minutes > 0 {
-		fmt.Fprintf(u.err, "note: --minutes is for a new run; this one began with %s\n", words.Several(spec.Steps, "step"))
+		fmt.Fprintf(u.err, "note: --minutes is for a new run; this one started with %s\n", words.Several(spec.Steps, "step"))
 	}
 	if !exists && len(spec.Corpus) == 0 {
 		return exit.Wrap(exit.Usage, "name text files or folders: `gramme up --run DIR text/`", errors.New("a new run needs a corpus"))
@@ -241,17 +241,17 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 			fmt.Fprintln(u.err, "measuring the validation split")
 			var err error
 			if measured, err = u.evaluate(ctx, env, show.rate()); ctx.Err() != nil {
-				fmt.Fprintln(u.err, "the measurement is left out")
+				fmt.Fprintln(u.err, "the measurement is skipped")
 			}
 			return err
 		},
 	})
 	show.end()
 	if errors.Is(err, launch.ErrKilled) {
-		return exit.Wrap(exit.Interrupted, "the same command goes on from the newest checkpoint", err)
+		return exit.Wrap(exit.Interrupted, "the same command resumes from the newest checkpoint", err)
 	}
 	if errors.Is(err, launch.ErrStopped) { // nothing has changed
-		fmt.Fprintf(u.out, "stopped before the training went on, at step %d of %d\ngo on with: %s\n", newest, spec.Steps, u.again())
+		fmt.Fprintf(u.out, "stopped before training resumed, at step %d of %d\nresume with: %s\n", newest, spec.Steps, u.again())
 		return nil
 	}
 	if err != nil {
@@ -277,7 +277,7 @@ func (u *up) failed(spec runspec.Spec, err error) error {
 		fmt.Fprintln(u.err, "warning: "+unsettled.Error())
 	}
 	if taken, unread := checkpoint.Choose(string(u.dir), checkpoint.Sizes, nil); unread == nil && taken.Step > 0 {
-		fmt.Fprintf(u.err, "step %d of %d is stored; go on with: %s\n", taken.Step, spec.Steps, u.again())
+		fmt.Fprintf(u.err, "step %d of %d is stored; resume with: %s\n", taken.Step, spec.Steps, u.again())
 	}
 	return err
 }
@@ -310,10 +310,10 @@ func (u *up) shared(spec runspec.Spec) (*endpoint.Endpoint, error) {
 // invite says how more workers join.
 func invite(out io.Writer, e endpoint.Endpoint) {
 	if !e.Shared {
-		fmt.Fprintf(out, "etcd and NATS listen on this machine only: workers of others need --etcd and --nats (docs/cluster.md)\n")
+		fmt.Fprintf(out, "etcd and NATS listen on this machine only: workers on other machines need --etcd and --nats (docs/cluster.md)\n")
 		return
 	}
-	fmt.Fprintf(out, "workers of other machines join with:\n  %s\n", clusterflags.Command(program.Name(), e))
+	fmt.Fprintf(out, "workers on other machines join with:\n  %s\n", clusterflags.Command(program.Name(), e))
 }
 
 // announce says what is about to run.

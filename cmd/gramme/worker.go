@@ -51,7 +51,7 @@ func workerCommand() *cobra.Command {
 func predictCommand() *cobra.Command {
 	return helpless(&cobra.Command{
 		Use:                "predict [flags] text...",
-		Short:              "fill the [MASK] of a text by a checkpoint's model",
+		Short:              "fill the [MASK] of a text with a checkpoint's model",
 		Example:            "  gramme predict --run runs/mine \"The function returns an [MASK].\"",
 		DisableFlagParsing: true,
 		RunE:               func(_ *cobra.Command, args []string) error { return becomeWorker("predict", args) },

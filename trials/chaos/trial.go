@@ -57,7 +57,7 @@ type trial struct {
 // runs any more.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Plan.Validate(); err != nil {
-		return nil, exit.Wrap(exit.Usage, "docs/chaos.md says what a plan holds", err)
+		return nil, exit.Wrap(exit.Usage, "docs/chaos.md describes plans", err)
 	}
 	t := &trial{
 		Options: o, calm: rundir.Dir(filepath.Join(o.Dir, "undisturbed")), dir: rundir.Dir(filepath.Join(o.Dir, "disturbed")), sizes: newSizes(),

@@ -152,7 +152,7 @@ func TestInterrupt(t *testing.T) {
 			if err := r.cmd.Process.Signal(sent); err != nil {
 				t.Fatal(err)
 			}
-			s.want(r.wait(), 0, "stopped at step ", "go on with: ", "gramme up --run run")
+			s.want(r.wait(), 0, "stopped at step ", "resume with: ", "gramme up --run run")
 			stopped := s.status()
 			if stopped.State != wire.StateStopped || stopped.Step < c.steps/4 || stopped.Step >= c.steps || stopped.Checkpoint != stopped.Step {
 				t.Errorf("status after a stop: %+v", stopped)
@@ -160,7 +160,7 @@ func TestInterrupt(t *testing.T) {
 			if a := s.audit(); len(a.Checkpoints) != 1 || a.Checkpoints[0].Step != stopped.Step {
 				t.Errorf("checkpoints %+v, not that of step %d", a.Checkpoints, stopped.Step)
 			}
-			s.want(s.gramme(up...), 0, fmt.Sprintf("going on from step %d", stopped.Step))
+			s.want(s.gramme(up...), 0, fmt.Sprintf("resuming from step %d", stopped.Step))
 			s.told(c, s.same(c))
 		})
 	}
@@ -175,13 +175,13 @@ func TestInterruptTwice(t *testing.T) {
 	r.reaches(c.steps / 4)
 	// Two signals of one kind may become one: the second waits for the answer to
 	// the first.
-	for _, answer := range []string{"once more to end at once", ""} {
+	for _, answer := range []string{"once more to exit at once", ""} {
 		if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		s.until("an answer to the signal", patience, func() bool { return strings.Contains(r.err.String(), answer) })
 	}
-	s.want(r.wait(), 130, "error: ended at once, without a checkpoint", "hint: the same command goes on")
+	s.want(r.wait(), 130, "error: ended at once, without a checkpoint", "hint: the same command resumes")
 	s.must(up...)
 	s.same(c)
 }

@@ -170,7 +170,7 @@ func TestSharedCoordinatorInvites(t *testing.T) {
 	second := s.on("coordinator", "--id", "second", "--run", "copy")
 	var told []string
 	s.until("it says how workers join", patience, func() bool {
-		told = regexp.MustCompile(`(?m)^workers of other machines join with:\n  gramme (worker --run-id .*)$`).FindStringSubmatch(second.err.String())
+		told = regexp.MustCompile(`(?m)^workers on other machines join with:\n  gramme (worker --run-id .*)$`).FindStringSubmatch(second.err.String())
 		return told != nil
 	})
 	cmd := exec.Command("sh", "-c", binary+" "+told[1]+" --id far")
@@ -184,7 +184,7 @@ func TestSharedCoordinatorInvites(t *testing.T) {
 	s.want(far.wait(), 0)
 	for _, name := range []string{wire.IDUp, wire.IDCoordinator} {
 		b, err := os.ReadFile(s.run.Log(name))
-		if err != nil || strings.Contains(string(b), "workers of other machines") {
+		if err != nil || strings.Contains(string(b), "workers on other machines") {
 			t.Errorf("the log of %s, %v, holds what is for the terminal", name, err)
 		}
 	}

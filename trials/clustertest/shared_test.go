@@ -168,7 +168,7 @@ func TestSharedMistakes(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--nats is missing":     {"up", "--etcd", "http://127.0.0.1:1", corpus},
 		"no such file":          {"up", "--etcd", "http://127.0.0.1:1", "--nats", "nats://127.0.0.1:1", "--tls-ca", "none.pem", corpus},
-		"holds a password":      {"up", "--etcd", "http://127.0.0.1:1", "--nats", "nats://u:p@127.0.0.1:1", corpus},
+		"contains a password":   {"up", "--etcd", "http://127.0.0.1:1", "--nats", "nats://u:p@127.0.0.1:1", corpus},
 		"is needed":             {"worker", "--etcd", "127.0.0.1:1", "--nats", "nats://127.0.0.1:1", "--run-id", "r"},
 		"the name of the run":   {"worker", "--etcd", "http://127.0.0.1:1", "--nats", "nats://127.0.0.1:1"},
 		"belong together":       {"status", "--run-id", "r", "--etcd", "https://127.0.0.1:1", "--nats", "tls://127.0.0.1:1", "--tls-key", "config.yaml"},

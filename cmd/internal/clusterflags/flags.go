@@ -36,11 +36,11 @@ const runID = "run-id"
 // flags are the names, in the order in which Command prints them, with their
 // help.
 var flags = []struct{ name, help string }{
-	{"etcd", "`URLs` of an etcd cluster, joined by commas"},
-	{"nats", "`URLs` of a NATS cluster, joined by commas"},
-	{"tls-ca", "PEM `file` with the certificates that etcd and NATS are verified by"},
-	{"tls-cert", "PEM `file` with the certificate by which etcd and NATS know this client"},
-	{"tls-key", "PEM `file` with its key"},
+	{"etcd", "`URLs` of an etcd cluster, separated by commas"},
+	{"nats", "`URLs` of a NATS cluster, separated by commas"},
+	{"tls-ca", "PEM `file` with the certificate authority of etcd and NATS"},
+	{"tls-cert", "PEM `file` with the certificate of this client"},
+	{"tls-key", "PEM `file` with the key of that certificate"},
 	{"nats-creds", "credentials `file` of a NATS user"},
 }
 
@@ -63,7 +63,7 @@ func Add(c *cobra.Command) *Flags {
 // AddJoin adds them, and --run-id, to a command that needs no folder of the run.
 func AddJoin(c *cobra.Command) *Flags {
 	f := Add(c)
-	f.values[runID] = c.Flags().String(runID, "", "`name` of the run, where its folder is not on this machine")
+	f.values[runID] = c.Flags().String(runID, "", "`name` of the run, if its folder is not on this machine")
 	f.joins = true
 	return f
 }
@@ -98,11 +98,11 @@ func (f *Flags) Endpoint(run string) (endpoint.Endpoint, error) {
 	}
 	for _, name := range []string{"etcd", "nats"} {
 		if f.value(name) == "" {
-			return usage("give --etcd and --nats, or none of them", fmt.Errorf("--%s is missing", name))
+			return usage("give both --etcd and --nats, or neither", fmt.Errorf("--%s is missing", name))
 		}
 		if f.command.Flags().Changed(name) && holdsPassword(*f.values[name]) {
-			return usage("every user of this machine can see it there: give it as "+variable(name)+" in the environment",
-				fmt.Errorf("--%s holds a password", name))
+			return usage("every user of this machine can see it there: set "+variable(name)+" in the environment",
+				fmt.Errorf("--%s contains a password", name))
 		}
 	}
 	e := endpoint.Endpoint{
@@ -154,7 +154,7 @@ func (f *Flags) Run(dir rundir.Dir) (string, error) {
 			return "", err
 		}
 	}
-	return "", exit.Wrap(exit.Usage, "--run-id says which; `gramme up` prints it", errors.New("the name of the run is missing"))
+	return "", exit.Wrap(exit.Usage, "give --run-id; `gramme up` prints it", errors.New("the name of the run is missing"))
 }
 
 // Find returns the endpoint, secret included, of the run that a process shall be
@@ -185,13 +185,13 @@ func (f *Flags) Find(ctx context.Context, say waiting.Say, dir rundir.Dir) (endp
 		return err
 	})
 	if errors.Is(err, endpoint.ErrNoRun) {
-		return e, exit.Wrap(exit.Usage, "`gramme up` prints what workers of other machines join with", err)
+		return e, exit.Wrap(exit.Usage, "`gramme up` prints the command that joins a worker on another machine", err)
 	}
-	return e, exit.Wrap(exit.Resource, "see whether etcd answers there, and whether the certificates are those that it asks for", err)
+	return e, exit.Wrap(exit.Resource, "check that etcd answers there, and that it accepts the certificates", err)
 }
 
 // JoinHint is what to do when a process does not know its cluster.
-const JoinHint = "`gramme up` starts this process itself; elsewhere, name the cluster by --etcd, --nats and --run-id as `gramme up` prints them, or by GRAMME_ENDPOINT"
+const JoinHint = "`gramme up` starts this process itself; on another machine, give --etcd, --nats and --run-id as `gramme up` prints them, or GRAMME_ENDPOINT"
 
 // Command is what joins a worker to a run from another machine, where the program is
 // called as it is here.
