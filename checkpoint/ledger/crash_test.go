@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 func memOptions() Options {
@@ -120,30 +122,26 @@ func holds(d disk, acks *acknowledged) error {
 // part of what was not synced is lost, the log opens again with everything that
 // was acknowledged.
 func TestCrash(t *testing.T) {
-	losses := map[string]lossOf{"all": loseAll, "none": loseNone}
-	for seed := range uint64(6) {
-		losses[fmt.Sprintf("some/%d", seed)] = loseSome(seed)
-	}
 	stops := 0
 	for stop, finished := 0, false; !finished; stop++ {
 		d, acks := newMemDisk(), &acknowledged{keys: map[string]bool{}}
 		left := stop
 		var at string
-		d.hook = func(operation, name string) error {
+		d.Hook(func(op memfs.Op) error {
 			if left--; left < 0 {
 				if left == -1 {
-					at = operation + " " + name
+					at = op.Kind + " " + op.Path
 				}
 				return errPowerLost
 			}
 			return nil
-		}
+		})
 		err := work(d, acks, false)
 		if finished = err == nil; !finished && !errors.Is(err, errPowerLost) {
 			t.Fatal(err)
 		}
-		for name, lost := range losses {
-			if err := holds(d.afterLoss(lost), &acknowledged{maps.Clone(acks.keys), acks.heads}); err != nil {
+		for name, keep := range keeps(6) {
+			if err := holds(d.afterLoss(keep), &acknowledged{maps.Clone(acks.keys), acks.heads}); err != nil {
 				t.Errorf("power lost before operation %d (%s), losing %s: %v", stop, at, name, err)
 			}
 		}
@@ -161,28 +159,28 @@ func TestFault(t *testing.T) {
 	for stop, finished := 0, false; !finished; stop++ {
 		d, acks := newMemDisk(), &acknowledged{keys: map[string]bool{}}
 		left, at := stop, ""
-		var beside *memDisk
-		d.hook = func(operation, name string) error {
+		var beside []memDisk
+		d.Hook(func(op memfs.Op) error {
 			if left--; left == -1 {
-				at = operation + " " + name
+				at = op.Kind + " " + op.Path
 				return syscall.ENOSPC
 			}
-			if left == -2 {
-				beside = d.afterLoss(loseAll)
+			if left < -1 && left > -8 {
+				beside = append(beside, d.afterLoss(memfs.KeepNone), d.afterLoss(memfs.KeepAll))
 			}
 			return nil
-		}
+		})
 		if err := work(d, acks, true); err != nil {
 			t.Errorf("operation %d (%s) failed: then: %v", stop, at, err)
 		}
 		finished = at == ""
-		d.hook = nil
+		d.Hook(nil)
 		if err := holds(d, acks); err != nil {
 			t.Errorf("operation %d (%s) failed: %v", stop, at, err)
 		}
-		if beside != nil {
-			if err := holds(beside, &acknowledged{}); err != nil {
-				t.Errorf("operation %d (%s) failed, and then power: %v", stop, at, err)
+		for _, d := range beside {
+			if err := holds(d, &acknowledged{}); err != nil {
+				t.Errorf("operation %d (%s) failed, and soon after it power: %v", stop, at, err)
 			}
 		}
 	}
@@ -201,12 +199,12 @@ func TestFullDisk(t *testing.T) {
 	}
 	size := len(d.read(inLog(entriesFile)))
 	for _, full := range []string{"write", "create", "sync", "rename", "sync folder"} {
-		d.hook = func(operation, _ string) error {
-			if operation == full {
+		d.Hook(func(op memfs.Op) error {
+			if op.Kind == full {
 				return syscall.ENOSPC
 			}
 			return nil
-		}
+		})
 		for range 3 {
 			if _, err := l.Append(reading("w0", "cpu", 2, 6)); !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("%s: got %v, want ENOSPC", full, err)
@@ -224,7 +222,7 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 	}
-	d.hook = nil
+	d.Hook(nil)
 	h, err := l.Append(reading("w0", "cpu", 2, 6), remark("k", "x"))
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +237,7 @@ func TestFullDisk(t *testing.T) {
 	if a.Total != 11 || a.Readings != 2 {
 		t.Errorf("%d µJ in %d readings, want 11 in 2", a.Total, a.Readings)
 	}
-	if d.names[inLog(headFile+temporary)] != nil {
+	if d.there(inLog(headFile + temporary)) {
 		t.Error("a temporary head was left")
 	}
 }
@@ -254,7 +252,7 @@ func TestLeftover(t *testing.T) {
 	if _, err := open(d, memOptions()); err != nil {
 		t.Fatal(err)
 	}
-	if d.names[inLog(headFile+temporary)] != nil {
+	if d.there(inLog(headFile + temporary)) {
 		t.Error("the temporary head is still there")
 	}
 }

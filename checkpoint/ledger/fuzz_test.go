@@ -69,7 +69,7 @@ func FuzzParseHead(f *testing.F) {
 
 // fixedKeys stores a private key that is the same in every process of a fuzz
 // target, so that what one found means the same to another.
-func fixedKeys(f *testing.F, d *memDisk) (note.Signer, note.Verifier) {
+func fixedKeys(f *testing.F, d memDisk) (note.Signer, note.Verifier) {
 	f.Helper()
 	seed := make([]byte, ed25519.SeedSize)
 	public, ok := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)

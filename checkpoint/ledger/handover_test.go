@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 // TestHandover lets one key after another go on with a log. Heads of each stay
@@ -67,7 +69,7 @@ func TestHandover(t *testing.T) {
 }
 
 // handedOver is a log that was handed over, and its options.
-func handedOver(t testing.TB, signed bool) (*memDisk, Options) {
+func handedOver(t testing.TB, signed bool) (memDisk, Options) {
 	t.Helper()
 	d, _ := memLog(t, reading("w0", "cpu", 1, 5))
 	o := memOptions()
@@ -104,15 +106,15 @@ func TestEveryBitAfterAHandover(t *testing.T) {
 // TestForgedHandover has no key, or not the right one.
 func TestForgedHandover(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(h *Handover, d *memDisk)
+		change func(h *Handover, d memDisk)
 		why    string
 	}{
-		"signed by nobody":        {func(h *Handover, _ *memDisk) { h.Signed = true }, "has not signed it"},
-		"from another key":        {func(h *Handover, d *memDisk) { h.From = publicAt(d, "/run/keys/forger") }, "another key than signed"},
-		"of a shorter log":        {func(h *Handover, _ *memDisk) { h.Prior.Size-- }, "is not this one"},
-		"without the head before": {func(h *Handover, _ *memDisk) { h.Note = "x" }, "not the head of the log before"},
-		"to the same key":         {func(h *Handover, _ *memDisk) { h.To = h.From }, "to itself"},
-		"to no key":               {func(h *Handover, _ *memDisk) { h.To = "x" }, "key"},
+		"signed by nobody":        {func(h *Handover, _ memDisk) { h.Signed = true }, "has not signed it"},
+		"from another key":        {func(h *Handover, d memDisk) { h.From = publicAt(d, "/run/keys/forger") }, "another key than signed"},
+		"of a shorter log":        {func(h *Handover, _ memDisk) { h.Prior.Size-- }, "is not this one"},
+		"without the head before": {func(h *Handover, _ memDisk) { h.Note = "x" }, "not the head of the log before"},
+		"to the same key":         {func(h *Handover, _ memDisk) { h.To = h.From }, "to itself"},
+		"to no key":               {func(h *Handover, _ memDisk) { h.To = "x" }, "key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, head := memLog(t, remark("k", "x"))
@@ -157,7 +159,7 @@ func TestForgedHandover(t *testing.T) {
 	})
 }
 
-func publicAt(d *memDisk, path string) string {
+func publicAt(d memDisk, path string) string {
 	public, err := verifierKey(d, path)
 	if err != nil {
 		return err.Error()
@@ -173,18 +175,18 @@ func TestCrashOfAHandover(t *testing.T) {
 	for stop, finished := 0, false; !finished; stop++ {
 		d, _ := memLog(t, reading("w0", "cpu", 1, 5))
 		left := stop
-		d.hook = func(string, string) error {
+		d.Hook(func(memfs.Op) error {
 			if left--; left < 0 {
 				return errPowerLost
 			}
 			return nil
-		}
+		})
 		_, err := open(d, o)
 		if finished = err == nil; !finished && !errors.Is(err, errPowerLost) {
 			t.Fatal(err)
 		}
-		for name, lost := range map[string]lossOf{"all": loseAll, "none": loseNone, "some": loseSome(uint64(stop))} {
-			after := d.afterLoss(lost)
+		for name, keep := range map[string]memfs.Keep{"all": memfs.KeepNone, "none": memfs.KeepAll, "some": memfs.KeepSome(uint64(stop))} {
+			after := d.afterLoss(keep)
 			if _, err := verify(after, "/run/ledger", nil); err != nil {
 				t.Fatalf("power lost before operation %d, losing %s: %v", stop, name, err)
 			}

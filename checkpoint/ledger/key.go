@@ -35,7 +35,7 @@ func makeSigner(d disk, path, run string) (note.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make signing key: %w", err)
 	}
-	if err := d.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeFolder(d, filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make signing key: %w", err)
 	}
 	if err := replaceFile(d, path, []byte(secret+"\n"), 0o600); err != nil {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Options say where a log is and whose it is.
@@ -65,7 +66,7 @@ func open(d disk, o Options) (_ *Log, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if err := d.MkdirAll(o.Dir, 0o755); err != nil {
+	if err := makeFolder(d, o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Log{disk: d, dir: o.Dir, now: o.Now, software: o.Software}
@@ -78,7 +79,9 @@ func open(d disk, o Options) (_ *Log, err error) {
 			err = fmt.Errorf("open ledger: %w", errors.Join(err, l.entries.Close()))
 		}
 	}()
-	if err := l.entries.Lock(); err != nil {
+	if err := l.entries.Lock(); errors.Is(err, vfs.ErrLocked) {
+		return nil, errors.New("another process writes this ledger")
+	} else if err != nil {
 		return nil, err
 	}
 	_, err = readFile(d, l.path(headFile))
@@ -136,6 +139,10 @@ func (l *Log) load(o Options) error {
 		return fmt.Errorf("it is of a run with spec %.12s, not %.12s", first.SpecHash, o.SpecHash)
 	}
 	if err := l.disk.Remove(l.path(headFile) + temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// The process that wrote the head may have died before it was durable.
+	if err := syncFolder(l.disk, l.dir); err != nil {
 		return err
 	}
 	l.cut = true

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 var logFiles = []string{entriesFile, headFile, keyFile}
 
 // memLog is a log in memory with these entries.
-func memLog(t testing.TB, entries ...Entry) (*memDisk, Head) {
+func memLog(t testing.TB, entries ...Entry) (memDisk, Head) {
 	t.Helper()
 	d := newMemDisk()
 	l, err := open(d, memOptions())
@@ -21,7 +23,7 @@ func memLog(t testing.TB, entries ...Entry) (*memDisk, Head) {
 		t.Fatal(err)
 	}
 	h, err := l.Append(entries...)
-	if err != nil {
+	if err := errors.Join(err, l.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return d, h
@@ -163,7 +165,7 @@ func TestTruncated(t *testing.T) {
 // TestHeldHead holds heads elsewhere. They show what the files alone cannot.
 func TestHeldHead(t *testing.T) {
 	d, h := memLog(t, remark("a", "x"))
-	early := d.clone()
+	early := d.afterLoss(memfs.KeepAll)
 	l, err := open(d, memOptions())
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +284,7 @@ func TestForger(t *testing.T) {
 }
 
 // forge appends an entry to a log with its own key, without any check.
-func forge(t *testing.T, d *memDisk, e Entry) {
+func forge(t *testing.T, d memDisk, e Entry) {
 	t.Helper()
 	l, err := open(d, memOptions())
 	if err != nil {
@@ -301,6 +303,9 @@ func forge(t *testing.T, d *memDisk, e Entry) {
 	}
 	d.write(inLog(entriesFile), append(d.read(inLog(entriesFile)), line...))
 	d.write(inLog(headFile), h.Note)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestBehindTheHead has what a writer that died left behind the head.
@@ -317,7 +322,7 @@ func TestBehindTheHead(t *testing.T) {
 	}
 	all := d.read(inLog(entriesFile))
 	for n := covered; n <= len(all); n++ {
-		left := d.clone()
+		left := d.afterLoss(memfs.KeepAll)
 		left.write(inLog(headFile), head)
 		left.write(inLog(entriesFile), all[:n])
 		a, err := verify(left, "/run/ledger", nil)
@@ -353,7 +358,7 @@ func TestMissingFiles(t *testing.T) {
 
 // whenOpened does something before a file is opened for reading.
 type whenOpened struct {
-	*memDisk
+	memDisk
 	name string
 	do   func()
 }
