@@ -111,7 +111,7 @@ out["beside"] = beside / worker
 print("of %.0f s of the workers' processor time in steps:" % total)
 for part, share in out["parts"].items():
     print("  %-36s %5.2f%%" % (part, 100 * share))
-print("  %-36s %5.2f%%" % ("together", 100 * out["elastic"]))
+print("  %-36s %5.2f%%" % ("total", 100 * out["elastic"]))
 print("coordinator, checkpoint service, etcd and NATS: %.2f%% of the workers' processor time" % (100 * out["beside"]))
 if out_file:
     json.dump(out, open(out_file, "w"), indent=2)

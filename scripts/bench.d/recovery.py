@@ -44,7 +44,7 @@ if os.path.exists(torch_file):
     out["torchrun"] = json.load(open(torch_file))
     rows.append(("torchrun", out["torchrun"]))
 print("%s, %d threads, load %.1f; kill -9 of one of 2 workers, ms" % (processor(), os.cpu_count(), os.getloadavg()[0]))
-print("%-9s %5s %8s   %-21s   %s" % ("", "kills", "a step", "next step p50 / p99", "beyond the steps of before p50 / p99"))
+print("%-9s %5s %8s   %-21s   %s" % ("", "kills", "a step", "next step p50 / p99", "beyond the earlier steps p50 / p99"))
 for name, r in rows:
     print("%-9s %5d %8.1f   %9.0f / %9.0f   %9.0f / %9.0f" % (
         name, r["kills"], r["step_ms"], r["next_step_p50_ms"], r["next_step_p99_ms"], r["regained_p50_ms"], r["regained_p99_ms"]))

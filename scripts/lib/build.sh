@@ -1,6 +1,6 @@
 # Compiles the commands into bin/.
 
-# What the commands are made of.
+# The sources of the commands.
 sources=('*.go' '*.cpp' '*.h' '*.hpp' go.mod go.sum)
 
 # build_version names the sources in the working folder: two that differ in a byte

@@ -1,13 +1,13 @@
 # The folder $libtorch: torch/lib, torch/include, nvidia/, stubs/, compat.h, and
 # last of all the file `ready`. It appears by one rename, so that an interrupted
-# setup leaves none, and only one setup makes it at a time.
+# setup leaves none; only one setup at a time makes it.
 
 provide_libtorch() { # cuda from
 	local cuda=$1 from=$2
 	mkdir -p "$gramme_cache"
 	exec 8>"$gramme_cache/libtorch.lock"
 	if command -v flock >/dev/null && ! flock -n 8; then
-		say "another setup is at work, waiting for it"
+		say "waiting for another setup"
 		flock 8
 	fi
 	if [ -n "$from" ]; then
@@ -57,7 +57,7 @@ link_libtorch() { # from
 	from=$(cd "$1" 2>/dev/null && pwd -P) || fail "--libtorch $1: no such folder" "name the folder that holds lib and include, such as site-packages/torch" 2
 	case $from/ in
 	"$(cd "$gramme_cache" && pwd -P)"/libtorch-*)
-		fail "--libtorch $1: that is the folder that the set-up makes" "without --libtorch it is used as it is" 2
+		fail "--libtorch $1: this is the folder that the set-up makes" "leave out --libtorch to use it" 2
 		;;
 	esac
 	for part in lib/libtorch_cpu.so include/ATen/ATen.h; do

@@ -1,5 +1,5 @@
-# What the machine must have: Go, a C++ compiler, and a Python with pip, which
-# fetches libtorch. On Debian and Ubuntu root gets what is missing by apt.
+# The requirements of the build: Go, a C++ compiler, and a Python with pip, which
+# fetches libtorch. On Debian and Ubuntu, root installs missing packages with apt.
 
 require_platform() {
 	[ "$(uname -s)" = Linux ] && [ "$(uname -m)" = x86_64 ] && return
@@ -7,7 +7,7 @@ require_platform() {
 		"everything but the worker builds here: CGO_ENABLED=0 go build -o bin/gramme ./cmd/gramme" 5
 }
 
-# missing_packages prints the Debian names of what is not there.
+# missing_packages prints the Debian names of missing packages.
 missing_packages() {
 	command -v g++ >/dev/null && command -v gcc >/dev/null || echo g++
 	if ! python3 -m pip --version >/dev/null 2>&1 && [ "${1:-fetch}" = fetch ]; then
@@ -47,7 +47,7 @@ install_requirements() {
 	DEBIAN_FRONTEND=noninteractive sh -c "$command" >/dev/null || fail "cannot install $packages" "$command" 5
 }
 
-# check_requirements says what is there and fails if anything is not.
+# check_requirements lists what is present, and fails if anything is missing.
 check_requirements() {
 	local problem missing=0 p
 	problem=$(go_problem)

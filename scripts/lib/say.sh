@@ -1,5 +1,5 @@
-# How the scripts speak: what is being done on standard output, errors with a
-# hint on standard error.
+# How the scripts speak: progress on standard output, errors with a hint on standard
+# error.
 
 say() { printf '%s\n' "$*"; }
 

@@ -10,8 +10,8 @@ libtorch="$gramme_cache/libtorch-$torch_version"
 # becomes an empty linker script. CUDA is loaded at run time, if at all.
 stub_libraries="cuda cudart cublas cudnn caffe2_nvrtc nvrtc-builtins nvrtc nvToolsExt c10_cuda torch_cuda"
 
-# has_libtorch says whether a set-up has finished, and what it links to is still
-# there.
+# has_libtorch says whether a set-up has finished, and the targets of its links are
+# still there.
 has_libtorch() { [ -e "$libtorch/ready" ] && [ -e "$libtorch/torch/lib/libtorch_cpu.so" ]; }
 
 # build_environment prints NAME=VALUE lines.

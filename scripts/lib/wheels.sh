@@ -31,13 +31,13 @@ fetch_wheel() { # name folder
 		--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 \
 		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
 		--dest "$folder" "$name==$version" ||
-		fail "cannot fetch $name $version" "is there a network? Behind a mirror, set PIP_INDEX_URL; or give an installed torch: scripts/setup --libtorch DIR" 5
+		fail "cannot fetch $name $version" "check the network; behind a mirror, set PIP_INDEX_URL; or give an installed torch: scripts/setup --libtorch DIR" 5
 	wheel=$(find "$folder" -name '*.whl' | head -n 1)
 	local got
 	got=$(sha256 "$wheel")
 	if [ "$got" != "$hash" ]; then
 		rm -rf "$folder"
-		fail "$name $version: SHA-256 is $got, not $hash" "the mirror serves another file than the one that was pinned" 4
+		fail "$name $version: SHA-256 is $got, not $hash" "the mirror serves another file than the pinned one" 4
 	fi
 }
 
