@@ -26,7 +26,7 @@ func TestWorkThatAStoredStateDoesNotHoldIsLost(t *testing.T) {
 		}
 	}
 	spent(1, now.Add(-time.Minute), 1, 10)
-	s.begun = wire.Begun{Session: "s", Generation: 2, From: 6, Since: now.Add(-time.Second)}
+	s.begun = wire.Lineage{Session: "s", Generation: 2, From: 6, Since: now.Add(-time.Second)}
 	spent(2, now, 7, 10)
 	s.store(8, 2)
 	s.store(10, 2)

@@ -129,7 +129,7 @@ func (s *Service) write(state *replica.State, a assembly.About, written chan<- o
 // noteBegun writes into the ledger from where a state was trained. The coordinator
 // tells it sooner, where there is one and the service is there: what is stored must
 // not depend on that.
-func (s *Service) noteBegun(b wire.Begun) error {
+func (s *Service) noteBegun(b wire.Lineage) error {
 	if b.Generation == 0 {
 		return nil // nothing was trained: all steps were done already
 	}

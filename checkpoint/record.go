@@ -90,10 +90,10 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 	case wire.EventMembership:
 		entry.Membership = &ledger.Membership{Generation: e.Generation, Members: e.Members, Reason: e.Reason}
 	case wire.EventBegun:
-		if e.Begun == nil {
+		if e.Lineage == nil {
 			return entry, fmt.Errorf("event %s does not say where training began", e.Key)
 		}
-		begun := ledger.Begun(*e.Begun)
+		begun := ledger.Begun(*e.Lineage)
 		entry.Begun = &begun
 	case wire.EventRefused, wire.EventMixed, wire.EventDivergence:
 		entry.Note = &ledger.Note{Kind: string(e.Kind), Text: e.Reason, Generation: e.Generation}

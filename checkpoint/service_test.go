@@ -36,7 +36,7 @@ type serving struct {
 	nats  *embedded.NATS
 	conn  *nats.Conn
 	subj  wire.Subjects
-	begun wire.Begun // of the states that are sent
+	begun wire.Lineage // of the states that are sent
 
 	service *Service
 	stop    context.CancelFunc
@@ -154,7 +154,7 @@ func (s *serving) chunks(state *replica.State, digest string, world int) [][]*na
 					Step: state.Step, Rank: rank, World: world, Part: part, Offset: at, Count: len(data), First: first, End: end,
 				}
 				if rank == 0 && part == wire.PartWeights && at == first {
-					h.Meta, h.Digest, h.Begun = meta, digest, s.begun
+					h.Meta, h.Digest, h.Lineage = meta, digest, s.begun
 				}
 				all[rank] = append(all[rank], chunk(s.t, s.subj, h, replica.Bytes(data)))
 			}

@@ -10,7 +10,7 @@ import (
 // book knows how fast steps come since training began, and the newest. It is a value
 // without clock or network.
 type book struct {
-	begun   wire.Begun
+	begun   wire.Lineage
 	last    uint64 // newest step
 	newest  wire.Beat
 	watched uint64 // tokens of all steps that it saw, also of those that were lost
@@ -18,15 +18,15 @@ type book struct {
 }
 
 // begin turns to what is trained anew.
-func (b *book) begin(begun wire.Begun) { *b = book{begun: begun, watched: b.watched} }
+func (b *book) begin(begun wire.Lineage) { *b = book{begun: begun, watched: b.watched} }
 
 // applied takes a heartbeat of a member.
 func (b *book) applied(beat wire.Beat) {
 	if beat.Tokens == 0 && !beat.Skipped {
 		return // it applied nothing yet; its step is that of the state that it took
 	}
-	if beat.Begun != b.begun {
-		b.begin(beat.Begun)
+	if beat.Lineage != b.begun {
+		b.begin(beat.Lineage)
 	}
 	if beat.Step >= b.newest.Step {
 		b.newest = beat

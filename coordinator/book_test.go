@@ -23,7 +23,7 @@ func TestBookCountsEveryStepOnce(t *testing.T) {
 		t.Errorf("%d tokens watched, newest %+v", b.watched, b.newest)
 	}
 	again := beat(6, 100, 0) // steps come again
-	again.Begun = wire.Begun{Session: "s", Generation: 9}
+	again.Lineage = wire.Lineage{Session: "s", Generation: 9}
 	b.applied(again)
 	if b.watched != 500 || b.newest.Loss != 6 {
 		t.Errorf("%d tokens watched, newest %+v", b.watched, b.newest)

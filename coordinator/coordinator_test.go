@@ -80,7 +80,7 @@ func TestRunFromStartToStop(t *testing.T) {
 	if m := l.of(wire.EventMembership); len(m) != 2 || m[0].Generation != 1 || !slices.Equal(m[0].Members, []string{"a", "b"}) || !slices.Equal(m[1].Members, []string{"a"}) {
 		t.Errorf("membership in the ledger: %+v", m)
 	}
-	if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Begun.Generation != 1 || b[0].Begun.Session == "" || time.Since(b[0].Begun.Since) > time.Minute {
+	if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Lineage.Generation != 1 || b[0].Lineage.Session == "" || time.Since(b[0].Lineage.Since) > time.Minute {
 		t.Errorf("beginnings in the ledger: %+v", b)
 	}
 }
@@ -183,7 +183,7 @@ func TestWhatNobodyAcknowledgedIsToldByTheNext(t *testing.T) {
 			if m[0].Generation != 1 || m[1].Generation != 2 {
 				t.Errorf("memberships in the ledger: %+v", m)
 			}
-			if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Begun.From != 3 || time.Since(b[0].Begun.Since) > time.Minute {
+			if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Lineage.From != 3 || time.Since(b[0].Lineage.Since) > time.Minute {
 				t.Errorf("beginnings in the ledger: %+v", b)
 			}
 		})

@@ -16,7 +16,7 @@ import (
 func (c *coordinator) begin(r *reign) {
 	c.reign = r
 	r.roster = roster.New(rosterConfig(r.spec, c.corpus))
-	c.book.begin(wire.Begun{}) // another may have led meanwhile
+	c.book.begin(wire.Lineage{}) // another may have led meanwhile
 	err := c.subscribe(map[string]func(*nats.Msg){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
 	})

@@ -24,7 +24,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	s.other(now, wire.ProcessBeat{Role: wire.RoleUp, ID: "up", State: wire.ProcessRunning, Warnings: []wire.Warning{warning}})
 	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: wire.RoleUp, ID: "gone", Warnings: []wire.Warning{{Kind: wire.WarnRestarts}}})
 	b := book{}
-	b.begin(wire.Begun{})
+	b.begin(wire.Lineage{})
 	b.applied(beat(5, 100, 0.5))
 	got := scene{
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,

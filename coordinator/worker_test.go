@@ -28,7 +28,7 @@ type worker struct {
 	mu      sync.Mutex
 	plan    wire.Plan
 	step    uint64
-	begun   wire.Begun
+	begun   wire.Lineage
 	limit   uint64 // goes no further
 	stopped bool
 }
@@ -105,9 +105,9 @@ func (w *worker) beat(conn *nats.Conn) {
 	defer w.mu.Unlock()
 	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: wire.WorkerJoining, Generation: w.plan.Generation, Joules: 10, Watts: 4, Speed: 8}
 	if b.Rank == 0 && w.begun.Generation == 0 { // the others agree
-		w.begun = wire.Begun{Session: w.plan.Session, Generation: w.plan.Generation, From: w.step, Since: w.plan.Since}
+		w.begun = wire.Lineage{Session: w.plan.Session, Generation: w.plan.Generation, From: w.step, Since: w.plan.Since}
 	}
-	b.Begun = w.begun
+	b.Lineage = w.begun
 	if b.Rank >= 0 {
 		b.State, b.StepSeconds, b.LearningRate = "computing", 0.02, 1e-3
 		switch {

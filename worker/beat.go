@@ -17,17 +17,17 @@ type told struct {
 	at   time.Time
 }
 
-// longest is how many failure timeouts the loop may take over one thing, such as an
-// update of a large model, before its worker falls silent.
-const longest = 20
+// maxBusy is how many failure timeouts one event may keep the loop busy, such as an update
+// of a large model, before the worker's heartbeats stop.
+const maxBusy = 20
 
-// publishBeat says how this worker is.
+// publishBeat makes a heartbeat of the worker's present state and sends it.
 func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, m.State()
 	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, number.Float(w.pace.Speed())
-	b.Begun, b.Behind = m.Begun(), m.Behind()
+	b.Lineage, b.Behind = m.Lineage(), m.Behind()
 	joules, watts := w.cfg.Meter.Totals()
 	b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 	b.Goroutines = runtime.NumGoroutine()
@@ -35,8 +35,8 @@ func (w *worker) publishBeat() {
 	w.sendBeat(b)
 }
 
-// judge says in the heartbeat what the state tells about divergence, and returns
-// whether the run is to stop for it.
+// judge puts what the state shows about divergence into the heartbeat, and reports whether
+// the run stops for it.
 func (w *worker) judge() bool {
 	f := w.replica.state.Course.Finding()
 	w.beat.Warning = f.Warning(w.cfg.Spec.Optimizer.LR)
@@ -47,15 +47,15 @@ func (w *worker) judge() bool {
 func (w *worker) sendBeat(b wire.Beat) {
 	now := w.now()
 	var patience time.Duration
-	b.Deaf, patience = w.hearing.said(now, w.cfg.NATS.IsConnected())
+	b.Deaf, patience = w.echoes.sent(now, w.cfg.NATS.IsConnected())
 	b.Sent, b.Patience = now.UnixNano(), number.Float(patience.Seconds())
 	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
 		w.log.Warn("heartbeat", zap.Error(err))
 	}
 }
 
-// live repeats the newest heartbeat while the loop is at something that takes long:
-// a busy worker is not a dead one.
+// live repeats the newest heartbeat while the loop is busy with one event: a busy worker is
+// not a dead one.
 func (w *worker) live(ctx context.Context) error {
 	every := w.cfg.Spec.FailureTimeout / 8
 	ticker := time.NewTicker(every)
@@ -68,9 +68,9 @@ func (w *worker) live(ctx context.Context) error {
 		}
 		t := w.told.Load()
 		if t == nil {
-			continue // it is not known yet
+			continue // no heartbeat was made yet
 		}
-		if silent := time.Since(t.at); silent > every && silent < longest*w.cfg.Spec.FailureTimeout {
+		if silent := time.Since(t.at); silent > every && silent < maxBusy*w.cfg.Spec.FailureTimeout {
 			w.sendBeat(t.beat)
 		}
 	}

@@ -26,7 +26,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 	if r, ok := e.(step.Reduced); ok {
 		w.beat.Reducing = number.Float(r.Took.Seconds())
 	}
-	following, begun := w.machine.State() == wire.WorkerFollowing, w.machine.Begun()
+	following, lineage := w.machine.State() == wire.WorkerFollowing, w.machine.Lineage()
 	queue := []step.Event{e}
 	for len(queue) > 0 {
 		e, queue = queue[0], queue[1:]
@@ -43,7 +43,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 			}
 		}
 	}
-	if following != (w.machine.State() == wire.WorkerFollowing) || begun != w.machine.Begun() {
+	if following != (w.machine.State() == wire.WorkerFollowing) || lineage != w.machine.Lineage() {
 		w.publishBeat() // the coordinator waits for it
 	}
 	w.meterPhase()
@@ -197,7 +197,7 @@ func (w *worker) meterPhase() {
 		}
 	case wire.WorkerComputing:
 		phase = energy.Compute
-		if m.Again() {
+		if m.Recomputing() {
 			phase = energy.Recompute
 		}
 	case wire.WorkerReducing:

@@ -45,7 +45,7 @@ func (w *worker) queueSave(ctx context.Context, f step.Save) error {
 			return err
 		}
 		job.header.Meta, job.header.Loss, job.header.Numerics = meta, w.beat.Loss, w.state
-		job.header.Begun = w.machine.Begun()
+		job.header.Lineage = w.machine.Lineage()
 	}
 	clone := func(all []float32) []float32 {
 		return append([]float32(nil), all[job.header.First:job.header.End]...)
@@ -109,7 +109,7 @@ func (w *worker) sendSlice(ctx context.Context, job saveJob) error {
 			h := job.header
 			h.Part, h.Offset, h.Count = part, h.First+at, len(chunk)
 			if part != wire.PartWeights || at > 0 {
-				h.Meta, h.Digest, h.Loss, h.Numerics, h.Begun = nil, "", 0, wire.Numerics{}, wire.Begun{}
+				h.Meta, h.Digest, h.Loss, h.Numerics, h.Lineage = nil, "", 0, wire.Numerics{}, wire.Lineage{}
 			}
 			if err := w.sendChunk(ctx, h, replica.Bytes(chunk)); err != nil {
 				return fmt.Errorf("send %s at %d: %w", part, h.Offset, err)

@@ -32,7 +32,7 @@ func (w *worker) serve() (stop func(), err error) {
 	}{
 		{control, map[string]nats.MsgHandler{
 			w.subjects.Hello():                w.hearHello,
-			w.subjects.Beat(w.reg.ID):         w.hearBeat,
+			w.subjects.Beat(w.reg.ID):         w.onOwnBeat,
 			w.subjects.Committed():            w.hearCommitted,
 			w.subjects.Stop():                 w.hearStop,
 			w.subjects.Refused(w.reg.ID):      w.takeRefusal,

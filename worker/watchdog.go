@@ -12,22 +12,22 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// watchEvery is how often a Watchdog looks at what is under way.
+// watchEvery is how often a Watchdog checks the computations in flight.
 const watchEvery = 250 * time.Millisecond
 
-// Watchdog looks after the computations of this process: calls that nothing can break
-// off if they do not return.
+// Watchdog guards the computations of this process: calls that cannot be cancelled if
+// they do not return.
 type Watchdog struct {
 	mu       sync.Mutex
 	watched  map[string]*step.Watchdog // by the name of what is computed
 	stopping bool
 }
 
-// NewWatchdog returns one that looks at nothing until Run is called.
+// NewWatchdog returns a watchdog that checks nothing until Run is called.
 func NewWatchdog() *Watchdog { return &Watchdog{watched: map[string]*step.Watchdog{}} }
 
-// Guard calls f. The name in the plural is that of its kind: how long those before it
-// took says how long it may take. Two of a kind are not under way at a time.
+// Guard calls f. kind names it, in the plural: the limit follows from how long earlier
+// calls of the kind took. Only one call of a kind may run at a time.
 func (d *Watchdog) Guard(kind string, limits step.Limits, f func() error) error {
 	d.mu.Lock()
 	own := d.watched[kind]
@@ -45,16 +45,14 @@ func (d *Watchdog) Guard(kind string, limits step.Limits, f func() error) error 
 	return f()
 }
 
-// Stopping says that the run waits for what is computed in order to stop, or does not
-// any more.
+// Stopping sets whether the run waits for the computations in order to stop.
 func (d *Watchdog) Stopping(yes bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stopping = yes
 }
 
-// Run looks until ctx ends, or until something does not return: then it returns a
-// HungError.
+// Run checks until ctx ends, or until a computation hangs: then it returns a HungError.
 func (d *Watchdog) Run(ctx context.Context) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -64,14 +62,14 @@ func (d *Watchdog) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		if evidence := d.look(); evidence != "" {
+		if evidence := d.check(); evidence != "" {
 			return &HungError{evidence}
 		}
 	}
 }
 
-// look returns what is wrong, or "".
-func (d *Watchdog) look() (evidence string) {
+// check returns evidence of a hung computation, or "".
+func (d *Watchdog) check() (evidence string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now, used := time.Now(), used()
@@ -84,23 +82,23 @@ func (d *Watchdog) look() (evidence string) {
 	return evidence
 }
 
-// HungError says that a computation did not return. Whatever it holds it holds for
-// ever: only the end of the process ends it.
+// HungError says that a computation did not return. It keeps whatever it holds: only the
+// end of the process ends it.
 type HungError struct{ Evidence string }
 
 func (e *HungError) Error() string { return "this process hangs: " + e.Evidence }
 
-// used is what this process has taken so far.
-func used() step.Used {
+// used returns what this process has used so far.
+func used() step.Usage {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return step.Used{}
+		return step.Usage{}
 	}
-	return step.Used{Processor: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Faults: u.Majflt}
+	return step.Usage{Processor: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Faults: u.Majflt}
 }
 
-// watch looks after what this worker computes. Where that hangs it says so, has all
-// else of the worker end, and leaves it to whoever started it to end the process.
+// watch runs the watchdog. When a computation hangs it reports that and ends the rest of
+// the worker; the caller of the worker ends the process.
 func (w *worker) watch(ctx context.Context, end func(cause error)) {
 	hung := (*HungError)(nil)
 	if !errors.As(w.dog.Run(ctx), &hung) {
@@ -126,11 +124,11 @@ func (w *worker) suspectSelf(hung *HungError) {
 		err = w.cfg.NATS.FlushTimeout(w.cfg.Spec.Patience())
 	}
 	if err != nil {
-		w.log.Warn("tell that this worker hangs", zap.Error(err)) // its end will
+		w.log.Warn("report that this worker hangs", zap.Error(err)) // the end of the process shows it too
 	}
 }
 
-// updating guards what changes the whole state.
+// updating guards an update of the whole state.
 func (w *worker) updating(f func() (step.Event, error)) (e step.Event, err error) {
 	err = w.dog.Guard("updates", step.UpdateLimits(w.cfg.Spec.Patience()), func() (err error) {
 		e, err = f()

@@ -57,7 +57,7 @@ type worker struct {
 	leaving sync.WaitGroup // links that are being closed
 	beat    wire.Beat
 	told    atomic.Pointer[told] // the newest heartbeat, for live
-	hearing hearing              // of those heartbeats, where they came back
+	echoes  echoMonitor          // of this worker's own heartbeats
 	looked  time.Time            // when it was last asked whether the run is still there
 	stands  atomic.Bool          // the store holds the run's spec, or did
 	trained bool                 // it was a member of a generation
@@ -91,8 +91,8 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
 		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
-		hearing: hearing{own: step.NewHearing(cfg.Spec.FailureTimeout)},
-		pace:    step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
+		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
+		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
 	if err != nil {

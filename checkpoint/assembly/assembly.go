@@ -31,7 +31,7 @@ type About struct {
 	Generation uint64
 	Loss       number.Float
 	Numerics   wire.Numerics
-	Begun      wire.Begun
+	Begun      wire.Lineage
 }
 
 // part is a flat buffer that is being filled.
@@ -91,7 +91,7 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
-		a.meta, a.about = slices.Clone(h.Meta), About{h.Digest, h.Generation, h.Loss, h.Numerics, h.Begun}
+		a.meta, a.about = slices.Clone(h.Meta), About{h.Digest, h.Generation, h.Loss, h.Numerics, h.Lineage}
 	}
 	return nil
 }

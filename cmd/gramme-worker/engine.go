@@ -71,7 +71,7 @@ func openEngine(c model.Config, l model.Layout, o bert.Options, hung func(error)
 
 // do has the thread do something that is to return.
 func (e *engine) do(kind string, f func() error) error {
-	return e.dog.Guard(kind, step.Limits{Least: stillFor, First: stillFor, Hasty: stillFor}, func() error { return e.thread.Do(f) })
+	return e.dog.Guard(kind, step.Limits{Least: stillFor, First: stillFor, Stopping: stillFor}, func() error { return e.thread.Do(f) })
 }
 
 // Close frees the model and ends the thread.

@@ -131,7 +131,7 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 			r.tempo.applied(now, b.Step, b.Tokens, float64(b.Reducing))
 		}
 		w.confirmed = true
-		r.began(b.Begun)
+		r.began(b.Lineage)
 		if b.Diverged { // the members stop by themselves, and the run is to know why
 			r.stop(b.Warning)
 		}

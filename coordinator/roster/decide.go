@@ -246,7 +246,7 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
 	p.Ring, p.Patience = r.way(members), number.Float(r.slowestLink(members))
 	p.Since, p.Stored = r.last.UTC().Round(0), r.committed
-	p.Lost = len(r.lost()) > 0 || slices.ContainsFunc(r.members(), func(w *worker) bool { // with what it had computed
+	p.LostMembers = len(r.lost()) > 0 || slices.ContainsFunc(r.members(), func(w *worker) bool { // with what it had computed
 		return w.gone == "" && !r.leaving(w) && !slices.Contains(members, w)
 	})
 	p.Events = carryOn(r.untold, events(p, r.plan))

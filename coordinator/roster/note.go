@@ -29,7 +29,7 @@ func events(p, before wire.Plan) []wire.Event {
 }
 
 // began notes from where a member says that training began, once.
-func (r *Roster) began(b wire.Begun) {
+func (r *Roster) began(b wire.Lineage) {
 	if b.Generation == 0 || b.Session == r.begun.Session && b.Generation == r.begun.Generation {
 		return
 	}

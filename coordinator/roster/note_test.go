@@ -105,16 +105,16 @@ func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 	}
 	s.feed(PlanWritten{})
 	s.noted = nil
-	begun := wire.Begun{Session: s.stored.Session, Generation: 1, From: 40, Since: s.stored.Since}
-	other := wire.Begun{Session: "other", Generation: 1, From: 7, Since: s.stored.Since}
+	begun := wire.Lineage{Session: s.stored.Session, Generation: 1, From: 40, Since: s.stored.Since}
+	other := wire.Lineage{Session: "other", Generation: 1, From: 7, Since: s.stored.Since}
 	beat := wire.Beat{ID: "a", Incarnation: "a1", State: wire.WorkerGreeting, Generation: 1, Step: 40}
-	say := func(incarnation string, generation uint64, b wire.Begun) {
-		beat.ID, beat.Incarnation, beat.Generation, beat.Begun = incarnation[:1], incarnation, generation, b
+	say := func(incarnation string, generation uint64, b wire.Lineage) {
+		beat.ID, beat.Incarnation, beat.Generation, beat.Lineage = incarnation[:1], incarnation, generation, b
 		s.feed(Beat{beat})
 	}
-	say("a1", 1, wire.Begun{}) // they have yet to agree
-	say("b9", 1, other)        // no member
-	say("b1", 0, other)        // it has yet to see the plan
+	say("a1", 1, wire.Lineage{}) // they have yet to agree
+	say("b9", 1, other)          // no member
+	say("b1", 0, other)          // it has yet to see the plan
 	if len(s.noted) != 0 {
 		t.Fatalf("noted %+v", s.noted)
 	}
@@ -122,7 +122,7 @@ func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 		say("a1", 1, begun)
 		say("b1", 1, begun)
 	}
-	if len(s.noted) != 1 || s.noted[0].Kind != wire.EventBegun || *s.noted[0].Begun != begun {
+	if len(s.noted) != 1 || s.noted[0].Kind != wire.EventBegun || *s.noted[0].Lineage != begun {
 		t.Fatalf("noted %+v", s.noted)
 	}
 	key := s.noted[0].Key
@@ -133,7 +133,7 @@ func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 	s.elect("y")
 	s.feed(PlanWritten{})
 	s.noted = nil
-	say("a2", 2, wire.Begun{Session: s.stored.Session, Generation: 2, From: 50, Since: s.stored.Since})
+	say("a2", 2, wire.Lineage{Session: s.stored.Session, Generation: 2, From: 50, Since: s.stored.Since})
 	if len(s.noted) != 1 || s.noted[0].Key == key {
 		t.Errorf("of the second beginning %+v", s.noted)
 	}

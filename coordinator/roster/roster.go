@@ -49,7 +49,7 @@ type Roster struct {
 	ranks   map[string]int // of the plan, by incarnation
 	pending *wire.Plan     // being written
 	untold  []wire.Event   // noted, and not known to be in the ledger
-	begun   wire.Begun     // of the members, as noted last
+	begun   wire.Lineage   // of the members, as noted last
 	intent  wire.Intent
 	nonce   string
 

@@ -60,10 +60,10 @@ type Plan struct {
 	Ring         string   `json:"ring,omitempty"`        // how its members reach each other: "" is RingDirect
 	// Session is new whenever a plan follows one of which no member is there: keys of
 	// events hold it, because steps and generations may come again.
-	Session string    `json:"session,omitempty"`
-	Since   time.Time `json:"since,omitzero"`   // when this generation was decided on
-	Stored  uint64    `json:"stored,omitempty"` // newest durable step then
-	Lost    bool      `json:"lost,omitempty"`   // members of the one before are gone, who did not leave between two steps
+	Session     string    `json:"session,omitempty"`
+	Since       time.Time `json:"since,omitzero"`   // when this generation was decided on
+	Stored      uint64    `json:"stored,omitempty"` // newest durable step then
+	LostMembers bool      `json:"lost,omitempty"`   // members of the last generation were lost: they did not leave between two steps
 	// Patience is for how many seconds the slowest link of a member may be silent; 0: no
 	// more than the failure timeout.
 	Patience number.Float `json:"patience,omitempty"`
@@ -96,38 +96,38 @@ type Intent struct {
 	Scales  uint64   `json:"scales,omitempty"`  // how often it was scaled: whoever starts processes acts on each
 }
 
-// Begun says where training began, or began anew: with a generation of which no
-// member brought a state that was trained. Only its members can tell: a plan may name
-// one that had ended. It belongs to every state that is trained from there.
-type Begun struct {
+// Lineage says from where a state was trained: from the first generation of which no
+// member brought a trained state. Only its members can tell: a plan may name one that had
+// ended. It belongs to every state that is trained from there.
+type Lineage struct {
 	Session    string    `json:"session"`
 	Generation uint64    `json:"generation"` // 0: the state was not trained yet
 	From       uint64    `json:"from"`       // newest step of its members
 	Since      time.Time `json:"since"`      // when it was decided on: what was done before on later steps is lost
 }
 
-// Event is what the ledger is to hold of it. It may hear it from several sides.
-func (b Begun) Event() Event {
-	return Event{Key: fmt.Sprintf("begun/%s/%d", b.Session, b.Generation), Kind: EventBegun, Generation: b.Generation, Begun: &b}
+// Event is the ledger's entry of a lineage. Several sides may report it.
+func (l Lineage) Event() Event {
+	return Event{Key: fmt.Sprintf("begun/%s/%d", l.Session, l.Generation), Kind: EventBegun, Generation: l.Generation, Lineage: &l}
 }
 
-// Hello begins a generation: each member says where it stands, to all others.
+// Hello begins a generation: each member reports its state to all others.
 type Hello struct {
-	Generation  uint64 `json:"generation"`
-	ID          string `json:"id"`
-	Incarnation string `json:"incarnation"`
-	Rank        int    `json:"rank"`
-	Applied     uint64 `json:"applied"`          // newest applied step
-	Digest      string `json:"digest"`           // of the state after it
-	Next        uint64 `json:"next"`             // the step that Done belongs to: Applied+1
-	Done        []int  `json:"done,omitempty"`   // micro-batches whose sums it holds
-	Left        []int  `json:"left,omitempty"`   // those that were given to it in the generation before and are not begun
-	Lost        bool   `json:"lost,omitempty"`   // members are gone since it last began with a step
-	Later       []int  `json:"later,omitempty"`  // those of the step after Next that the generation before gave it
-	Stopped     bool   `json:"stopped"`          // the run ends with Applied: all steps done, or an agreed stop
-	Begun       Begun  `json:"begun,omitzero"`   // from where its state was trained
-	Stored      uint64 `json:"stored,omitempty"` // newest durable step that it knows of
-	Answer      bool   `json:"answer"`           // sent in answer to another's: no answer is due
+	Generation  uint64  `json:"generation"`
+	ID          string  `json:"id"`
+	Incarnation string  `json:"incarnation"`
+	Rank        int     `json:"rank"`
+	Applied     uint64  `json:"applied"`          // newest applied step
+	Digest      string  `json:"digest"`           // of the state after it
+	Next        uint64  `json:"next"`             // the step that Done belongs to: Applied+1
+	Done        []int   `json:"done,omitempty"`   // micro-batches whose sums it holds
+	Unstarted   []int   `json:"left,omitempty"`   // those that earlier generations assigned to it and that it has not started
+	LostMembers bool    `json:"lost,omitempty"`   // members have been lost since it last began a step
+	NextShare   []int   `json:"later,omitempty"`  // those of the step after Next, as the last generation assigned them
+	Stopped     bool    `json:"stopped"`          // the run ends with Applied: all steps done, or an agreed stop
+	Lineage     Lineage `json:"begun,omitzero"`   // from where its state was trained
+	Stored      uint64  `json:"stored,omitempty"` // newest durable step that it knows of
+	Answer      bool    `json:"answer"`           // sent in answer to another's: no answer is due
 }
 
 // Suspicion is evidence that a member is gone, or without a Subject that a
@@ -151,7 +151,7 @@ type Beat struct {
 	Rank         int          `json:"rank"`
 	State        ProcessState `json:"state"`
 	Step         uint64       `json:"step"` // newest applied
-	Begun        Begun        `json:"begun,omitzero"`
+	Lineage      Lineage      `json:"begun,omitzero"`
 	Loss         number.Float `json:"loss"`
 	MLMLoss      number.Float `json:"mlm_loss"`
 	NSPLoss      number.Float `json:"nsp_loss"`

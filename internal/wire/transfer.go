@@ -73,7 +73,7 @@ type SliceHeader struct {
 	Digest     string       `json:"digest,omitempty"`  // replica digest of the whole state, likewise
 	Loss       number.Float `json:"loss,omitempty"`    // of the step, likewise
 	Numerics   Numerics     `json:"numerics,omitzero"` // of the state, likewise
-	Begun      Begun        `json:"begun,omitzero"`    // from where it was trained, likewise
+	Lineage    Lineage      `json:"begun,omitzero"`    // from where it was trained, likewise
 	Final      bool         `json:"final,omitempty"`   // the run ends with this step
 }
 
@@ -92,5 +92,5 @@ type Event struct {
 	Generation uint64    `json:"generation,omitempty"`
 	Members    []string  `json:"members,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
-	Begun      *Begun    `json:"begun,omitempty"`
+	Lineage    *Lineage  `json:"begun,omitempty"`
 }

@@ -14,8 +14,8 @@ type beginnings struct {
 	stores  uint64            // how many there were: generations come again with each
 	store   map[string]uint64 // by session, the one that it belongs to
 	reached map[uint64]age    // by step, the newest generation that applied it
-	all     []wire.Begun      // every beginning, once
-	told    map[wire.Begun]bool
+	all     []wire.Lineage    // every beginning, once
+	told    map[wire.Lineage]bool
 	units   []unit
 }
 
@@ -33,7 +33,7 @@ type unit struct {
 }
 
 func newBeginnings(o *oracle) *beginnings {
-	return &beginnings{o: o, store: map[string]uint64{}, reached: map[uint64]age{}, told: map[wire.Begun]bool{}}
+	return &beginnings{o: o, store: map[string]uint64{}, reached: map[uint64]age{}, told: map[wire.Lineage]bool{}}
 }
 
 func (b *beginnings) planned(p wire.Plan) { b.store[p.Session] = b.stores }
@@ -52,7 +52,7 @@ func (b *beginnings) applied(k *worker, number uint64) {
 // begins sees a member say that its state was not trained by any, and training begins
 // with it.
 func (b *beginnings) begins(k *worker) {
-	begun := k.machine.Begun()
+	begun := k.machine.Lineage()
 	for _, other := range b.all {
 		if other.Session == begun.Session && other.Generation == begun.Generation {
 			if other != begun {
@@ -79,14 +79,14 @@ func (b *beginnings) computes(k *worker, number uint64) {
 	if !ok || k.machine.Generation() < uint64(len(b.o.plans)) {
 		return // or who computes has yet to learn that others go on
 	}
-	begun := k.machine.Begun()
+	begun := k.machine.Lineage()
 	if began := (age{b.store[begun.Session], begun.Generation}); !further.before(began) || begun.From >= number {
 		b.o.w.fail("%s computes step %d again: step %d was done, and training is said to have begun after step %d", k.reg.Incarnation, number, number+1, begun.From)
 	}
 }
 
 // hears sees that the ledger is told of a beginning.
-func (b *beginnings) hears(begun wire.Begun) { b.told[begun] = true }
+func (b *beginnings) hears(begun wire.Lineage) { b.told[begun] = true }
 
 // end sees that the ledger counts as lost what was lost. It may miss a beginning of
 // which it never heard and from which nothing came: the run went on, or ended, with a
@@ -97,7 +97,7 @@ func (b *beginnings) end() {
 			b.all = slices.Delete(b.all, i, i+1)
 		}
 	}
-	lost := func(u unit, counts func(wire.Begun) bool) bool {
+	lost := func(u unit, counts func(wire.Lineage) bool) bool {
 		for _, begun := range b.all {
 			if begun.Since.After(u.at) && begun.From < u.step && counts(begun) {
 				return true
@@ -106,8 +106,8 @@ func (b *beginnings) end() {
 		return false
 	}
 	for _, u := range b.units {
-		was := lost(u, func(wire.Begun) bool { return true })
-		if was != lost(u, func(begun wire.Begun) bool { return b.told[begun] }) {
+		was := lost(u, func(wire.Lineage) bool { return true })
+		if was != lost(u, func(begun wire.Lineage) bool { return b.told[begun] }) {
 			b.o.w.fail("work on step %d was lost, and the ledger does not tell", u.step)
 		}
 	}

@@ -170,7 +170,7 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 			}
 		})
 	case roster.Note:
-		if b := f.Event.Begun; b != nil {
+		if b := f.Event.Lineage; b != nil {
 			c.w.oracle.begun.hears(*b)
 		}
 	case roster.StateChanged:

@@ -96,9 +96,9 @@ func (k *worker) hello(h wire.Hello) {
 	case k.w.bug == ForgetHeld:
 		h.Done = nil
 	case k.w.bug == ForgetBegun:
-		h.Begun = wire.Begun{}
-	case k.w.bug == AlwaysBegun && h.Begun.Generation == 0 && len(begun) > 0:
-		h.Begun = begun[len(begun)-1]
+		h.Lineage = wire.Lineage{}
+	case k.w.bug == AlwaysBegun && h.Lineage.Generation == 0 && len(begun) > 0:
+		h.Lineage = begun[len(begun)-1]
 	}
 	k.p.publish(topicHello, "", h)
 }
@@ -209,8 +209,8 @@ func (k *worker) outside(reason string) {
 // beat says how this worker is.
 func (k *worker) beat() {
 	b, now := k.newestBeat(), k.w.time()
-	b.Deaf = k.hearing.Said(now, k.p.conn.up)
-	b.Sent, b.Patience = now.UnixNano(), number.Float(k.hearing.Patience(now).Seconds())
+	b.Deaf = k.echoes.Sent(now, k.p.conn.up)
+	b.Sent, b.Patience = now.UnixNano(), number.Float(k.echoes.Patience(now).Seconds())
 	k.p.publish(topicBeat, "", b)
 }
 
@@ -218,6 +218,6 @@ func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
 	return wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: m.State(), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.state.Step, Begun: m.Begun(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
+		Step: k.state.Step, Lineage: m.Lineage(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
 	}
 }

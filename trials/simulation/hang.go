@@ -48,7 +48,7 @@ func (p *process) compute(d time.Duration, ready func()) {
 
 // guard looks after what the worker computes, as worker.Watchdog does.
 func (k *worker) guard() {
-	var used step.Used
+	var used step.Usage
 	k.dog = step.NewWatchdog(k.w.time(), used, watchEvery, step.ComputeLimits(failureTimeout, 0, 0))
 	k.p.every(watchEvery, func() {
 		if !k.p.stuck {

@@ -79,9 +79,9 @@ func (l *loop) take(next any) {
 			l.pending = append(l.pending, answer)
 		}
 	case step.Event:
-		was, begun := l.k.machine.State(), l.k.machine.Begun()
+		was, begun := l.k.machine.State(), l.k.machine.Lineage()
 		effects := l.k.machine.Handle(l.k.w.time(), next)
-		now := l.k.machine.Begun()
+		now := l.k.machine.Lineage()
 		if now != begun && now.Generation == l.k.machine.Generation() {
 			l.k.w.oracle.begun.begins(l.k)
 		}

@@ -46,7 +46,7 @@ func (s *saver) add(f step.Save) {
 		c.header.Part = name
 		if f.Rank == 0 && name == wire.PartWeights {
 			info := infoOf(s.k.w, state)
-			c.header.Meta, c.header.Digest, c.header.Begun = info.Meta, info.Digest, s.k.machine.Begun()
+			c.header.Meta, c.header.Digest, c.header.Lineage = info.Meta, info.Digest, s.k.machine.Lineage()
 		}
 		job = append(job, c)
 	}

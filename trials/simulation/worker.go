@@ -29,7 +29,7 @@ type worker struct {
 	grad        []float32
 	result      result
 	pace        *step.Pace
-	hearing     *step.Hearing
+	echoes      *step.EchoMonitor
 	dog         *step.Watchdog
 	machine     *step.Machine // nil before it is registered
 	reg         wire.Registration
@@ -64,7 +64,7 @@ var errDrained = errors.New("drained")
 
 // newWorker is what a process does that is started as a worker.
 func (w *world) newWorker(p *process, id string) *worker {
-	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), hearing: step.NewHearing(failureTimeout)}
+	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), echoes: step.NewEchoMonitor(failureTimeout)}
 	k.loop.k, k.saver.k, k.events.w = k, k, w
 	var err error
 	if k.state, err = initial(w.rule); err == nil {
@@ -167,7 +167,7 @@ func (k *worker) hear(e envelope) {
 		k.post(step.HelloReceived{Hello: h})
 	case topicBeat:
 		if e.life == k.p.life {
-			k.hearing.Heard(k.w.time(), time.Unix(0, e.body.(wire.Beat).Sent))
+			k.echoes.Received(k.w.time(), time.Unix(0, e.body.(wire.Beat).Sent))
 		}
 	case topicCommitted:
 		k.post(step.Stored{Step: e.body.(wire.Committed).Step})

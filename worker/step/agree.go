@@ -7,33 +7,33 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// agreement is what the hellos of all members of a generation say together. It
-// is a pure function of them, so that every member comes to the same one.
+// agreement is what follows from the hellos of all members of a generation. It is a pure
+// function of them, so every member reaches the same one.
 type agreement struct {
-	newest  uint64     // newest applied step of any member
-	digest  string     // of the state after it: that of most members who have it
-	donors  []string   // members in that state, by rank
-	stopped bool       // the run ends with newest
-	trained wire.Begun // from where that state was trained
-	stored  uint64     // newest durable step that any knows of
-	// held are the micro-batches of step newest+1 whose sums members hold, by
-	// rank. Nobody holds what another does.
+	newest  uint64       // newest applied step of any member
+	digest  string       // of the state after that step, by majority of the members that have it
+	donors  []string     // members in that state, by rank
+	stopped bool         // the run ends with newest
+	lineage wire.Lineage // from where that state was trained
+	stored  uint64       // newest durable step that any member knows of
+	// held are the micro-batches of step newest+1 whose sums members hold, by rank. No two
+	// members hold the same one.
 	held [][]int
-	// left are those that were given to a member which had not begun with them, and
-	// later those of a member that has yet to apply the step before.
-	left, later []int
-	bereft      bool // members are gone
+	// unstarted were assigned to a present member that had not started them; nextShare are
+	// those of a member that has yet to apply the step before.
+	unstarted, nextShare []int
+	lostMembers          bool // members are lost
 }
 
-// lost lists the micro-batches of the step under way that were given to somebody who is
-// gone: they are computed once more. Where nobody is gone there are none, nor where no
-// member had begun with the step.
-func (a agreement) lost(microBatches int) []int {
-	known := slices.Concat(append(a.held, a.left)...)
-	if !a.bereft || len(known) == 0 {
+// lostMicroBatches lists the micro-batches of the next step that were assigned to lost
+// members and are recomputed. There are none where no member is lost, nor where no member
+// had begun the step.
+func (a agreement) lostMicroBatches(microBatches int) []int {
+	known := slices.Concat(append(a.held, a.unstarted)...)
+	if !a.lostMembers || len(known) == 0 {
 		return nil
 	}
-	known = append(known, a.later...)
+	known = append(known, a.nextShare...)
 	var lost []int
 	for i := range microBatches {
 		if !slices.Contains(known, i) {
@@ -61,23 +61,23 @@ func agree(hellos []wire.Hello) agreement {
 	}
 	taken := map[int]bool{}
 	for rank, h := range hellos {
-		a.bereft = a.bereft || h.Lost
-		if h.Next == a.newest { // it has yet to apply what others have
-			a.later = append(a.later, h.Later...)
+		a.lostMembers = a.lostMembers || h.LostMembers
+		if h.Next == a.newest { // it has yet to apply the newest entry
+			a.nextShare = append(a.nextShare, h.NextShare...)
 		}
 		if h.Applied != a.newest || h.Digest != a.digest {
 			continue
 		}
 		a.donors = append(a.donors, h.ID)
 		a.stopped = a.stopped || h.Stopped
-		if a.trained.Generation == 0 {
-			a.trained = h.Begun
+		if a.lineage.Generation == 0 {
+			a.lineage = h.Lineage
 		}
 		if h.Next == a.newest+1 {
-			a.left = append(a.left, h.Left...)
+			a.unstarted = append(a.unstarted, h.Unstarted...)
 		}
 		if h.Next != a.newest+1 || slices.ContainsFunc(h.Done, func(i int) bool { return taken[i] }) {
-			continue // a sum that overlaps with another's is dropped as a whole
+			continue // a sum that overlaps with another is dropped as a whole
 		}
 		for _, i := range h.Done {
 			taken[i] = true
@@ -87,10 +87,10 @@ func agree(hellos []wire.Hello) agreement {
 	return a
 }
 
-// assign gives every micro-batch that nobody holds to a member: to the first
-// rank that is below its share, as runs of neighbours, so that the micro-batches
-// of a member come from the same stretch of the corpus; to the least burdened
-// where all have their share, because others hold more than theirs.
+// assign gives every micro-batch that nobody holds to a member: to the first rank below
+// its share, in consecutive runs, so that a member reads one stretch of the corpus. Where
+// every member has its share, because some hold more than theirs, it goes to the least
+// loaded.
 func assign(p wire.Plan, held [][]int) [][]int {
 	todo := make([][]int, len(p.Members))
 	have := make([]int, len(p.Members))
@@ -111,7 +111,7 @@ func assign(p wire.Plan, held [][]int) [][]int {
 			continue
 		}
 		to := slices.IndexFunc(ranks, func(r int) bool { return below(r) > 0 })
-		if to < 0 { // everyone has its share: the least burdened
+		if to < 0 { // every member has its share
 			to = slices.MaxFunc(ranks, func(a, b int) int {
 				return cmp.Or(cmp.Compare(below(a), below(b)), cmp.Compare(b, a))
 			})

@@ -10,10 +10,10 @@ import (
 
 // How the state changes, and what follows.
 
-// perform changes the state, now or once nothing is computed from it.
-func (m *Machine) perform(e Effect) []Effect {
-	if m.busy {
-		m.ready = e
+// changeState applies or loads, at once or when the gradient in flight is done.
+func (m *Machine) changeState(e Effect) []Effect {
+	if m.computing {
+		m.deferred = e
 		return nil
 	}
 	return []Effect{e}
@@ -21,47 +21,47 @@ func (m *Machine) perform(e Effect) []Effect {
 
 func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	m.applied, m.digest, m.diverged = e.Step, "", e.Diverged
-	m.forget()
-	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // who follows has no part in a stop
+	m.forgetPartialStep()
+	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // a follower takes no part in a stop
 	out := []Effect{Reset{}}
 	switch {
 	case m.state == wire.WorkerCatchingUp:
 		return append(out, m.catchUp()...)
 	case m.outside():
-		return append(out, m.next()...)
+		return append(out, m.fetchNextEntry()...)
 	}
 	if e.Differ {
-		// In the next generation members compare their states, and those that differ
-		// from most take theirs.
-		m.suspected = now
-		return append(out, m.giveUp(fmt.Sprintf("the replicas were not equal before step %d", e.Step))...)
+		// In the next generation members compare their states, and the minority takes
+		// the majority's.
+		m.lastSuspicion = now
+		return append(out, m.requestGeneration(fmt.Sprintf("the replicas were not equal before step %d", e.Step))...)
 	}
 	switch {
 	case m.stopped:
-		return append(out, m.halt()...)
+		return append(out, m.stopTraining()...)
 	case e.Save:
-		m.saved, m.saveDue = now, false
+		m.lastSave, m.saveDue = now, false
 		out = append(out, m.save(false))
 	}
 	if e.Hold {
 		m.state = wire.WorkerHolding
 		return out
 	}
-	m.todo = slices.Clone(m.later)
+	m.assigned = slices.Clone(m.nextShare)
 	m.state = wire.WorkerComputing
-	return append(out, m.advance()...)
+	return append(out, m.computeOrReduce()...)
 }
 
 func (m *Machine) onLoaded(e Loaded) []Effect {
 	m.applied, m.digest, m.diverged = e.Step, e.Digest, e.Diverged
-	m.stopped = m.applied >= m.cfg.Steps // not with the state that it replaces
-	m.forget()
+	m.stopped = m.applied >= m.cfg.Steps // a stop belonged to the state that this one replaces
+	m.forgetPartialStep()
 	out := []Effect{Reset{}}
 	switch {
 	case m.state == wire.WorkerCatchingUp:
 		return append(out, m.catchUp()...)
 	case m.outside():
-		return append(out, m.next()...)
+		return append(out, m.fetchNextEntry()...)
 	}
 	return out
 }

@@ -96,10 +96,10 @@ func (c *cluster) counts(p *member, f Compute) {
 	gone := before != nil && !before.alive && slices.ContainsFunc(c.members, func(o *member) bool {
 		return o.alive && o.began == f.Step && o.in < p.m.plan.Generation // else nobody is left who knows
 	})
-	if f.Again && !c.kills {
+	if f.Recompute && !c.kills {
 		c.fail("%s computes %d of step %d, and nobody was lost", p.id, f.Index, f.Step)
 	}
-	if !f.Again && gone {
+	if !f.Recompute && gone {
 		c.fail("%s computes %d of step %d as if for the first time, after %s, which is gone", p.id, f.Index, f.Step, before.id)
 	}
 	c.given[key] = p
@@ -121,7 +121,7 @@ func (c *cluster) find(id string) *member {
 func (c *cluster) replan(reason string) {
 	p := wire.Plan{Generation: c.plan.Generation + 1, MicroBatches: microBatches, Reason: reason}
 	for _, m := range c.members {
-		if m.alive && !m.done && !m.m.drain {
+		if m.alive && !m.done && !m.m.drainRequested {
 			p.Members = append(p.Members, wire.Member{ID: m.id, Incarnation: "1"})
 		}
 	}
@@ -130,7 +130,7 @@ func (c *cluster) replan(reason string) {
 	}
 	anew := true
 	for _, m := range c.plan.Members {
-		p.Lost = p.Lost || c.find(m.ID) == nil
+		p.LostMembers = p.LostMembers || c.find(m.ID) == nil
 		anew = anew && c.find(m.ID) == nil
 	}
 	if anew { // what was lost then is lost as a whole
@@ -230,7 +230,7 @@ func (c *cluster) carry(p *member, f Effect) {
 			c.fail("%s stores a state and is no member", p.id)
 		}
 	case Outside:
-		p.done = p.done || p.m.drain
+		p.done = p.done || p.m.drainRequested
 	case Finish:
 		if f.Step != p.applied {
 			c.fail("%s finishes with %d, has applied %d", p.id, f.Step, p.applied)
@@ -361,7 +361,7 @@ func (c *cluster) run(faults int) {
 				break
 			}
 			p.queue = append(p.queue, PlanChanged{c.plan})
-		case k == 2 && c.kills && faults > 0 && c.staying() > 1 && p.alive && !p.m.drain && p.m.rank >= 0:
+		case k == 2 && c.kills && faults > 0 && c.staying() > 1 && p.alive && !p.m.drainRequested && p.m.rank >= 0:
 			faults--
 			c.say("drain %s", p.id)
 			c.feed(p, DrainRequested{})
@@ -387,7 +387,7 @@ func (c *cluster) run(faults int) {
 func (c *cluster) staying() int {
 	n := 0
 	for _, p := range c.members {
-		if p.alive && !p.done && !p.m.drain {
+		if p.alive && !p.done && !p.m.drainRequested {
 			n++
 		}
 	}
@@ -413,10 +413,10 @@ func (c *cluster) mend() {
 		case p == nil:
 			c.replan(want.ID + " is gone")
 			return
-		case p.m.dead && p.m.Generation() == c.plan.Generation:
+		case p.m.ringBroken && p.m.Generation() == c.plan.Generation:
 			c.replan("the ring broke")
 			return
-		case p.m.State() == wire.WorkerHolding && p.m.drain && c.rng.IntN(3) == 0:
+		case p.m.State() == wire.WorkerHolding && p.m.drainRequested && c.rng.IntN(3) == 0:
 			c.replan("drain of " + p.id)
 			p.done = true
 			return
@@ -435,7 +435,7 @@ func simulate(t *testing.T, seed uint64, kills bool) *cluster {
 	}
 	c.run(c.rng.IntN(8))
 	for _, p := range c.members {
-		if p.alive && !p.m.drain && !p.late && p.applied != c.steps {
+		if p.alive && !p.m.drainRequested && !p.late && p.applied != c.steps {
 			c.fail("%s ends with step %d", p.id, p.applied)
 		}
 	}

@@ -7,44 +7,44 @@ import (
 	"github.com/gramme-project/gramme/replica"
 )
 
-// What a member computes of a step, until it is reduced.
+// What a member computes of a step, until the step is reduced.
 
-// begin starts on the step after the agreed one, with what members hold of it.
-func (m *Machine) begin(a agreement) []Effect {
-	m.trained = a.trained
+// beginStep starts the step after the agreed one, with what members already hold of it.
+func (m *Machine) beginStep(a agreement) []Effect {
+	m.lineage = a.lineage
 	var out []Effect
 	if len(a.held[m.rank]) == 0 {
-		if len(m.done) > 0 {
+		if len(m.summed) > 0 {
 			out = append(out, Reset{})
 		}
-		m.done, m.claim = nil, -1
+		m.summed, m.inFlight = nil, -1
 	}
 	if m.stopped {
-		return append(out, m.halt()...)
+		return append(out, m.stopTraining()...)
 	}
-	if m.trained.Generation == 0 {
-		m.trained = wire.Begun{Session: m.plan.Session, Generation: m.plan.Generation, From: a.newest, Since: m.plan.Since}
+	if m.lineage.Generation == 0 {
+		m.lineage = wire.Lineage{Session: m.plan.Session, Generation: m.plan.Generation, From: a.newest, Since: m.plan.Since}
 	}
-	m.lost, m.left, m.bereft = a.lost(m.plan.MicroBatches), nil, false
-	m.later = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
-	m.todo = assign(m.plan, a.held)[m.rank]
-	if m.claim >= 0 && !slices.Contains(m.done, m.claim) {
-		m.todo = append(m.todo, m.claim) // under way
+	m.recompute, m.unstarted, m.lostMembers = a.lostMicroBatches(m.plan.MicroBatches), nil, false
+	m.nextShare = assign(m.plan, make([][]int, len(m.plan.Members)))[m.rank]
+	m.assigned = assign(m.plan, a.held)[m.rank]
+	if m.inFlight >= 0 && !slices.Contains(m.summed, m.inFlight) {
+		m.assigned = append(m.assigned, m.inFlight)
 	}
 	m.state = wire.WorkerComputing
-	return append(out, m.advance()...)
+	return append(out, m.computeOrReduce()...)
 }
 
-// advance computes what is left to compute, or reduces.
-func (m *Machine) advance() []Effect {
-	if m.state != wire.WorkerComputing || m.busy {
+// computeOrReduce starts the next micro-batch, or the reduction when none is left.
+func (m *Machine) computeOrReduce() []Effect {
+	if m.state != wire.WorkerComputing || m.computing {
 		return nil
 	}
-	if len(m.todo) > 0 {
-		m.busy, m.at = true, Compute{m.applied + 1, m.todo[0], slices.Contains(m.lost, m.todo[0])}
-		return []Effect{m.at}
+	if len(m.assigned) > 0 {
+		m.computing, m.current = true, Compute{m.applied + 1, m.assigned[0], slices.Contains(m.recompute, m.assigned[0])}
+		return []Effect{m.current}
 	}
-	if m.dead {
+	if m.ringBroken {
 		m.state = wire.WorkerBroken
 		return nil
 	}
@@ -53,26 +53,26 @@ func (m *Machine) advance() []Effect {
 }
 
 func (m *Machine) votes() replica.Votes {
-	return replica.Votes{Stop: m.stop || m.diverged, Hold: m.drain, Save: m.saveDue}
+	return replica.Votes{Stop: m.stopRequested || m.diverged, Hold: m.drainRequested, Save: m.saveDue}
 }
 
-// onComputed keeps the gradient if it is still this worker's to give.
+// onComputed adds the gradient to the sum if it is still assigned to this worker.
 func (m *Machine) onComputed(e Computed) []Effect {
-	m.busy = false
+	m.computing = false
 	var out []Effect
-	i := slices.Index(m.todo, e.Index)
-	if e.Step == m.applied+1 && (i >= 0 || e.Index == m.claim) {
+	i := slices.Index(m.assigned, e.Index)
+	if e.Step == m.applied+1 && (i >= 0 || e.Index == m.inFlight) {
 		if i >= 0 {
-			m.todo = slices.Delete(m.todo, i, i+1)
+			m.assigned = slices.Delete(m.assigned, i, i+1)
 		}
-		m.done = append(m.done, e.Index)
-		slices.Sort(m.done)
+		m.summed = append(m.summed, e.Index)
+		slices.Sort(m.summed)
 		out = append(out, Add{e.Index})
 	}
-	if m.ready != nil {
-		out = append(out, m.ready)
-		m.ready = nil
+	if m.deferred != nil {
+		out = append(out, m.deferred)
+		m.deferred = nil
 		return out
 	}
-	return append(out, m.advance()...)
+	return append(out, m.computeOrReduce()...)
 }

@@ -12,9 +12,9 @@ type Event interface{ event() }
 type (
 	// PlanChanged brings the newest plan.
 	PlanChanged struct{ Plan wire.Plan }
-	// HelloReceived brings what a member says at the beginning of a generation.
+	// HelloReceived brings a member's hello at the beginning of a generation.
 	HelloReceived struct{ Hello wire.Hello }
-	// Computed says that the gradient of the micro-batch asked for is ready.
+	// Computed says that the gradient of the requested micro-batch is ready.
 	Computed struct {
 		Step  uint64
 		Index int
@@ -24,21 +24,21 @@ type (
 		Generation, Step uint64
 		Took             time.Duration
 	}
-	// RingBroken says that the ring of a generation cannot go on. Rank is the
-	// neighbour that is to blame, or -1.
+	// RingBroken says that the ring of a generation cannot go on. Rank is the neighbour at
+	// fault, or -1.
 	RingBroken struct {
 		Generation uint64
 		Rank       int
 		Reason     string
 	}
-	// EntryFetched says that a peer's entry of a step is here.
+	// EntryFetched says that the entry of a step has been fetched from a peer.
 	EntryFetched struct{ Generation, Step uint64 }
-	// UpToDate says that the members asked for the entry of a step have yet to
+	// UpToDate says that the members which were asked for the entry of a step have yet to
 	// apply it.
 	UpToDate struct{ Generation, Step uint64 }
-	// SnapshotFetched says that a peer's state is here.
+	// SnapshotFetched says that a state has been fetched.
 	SnapshotFetched struct{ Generation, Step uint64 }
-	// FetchFailed says that an entry or a snapshot could not be had.
+	// FetchFailed says that an entry or a snapshot could not be fetched.
 	FetchFailed struct {
 		Generation uint64
 		Reason     string
@@ -52,21 +52,21 @@ type (
 	Applied struct {
 		Step       uint64
 		Stop, Hold bool // some member voted so
-		Differ     bool // the states that members started from are not one
-		Diverged   bool // the state after it tells that the run is to stop
+		Differ     bool // members started the step from different states
+		Diverged   bool // the state after it shows a divergence for which the run stops
 		Save       bool
 	}
 	// Loaded is the answer to Load.
 	Loaded struct {
 		Step     uint64
 		Digest   string
-		Diverged bool // as of Applied
+		Diverged bool // as in Applied
 	}
-	// StopRequested asks that the run stop with the next step, or takes that back.
+	// StopRequested asks that the run stop after the next step, or withdraws that.
 	StopRequested struct{ Withdrawn bool }
 	// DrainRequested asks that this worker leave after the next step.
 	DrainRequested struct{}
-	// Refused says that the run does not admit this worker.
+	// Refused says that the run has refused this worker.
 	Refused struct{}
 	// Stored says that the checkpoint of a step is durable.
 	Stored struct{ Step uint64 }

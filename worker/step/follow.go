@@ -6,34 +6,34 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// How a worker outside the ring comes to the state of the members while they go
-// on, so that they need not wait for it when it is one of them.
+// How a worker outside the ring reaches the members' state while they train, so that they
+// need not wait for it when it becomes one of them.
 
-// fewEntries is up to how many entries are fetched instead of a state, which is
-// three times as large as one.
-const fewEntries = 3
+// maxEntriesBehind is up to how many entries are fetched instead of a state, which is
+// three times as large as an entry.
+const maxEntriesBehind = 3
 
-// How long a worker that did not keep up rests before it tries again, in failure
-// timeouts: the first time, and at most.
+// The first and the longest backoff of a worker that did not keep up, in failure timeouts.
 const (
-	firstRest   = 30
-	longestRest = 600
+	firstBackoff   = 30
+	longestBackoff = 600
 )
 
-// outside reports whether the worker is in no plan.
+// outside reports whether the worker is outside the ring.
 func (m *Machine) outside() bool {
 	return m.state == wire.WorkerJoining || m.state == wire.WorkerFollowing
 }
 
-// follow begins: with the entries since its own state, if members still have them.
-func (m *Machine) follow() []Effect {
-	m.state, m.took = wire.WorkerFollowing, false
-	return m.next()
+// startFollowing begins with the entries since the worker's own state, if members still
+// have them.
+func (m *Machine) startFollowing() []Effect {
+	m.state, m.askedState = wire.WorkerFollowing, false
+	return m.fetchNextEntry()
 }
 
-// next asks for the next entry, where there is one to come and someone to ask.
-func (m *Machine) next() []Effect {
-	from := m.others()
+// fetchNextEntry asks for the next entry, if there is one to come and a member to ask.
+func (m *Machine) fetchNextEntry() []Effect {
+	from := m.otherMembers()
 	if len(from) == 0 || m.applied >= m.cfg.Steps || m.refused {
 		m.state = wire.WorkerJoining
 		return nil
@@ -41,43 +41,42 @@ func (m *Machine) next() []Effect {
 	return []Effect{FetchEntry{Generation: m.plan.Generation, Step: m.applied + 1, From: from, Await: true}}
 }
 
-// missed goes on without an entry that no member has any more: with their state,
-// once. Who cannot have that either is taken in as it is, and the others wait.
-func (m *Machine) missed() []Effect {
+// fetchStateInstead asks once for the members' state when no member has the entry any
+// more. A worker that cannot fetch the state either joins as it is, and the members wait.
+func (m *Machine) fetchStateInstead() []Effect {
 	switch {
 	case !m.outside():
 		return nil
-	case m.took, m.refused:
-		m.state, m.behind, m.again = wire.WorkerJoining, !m.refused, time.Time{}
+	case m.askedState, m.refused:
+		m.state, m.behind, m.retryAt = wire.WorkerJoining, !m.refused, time.Time{}
 		return nil
 	}
-	m.state, m.took = wire.WorkerFollowing, true
-	return []Effect{FetchHeld{Generation: m.plan.Generation, Newer: m.applied, From: m.others()}}
+	m.state, m.askedState = wire.WorkerFollowing, true
+	return []Effect{FetchHeld{Generation: m.plan.Generation, Newer: m.applied, From: m.otherMembers()}}
 }
 
-// Behind tells whether this worker, outside the ring, does not keep up with the
-// members' entries.
+// Behind reports whether this worker, outside the ring, does not keep up with the members'
+// entries.
 func (m *Machine) Behind() bool { return m.behind && m.outside() }
 
-// followAgain tries once more to keep up with the members: after a while, and then after
-// twice as long each time.
-func (m *Machine) followAgain(now time.Time) []Effect {
+// retryFollowing tries again to keep up with the members, with exponential backoff.
+func (m *Machine) retryFollowing(now time.Time) []Effect {
 	if m.state != wire.WorkerJoining || !m.behind || m.refused {
 		return nil
 	}
-	if m.again.IsZero() {
-		m.rest = min(longestRest*m.cfg.FailureTimeout, max(firstRest*m.cfg.FailureTimeout, 2*m.rest))
-		m.again = now.Add(m.rest)
+	if m.retryAt.IsZero() {
+		m.backoff = min(longestBackoff*m.cfg.FailureTimeout, max(firstBackoff*m.cfg.FailureTimeout, 2*m.backoff))
+		m.retryAt = now.Add(m.backoff)
 	}
-	if now.Before(m.again) {
+	if now.Before(m.retryAt) {
 		return nil
 	}
-	m.again = time.Time{}
-	return m.follow()
+	m.retryAt = time.Time{}
+	return m.startFollowing()
 }
 
-// others are the members but for an earlier incarnation of this worker.
-func (m *Machine) others() []string {
+// otherMembers returns the members except an earlier incarnation of this worker.
+func (m *Machine) otherMembers() []string {
 	var ids []string
 	for _, o := range m.plan.Members {
 		if o.ID != m.cfg.ID {

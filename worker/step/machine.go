@@ -13,7 +13,7 @@ type Config struct {
 	Steps           uint64 // of the run
 	FailureTimeout  time.Duration
 	SaveEvery       time.Duration // between checkpoints
-	Diverged        bool          // the state that it begins with tells that the run is to stop
+	Diverged        bool          // the initial state shows a divergence for which the run stops
 }
 
 // Machine is the state machine of one worker. One goroutine owns it.
@@ -24,76 +24,79 @@ type Machine struct {
 	rank  int
 
 	applied uint64
-	digest  string     // of the state after it; empty: not taken yet
-	trained wire.Begun // from where the state was trained
-	stopped bool       // the run ends with applied
-	stored  uint64
+	digest  string       // of the state after that step; empty: not computed yet
+	lineage wire.Lineage // from where the state was trained
+	stopped bool         // the run ends with applied
+	stored  uint64       // newest durable step
 
-	behind  bool          // outside: it did not keep up with the members when it last tried
-	rest    time.Duration // before it tries again
-	again   time.Time     // when it does; zero: that is not known yet
-	took    bool          // outside: the members' state was asked for since it was last up to date
-	noEntry bool          // the entry that is missing could not be had in this generation
-	hellos  []*wire.Hello // of this generation, by rank
-	early   []wire.Hello  // of generations whose plan has not come yet
-	greeted time.Time     // when the last hello went out
-	begun   time.Time     // when this generation began
+	// Outside the ring.
+	behind     bool          // the worker did not keep up with the members at its last attempt
+	backoff    time.Duration // before the next attempt
+	retryAt    time.Time     // zero: not scheduled yet
+	askedState bool          // the members' state was requested since the worker was last up to date
 
-	done   []int   // micro-batches of applied+1 in the sum
-	todo   []int   // those of this worker that are not, in this generation
-	claim  int     // the one under way when this generation began, said to be held; or -1
-	left   []int   // those of todo when this generation began: nobody had computed them
-	later  []int   // those of this worker in a step that begins in the newest generation that had begun
-	bereft bool    // members are gone since this worker last began with a step
-	lost   []int   // those that were given to members that are gone
-	dead   bool    // the ring of this generation is broken
-	busy   bool    // a Compute has not been answered
-	at     Compute // the newest one
-	ready  Effect  // an Apply or a Load that waits for it
+	// How this generation begins.
+	hellos           []*wire.Hello // of this generation, by rank
+	earlyHellos      []wire.Hello  // of generations whose plan has not come yet
+	lastHello        time.Time     // when the last hello was sent
+	generationBegan  time.Time
+	entryUnavailable bool // the missing entry could not be fetched in this generation
 
-	stop, drain bool
-	diverged    bool // the state tells that the run is to stop: all who hold it say so
-	refused     bool // follows nobody: whoever lets it in waits for it
-	saveDue     bool
-	saved       time.Time // when the last checkpoint was asked for
-	suspected   time.Time
-	trouble     wire.Suspicion
+	// Micro-batches of step applied+1.
+	summed      []int   // already in the sum
+	assigned    []int   // this worker's share of this generation that is not in the sum yet
+	inFlight    int     // being computed when this generation began, reported as held; or -1
+	unstarted   []int   // assigned by earlier generations, not started when they ended
+	nextShare   []int   // this worker's share of a whole step, by the newest generation that trained
+	lostMembers bool    // members have been lost since this worker last began a step
+	recompute   []int   // were assigned to members that are lost
+	ringBroken  bool    // in this generation
+	computing   bool    // a Compute has not been answered
+	current     Compute // the newest one
+	deferred    Effect  // an Apply or a Load that waits for it
+
+	stopRequested, drainRequested bool
+	diverged                      bool // the state shows a divergence for which the run stops; every holder of it votes so
+	refused                       bool // the worker does not follow: it is admitted as it is, and the members wait
+	saveDue                       bool
+	lastSave                      time.Time // when the last checkpoint was requested
+	lastSuspicion                 time.Time
+	suspicion                     wire.Suspicion
 }
 
-// New returns the machine of a worker that holds the state after a step.
+// New returns the machine of a worker whose state is that after step applied.
 func New(cfg Config, now time.Time, applied uint64) *Machine {
 	return &Machine{
-		cfg: cfg, state: wire.WorkerJoining, rank: -1, applied: applied, claim: -1,
-		stopped: applied >= cfg.Steps, diverged: cfg.Diverged, saved: now,
+		cfg: cfg, state: wire.WorkerJoining, rank: -1, applied: applied, inFlight: -1,
+		stopped: applied >= cfg.Steps, diverged: cfg.Diverged, lastSave: now,
 	}
 }
 
-// Renew gives the worker a new incarnation after it found itself outside.
+// Renew gives the worker a new incarnation after it was put outside the ring.
 func (m *Machine) Renew(incarnation string) { m.cfg.Incarnation, m.refused = incarnation, false }
 
-// State tells what the worker is doing.
+// State returns what the worker is doing.
 func (m *Machine) State() wire.ProcessState { return m.state }
 
-// Generation, Rank, World and Plan tell its place; Rank is -1 outside the ring.
+// Generation, Rank and Plan return the worker's place; Rank is -1 outside the ring.
 func (m *Machine) Generation() uint64 { return m.plan.Generation }
 func (m *Machine) Rank() int          { return m.rank }
 func (m *Machine) Plan() wire.Plan    { return m.plan }
-func (m *Machine) World() int         { return len(m.plan.Members) }
 
-// Begun tells from where the state was trained; its Generation is 0 while it was not.
-func (m *Machine) Begun() wire.Begun { return m.trained }
+// Lineage returns from where the state was trained; its Generation is 0 while it was not.
+func (m *Machine) Lineage() wire.Lineage { return m.lineage }
 
-// Again tells whether the micro-batch under way had been given to a member that is
-// gone.
-func (m *Machine) Again() bool { return m.busy && m.at.Again }
+// Recomputing reports whether the micro-batch in flight was first assigned to a member
+// that is lost.
+func (m *Machine) Recomputing() bool { return m.computing && m.current.Recompute }
 
-// Refused tells whether the run does not admit this incarnation.
+// Refused reports whether the run refused this incarnation.
 func (m *Machine) Refused() bool { return m.refused }
 
-// Applied is the newest applied step.
+// Applied returns the newest applied step.
 func (m *Machine) Applied() uint64 { return m.applied }
 
-// Handle takes an event at a time and returns what is to be done, in order.
+// Handle takes one event and returns the effects that follow, in order.
 func (m *Machine) Handle(now time.Time, e Event) []Effect {
 	switch e := e.(type) {
 	case PlanChanged:
@@ -104,19 +107,19 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		return m.onComputed(e)
 	case Reduced:
 		if e.Generation == m.plan.Generation && m.state == wire.WorkerReducing && e.Step == m.applied+1 {
-			return m.perform(Apply{e.Step})
+			return m.changeState(Apply{e.Step})
 		}
 	case EntryFetched:
 		if e.Generation == m.plan.Generation && (m.state == wire.WorkerCatchingUp || m.outside()) && e.Step == m.applied+1 {
-			return m.perform(Apply{e.Step})
+			return m.changeState(Apply{e.Step})
 		}
 	case UpToDate:
 		if e.Generation == m.plan.Generation && m.state == wire.WorkerFollowing && e.Step == m.applied+1 {
-			m.state, m.took, m.behind, m.rest = wire.WorkerJoining, false, false, 0
+			m.state, m.askedState, m.behind, m.backoff = wire.WorkerJoining, false, false, 0
 		}
 	case SnapshotFetched:
 		if e.Generation == m.plan.Generation && (m.state == wire.WorkerCatchingUp || m.state == wire.WorkerFollowing) {
-			return m.perform(Load{e.Step})
+			return m.changeState(Load{e.Step})
 		}
 	case FetchFailed:
 		if e.Generation == m.plan.Generation {
@@ -129,81 +132,81 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 	case Loaded:
 		return m.onLoaded(e)
 	case RingBroken:
-		return m.onBroken(now, e)
+		return m.onRingBroken(now, e)
 	case StopRequested:
-		m.stop = !e.Withdrawn
+		m.stopRequested = !e.Withdrawn
 	case DrainRequested:
-		m.drain = true
+		m.drainRequested = true
 	case Refused:
 		m.refused = true
 	case Stored:
 		m.stored = max(m.stored, e.Step)
-		return m.finish()
+		return m.finishWhenStored()
 	case Tick:
 		return m.onTick(now)
 	}
 	return nil
 }
 
-// halt ends the run: nothing is left but to store the state.
-func (m *Machine) halt() []Effect {
-	m.state, m.todo = wire.WorkerStopped, nil
-	return append([]Effect{m.save(true)}, m.finish()...)
+// stopTraining ends the run: all that remains is to store the state.
+func (m *Machine) stopTraining() []Effect {
+	m.state, m.assigned = wire.WorkerStopped, nil
+	return append([]Effect{m.save(true)}, m.finishWhenStored()...)
 }
 
 func (m *Machine) save(final bool) Effect {
 	return Save{Step: m.applied, Generation: m.plan.Generation, Rank: m.rank, World: len(m.plan.Members), Final: final}
 }
 
-func (m *Machine) finish() []Effect {
+func (m *Machine) finishWhenStored() []Effect {
 	if m.state == wire.WorkerStopped && m.stored >= m.applied {
 		return []Effect{Finish{m.applied}}
 	}
 	return nil
 }
 
-// onBroken leaves the ring and tells the coordinator, whose next plan mends it.
-// Own sums are kept, and what is left to compute for them is computed meanwhile.
-func (m *Machine) onBroken(now time.Time, e RingBroken) []Effect {
-	if e.Generation != m.plan.Generation || m.rank < 0 || m.state == wire.WorkerStopped || m.dead {
+// onRingBroken leaves the ring and tells the coordinator, whose next plan repairs it.
+// The worker keeps its sums and goes on computing its micro-batches meanwhile.
+func (m *Machine) onRingBroken(now time.Time, e RingBroken) []Effect {
+	if e.Generation != m.plan.Generation || m.rank < 0 || m.state == wire.WorkerStopped || m.ringBroken {
 		return nil
 	}
-	m.trouble = wire.Suspicion{Generation: e.Generation, From: m.cfg.ID, Evidence: wire.Evidence(e.Reason)}
+	m.suspicion = wire.Suspicion{Generation: e.Generation, From: m.cfg.ID, Evidence: wire.Evidence(e.Reason)}
 	if e.Rank >= 0 && e.Rank < len(m.plan.Members) && e.Rank != m.rank {
-		m.trouble.Subject, m.trouble.Incarnation = m.plan.Members[e.Rank].ID, m.plan.Members[e.Rank].Incarnation
+		m.suspicion.Subject, m.suspicion.Incarnation = m.plan.Members[e.Rank].ID, m.plan.Members[e.Rank].Incarnation
 	}
 	if m.state == wire.WorkerReducing {
 		m.state = wire.WorkerBroken
 	}
-	m.dead, m.suspected = true, now
-	return []Effect{Suspect{m.trouble}}
+	m.ringBroken, m.lastSuspicion = true, now
+	return []Effect{Suspect{m.suspicion}}
 }
 
-// onTick repeats what may have been lost.
+// onTick repeats messages that may have been lost.
 func (m *Machine) onTick(now time.Time) []Effect {
-	if now.Sub(m.saved) >= m.cfg.SaveEvery {
+	if now.Sub(m.lastSave) >= m.cfg.SaveEvery {
 		m.saveDue = m.rank == 0
 	}
 	var out []Effect
 	repeat := m.cfg.FailureTimeout / 4
-	if m.state == wire.WorkerGreeting && now.Sub(m.greeted) >= repeat {
-		out = append(out, m.greet(now, false))
+	if m.state == wire.WorkerGreeting && now.Sub(m.lastHello) >= repeat {
+		out = append(out, m.sendHello(now, false))
 	}
-	out = append(out, m.followAgain(now)...)
-	if now.Sub(m.suspected) < m.cfg.FailureTimeout {
+	out = append(out, m.retryFollowing(now)...)
+	if now.Sub(m.lastSuspicion) < m.cfg.FailureTimeout {
 		return out
 	}
 	switch {
-	case m.dead:
-		m.suspected = now
-		out = append(out, Suspect{m.trouble})
-	case m.state == wire.WorkerGreeting && now.Sub(m.begun) >= 2*max(m.cfg.FailureTimeout, m.plan.Patient()):
-		m.suspected = now
+	case m.ringBroken:
+		m.lastSuspicion = now
+		out = append(out, Suspect{m.suspicion})
+	case m.state == wire.WorkerGreeting && now.Sub(m.generationBegan) >= 2*max(m.cfg.FailureTimeout, m.plan.Patient()):
+		m.lastSuspicion = now
 		for r, h := range m.hellos {
 			if h == nil {
 				out = append(out, Suspect{wire.Suspicion{
 					Generation: m.plan.Generation, From: m.cfg.ID, Subject: m.plan.Members[r].ID, Incarnation: m.plan.Members[r].Incarnation,
-					Evidence: wire.Evidence(fmt.Sprintf("no hello for %s", now.Sub(m.begun).Round(time.Millisecond))),
+					Evidence: wire.Evidence(fmt.Sprintf("no hello for %s", now.Sub(m.generationBegan).Round(time.Millisecond))),
 				}})
 			}
 		}

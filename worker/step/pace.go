@@ -3,21 +3,20 @@ package step
 import "time"
 
 const (
-	// fewest is over how many micro-batches a pace is measured at least: one that was
-	// disturbed is out of it after as many more.
-	fewest = 4
-	most   = 1024 // of those that take no time
+	// minSamples micro-batches are averaged at least: an outlier is forgotten after as
+	// many more.
+	minSamples = 4
+	maxSamples = 1024 // bounds the memory where micro-batches take no time
 )
 
-// Pace measures how fast a worker computes: over the micro-batches of the newest
-// span, and four at least. It is their time that counts, so that a machine which is
-// busy half of the time shows as half as fast, however short a micro-batch is. It
-// does not matter how many of a step are this worker's: what it waits is no part of
-// it, and what is past is forgotten after the span even by one that has few.
+// Pace measures how fast a worker computes, over the micro-batches of the newest span and
+// at least four. It counts their wall time, so a machine that is busy half of the time
+// shows as half as fast, however short a micro-batch is. The worker's share of a step does
+// not matter: waiting is not counted, and old samples expire even where new ones are rare.
 type Pace struct {
-	span  time.Duration
-	took  []sample
-	total time.Duration
+	span    time.Duration
+	samples []sample
+	total   time.Duration
 }
 
 type sample struct {
@@ -28,20 +27,20 @@ type sample struct {
 // NewPace returns a Pace that has measured nothing.
 func NewPace(span time.Duration) *Pace { return &Pace{span: span} }
 
-// Add counts a micro-batch that is ready now.
+// Add counts a micro-batch that was finished now.
 func (p *Pace) Add(now time.Time, took time.Duration) {
-	p.took = append(p.took, sample{now, took})
+	p.samples = append(p.samples, sample{now, took})
 	p.total += took
-	for len(p.took) > most || len(p.took) > fewest && now.Sub(p.took[0].at) > p.span {
-		p.total -= p.took[0].took
-		p.took = p.took[1:]
+	for len(p.samples) > maxSamples || len(p.samples) > minSamples && now.Sub(p.samples[0].at) > p.span {
+		p.total -= p.samples[0].took
+		p.samples = p.samples[1:]
 	}
 }
 
-// Speed is in micro-batches a second; 0 before the first.
+// Speed returns micro-batches per second; 0 before the first.
 func (p *Pace) Speed() float64 {
-	if len(p.took) == 0 {
+	if len(p.samples) == 0 {
 		return 0
 	}
-	return float64(len(p.took)) / max(p.total.Seconds(), 1e-6)
+	return float64(len(p.samples)) / max(p.total.Seconds(), 1e-6)
 }

@@ -47,7 +47,7 @@ func TestPace(t *testing.T) {
 	add(2, time.Second, time.Minute)
 	is("half of four", 4/12.0)
 	add(10000, 0, 0)
-	if len(p.took) > most || p.Speed() < 1000 {
-		t.Errorf("%d that take no time: %g", len(p.took), p.Speed())
+	if len(p.samples) > maxSamples || p.Speed() < 1000 {
+		t.Errorf("%d that take no time: %g", len(p.samples), p.Speed())
 	}
 }

@@ -9,139 +9,139 @@ import (
 )
 
 const (
-	// newest is how many computations a Watchdog remembers: the longest of them says
-	// how long the next one may take.
-	newest = 16
-	// patient is how many times as long as the longest of them a computation may take,
-	// and hasty likewise where the run is to stop.
-	patient, hasty = 20, 5
-	// A process that uses less than one part in busyShare of a processor does not
-	// compute. One that uses more has busyTimes as long: it is likely to be slow only.
-	busyShare, busyTimes = 20, 4
+	// remembered is how many computations a Watchdog remembers: the longest of them bounds
+	// the next one.
+	remembered = 16
+	// usualFactor times the longest of them is how long a computation may take, and
+	// stoppingFactor times where the run is to stop.
+	usualFactor, stoppingFactor = 20, 5
+	// A process that uses less than 1/busyShare of a processor does not compute. One that
+	// uses more is probably only slow, and gets busyDiscount times as long.
+	busyShare, busyDiscount = 20, 4
 )
 
-// Limits say how long a computation may take, however quick those before it were.
+// Limits bound a computation from below: it may take this long however quick those before
+// it were.
 type Limits struct {
-	Least time.Duration // in any case
-	First time.Duration // likewise, until one has returned
-	Hasty time.Duration // instead of both, where the run is to stop
-	Fixed time.Duration // not 0: instead of all else
+	Least    time.Duration // in any case
+	First    time.Duration // until the first one has returned
+	Stopping time.Duration // in place of both, where the run is to stop
+	Fixed    time.Duration // not 0: the limit, in place of all else
 }
 
-// ComputeLimits are those of a micro-batch, where a failure is seen within patience. It
-// should take about as long as is expected (0: nobody knows); fixed is what a user says
-// that it may take, or 0.
+// ComputeLimits returns the limits of a micro-batch, where a failure is noticed within
+// patience. expected is about how long it takes, 0 if unknown; fixed is the user's own
+// limit, or 0.
 func ComputeLimits(patience, expected, fixed time.Duration) Limits {
 	return Limits{
-		Least: 10 * patience, First: max(30*patience, patient*expected), Hasty: 3 * patience, Fixed: fixed,
+		Least: 10 * patience, First: max(30*patience, usualFactor*expected), Stopping: 3 * patience, Fixed: fixed,
 	}
 }
 
-// UpdateLimits are those of what changes the whole state. The first must not take longer
-// than a worker is heard of meanwhile.
+// UpdateLimits returns the limits of an update of the whole state. The first update must
+// end while the worker still counts as alive.
 func UpdateLimits(patience time.Duration) Limits {
-	return Limits{Least: 10 * patience, First: 20 * patience, Hasty: 3 * patience}
+	return Limits{Least: 10 * patience, First: 20 * patience, Stopping: 3 * patience}
 }
 
-// Used is what a process has taken since its start, as the system says.
-type Used struct {
+// Usage is what a process has used since its start, as the system reports it.
+type Usage struct {
 	Processor time.Duration
 	Faults    int64 // pages that had to come from disk
 }
 
-// Watchdog finds out that a computation does not return: a kernel that hangs, a
-// deadlock, a thread that is stopped. How long one may take follows from how long the
-// newest took.
+// Watchdog detects a computation that does not return: a hung kernel, a deadlock, a
+// stopped thread. The limit follows from how long the newest computations took.
 //
-// It counts the ticks of the process that computes, not the time of day: a process
-// that was frozen, with all that it does, or whose machine slept, has not been
-// computing. Where the processor or the disk is busy with the computation, four
-// seconds count as one, because a machine that is overloaded or swaps is slow, and
-// does not hang. So it may cry too late, or too early after all: that costs a
-// generation, and never the result.
+// It counts ticks of the computing process, not the time of day: a process that was
+// frozen, or whose machine slept, has not been computing. While the processor or the disk
+// is busy with the computation, four seconds count as one, because a machine that is
+// overloaded or swaps is slow and does not hang. So the watchdog may fire too late, and
+// now and then too early: that costs a generation, never the result.
 type Watchdog struct {
 	limits Limits
-	every  time.Duration // between two ticks, as they should come
+	every  time.Duration // between two ticks, nominally
 
-	tick  time.Time // the newest
-	used  Used
-	awake time.Duration // in which this process ran
-	spent time.Duration // likewise, less where it was busy
+	lastTick time.Time
+	usage    Usage
+	ranFor   time.Duration // how long this process has run
+	charged  time.Duration // the same, where busy time counts a quarter
 
-	running bool
-	since   time.Duration   // awake when the computation began
-	from    time.Duration   // spent likewise
-	took    []time.Duration // the newest, in time awake
+	running        bool
+	ranAtBegin     time.Duration   // ranFor when the computation began
+	chargedAtBegin time.Duration   // charged when the computation began
+	durations      []time.Duration // of the newest computations, in ranFor
 }
 
-// NewWatchdog returns one that ticks every so often from now on.
-func NewWatchdog(now time.Time, used Used, every time.Duration, limits Limits) *Watchdog {
-	return &Watchdog{limits: limits, every: every, tick: now, used: used}
+// NewWatchdog returns a watchdog that expects a tick per interval from now on.
+func NewWatchdog(now time.Time, used Usage, every time.Duration, limits Limits) *Watchdog {
+	return &Watchdog{limits: limits, every: every, lastTick: now, usage: used}
 }
 
-// Begin notes that a computation begins.
+// Begin starts the clock of a computation.
 func (d *Watchdog) Begin(now time.Time) {
-	d.running, d.since, d.from = true, d.awake+d.ran(now), d.spent+d.ran(now)
+	d.running, d.ranAtBegin, d.chargedAtBegin = true, d.ranFor+d.ranSinceTick(now), d.charged+d.ranSinceTick(now)
 }
 
-// End notes that it has returned.
+// End notes that the computation has returned.
 func (d *Watchdog) End(now time.Time) {
 	d.running = false
-	d.took = append(d.took, d.awake+d.ran(now)-d.since)
-	if len(d.took) > newest {
-		d.took = d.took[1:]
+	d.durations = append(d.durations, d.ranFor+d.ranSinceTick(now)-d.ranAtBegin)
+	if len(d.durations) > remembered {
+		d.durations = d.durations[1:]
 	}
 }
 
-// ran is the time since the newest tick, as far as this process ran: where the next
-// tick is late, it did not.
-func (d *Watchdog) ran(now time.Time) time.Duration { return min(now.Sub(d.tick), 2*d.every) }
-
-// Tick counts the time since the tick before. It comes again and again, whether
-// anything is computed or not.
-func (d *Watchdog) Tick(now time.Time, used Used) {
-	ran := d.ran(now)
-	d.awake += ran
-	if used.Faults > d.used.Faults || (used.Processor-d.used.Processor)*busyShare >= now.Sub(d.tick) {
-		ran /= busyTimes
-	}
-	d.spent += ran
-	d.tick, d.used = now, used
+// ranSinceTick returns how long this process ran since the newest tick: a process whose
+// next tick is late did not run.
+func (d *Watchdog) ranSinceTick(now time.Time) time.Duration {
+	return min(now.Sub(d.lastTick), 2*d.every)
 }
 
-// Overdue tells whether the computation will not return. Stopping says that the run
-// waits for it in order to stop.
+// Tick counts the time since the last tick. Ticks come whether anything is computed or
+// not.
+func (d *Watchdog) Tick(now time.Time, used Usage) {
+	ran := d.ranSinceTick(now)
+	d.ranFor += ran
+	if used.Faults > d.usage.Faults || (used.Processor-d.usage.Processor)*busyShare >= now.Sub(d.lastTick) {
+		ran /= busyDiscount
+	}
+	d.charged += ran
+	d.lastTick, d.usage = now, used
+}
+
+// Overdue reports whether the computation counts as hung. stopping: the run waits for it
+// in order to stop.
 func (d *Watchdog) Overdue(stopping bool) bool {
-	return d.running && d.spent-d.from > d.limit(stopping)
+	return d.running && d.charged-d.chargedAtBegin > d.limit(stopping)
 }
 
 func (d *Watchdog) limit(stopping bool) time.Duration {
-	times, least := time.Duration(patient), d.limits.Least
+	times, least := time.Duration(usualFactor), d.limits.Least
 	switch {
 	case d.limits.Fixed > 0:
 		return d.limits.Fixed
-	case len(d.took) == 0: // it may be slower than any after it
+	case len(d.durations) == 0: // the first may be slower than any after it
 		return max(d.limits.Least, d.limits.First)
 	case stopping:
-		times, least = hasty, min(least, d.limits.Hasty)
+		times, least = stoppingFactor, min(least, d.limits.Stopping)
 	}
-	return max(least, times*slices.Max(d.took))
+	return max(least, times*slices.Max(d.durations))
 }
 
-// Evidence says what is wrong with a computation that is overdue. The name is that of
-// its kind, in the plural.
+// Evidence describes an overdue computation. name is its kind, in the plural.
 func (d *Watchdog) Evidence(name string) string {
-	text := "its computation did not return for " + seconds(d.awake-d.since)
-	if len(d.took) == 0 {
+	text := "its computation did not return for " + seconds(d.ranFor-d.ranAtBegin)
+	if len(d.durations) == 0 {
 		return fmt.Sprintf("%s (it is the first of its %s)", text, name)
 	}
-	took := slices.Clone(d.took)
+	took := slices.Clone(d.durations)
 	slices.Sort(took)
 	return fmt.Sprintf("%s (%s take %s)", text, name, seconds(took[len(took)/2]))
 }
 
-// SuspectSelf is what a worker says of itself whose computation does not return, by its
-// newest heartbeat. It ends, so that this is final.
+// SuspectSelf returns the suspicion by which a worker reports its own hung computation,
+// from its newest heartbeat. It is final, because the worker exits.
 func SuspectSelf(b wire.Beat, evidence string) wire.Suspicion {
 	return wire.Suspicion{
 		Generation: b.Generation, From: b.ID, Subject: b.ID, Incarnation: b.Incarnation, Evidence: wire.Evidence(evidence), Final: true, Hung: true,

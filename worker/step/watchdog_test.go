@@ -8,7 +8,7 @@ import (
 // TestWatchdog plays what a process may go through.
 func TestWatchdog(t *testing.T) {
 	const every, second = 250 * time.Millisecond, time.Second
-	limits := Limits{Least: 10 * second, First: 30 * second, Hasty: 3 * second}
+	limits := Limits{Least: 10 * second, First: 30 * second, Stopping: 3 * second}
 	// A stretch of time: it computes once and again for as long as is said, or goes on
 	// with what does not return.
 	type stretch struct {
@@ -50,7 +50,7 @@ func TestWatchdog(t *testing.T) {
 			if c.limits == (Limits{}) {
 				c.limits = limits
 			}
-			now, used := time.Unix(1000, 0), Used{}
+			now, used := time.Unix(1000, 0), Usage{}
 			d := NewWatchdog(now, used, every, c.limits)
 			next := now.Add(every)
 			pass := func(span time.Duration, s stretch) {
@@ -104,11 +104,11 @@ func TestWatchdog(t *testing.T) {
 // TestWatchdogSaysWhatIsWrong reads its evidence.
 func TestWatchdogSaysWhatIsWrong(t *testing.T) {
 	now := time.Unix(1000, 0)
-	d := NewWatchdog(now, Used{}, time.Second, Limits{Least: time.Second, First: time.Second})
+	d := NewWatchdog(now, Usage{}, time.Second, Limits{Least: time.Second, First: time.Second})
 	wait := func(seconds int) {
 		for range seconds {
 			now = now.Add(time.Second)
-			d.Tick(now, Used{})
+			d.Tick(now, Usage{})
 		}
 	}
 	is := func(want string) {
@@ -125,7 +125,7 @@ func TestWatchdogSaysWhatIsWrong(t *testing.T) {
 		d.Begin(now)
 		now = now.Add(300 * time.Millisecond)
 		d.End(now)
-		d.Tick(now, Used{})
+		d.Tick(now, Usage{})
 	}
 	d.Begin(now)
 	wait(12)

@@ -47,18 +47,18 @@ func TestHearing(t *testing.T) {
 			if c.connected == nil {
 				c.connected = always
 			}
-			h := NewHearing(patience)
+			h := NewEchoMonitor(patience)
 			start := time.Unix(100, 0)
 			var deaf time.Duration
 			for d := time.Duration(0); d < 12*time.Second; d += every {
 				if d == time.Second {
 					d += c.sleeps
 				}
-				if h.Said(start.Add(d), c.connected(d)) && deaf == 0 {
+				if h.Sent(start.Add(d), c.connected(d)) && deaf == 0 {
 					deaf = d
 				}
 				if c.heard(d) {
-					h.Heard(start.Add(d), start.Add(d))
+					h.Received(start.Add(d), start.Add(d))
 				}
 			}
 			if deaf != c.deaf {
@@ -83,7 +83,7 @@ func TestPatienceFitsTheLink(t *testing.T) {
 		"far, a stall of 6 s":            {40 * time.Millisecond, 0, 6 * time.Second, true},
 		"far, after a sleep of a minute": {40 * time.Millisecond, time.Minute, 6 * time.Second, true},
 	} {
-		h := NewHearing(floor)
+		h := NewEchoMonitor(floor)
 		start := time.Unix(100, 0)
 		type beat struct{ sent, comes time.Time }
 		var under []beat
@@ -94,10 +94,10 @@ func TestPatienceFitsTheLink(t *testing.T) {
 			}
 			now := start.Add(d + slept)
 			for len(under) > 0 && !under[0].comes.After(now) {
-				h.Heard(maxTime(under[0].comes, now.Add(-every)), under[0].sent)
+				h.Received(maxTime(under[0].comes, now.Add(-every)), under[0].sent)
 				under = under[1:]
 			}
-			deaf = h.Said(now, true) || deaf
+			deaf = h.Sent(now, true) || deaf
 			comes := now.Add(c.trip)
 			if d >= 10*time.Second && d < 10*time.Second+c.stall {
 				comes = start.Add(10*time.Second + slept + c.stall)

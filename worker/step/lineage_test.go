@@ -25,43 +25,43 @@ func began(generation uint64, since time.Time, shares ...int) wire.Plan {
 func TestTrainingBeginsWhereNobodyHasTrained(t *testing.T) {
 	now := time.Unix(1000, 0)
 	later := now.Add(time.Minute)
-	other := wire.Begun{Session: "r", Generation: 7, From: 2, Since: now.Add(-time.Hour)}
-	first := wire.Begun{Session: "s", Generation: 1, From: 3, Since: now}
+	other := wire.Lineage{Session: "r", Generation: 7, From: 2, Since: now.Add(-time.Hour)}
+	first := wire.Lineage{Session: "s", Generation: 1, From: 3, Since: now}
 	hello := wire.Hello{Generation: 1, ID: "a", Incarnation: "1", Applied: 3, Digest: "x", Next: 4, Answer: true}
 
 	m := two(now, 3)
-	if m.Handle(now, HelloReceived{hello}); m.Begun() != first {
-		t.Errorf("two that have not: %+v", m.Begun())
+	if m.Handle(now, HelloReceived{hello}); m.Lineage() != first {
+		t.Errorf("two that have not: %+v", m.Lineage())
 	}
 	// It goes on, with one that comes from a checkpoint.
 	m.Handle(later, PlanChanged{began(2, later, 1, 1)})
 	m.Handle(later, Digested{3, "x"})
 	hello.Generation = 2
-	if m.Handle(later, HelloReceived{hello}); m.Begun() != first {
-		t.Errorf("one has, the other not: %+v", m.Begun())
+	if m.Handle(later, HelloReceived{hello}); m.Lineage() != first {
+		t.Errorf("one has, the other not: %+v", m.Lineage())
 	}
 	// It is let go, and begins alone.
 	m.Handle(later, PlanChanged{began(3, later, 1)})
-	if m.Begun().Generation != 0 {
-		t.Errorf("outside: %+v", m.Begun())
+	if m.Lineage().Generation != 0 {
+		t.Errorf("outside: %+v", m.Lineage())
 	}
 	alone := began(4, later, 1)
 	alone.Members[0].ID = "b"
 	m.Handle(later, PlanChanged{alone})
 	m.Handle(later, Digested{3, "x"})
-	if m.Begun() != (wire.Begun{Session: "s", Generation: 4, From: 3, Since: later}) {
-		t.Errorf("alone: %+v", m.Begun())
+	if m.Lineage() != (wire.Lineage{Session: "s", Generation: 4, From: 3, Since: later}) {
+		t.Errorf("alone: %+v", m.Lineage())
 	}
 
 	m = two(now, 3)
-	hello.Generation, hello.Begun = 1, other
-	if m.Handle(now, HelloReceived{hello}); m.Begun() != other {
-		t.Errorf("the other has trained: %+v", m.Begun())
+	hello.Generation, hello.Lineage = 1, other
+	if m.Handle(now, HelloReceived{hello}); m.Lineage() != other {
+		t.Errorf("the other has trained: %+v", m.Lineage())
 	}
 	m = two(now, 3)
 	hello.Applied, hello.Digest, hello.Next = 2, "w", 3
-	if m.Handle(now, HelloReceived{hello}); m.Begun() != first {
-		t.Errorf("the other has trained, and is behind a checkpoint: %+v", m.Begun())
+	if m.Handle(now, HelloReceived{hello}); m.Lineage() != first {
+		t.Errorf("the other has trained, and is behind a checkpoint: %+v", m.Lineage())
 	}
 }
 
@@ -99,8 +99,8 @@ func TestACheckpointThatIsNewerThanAnyMember(t *testing.T) {
 			t.Errorf("then %+v", got)
 		}
 	}
-	if want := (wire.Begun{Session: "s", Generation: 2, From: 9, Since: now}); a.State() != wire.WorkerComputing || a.Begun() != want {
-		t.Errorf("then %s, %+v", a.State(), a.Begun())
+	if want := (wire.Lineage{Session: "s", Generation: 2, From: 9, Since: now}); a.State() != wire.WorkerComputing || a.Lineage() != want {
+		t.Errorf("then %s, %+v", a.State(), a.Lineage())
 	}
 }
 

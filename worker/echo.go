@@ -1,0 +1,44 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
+)
+
+// echoMonitor shares a step.EchoMonitor between the senders and the receiver of heartbeats.
+type echoMonitor struct {
+	mu      sync.Mutex
+	monitor *step.EchoMonitor
+}
+
+func (h *echoMonitor) sent(now time.Time, connected bool) (deaf bool, patience time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.monitor.Sent(now, connected), h.monitor.Patience(now)
+}
+
+// onOwnBeat takes heartbeats under the ID of this worker: its own, unless another worker
+// uses the ID.
+func (w *worker) onOwnBeat(m *nats.Msg) {
+	var b wire.Beat
+	if err := wire.Decode(m.Data, &b); err != nil {
+		w.log.Warn("heartbeat", zap.Error(err))
+		return
+	}
+	if t := w.told.Load(); t == nil || t.beat.Incarnation != b.Incarnation {
+		return
+	}
+	w.echoes.mu.Lock()
+	defer w.echoes.mu.Unlock()
+	var sent time.Time
+	if b.Sent != 0 {
+		sent = time.Unix(0, b.Sent)
+	}
+	w.echoes.monitor.Received(w.now(), sent)
+}

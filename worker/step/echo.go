@@ -1,0 +1,51 @@
+package step
+
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/roundtrip"
+)
+
+// EchoMonitor watches a worker's own heartbeats return to it. A network may fail in one
+// direction only: a worker that sends but receives nothing would stall the ring, and its
+// heartbeats would still arrive elsewhere. The round trip of the heartbeats also measures
+// the link.
+type EchoMonitor struct {
+	floor                  time.Duration // least patience: the failure timeout
+	roundTrip              roundtrip.Estimate
+	lastSent, lastReceived time.Time
+	awakeSince             time.Time // end of the last suspension: echoes of earlier heartbeats say nothing about the link
+}
+
+// NewEchoMonitor returns a monitor whose patience is at least floor.
+func NewEchoMonitor(floor time.Duration) *EchoMonitor { return &EchoMonitor{floor: floor} }
+
+// Sent notes that a heartbeat is sent, and whether the connection is up. It reports
+// whether the worker is deaf: it sends, and nothing came back for longer than its patience.
+// Until the first heartbeat has come back, patience is ten failure timeouts: before the
+// link is measured, a slow one looks like one that is cut.
+func (h *EchoMonitor) Sent(now time.Time, connected bool) (deaf bool) {
+	if !connected || now.Sub(h.lastSent) > h.floor/2 { // the process slept: nothing could come
+		h.lastReceived, h.awakeSince = now, now
+	}
+	h.lastSent = now
+	if !h.roundTrip.Known() {
+		return now.Sub(h.lastReceived) > 10*h.floor
+	}
+	return now.Sub(h.lastReceived) > h.Patience(now)
+}
+
+// Received notes that a heartbeat came back which was sent at the given time; zero where
+// that is unknown.
+func (h *EchoMonitor) Received(now, sent time.Time) {
+	h.lastReceived = now
+	if !sent.IsZero() && !sent.Before(h.awakeSince) && now.Sub(h.lastSent) <= h.floor/2 {
+		h.roundTrip.Add(now, now.Sub(sent))
+	}
+}
+
+// Patience returns how long the link of this worker may be silent before the worker counts
+// as lost: the failure timeout, or longer where the link is slow or loses packets.
+func (h *EchoMonitor) Patience(now time.Time) time.Duration {
+	return h.roundTrip.Patience(now, h.floor)
+}
