@@ -6,20 +6,19 @@
 // It guarantees that
 //
 //   - every rank that gets a result gets the same bits;
-//   - a rank's own contribution is never written, so that it is still there for
-//     the next generation after a reduction was broken off;
+//   - a rank's own contribution is never written, so it is still there for the next
+//     generation after a reduction was aborted;
 //   - a frame that was lost, repeated, reordered, altered or belongs elsewhere
 //     never enters a sum: it ends the reduction with an error that names it;
 //   - a frame of an older generation is dropped;
-//   - a slow receiver stalls its sender instead of losing frames: no more than a
-//     window of frames is on the way between two ranks;
-//   - receiving never waits for sending, so that no window is too small.
+//   - a slow receiver stalls its sender instead of losing frames: at most a window
+//     of frames is in flight between two ranks;
+//   - receiving never waits for sending, so no window is too small.
 //
-// It does not decide who is a member, does not repair a ring, and does not find
-// out that a peer has stopped without its connection closing: the caller's
-// context ends the wait. After any error the ring of a generation is dead, and
-// its neighbours are told why.
+// It does not decide membership, does not repair a ring, and does not detect a peer
+// that stops without closing its connection: the caller's context ends the wait.
+// After any error the ring of a generation is broken, and its neighbours learn why.
 //
 // The schedule and the frames are pure; a Link carries frames between
-// neighbours. Package memlink has one in memory, package natslink one over NATS.
+// neighbours: in memory (package memlink) or over NATS (package natslink).
 package allreduce

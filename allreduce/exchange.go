@@ -5,11 +5,10 @@ import (
 	"fmt"
 )
 
-// reduce runs the schedule: this goroutine receives and adds, a second one
-// sends. They meet in `added`, which has room for every receive, so that
-// receiving never waits for sending. Partial sums are kept in result: the place
-// of a chunk is free until its final sum comes, which it does only after the
-// partial sum went out.
+// reduce runs the schedule: this goroutine receives and adds, a second one sends.
+// Channel added connects them; it has room for every receive, so receiving never
+// waits for sending. Partial sums are kept in result: the place of a chunk is free
+// until its final sum comes, which it does only after the partial sum was sent.
 func (r *Ring) reduce(ctx context.Context, own, result []int32) error {
 	s := NewSchedule(r.cfg.Rank, r.cfg.World, len(own), r.cfg.ChunkWords)
 	inner, cancel := context.WithCancelCause(ctx)
@@ -33,9 +32,9 @@ func (r *Ring) reduce(ctx context.Context, own, result []int32) error {
 		case <-inner.Done():
 		}
 	}
-	// What ended it first is the cause, whichever side noticed.
+	// The first failure is the cause, whichever side noticed it.
 	err := context.Cause(inner)
-	r.link.Abort(err) // frees a send that the transport holds up
+	r.link.Abort(err) // frees a send that the transport blocks
 	<-sent
 	return err
 }
@@ -75,8 +74,8 @@ func (r *Ring) sendAll(ctx context.Context, s Schedule, own, result []int32, add
 	return nil
 }
 
-// receiveAll reports whether everything came; if not, it has cancelled the
-// exchange with the reason.
+// receiveAll reports whether all chunks came; if not, it has cancelled the exchange
+// with the reason.
 func (r *Ring) receiveAll(ctx context.Context, s Schedule, own, result []int32, added chan<- struct{}, cancel context.CancelCauseFunc) bool {
 	for _, t := range s.Receives {
 		payload, err := r.receive(ctx, t)
@@ -105,7 +104,7 @@ func (r *Ring) receiveAll(ctx context.Context, s Schedule, own, result []int32, 
 }
 
 // receive returns the payload of the frame that carries t. Frames of older
-// generations are dropped; any other that is not the expected one is an error.
+// generations are dropped; any other unexpected frame is an error.
 func (r *Ring) receive(ctx context.Context, t Transfer) ([]byte, error) {
 	for {
 		header, payload, err := r.link.Receive(ctx)
@@ -127,7 +126,7 @@ func (r *Ring) receive(ctx context.Context, t Transfer) ([]byte, error) {
 	}
 }
 
-// check compares a frame with the one that is due.
+// check compares a frame with the expected one.
 func (r *Ring) check(f Frame, t Transfer) error {
 	switch {
 	case f.Run != r.run:

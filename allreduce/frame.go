@@ -15,7 +15,7 @@ const frameMagic = 0x01465247 // "GRF" 1, little-endian
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Frame is the header of one chunk on the wire. Its payload are Length words,
+// Frame is the header of one chunk on the wire. Its payload is Length words,
 // little-endian.
 type Frame struct {
 	Run        uint64 // RunHash
@@ -27,7 +27,7 @@ type Frame struct {
 	Transfer
 }
 
-// RunHash returns the 8 bytes by which frames name a run.
+// RunHash returns the 8 bytes that identify a run in frames.
 func RunHash(run string) uint64 {
 	h := sha256.Sum256([]byte(run))
 	return binary.LittleEndian.Uint64(h[:])

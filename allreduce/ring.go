@@ -13,10 +13,10 @@ const (
 	DefaultWindow     = 16
 )
 
-// MaxWindow is the largest window: what a link must be able to hold.
+// MaxWindow is the largest window; a link must be able to hold as many frames.
 const MaxWindow = 1024
 
-// MaxWorld is the largest ring that frames can name.
+// MaxWorld is the largest world size that frames can express.
 const MaxWorld = 1<<16 - 1
 
 // Config is one rank's place in the ring of one generation. Run, Generation,
@@ -27,19 +27,18 @@ type Config struct {
 	Rank       int
 	World      int
 	Sum        Sum
-	ChunkWords int // words of a frame at most; 0: DefaultChunkWords
-	Window     int // frames on the way to the next rank at most; 0: DefaultWindow
+	ChunkWords int // most words of a frame; 0: DefaultChunkWords
+	Window     int // most frames in flight to the next rank; 0: DefaultWindow
 }
 
-// Ring sums vectors over the ranks of one generation. It is used by one
-// goroutine.
+// Ring sums vectors over the ranks of one generation. One goroutine uses it.
 type Ring struct {
-	cfg  Config
-	run  uint64
-	link Link
-	step uint64 // of the newest reduction
-	used bool
-	dead error
+	cfg     Config
+	run     uint64
+	link    Link
+	step    uint64 // of the newest reduction
+	started bool
+	broken  error
 
 	// Of the sending side.
 	sent    uint64
@@ -78,31 +77,31 @@ func New(cfg Config, link Link) (*Ring, error) {
 }
 
 // AllReduce sets result to the sum of the own vectors of all ranks. It does not
-// write own; the two must have the same length, on all ranks, and not overlap.
-// Steps must increase from call to call.
+// write own; the two must not overlap, and have the same length on all ranks. Steps
+// must increase from call to call.
 //
-// On an error result holds anything, and this ring is dead: its link was
-// aborted, which ends the reduction on the other ranks too. A *PeerError says
-// which rank is at fault. An error about the arguments changes nothing.
+// After an error the content of result is undefined and this ring is broken: its link
+// was aborted, which ends the reduction on the other ranks too. A *PeerError names the
+// rank at fault. An error about the arguments changes nothing.
 func (r *Ring) AllReduce(ctx context.Context, step uint64, own, result []int32) error {
 	fail := func(err error) error { return fmt.Errorf("all-reduce step %d: %w", step, err) }
 	switch {
-	case r.dead != nil:
-		return fail(fmt.Errorf("the ring of generation %d is dead: %w", r.cfg.Generation, r.dead))
-	case r.used && step <= r.step:
+	case r.broken != nil:
+		return fail(fmt.Errorf("the ring of generation %d is broken: %w", r.cfg.Generation, r.broken))
+	case r.started && step <= r.step:
 		return fail(fmt.Errorf("step %d was reduced already", r.step))
 	case len(own) != len(result):
 		return fail(fmt.Errorf("own has %d words, result %d", len(own), len(result)))
 	case overlap(own, result):
 		return fail(errors.New("own and result overlap"))
 	}
-	r.step, r.used = step, true
+	r.step, r.started = step, true
 	if r.cfg.World == 1 {
 		copy(result, own)
 		return nil
 	}
 	if err := r.reduce(ctx, own, result); err != nil {
-		r.dead = err
+		r.broken = err
 		return fail(err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func (p Phase) String() string {
 	return "unknown phase"
 }
 
-// Transfer is one chunk on its way from a rank to the next.
+// Transfer is one chunk that goes from a rank to the next.
 type Transfer struct {
 	Phase  Phase
 	Hop    int // 0 to world−2 within the phase
@@ -29,17 +29,16 @@ type Transfer struct {
 	Length int // words, at least 1
 }
 
-// Schedule is what one rank does in one all-reduce, in order.
+// Schedule lists what one rank does in one all-reduce, in order.
 //
-// The vector is cut into one segment for each rank and these into chunks. In
-// hop k of the reduce-scatter a rank sends segment rank−k and receives
-// rank−k−1; in hop k of the all-gather it sends rank+1−k and receives rank−k
-// (all modulo world). So what a rank receives in one hop is what it sends in
-// the next: after the first Ready sends, send Ready+i is the chunk of receive
-// i and can go as soon as that was added.
+// The vector is cut into one segment per rank, and segments into chunks. In hop k of
+// the reduce-scatter a rank sends segment rank−k and receives rank−k−1; in hop k of
+// the all-gather it sends rank+1−k and receives rank−k (all modulo world). So a rank
+// sends in one hop what it received in the last: after the first Ready sends, send
+// Ready+i is the chunk of receive i and can go as soon as that was added.
 type Schedule struct {
 	Sends, Receives []Transfer
-	Ready           int // sends of the rank's own words, possible at once
+	Ready           int // sends of the rank's own words, which wait for no receive
 }
 
 // NewSchedule returns the schedule of a rank for a vector of length words. It

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// Sum says what the words of a vector are and so how they are added.
+// Sum is the type of the words of a vector, and so how they are added.
 type Sum int
 
 const (

@@ -12,7 +12,7 @@ import (
 func TestAddFixed(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for _, microBatches := range []int{1, 2, 3, 16, 1000, MaxMicroBatches} {
-		limit := bound(microBatches)
+		limit := maxElement(microBatches)
 		for _, exponent := range []int{minExponent, -3, 0, 7, 20, 40, maxExponent} {
 			scale := math.Ldexp(1, exponent)
 			edge := float32(float64(limit) / scale)
@@ -45,7 +45,7 @@ func TestAddFixed(t *testing.T) {
 				want[i] += int32(v)
 				wantLargest = max(wantLargest, int32(min(math.Ceil(math.Abs(float64(g)*scale)), float64(limit))))
 			}
-			largest, clamped, infinite := addFixed(sum, grad, scale, limit)
+			largest, clamped, infinite := roundAndAdd(sum, grad, scale, limit)
 			if largest != wantLargest || clamped != wantClamped || infinite != wantInfinite {
 				t.Errorf("%d micro-batches, exponent %d: largest %d, clamped %d, infinite %v, not %d, %d, %v",
 					microBatches, exponent, largest, clamped, infinite, wantLargest, wantClamped, wantInfinite)
@@ -74,7 +74,7 @@ func TestLargest(t *testing.T) {
 		{[]float32{float32(math.NaN()), 0.75}, 1},
 		{[]float32{-1e9, 2}, 1000},
 	} {
-		if got, _, _ := addFixed(make([]int32, len(c.grad)), c.grad, 1, 1000); got != c.want {
+		if got, _, _ := roundAndAdd(make([]int32, len(c.grad)), c.grad, 1, 1000); got != c.want {
 			t.Errorf("largest of %g is %d, not %d", c.grad, got, c.want)
 		}
 	}
@@ -94,7 +94,7 @@ func TestSumFits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if want := bound(microBatches) * int32(microBatches); a.Entry()[0] != want || a.Entry()[1] != -want {
+		if want := maxElement(microBatches) * int32(microBatches); a.Entry()[0] != want || a.Entry()[1] != -want {
 			t.Errorf("%d micro-batches: sums %d and %d, not ±%d", microBatches, a.Entry()[0], a.Entry()[1], want)
 		}
 		o, err := newApplier(t, r, 1).Apply(s, a.Entry())
@@ -117,7 +117,7 @@ func TestAnySplit(t *testing.T) {
 	var grads [][]float32
 	var measures []Measured
 	var clamped int64
-	top := math.Ldexp(float64(bound(microBatches)), -int(s.Exponents[0]))
+	top := math.Ldexp(float64(maxElement(microBatches)), -int(s.Exponents[0]))
 	for i := range microBatches {
 		g := fill(r.Layout, random, 1)
 		g[i] = 1e20
@@ -151,7 +151,7 @@ func TestAnySplit(t *testing.T) {
 			for i, v := range p.Entry() {
 				entry[i] += v
 			}
-			done += len(p.Done())
+			done += len(p.Summed())
 		}
 		if done != microBatches {
 			t.Fatalf("%d micro-batches are done, not %d", done, microBatches)
@@ -190,11 +190,11 @@ func TestAddRefuses(t *testing.T) {
 			t.Errorf("%q is not said: %v", c.says, err)
 		}
 	}
-	if !slices.Equal(a.Entry(), before) || !slices.Equal(a.Done(), []int{2}) || !a.Has(2) || a.Has(1) {
+	if !slices.Equal(a.Entry(), before) || !slices.Equal(a.Summed(), []int{2}) {
 		t.Error("a refused micro-batch changed the sum")
 	}
 	a.Reset(newState(t, r, 1))
-	if len(a.Done()) != 0 || slices.ContainsFunc(a.Entry(), func(w int32) bool { return w != 0 }) {
+	if len(a.Summed()) != 0 || slices.ContainsFunc(a.Entry(), func(w int32) bool { return w != 0 }) {
 		t.Error("reset leaves something")
 	}
 }
@@ -275,27 +275,27 @@ func TestAgree(t *testing.T) {
 			return entry, parts
 		}
 		entry, parts := sum(digest[0], digest[1])
-		if !r.Agree(entry, parts[0]) || !r.Agree(entry, parts[1]) {
+		if !r.SameStates(entry, parts[0]) || !r.SameStates(entry, parts[1]) {
 			t.Errorf("%s: equal states do not agree", reduce)
 		}
 		entry, parts = sum(digest...)
 		for i, p := range parts {
-			if r.Agree(entry, p) {
+			if r.SameStates(entry, p) {
 				t.Errorf("%s: worker %d does not see that a state differs", reduce, i)
 			}
 		}
 		entry, parts = sum(digest[0], "", digest[2][:4])
-		if !r.Agree(entry, parts[0]) || !r.Agree(entry, parts[1]) {
+		if !r.SameStates(entry, parts[0]) || !r.SameStates(entry, parts[1]) {
 			t.Errorf("%s: who gives no digest disagrees", reduce)
 		}
-		if entry, parts = sum("", ""); !r.Agree(entry, parts[0]) {
+		if entry, parts = sum("", ""); !r.SameStates(entry, parts[0]) {
 			t.Errorf("%s: no digests disagree", reduce)
 		}
 		many := make([]string, 256)
 		for i := range many {
 			many[i] = "ffffffffffff"
 		}
-		if entry, parts = sum(many...); !r.Agree(entry, parts[9]) {
+		if entry, parts = sum(many...); !r.SameStates(entry, parts[9]) {
 			t.Errorf("%s: the sum of 256 digests overflows", reduce)
 		}
 	}

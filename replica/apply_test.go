@@ -217,7 +217,7 @@ func TestExponents(t *testing.T) {
 		return s.Exponents[0] - before, o.Clamped
 	}
 	room := func(size float64) int { // bits between size and the bound
-		return math.Ilogb(float64(bound(microBatches))) - math.Ilogb(size*math.Ldexp(1, int(s.Exponents[0])))
+		return math.Ilogb(float64(maxElement(microBatches))) - math.Ilogb(size*math.Ldexp(1, int(s.Exponents[0])))
 	}
 	if _, clamped := apply(1e-3); clamped != 0 || room(1e-3) != headroom {
 		t.Errorf("the first step leaves %d bits of room, %d clamped", room(1e-3), clamped)

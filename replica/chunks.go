@@ -26,7 +26,7 @@ func chunksOf(l model.Layout) []chunk {
 }
 
 // forEach calls f for every index below n on up to `cores` goroutines and
-// returns when all are done. f must not depend on the order.
+// returns when all calls have. f must not depend on the order.
 func forEach(n, cores int, f func(i int)) {
 	cores = min(cores, n)
 	if cores <= 1 {

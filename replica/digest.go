@@ -13,9 +13,9 @@ import (
 const digestLen = 1 << 18
 
 // Digest returns 32 hex digits that differ when two states differ: SHA-256 over
-// the meta data and xxHash64 of every stretch of the three buffers. It finds
-// divergence; against an adversary there is the checkpoint's manifest. It
-// reads the whole state once, at about memory speed.
+// the meta data and an xxHash64 of every stretch of the three buffers. It detects
+// divergence; the checkpoint's manifest protects against an adversary. It reads
+// the whole state once, at about memory speed.
 func Digest(s *State, cores int) (string, error) {
 	meta, err := s.EncodeMeta()
 	if err != nil {
@@ -36,8 +36,8 @@ func Digest(s *State, cores int) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// Bytes views floats as their bytes in memory, without a copy. All platforms
-// that this software runs on are little-endian, as its formats are.
+// Bytes views floats as their bytes in memory, without a copy. All platforms that
+// this software runs on are little-endian, like its formats.
 func Bytes(f []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
 }

@@ -18,5 +18,5 @@
 //     counts the step but leaves weights and moments as they are.
 //
 // It does not compute gradients, has no clock, network or disk, and does not
-// check that replicas agree: it gives a Digest for those who do.
+// compare replicas: it computes the Digest by which workers do.
 package replica

@@ -17,7 +17,7 @@ func exactSum(r Rule, s *State, grads [][]float32) []*big.Int {
 	for i := range sum {
 		sum[i] = new(big.Int)
 	}
-	limit := float64(bound(r.MicroBatches))
+	limit := float64(maxElement(r.MicroBatches))
 	for k, tensor := range r.Layout.Tensors {
 		for i := tensor.Offset; i < tensor.Offset+tensor.Len; i++ {
 			for _, g := range grads {
@@ -90,7 +90,7 @@ func TestSumProperty(t *testing.T) {
 				for j := range tensor.Len {
 					v := math.Float32frombits(random.Uint32()) // of any magnitude
 					if random.IntN(2) == 0 {                   // near the bound
-						v = float32(math.Ldexp(random.NormFloat64()*float64(bound(microBatches)), -int(s.Exponents[k])))
+						v = float32(math.Ldexp(random.NormFloat64()*float64(maxElement(microBatches)), -int(s.Exponents[k])))
 					}
 					if v != v || v-v != 0 { // NaN or infinite
 						v = 1

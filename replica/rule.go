@@ -19,7 +19,7 @@ const (
 )
 
 // MaxMicroBatches bounds the micro-batches of a step: fixed point leaves each
-// of them 31 bits less the bits of their number.
+// of them 31 bits minus the bits of their number.
 const MaxMicroBatches = 1024
 
 // MaxFloatMicroBatches bounds them in float mode: the check sum of an entry is
@@ -34,17 +34,6 @@ type Rule struct {
 	Steps        uint64 // of the run
 	Reduce       Reduce
 	Optimizer    AdamW
-}
-
-// AdamW holds the hyperparameters of decoupled weight decay (arXiv 1711.05101)
-// with global-norm clipping and a linear schedule.
-type AdamW struct {
-	LearningRate float64 // the peak
-	Warmup       uint64  // steps of linear growth to it; then linear decay towards 0
-	Beta1, Beta2 float64
-	Epsilon      float64
-	WeightDecay  float64
-	Clip         float64 // of the global norm; 0 is off
 }
 
 // Validate reports everything that makes the rule unusable.
@@ -78,18 +67,4 @@ func (r Rule) Validate() error {
 		bad("epsilon %g, weight decay %g, clip %g: must be positive, not negative, not negative", o.Epsilon, o.WeightDecay, o.Clip)
 	}
 	return errors.Join(errs...)
-}
-
-// Rate returns the learning rate of a step; the first step is 1. It grows
-// linearly over the warmup, then falls linearly and would reach 0 one step
-// after the last.
-func (o AdamW) Rate(step, steps uint64) float64 {
-	switch {
-	case step <= o.Warmup:
-		return o.LearningRate * float64(step) / float64(o.Warmup)
-	case step > steps:
-		return 0
-	default:
-		return o.LearningRate * float64(steps-step+1) / float64(steps-o.Warmup)
-	}
 }

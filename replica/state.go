@@ -17,7 +17,7 @@ const (
 )
 
 // headroom is how many bits lie between the largest element expected in a
-// micro-batch and the bound at which it would be clamped.
+// micro-batch and maxElement, at which it would be clamped.
 const headroom = 3
 
 // State is one replica. Weights, Moment1 and Moment2 have Layout.Total
@@ -30,29 +30,29 @@ type State struct {
 // Meta is the part of a state that is small.
 type Meta struct {
 	Step      uint64  `json:"step"`      // newest applied entry; 0 before the first
-	Updates   uint64  `json:"updates"`   // entries that changed the weights: Step less the skipped
+	Updates   uint64  `json:"updates"`   // entries that changed the weights: Step minus skipped steps
 	Clamped   uint64  `json:"clamped"`   // elements clamped so far
 	Samples   uint64  `json:"samples"`   // samples whose gradients are in the weights or were skipped
 	Tokens    uint64  `json:"tokens"`    // likewise, padding not counted
 	Exponents []int32 `json:"exponents"` // of each tensor in the layout's order: value = integer · 2^-exponent
 	Losses    Losses  `json:"losses,omitzero"`
-	// Course tells whether the training diverges.
+	// Course shows whether the training diverges.
 	Course divergence.Course `json:"course,omitzero"`
 }
 
-// Skipped counts the steps that changed nothing, because a gradient was not finite.
+// Skipped returns how many steps changed nothing because a gradient was not finite.
 func (m Meta) Skipped() uint64 { return m.Step - m.Updates }
 
-// Losses are sums over steps, from which the mean over any steps between two states
-// follows. Steps whose loss was not finite are left out.
+// Losses are sums over steps, from which the mean over the steps between any two states
+// follows. Steps whose loss was not finite are excluded.
 type Losses struct {
-	Steps uint64       `json:"steps"` // that are in the sums
+	Steps uint64       `json:"steps"` // in the sums
 	MLM   number.Float `json:"mlm"`
 	NSP   number.Float `json:"nsp"`
 }
 
-// Mean returns the mean losses of the steps since an earlier state, and how many
-// these are.
+// Mean returns the mean losses of the steps since an earlier state, and the number of
+// those steps.
 func (l Losses) Mean(since Losses) (mlm, nsp float64, steps uint64) {
 	if steps = l.Steps - since.Steps; steps == 0 {
 		return 0, 0, 0
@@ -61,8 +61,8 @@ func (l Losses) Mean(since Losses) (mlm, nsp float64, steps uint64) {
 	return float64(l.MLM-since.MLM) / n, float64(l.NSP-since.NSP) / n, steps
 }
 
-// remember takes the losses of a step.
-func (m *Meta) remember(o Outcome) {
+// recordLosses adds the losses of a step.
+func (m *Meta) recordLosses(o Outcome) {
 	m.Course = m.Course.Next(o.Step, o.MLMLoss+o.NSPLoss, o.Skipped)
 	if mlm, nsp := number.Float(o.MLMLoss), number.Float(o.NSPLoss); mlm.Finite() && nsp.Finite() {
 		m.Losses.Steps++
@@ -71,8 +71,7 @@ func (m *Meta) remember(o Outcome) {
 	}
 }
 
-// NewState returns the state before the first step. It keeps weights, does not
-// copy them.
+// NewState returns the state before the first step. It keeps weights without a copy.
 func NewState(r Rule, weights []float32) (*State, error) {
 	if len(weights) != r.Layout.Total {
 		return nil, fmt.Errorf("new state: %d weights, the layout has %d", len(weights), r.Layout.Total)
@@ -83,26 +82,26 @@ func NewState(r Rule, weights []float32) (*State, error) {
 		Moment2: make([]float32, r.Layout.Total),
 		Meta:    Meta{Exponents: make([]int32, len(r.Layout.Tensors))},
 	}
-	// Nothing is known of the gradients yet: let 4 be the largest that fits.
-	// The first entry tells more.
+	// Nothing is known about the gradients yet: let 4 be the largest that fits.
+	// The first entry adjusts it.
 	for k := range s.Exponents {
-		s.Exponents[k] = int32(math.Ilogb(float64(bound(r.MicroBatches)))) - 2
+		s.Exponents[k] = int32(math.Ilogb(float64(maxElement(r.MicroBatches)))) - 2
 	}
 	return s, nil
 }
 
-// Clone copies the state: nothing is shared with it.
+// Clone returns a copy that shares nothing with s.
 func (s *State) Clone() *State {
 	c := &State{Meta: s.Meta, Weights: slices.Clone(s.Weights), Moment1: slices.Clone(s.Moment1), Moment2: slices.Clone(s.Moment2)}
 	c.Exponents = slices.Clone(s.Exponents)
 	return c
 }
 
-// bound is the largest absolute value of one micro-batch's integer: the sum of
-// all micro-batches fits an int32.
-func bound(microBatches int) int32 { return int32(math.MaxInt32 / microBatches) }
+// maxElement is the largest absolute value of an element of one micro-batch in fixed
+// point: the sum of all micro-batches fits an int32.
+func maxElement(microBatches int) int32 { return int32(math.MaxInt32 / microBatches) }
 
-// EncodeMeta returns the small part of the state, the same bytes for equal states.
+// EncodeMeta encodes the small part of the state: equal states give the same bytes.
 func (s *State) EncodeMeta() ([]byte, error) {
 	b, err := json.Marshal(s.Meta)
 	if err != nil {

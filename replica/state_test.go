@@ -74,8 +74,8 @@ func TestNewState(t *testing.T) {
 	}
 	// 4 is the largest that is sure to fit.
 	s := newState(t, r, 1)
-	if top := math.Ldexp(4, int(s.Exponents[0])); top > float64(bound(4)) || 2*top <= float64(bound(4)) {
-		t.Errorf("exponent %d for a bound of %d", s.Exponents[0], bound(4))
+	if top := math.Ldexp(4, int(s.Exponents[0])); top > float64(maxElement(4)) || 2*top <= float64(maxElement(4)) {
+		t.Errorf("exponent %d for a bound of %d", s.Exponents[0], maxElement(4))
 	}
 }
 

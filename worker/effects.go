@@ -131,7 +131,7 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	differ := w.machine.State() == wire.WorkerReducing && !w.rule.Agree(w.replica.entry, w.sum.Entry())
+	differ := w.machine.State() == wire.WorkerReducing && !w.rule.SameStates(w.replica.entry, w.sum.Entry())
 	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 	w.beat.Tokens, w.beat.Clamped, w.beat.Skipped = o.Tokens, o.Clamped, o.Skipped
 	diverged := w.judge()
 	w.publishBeat()
-	return step.Applied{Step: applied, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ, Diverged: diverged}, nil
+	return step.Applied{Step: applied, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ, Diverged: diverged}, nil
 }
 
 // load replaces the state by the snapshot that was fetched.

@@ -78,7 +78,7 @@ func (a *Acquaintance) Close() error {
 func (a *Acquaintance) reach(url string) error {
 	ctx, cancel := context.WithTimeout(a.ctx, dialMailbox)
 	defer cancel()
-	return natslink.Reach(ctx, url, a.secret, a.dial)
+	return natslink.Probe(ctx, url, a.secret, a.dial)
 }
 
 func (a *Acquaintance) answer(m *nats.Msg) {

@@ -33,7 +33,7 @@ func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 			if errors.Is(err, allreduce.ErrSilent) {
 				w.meetAgain(ctx, p)
 			}
-			w.post(ringCtx, step.RingBroken{Generation: p.Generation, Rank: allreduce.Blame(err), Reason: err.Error()})
+			w.post(ringCtx, step.RingBroken{Generation: p.Generation, Rank: allreduce.FailedRank(err), Reason: err.Error()})
 		}
 	}()
 }

@@ -1,8 +1,8 @@
 // Package memlink carries the frames of a ring in memory, for tests and
 // simulations.
 //
-// It keeps the order of frames and loses none, unless a Fault says so. A killed
-// rank is seen by its neighbours at once. Nothing in it starts a goroutine.
+// It keeps the order of frames and loses none, unless a Fault does. Neighbours notice
+// a killed rank at once. Nothing in it starts a goroutine.
 package memlink
 
 import (
@@ -13,13 +13,13 @@ import (
 	"sync/atomic"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/loss"
+	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
 )
 
 // buffered is how many frames a link holds before Send waits.
 const buffered = 64
 
-// Message is one frame on its way.
+// Message is one frame in flight.
 type Message struct{ Header, Payload []byte }
 
 // Fault decides what arrives in place of a frame that a rank sends: the frame
@@ -33,7 +33,7 @@ type Link struct {
 	previous, next *Link
 	frames         chan Message
 	credits        chan int
-	lost           *loss.Tracker
+	lost           *neighbour.Tracker
 	closed         chan struct{}
 	closing        sync.Once
 	fault          atomic.Pointer[Fault]
@@ -47,7 +47,7 @@ func NewMesh(world int) []*Link {
 	for r := range mesh {
 		mesh[r] = &Link{
 			rank: r, frames: make(chan Message, buffered), credits: make(chan int, buffered),
-			lost: loss.New(), closed: make(chan struct{}),
+			lost: neighbour.New(), closed: make(chan struct{}),
 		}
 	}
 	for r, l := range mesh {
@@ -57,7 +57,7 @@ func NewMesh(world int) []*Link {
 	return mesh
 }
 
-// SetFault sets what happens to the frames that this rank sends; nil is none.
+// SetFault sets the fault of the frames that this rank sends; nil is none.
 func (l *Link) SetFault(f Fault) {
 	if f == nil {
 		l.fault.Store(nil)
@@ -78,8 +78,8 @@ func (l *Link) Send(ctx context.Context, header, payload []byte) error {
 		}
 		select {
 		case l.next.frames <- m:
-		case <-l.lost.Gone(loss.Next):
-			return l.lost.Err(loss.Next)
+		case <-l.lost.Gone(neighbour.Next):
+			return l.lost.Err(neighbour.Next)
 		case <-l.closed:
 			return l.alive()
 		case <-ctx.Done():
@@ -102,12 +102,12 @@ func (l *Link) Receive(ctx context.Context) (header, payload []byte, err error) 
 	select {
 	case m := <-l.frames:
 		return m.Header, m.Payload, nil
-	case <-l.lost.Starved():
+	case <-l.lost.NoMoreFrames():
 		select {
 		case m := <-l.frames:
 			return m.Header, m.Payload, nil
 		default:
-			return nil, nil, l.lost.Why()
+			return nil, nil, l.lost.NoMoreFramesErr()
 		}
 	case <-l.closed:
 		return nil, nil, l.alive()
@@ -120,7 +120,7 @@ func (l *Link) Receive(ctx context.Context) (header, payload []byte, err error) 
 func (l *Link) Acknowledge(n int) error {
 	select {
 	case l.previous.credits <- n:
-	case <-l.lost.Gone(loss.Previous): // nobody to tell; Receive says so
+	case <-l.lost.Gone(neighbour.Previous): // Receive reports it
 	case <-l.closed:
 	}
 	return l.alive()
@@ -131,8 +131,8 @@ func (l *Link) Credits(ctx context.Context) (int, error) {
 	select {
 	case n := <-l.credits:
 		return n, nil
-	case <-l.lost.Gone(loss.Next):
-		return 0, l.lost.Err(loss.Next)
+	case <-l.lost.Gone(neighbour.Next):
+		return 0, l.lost.Err(neighbour.Next)
 	case <-l.closed:
 		return 0, l.alive()
 	case <-ctx.Done():
@@ -144,11 +144,11 @@ func (l *Link) Credits(ctx context.Context) (int, error) {
 func (l *Link) Lost() <-chan struct{} { return l.lost.Any() }
 
 // Err implements allreduce.Link.
-func (l *Link) Err() error { return l.lost.First() }
+func (l *Link) Err() error { return l.lost.FirstErr() }
 
 // Abort implements allreduce.Link.
 func (l *Link) Abort(reason error) {
-	l.end(loss.NoticeOf(l.rank, reason).Err())
+	l.end(neighbour.NewLeaveNotice(l.rank, reason).Err())
 }
 
 // Close implements allreduce.Link.
@@ -162,18 +162,18 @@ func (l *Link) Kill() {
 	l.end(&allreduce.PeerError{Rank: l.rank, Err: allreduce.ErrLost})
 }
 
-// Cut ends the way to the next rank as a network does that fails between the two:
-// nothing that is sent arrives any more, and only this rank comes to know of it.
+// Cut breaks the connection to the next rank like a network failure between the two:
+// nothing that is sent arrives any more, and only this rank learns of it.
 func (l *Link) Cut() {
 	l.SetFault(func(Message) []Message { return nil })
-	l.lost.Lose(loss.Next, &allreduce.PeerError{Rank: l.next.rank, Err: allreduce.ErrSilent})
+	l.lost.MarkLost(neighbour.Next, &allreduce.PeerError{Rank: l.next.rank, Err: allreduce.ErrSilent})
 }
 
 func (l *Link) end(err error) {
 	l.closing.Do(func() {
 		close(l.closed)
-		l.next.lost.Lose(loss.Previous, err)
-		l.previous.lost.Lose(loss.Next, err)
+		l.next.lost.MarkLost(neighbour.Previous, err)
+		l.previous.lost.MarkLost(neighbour.Next, err)
 	})
 }
 

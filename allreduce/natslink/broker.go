@@ -30,7 +30,7 @@ func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, er
 		s.conn = conn
 	}
 	status := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
-	l.running.Go(func() { l.watch(status) })
+	l.running.Go(func() { l.watchStatus(status) })
 	l.release = func() {
 		conn.RemoveStatusListener(status)
 		for _, sub := range l.subs {
@@ -39,7 +39,7 @@ func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, er
 	}
 	err := l.subscribe()
 	if err == nil {
-		err = l.greet(ctx)
+		err = l.waitForNeighbours(ctx)
 	}
 	if err != nil {
 		l.Abort(err)
@@ -52,10 +52,10 @@ func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, er
 }
 
 // watch ends the link when its connection is interrupted.
-func (l *link) watch(status <-chan nats.Status) {
+func (l *link) watchStatus(status <-chan nats.Status) {
 	select {
 	case <-status:
-		l.loseSelf("to the broker")
+		l.loseOwnConnection("to the broker")
 	case <-l.closed:
 	}
 }
@@ -76,7 +76,7 @@ func (l *link) probe(s *side) {
 		}
 		_, err := s.conn.Request(l.session.subject(s.rank, kindHello), nil, probeInterval)
 		if errors.Is(err, nats.ErrNoResponders) {
-			l.lose(s.side, errors.New("it left the broker"))
+			l.loseConnection(s.side, errors.New("it left the broker"))
 			return
 		}
 	}

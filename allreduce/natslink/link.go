@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/loss"
+	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
 )
 
 // buffered is how many messages a link holds: the largest window, and room.
@@ -35,11 +35,11 @@ const (
 type link struct {
 	session Session
 	own     *nats.Conn
-	sides   [2]*side // by loss.Side
+	sides   [2]*side // by neighbour.Side
 	subs    []*nats.Subscription
 	frames  chan *nats.Msg
 	credits chan *nats.Msg
-	lost    *loss.Tracker
+	lost    *neighbour.Tracker
 
 	closed  chan struct{}
 	closing sync.Once
@@ -53,29 +53,29 @@ var _ allreduce.Link = (*link)(nil)
 
 func newLink(s Session) *link {
 	l := &link{
-		session: s, lost: loss.New(), closed: make(chan struct{}), release: func() {},
+		session: s, lost: neighbour.New(), closed: make(chan struct{}), release: func() {},
 		frames: make(chan *nats.Msg, buffered), credits: make(chan *nats.Msg, buffered),
-		nextFrame:      s.subject(s.neighbour(loss.Next), kindFrame),
-		previousCredit: s.subject(s.neighbour(loss.Previous), kindCredit),
+		nextFrame:      s.subject(s.neighbour(neighbour.Next), kindFrame),
+		previousCredit: s.subject(s.neighbour(neighbour.Previous), kindCredit),
 	}
-	l.sides[loss.Previous] = &side{side: loss.Previous, rank: s.neighbour(loss.Previous), url: s.Previous}
-	l.sides[loss.Next] = &side{side: loss.Next, rank: s.neighbour(loss.Next), url: s.Next}
+	l.sides[neighbour.Previous] = &side{side: neighbour.Previous, rank: s.neighbour(neighbour.Previous), url: s.Previous}
+	l.sides[neighbour.Next] = &side{side: neighbour.Next, rank: s.neighbour(neighbour.Next), url: s.Next}
 	return l
 }
 
 // subscribe makes this rank present: hello comes last, so that a neighbour that
 // gets an answer can send.
 func (l *link) subscribe() error {
-	leave := func(s loss.Side) nats.MsgHandler {
+	onLeave := func(s neighbour.Side) nats.MsgHandler {
 		return func(m *nats.Msg) {
-			var n loss.Notice
+			var n neighbour.LeaveNotice
 			if err := json.Unmarshal(m.Data, &n); err != nil {
-				n = loss.Notice{Rank: l.sides[s].rank, Text: "and did not say why"}
+				n = neighbour.LeaveNotice{Rank: l.sides[s].rank, Text: "and did not say why"}
 			}
-			l.lost.Lose(s, n.Err())
+			l.lost.MarkLost(s, n.Err())
 		}
 	}
-	here := func(kind string) string { return l.session.subject(l.session.Rank, kind) }
+	ownSubject := func(kind string) string { return l.session.subject(l.session.Rank, kind) }
 	var errs error
 	add := func(sub *nats.Subscription, err error) {
 		if err != nil {
@@ -84,11 +84,11 @@ func (l *link) subscribe() error {
 		}
 		l.subs = append(l.subs, sub)
 	}
-	add(l.own.ChanSubscribe(here(kindFrame), l.frames))
-	add(l.own.ChanSubscribe(here(kindCredit), l.credits))
-	add(l.own.Subscribe(here(kindLeavePrevious), leave(loss.Previous)))
-	add(l.own.Subscribe(here(kindLeaveNext), leave(loss.Next)))
-	add(l.own.Subscribe(here(kindHello), func(m *nats.Msg) {
+	add(l.own.ChanSubscribe(ownSubject(kindFrame), l.frames))
+	add(l.own.ChanSubscribe(ownSubject(kindCredit), l.credits))
+	add(l.own.Subscribe(ownSubject(kindLeavePrevious), onLeave(neighbour.Previous)))
+	add(l.own.Subscribe(ownSubject(kindLeaveNext), onLeave(neighbour.Next)))
+	add(l.own.Subscribe(ownSubject(kindHello), func(m *nats.Msg) {
 		_ = m.Respond(nil) // who does not get it asks again
 	}))
 	if errs == nil {
@@ -107,20 +107,20 @@ func (l *link) Send(ctx context.Context, header, payload []byte) error {
 		return context.Cause(ctx)
 	case <-l.closed:
 		return errClosed
-	case <-l.lost.Gone(loss.Next):
-		return l.lost.Err(loss.Next)
+	case <-l.lost.Gone(neighbour.Next):
+		return l.lost.Err(neighbour.Next)
 	default:
 	}
 	m := nats.Msg{
 		Subject: l.nextFrame, Data: payload,
 		Header: nats.Header{headerKey: {hex.EncodeToString(header)}},
 	}
-	return l.fate(loss.Next, l.sides[loss.Next].conn.PublishMsg(&m))
+	return l.publishFailure(neighbour.Next, l.sides[neighbour.Next].conn.PublishMsg(&m))
 }
 
 // Receive implements allreduce.Link.
 func (l *link) Receive(ctx context.Context) (header, payload []byte, err error) {
-	m, err := l.take(ctx, l.frames, l.lost.Starved(), l.lost.Why)
+	m, err := l.nextMessage(ctx, l.frames, l.lost.NoMoreFrames(), l.lost.NoMoreFramesErr)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,13 +133,13 @@ func (l *link) Receive(ctx context.Context) (header, payload []byte, err error) 
 
 // Acknowledge implements allreduce.Link. To a lost rank it does nothing.
 func (l *link) Acknowledge(n int) error {
-	if l.lost.Err(loss.Previous) != nil {
+	if l.lost.Err(neighbour.Previous) != nil {
 		return nil
 	}
 	var b [4]byte
 	binary.LittleEndian.PutUint32(b[:], uint32(n))
-	err := l.sides[loss.Previous].conn.Publish(l.previousCredit, b[:])
-	if err = l.fate(loss.Previous, err); l.lost.Err(loss.Previous) != nil {
+	err := l.sides[neighbour.Previous].conn.Publish(l.previousCredit, b[:])
+	if err = l.publishFailure(neighbour.Previous, err); l.lost.Err(neighbour.Previous) != nil {
 		return nil
 	}
 	return err
@@ -147,19 +147,19 @@ func (l *link) Acknowledge(n int) error {
 
 // Credits implements allreduce.Link.
 func (l *link) Credits(ctx context.Context) (int, error) {
-	m, err := l.take(ctx, l.credits, l.lost.Gone(loss.Next), func() error { return l.lost.Err(loss.Next) })
+	m, err := l.nextMessage(ctx, l.credits, l.lost.Gone(neighbour.Next), func() error { return l.lost.Err(neighbour.Next) })
 	if err != nil {
 		return 0, err
 	}
 	if len(m.Data) != 4 {
-		return 0, &allreduce.PeerError{Rank: l.sides[loss.Next].rank, Err: fmt.Errorf("%w: acknowledgement of %d bytes", allreduce.ErrCorrupt, len(m.Data))}
+		return 0, &allreduce.PeerError{Rank: l.sides[neighbour.Next].rank, Err: fmt.Errorf("%w: acknowledgement of %d bytes", allreduce.ErrCorrupt, len(m.Data))}
 	}
 	return int(binary.LittleEndian.Uint32(m.Data)), nil
 }
 
 // take returns the next message, or why there is none once gone is closed; those that
 // came before come first.
-func (l *link) take(ctx context.Context, from <-chan *nats.Msg, gone <-chan struct{}, why func() error) (*nats.Msg, error) {
+func (l *link) nextMessage(ctx context.Context, from <-chan *nats.Msg, gone <-chan struct{}, reason func() error) (*nats.Msg, error) {
 	select {
 	case m := <-from:
 		return m, nil
@@ -173,7 +173,7 @@ func (l *link) take(ctx context.Context, from <-chan *nats.Msg, gone <-chan stru
 		case m := <-from:
 			return m, nil
 		default:
-			return nil, why()
+			return nil, reason()
 		}
 	case <-l.closed:
 		return nil, errClosed
@@ -183,7 +183,7 @@ func (l *link) take(ctx context.Context, from <-chan *nats.Msg, gone <-chan stru
 }
 
 // fate turns an error of a publish into what it means.
-func (l *link) fate(s loss.Side, err error) error {
+func (l *link) publishFailure(s neighbour.Side, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -195,31 +195,31 @@ func (l *link) fate(s loss.Side, err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("send to rank %d: %w", l.sides[s].rank, err)
 	}
-	l.lose(s, err)
+	l.loseConnection(s, err)
 	return l.lost.Err(s)
 }
 
 // lose records that the connection to a neighbour broke.
-func (l *link) lose(s loss.Side, err error) {
-	how := lost(err)
+func (l *link) loseConnection(s neighbour.Side, err error) {
+	kind := lossKind(err)
 	if err != nil {
-		how = fmt.Errorf("%w: %w", how, err)
+		kind = fmt.Errorf("%w: %w", kind, err)
 	}
-	l.lost.Lose(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: how})
+	l.lost.MarkLost(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: kind})
 }
 
 // loseSelf records that this rank cannot be reached: it is at fault itself.
-func (l *link) loseSelf(where string) {
+func (l *link) loseOwnConnection(where string) {
 	err := &allreduce.PeerError{Rank: l.session.Rank, Err: fmt.Errorf("%w %s", allreduce.ErrLost, where)}
-	l.lost.Lose(loss.Previous, err)
-	l.lost.Lose(loss.Next, err)
+	l.lost.MarkLost(neighbour.Previous, err)
+	l.lost.MarkLost(neighbour.Next, err)
 }
 
 // Lost implements allreduce.Link.
 func (l *link) Lost() <-chan struct{} { return l.lost.Any() }
 
 // Err implements allreduce.Link.
-func (l *link) Err() error { return l.lost.First() }
+func (l *link) Err() error { return l.lost.FirstErr() }
 
 // Close implements allreduce.Link.
 func (l *link) Close() error {
@@ -233,7 +233,7 @@ func (l *link) Abort(reason error) { l.leave(reason, abortTimeout) }
 func (l *link) leave(reason error, within time.Duration) {
 	l.closing.Do(func() {
 		close(l.closed)
-		notice, err := json.Marshal(loss.NoticeOf(l.session.Rank, reason))
+		notice, err := json.Marshal(neighbour.NewLeaveNotice(l.session.Rank, reason))
 		if err != nil {
 			notice = nil // they are told that it left, not why
 		}

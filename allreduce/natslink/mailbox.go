@@ -121,17 +121,17 @@ func (m *Mailbox) Connect(ctx context.Context, s Session) (allreduce.Link, error
 		return nil, fmt.Errorf("connect ring: %w", err)
 	}
 	l := newLink(s)
-	if err := l.join(ctx, m); err != nil {
+	if err := l.connect(ctx, m); err != nil {
 		l.Abort(err)
 		return nil, fmt.Errorf("connect ring of generation %d: %w", s.Generation, err)
 	}
 	return l, nil
 }
 
-func (l *link) join(ctx context.Context, m *Mailbox) error {
+func (l *link) connect(ctx context.Context, m *Mailbox) error {
 	own, err := nats.Connect("", nats.InProcessServer(m.server), nats.Token(m.secret),
 		nats.Name(l.session.name("own")), nats.NoReconnect(), nats.NoCallbacksAfterClientClose(),
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.loseSelf("to the own mailbox") }))
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.loseOwnConnection("to the own mailbox") }))
 	if err != nil {
 		return fmt.Errorf("own mailbox: %w", err)
 	}
@@ -149,5 +149,5 @@ func (l *link) join(ctx context.Context, m *Mailbox) error {
 	if err != nil {
 		return err
 	}
-	return l.greet(ctx)
+	return l.waitForNeighbours(ctx)
 }

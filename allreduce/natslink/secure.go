@@ -41,7 +41,7 @@ func certificate() (c tls.Certificate, pin string, err error) {
 }
 
 // destination is how to connect to a mailbox's URL.
-func destination(address, secret string) (string, []nats.Option, error) {
+func dialTarget(address, secret string) (string, []nats.Option, error) {
 	options := []nats.Option{nats.Token(secret), nats.NoReconnect(), nats.IgnoreDiscoveredServers(), nats.NoCallbacksAfterClientClose()}
 	u, err := url.Parse(address)
 	if err != nil {
@@ -74,8 +74,8 @@ func destination(address, secret string) (string, []nats.Option, error) {
 
 // Reach finds out whether a mailbox can be connected to before ctx ends; dial nil
 // is straight.
-func Reach(ctx context.Context, address, secret string, dial Dial) error {
-	to, options, err := destination(address, secret)
+func Probe(ctx context.Context, address, secret string, dial Dial) error {
+	to, options, err := dialTarget(address, secret)
 	if err != nil {
 		return fmt.Errorf("reach mailbox: %w", err)
 	}

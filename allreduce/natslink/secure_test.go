@@ -19,10 +19,10 @@ func TestReach(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		if err := Reach(t.Context(), m.URL(), secret, nil); err != nil {
+		if err := Probe(t.Context(), m.URL(), secret, nil); err != nil {
 			t.Errorf("a mailbox that is there: %v", err)
 		}
-		if err := Reach(t.Context(), m.URL(), "another secret", nil); err == nil {
+		if err := Probe(t.Context(), m.URL(), "another secret", nil); err == nil {
 			t.Error("another secret is taken")
 		}
 		if !secure {
@@ -32,7 +32,7 @@ func TestReach(t *testing.T) {
 		at, _, _ := strings.Cut(m.URL(), "#")
 		_, pin, _ := strings.Cut(other.URL(), "#")
 		for _, wrong := range []string{at, at + "#" + pin, at + "#00"} {
-			if err := Reach(t.Context(), wrong, secret, nil); err == nil {
+			if err := Probe(t.Context(), wrong, secret, nil); err == nil {
 				t.Errorf("%s is taken for another", wrong)
 			}
 		}
@@ -44,7 +44,7 @@ func TestReachGivesUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
-	if err := Reach(ctx, "nats://192.0.2.1:4222", secret, nil); err == nil {
+	if err := Probe(ctx, "nats://192.0.2.1:4222", secret, nil); err == nil {
 		t.Error("an address of no machine is reached")
 	}
 	if took := time.Since(begun); took > 2*time.Second {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/loss"
+	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
 )
 
 // Session is one rank's place in the ring of one generation.
@@ -37,8 +37,8 @@ func (s Session) validate() error {
 }
 
 // neighbour returns the rank on one side.
-func (s Session) neighbour(side loss.Side) int {
-	if side == loss.Next {
+func (s Session) neighbour(side neighbour.Side) int {
+	if side == neighbour.Next {
 		return (s.Rank + 1) % s.World
 	}
 	return (s.Rank + s.World - 1) % s.World

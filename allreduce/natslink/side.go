@@ -12,19 +12,19 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/loss"
+	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
 )
 
 // greetPause lies between two questions whether a neighbour is there.
-const greetPause = 5 * time.Millisecond
+const presencePause = 5 * time.Millisecond
 
 // pings are how many are sent in the time after which a neighbour counts as silent,
 // less one.
-const pings = 3
+const pingsPerSilence = 3
 
 // lost says what became of a connection that ended, or could not be made, with err.
-func lost(err error) error {
-	if silence(err) {
+func lossKind(err error) error {
+	if isSilence(err) {
 		return allreduce.ErrSilent
 	}
 	return allreduce.ErrLost
@@ -32,14 +32,14 @@ func lost(err error) error {
 
 // silence reports whether a connection failed because nothing came, and not even
 // room for more to send.
-func silence(err error) bool {
+func isSilence(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, nats.ErrStaleConnection) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // side is the way to one neighbour.
 type side struct {
-	side loss.Side
+	side neighbour.Side
 	rank int
 	url  string
 	conn *nats.Conn
@@ -54,7 +54,7 @@ type rawConn struct {
 	dial Dial
 
 	mu     sync.Mutex
-	conn   *moving
+	conn   *countedConn
 	closed bool
 }
 
@@ -73,18 +73,18 @@ func (r *rawConn) Dial(network, address string) (net.Conn, error) {
 	if r.closed {
 		return nil, errors.Join(net.ErrClosed, c.Close())
 	}
-	r.conn = &moving{Conn: c}
+	r.conn = &countedConn{Conn: c}
 	return r.conn, nil
 }
 
 // moved is how much has moved on the connection.
-func (r *rawConn) moved() (come, gone int64) {
+func (r *rawConn) progress() (received, sent int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.conn == nil {
 		return 0, 0
 	}
-	return r.conn.moved()
+	return r.conn.progress()
 }
 
 func (r *rawConn) close() {
@@ -101,7 +101,7 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	patience := max(m.silence, l.session.Silence)
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	to, options, err := destination(s.url, m.secret)
+	to, options, err := dialTarget(s.url, m.secret)
 	if err != nil {
 		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %w", allreduce.ErrLost, err)}
 	}
@@ -110,16 +110,16 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
 		nats.Timeout(patience), nats.SetCustomDialer(raw),
 		// Pings are there for their answers to come; listen counts those, and all else.
-		nats.PingInterval(patience/(pings+1)), nats.MaxPingsOutstanding(math.MaxInt32),
+		nats.PingInterval(patience/(pingsPerSilence+1)), nats.MaxPingsOutstanding(math.MaxInt32),
 		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
-			if last := c.LastError(); err == nil && silence(last) {
+			if last := c.LastError(); err == nil && isSilence(last) {
 				err = last // it is not handed over
 			}
 			// Frames that reached the own mailbox before shall be read first.
-			if s.side == loss.Previous {
+			if s.side == neighbour.Previous {
 				_ = l.own.FlushTimeout(abortTimeout)
 			}
-			l.lose(s.side, err)
+			l.loseConnection(s.side, err)
 		}))...)
 	if !stop() { // what nats says of a connection that was closed under it says less
 		if err == nil {
@@ -131,20 +131,20 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("rank %d: %w", s.rank, context.Cause(ctx))
 		}
-		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", lost(err), to, err)}
+		return &allreduce.PeerError{Rank: s.rank, Err: fmt.Errorf("%w: %s: %w", lossKind(err), to, err)}
 	}
 	s.conn, s.raw = conn, raw
-	l.running.Go(func() { l.listen(s, patience) })
+	l.running.Go(func() { l.watchProgress(s, patience) })
 	return nil
 }
 
 // greet waits until both neighbours are in this generation.
-func (l *link) greet(ctx context.Context) error {
+func (l *link) waitForNeighbours(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	errs := make(chan error, len(l.sides))
 	for _, s := range l.sides {
-		go func() { errs <- s.greet(ctx, l) }()
+		go func() { errs <- s.waitUntilPresent(ctx, l) }()
 	}
 	var first error
 	for range l.sides {
@@ -156,7 +156,7 @@ func (l *link) greet(ctx context.Context) error {
 	return first
 }
 
-func (s *side) greet(ctx context.Context, l *link) error {
+func (s *side) waitUntilPresent(ctx context.Context, l *link) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := make(chan struct{})
@@ -164,7 +164,7 @@ func (s *side) greet(ctx context.Context, l *link) error {
 	go func() {
 		select {
 		case <-l.lost.Any():
-			cancel(l.lost.First())
+			cancel(l.lost.FirstErr())
 		case <-watch:
 		}
 	}()
@@ -174,15 +174,15 @@ func (s *side) greet(ctx context.Context, l *link) error {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			if err := l.lost.First(); err != nil {
+			if err := l.lost.FirstErr(); err != nil {
 				return err
 			}
 			return fmt.Errorf("rank %d is not there: %w", s.rank, context.Cause(ctx))
 		case !errors.Is(err, nats.ErrNoResponders):
-			return l.fate(s.side, err)
+			return l.publishFailure(s.side, err)
 		}
 		select {
-		case <-time.After(greetPause):
+		case <-time.After(presencePause):
 		case <-ctx.Done():
 		}
 	}
@@ -194,7 +194,7 @@ func (s *side) leave(session Session, notice []byte, within time.Duration) {
 		return
 	}
 	kind := kindLeaveNext // this rank is the previous one's next
-	if s.side == loss.Next {
+	if s.side == neighbour.Next {
 		kind = kindLeavePrevious
 	}
 	if s.raw != nil {

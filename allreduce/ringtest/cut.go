@@ -29,7 +29,7 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 			links := cluster.Join(t, 1, members(world)...)
 			defer closeAll(links)
 			ends := slices.Clone(links)
-			ends[0] = &before{links[0], n, func() { cluster.Cut(0, 1) }}
+			ends[0] = &cutBefore{links[0], n, func() { cluster.Cut(0, 1) }}
 			rings := Rings(t, 1, ends, func(c *allreduce.Config) { c.Window = 2 * frames })
 			own := Vectors(1, world, words, allreduce.Int32)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -42,7 +42,7 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 					switch {
 					case ctx.Err() != nil:
 						t.Errorf("rank %d does not end after rank 0 left: %v", r, err)
-					case allreduce.Blame(err) >= 0:
+					case allreduce.FailedRank(err) >= 0:
 						t.Errorf("rank %d blames somebody, and all live: %v", r, err)
 					case err == nil && r == 1:
 						t.Error("rank 1 has a result without a frame")
@@ -71,15 +71,15 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 }
 
 // before calls f before its n-th send.
-type before struct {
+type cutBefore struct {
 	allreduce.Link
-	n int
-	f func()
+	n   int
+	cut func()
 }
 
-func (b *before) Send(ctx context.Context, header, payload []byte) error {
+func (b *cutBefore) Send(ctx context.Context, header, payload []byte) error {
 	if b.n--; b.n == -1 {
-		b.f()
+		b.cut()
 	}
 	return b.Link.Send(ctx, header, payload)
 }

@@ -16,7 +16,7 @@ import (
 // How a ring ends: a member dies, breaks off, leaves, or is done.
 
 // kill lets one member die in the middle of a reduction.
-func kill(t *testing.T, open func(testing.TB, int) Cluster) {
+func killedMember(t *testing.T, open func(testing.TB, int) Cluster) {
 	for _, world := range []int{2, 3, 5} {
 		t.Run(fmt.Sprint("world ", world), func(t *testing.T) {
 			const victim = 1
@@ -37,7 +37,7 @@ func kill(t *testing.T, open func(testing.TB, int) Cluster) {
 					t.Errorf("rank %d does not say that rank %d is lost: %v", r, victim, err)
 				}
 			}
-			same(t, before, own)
+			unchanged(t, before, own)
 
 			// The survivors go on in the next generation.
 			alive := slices.Delete(members(world), victim, victim+1)
@@ -59,13 +59,13 @@ func kill(t *testing.T, open func(testing.TB, int) Cluster) {
 // dying calls f at its n-th send and sends nothing more.
 type dying struct {
 	allreduce.Link
-	n int
-	f func()
+	n    int
+	kill func()
 }
 
 func (d *dying) Send(ctx context.Context, header, payload []byte) error {
 	if d.n--; d.n == 0 {
-		d.f()
+		d.kill()
 	}
 	if d.n <= 0 {
 		return errors.New("killed")
@@ -77,7 +77,7 @@ func (d *dying) Send(ctx context.Context, header, payload []byte) error {
 func (d *dying) Abort(error) {}
 
 // cancelled breaks off a reduction on one rank.
-func cancelled(t *testing.T, open func(testing.TB, int) Cluster) {
+func cancelledReduction(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world, quitter = 4, 2
 	links := open(t, world).Join(t, 1, members(world)...)
 	defer closeAll(links)
@@ -108,7 +108,7 @@ func cancelled(t *testing.T, open func(testing.TB, int) Cluster) {
 }
 
 // closed ends a link between reductions.
-func closed(t *testing.T, open func(testing.TB, int) Cluster) {
+func closedLink(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world, leaver = 4, 1
 	links := open(t, world).Join(t, 1, members(world)...)
 	defer closeAll(links)
@@ -151,7 +151,7 @@ func closed(t *testing.T, open func(testing.TB, int) Cluster) {
 
 // doneAndGone lets every rank leave as soon as it has its result: what it sent
 // last must still arrive.
-func doneAndGone(t *testing.T, open func(testing.TB, int) Cluster) {
+func leaveWithResult(t *testing.T, open func(testing.TB, int) Cluster) {
 	for _, world := range []int{2, 3} {
 		cluster := open(t, world)
 		for generation := range uint64(5) {
@@ -179,7 +179,7 @@ func doneAndGone(t *testing.T, open func(testing.TB, int) Cluster) {
 }
 
 // nothingLeft counts goroutines after generations that ended well and badly.
-func nothingLeft(t *testing.T, open func(testing.TB, int) Cluster) {
+func noLeaks(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world = 3
 	cluster := open(t, world)
 	generation := uint64(0)
@@ -197,7 +197,7 @@ func nothingLeft(t *testing.T, open func(testing.TB, int) Cluster) {
 		closeAll(links)
 	}
 	once(false) // what a cluster starts once is not a leak
-	before := settled()
+	before := stableGoroutines()
 	for i := range 6 {
 		once(i%2 == 1)
 	}
@@ -212,7 +212,7 @@ func nothingLeft(t *testing.T, open func(testing.TB, int) Cluster) {
 }
 
 // settled returns the number of goroutines once it no longer falls.
-func settled() int {
+func stableGoroutines() int {
 	n := runtime.NumGoroutine()
 	for calm := 0; calm < 20; calm++ {
 		time.Sleep(time.Millisecond)

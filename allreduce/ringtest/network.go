@@ -11,14 +11,14 @@ import (
 
 // room is how much may be written to a connection that is cut before writes wait:
 // what the buffers of an operating system take.
-const room = 1 << 16
+const bufferSize = 1 << 16
 
 // Network is a way to others that can be cut as networks are: what is sent vanishes,
 // nothing comes, and nobody is told.
 type Network struct {
-	mu   sync.Mutex
-	ways []*way
-	cuts []func(address string) bool
+	mu    sync.Mutex
+	conns []*cutConn
+	cuts  []func(address string) bool
 }
 
 // NewNetwork returns one that is not cut.
@@ -31,7 +31,7 @@ func (n *Network) Cut(addresses ...string) {
 	defer n.mu.Unlock()
 	is := func(address string) bool { return len(addresses) == 0 || slices.Contains(addresses, address) }
 	n.cuts = append(n.cuts, is)
-	for _, w := range n.ways {
+	for _, w := range n.conns {
 		if is(w.address) {
 			w.cut()
 		}
@@ -55,33 +55,33 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	w := &way{Conn: c, address: address, gone: make(chan struct{}), closed: make(chan struct{}), left: room}
-	w.cut, w.close = sync.OnceFunc(func() { close(w.gone) }), sync.OnceFunc(func() { close(w.closed) })
+	w := &cutConn{Conn: c, address: address, cutDone: make(chan struct{}), closed: make(chan struct{}), room: bufferSize}
+	w.cut, w.close = sync.OnceFunc(func() { close(w.cutDone) }), sync.OnceFunc(func() { close(w.closed) })
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.isCut(address) { // meanwhile
 		w.cut()
 	}
-	n.ways = append(n.ways, w)
+	n.conns = append(n.conns, w)
 	return w, nil
 }
 
 // way is one connection over a network.
-type way struct {
+type cutConn struct {
 	net.Conn
-	address      string
-	cut, close   func()
-	gone, closed chan struct{}
+	address         string
+	cut, close      func()
+	cutDone, closed chan struct{}
 
-	mu   sync.Mutex
-	left int // of room
-	due  time.Time
+	mu       sync.Mutex
+	room     int // of room
+	deadline time.Time
 }
 
-func (w *way) Read(b []byte) (int, error) {
+func (w *cutConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	select {
-	case <-w.gone:
+	case <-w.cutDone:
 		<-w.closed
 		return 0, net.ErrClosed
 	default:
@@ -89,16 +89,16 @@ func (w *way) Read(b []byte) (int, error) {
 	}
 }
 
-func (w *way) Write(b []byte) (int, error) {
+func (w *cutConn) Write(b []byte) (int, error) {
 	select {
-	case <-w.gone:
+	case <-w.cutDone:
 	default:
 		return w.Conn.Write(b)
 	}
 	w.mu.Lock()
-	n := min(len(b), w.left)
-	w.left -= n
-	due := w.due
+	n := min(len(b), w.room)
+	w.room -= n
+	due := w.deadline
 	w.mu.Unlock()
 	if n == len(b) {
 		return n, nil
@@ -115,21 +115,21 @@ func (w *way) Write(b []byte) (int, error) {
 	}
 }
 
-func (w *way) SetWriteDeadline(t time.Time) error {
+func (w *cutConn) SetWriteDeadline(t time.Time) error {
 	w.mu.Lock()
-	w.due = t
+	w.deadline = t
 	w.mu.Unlock()
 	return w.Conn.SetWriteDeadline(t)
 }
 
-func (w *way) SetDeadline(t time.Time) error {
+func (w *cutConn) SetDeadline(t time.Time) error {
 	w.mu.Lock()
-	w.due = t
+	w.deadline = t
 	w.mu.Unlock()
 	return w.Conn.SetDeadline(t)
 }
 
-func (w *way) Close() error {
+func (w *cutConn) Close() error {
 	w.close()
 	return w.Conn.Close()
 }

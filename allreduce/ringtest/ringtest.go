@@ -33,13 +33,13 @@ type Cluster interface {
 // worlds are the sizes to try.
 func Run(t *testing.T, worlds []int, open func(t testing.TB, n int) Cluster) {
 	t.Run("sums", func(t *testing.T) { sums(t, worlds, open) })
-	t.Run("kill", func(t *testing.T) { kill(t, open) })
-	t.Run("cancel", func(t *testing.T) { cancelled(t, open) })
-	t.Run("close", func(t *testing.T) { closed(t, open) })
-	t.Run("done and gone", func(t *testing.T) { doneAndGone(t, open) })
-	t.Run("spoiled frames", func(t *testing.T) { spoiled(t, open) })
-	t.Run("late frames", func(t *testing.T) { late(t, open) })
-	t.Run("nothing left", func(t *testing.T) { nothingLeft(t, open) })
+	t.Run("kill", func(t *testing.T) { killedMember(t, open) })
+	t.Run("cancel", func(t *testing.T) { cancelledReduction(t, open) })
+	t.Run("close", func(t *testing.T) { closedLink(t, open) })
+	t.Run("done and gone", func(t *testing.T) { leaveWithResult(t, open) })
+	t.Run("spoiled frames", func(t *testing.T) { corruptedFrames(t, open) })
+	t.Run("late frames", func(t *testing.T) { staleFrames(t, open) })
+	t.Run("nothing left", func(t *testing.T) { noLeaks(t, open) })
 }
 
 // Config returns a small configuration, so that a few words make many frames.
@@ -169,7 +169,7 @@ func sums(t *testing.T, worlds []int, open func(testing.TB, int) Cluster) {
 							t.Fatalf("%d words: %v", length, err)
 						}
 						Check(t, sum, own, results)
-						same(t, before, own)
+						unchanged(t, before, own)
 					}
 				})
 			}
@@ -185,7 +185,7 @@ func clone(v [][]int32) [][]int32 {
 	return c
 }
 
-func same(t testing.TB, before, after [][]int32) {
+func unchanged(t testing.TB, before, after [][]int32) {
 	t.Helper()
 	for r := range before {
 		if !slices.Equal(before[r], after[r]) {

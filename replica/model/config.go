@@ -22,12 +22,12 @@ const (
 
 // Ways to begin the position embeddings.
 const (
-	PositionsNormal     = "normal"     // drawn like all others, as BERT does
+	PositionsNormal     = "normal"     // random like all other weights, as in BERT
 	PositionsSinusoid   = "sinusoid"   // those of the first transformer
-	PositionsNeighbours = "neighbours" // the same, and the first layer looks beside
+	PositionsNeighbours = "neighbours" // sinusoids, and the first layer attends to neighbours
 )
 
-// Config holds what determines the architecture. Sizes are in elements.
+// Config determines the architecture. Sizes are in elements.
 type Config struct {
 	VocabSize        int     `json:"vocab_size" yaml:"vocab_size"`
 	HiddenSize       int     `json:"hidden_size" yaml:"hidden_size"`

@@ -11,7 +11,7 @@ import (
 // embeddings, 0 for biases, 1 and 0 for layer norms, and 0 for the embedding
 // of padding (arXiv 1810.04805 and Hugging Face's BertPreTrainedModel). Each
 // tensor has its own stream, so that its values do not depend on the others.
-// c.PositionInit gives another start to positions, and to the first layer.
+// c.PositionInit changes the start of positions and of the first layer.
 func Init(c Config, l Layout, seed uint64) []float32 {
 	flat := make([]float32, l.Total)
 	sinusoid := c.PositionInit == PositionsSinusoid || c.PositionInit == PositionsNeighbours
@@ -23,8 +23,8 @@ func Init(c Config, l Layout, seed uint64) []float32 {
 				w[i] = 1
 			}
 		case t.Decay:
-			if t.Name == positions && sinusoid {
-				sinusoids(w, c)
+			if t.Name == positionTensor && sinusoid {
+				fillSinusoids(w, c)
 				continue
 			}
 			src := rng.New(seed, rng.DomainInit, uint64(k))
@@ -41,21 +41,21 @@ func Init(c Config, l Layout, seed uint64) []float32 {
 			t, _ := l.Find(name)
 			return flat[t.Offset : t.Offset+t.Len]
 		}
-		lookBeside(view(firstQuery), view(firstKey), c)
+		attendToNeighbours(view(firstQueryTensor), view(firstKeyTensor), c)
 	}
 	return flat
 }
 
 const (
-	positions  = "bert.embeddings.position_embeddings.weight"
-	firstQuery = "bert.encoder.layer.0.attention.self.query.weight"
-	firstKey   = "bert.encoder.layer.0.attention.self.key.weight"
+	positionTensor   = "bert.embeddings.position_embeddings.weight"
+	firstQueryTensor = "bert.encoder.layer.0.attention.self.query.weight"
+	firstKeyTensor   = "bert.encoder.layer.0.attention.self.key.weight"
 )
 
-// sinusoids are the fixed embeddings of arXiv 1706.03762, with the spread of the
-// others: the product of two of them depends on their distance alone, so that what
-// a head learns of neighbours at one place it knows at all.
-func sinusoids(w []float32, c Config) {
+// fillSinusoids writes the fixed embeddings of arXiv 1706.03762, with the spread of the
+// other weights. The product of two of them depends on their distance alone, so what a
+// head learns about neighbours at one position holds at every position.
+func fillSinusoids(w []float32, c Config) {
 	amplitude := c.InitStd * math.Sqrt2
 	for i := range w {
 		position, k := i/c.HiddenSize, i%c.HiddenSize
@@ -68,24 +68,24 @@ func sinusoids(w []float32, c Config) {
 	}
 }
 
-// Found by trying on the tiny model, with sinusoids and wide initial weights:
-// sharp enough that a word sees the words beside it, and soft enough to be changed.
+// Found by experiment on the tiny model, with sinusoids and wide initial weights: sharp
+// enough that a word attends to its neighbours, and soft enough to be changed.
 const (
-	besidePairs = 8    // of elements of the sinusoids, those that change fastest
-	besideGain  = 2    // of queries and keys in these elements
-	besideNoise = 0.25 // of the weights that were drawn, so that heads differ
+	neighbourPairs = 8    // the fastest pairs of elements of the sinusoids
+	neighbourGain  = 2    // of queries and keys in these elements
+	neighbourNoise = 0.25 // how much of the random weights is kept, so that heads differ
 )
 
-// lookBeside lets the heads of the first layer begin with what they would have to
-// find first: attention to the place before (even heads) or after (odd heads).
-// Keys are the fastest sinusoids of their place, and queries are those of the
-// place beside theirs: turning a pair by the angle of one step gives them. That a
-// start like what is learned anyway saves steps is the idea of mimetic
-// initialization (arXiv 2305.09828). query and key are of shape [hidden, hidden].
-func lookBeside(query, key []float32, c Config) {
+// attendToNeighbours starts the heads of the first layer with what they would have to
+// learn first: attention to the previous position (even heads) or the next (odd heads).
+// Keys are the fastest sinusoids of their position, and queries those of the neighbouring
+// position: turning a pair by the angle of one step gives them. That a start like the
+// learned weights saves steps is the idea of mimetic initialization (arXiv 2305.09828).
+// query and key are of shape [hidden, hidden].
+func attendToNeighbours(query, key []float32, c Config) {
 	for i := range query {
-		query[i] *= besideNoise
-		key[i] *= besideNoise
+		query[i] *= neighbourNoise
+		key[i] *= neighbourNoise
 	}
 	size := c.HiddenSize / c.Heads
 	for head := range c.Heads {
@@ -93,22 +93,22 @@ func lookBeside(query, key []float32, c Config) {
 		if head%2 == 0 {
 			step = -1
 		}
-		for pair := range min(besidePairs, size/2) {
+		for pair := range min(neighbourPairs, size/2) {
 			sin, cos := math.Sincos(step * frequency(pair, c))
 			row, column := (head*size+2*pair)*c.HiddenSize, 2*pair
 			below := row + c.HiddenSize
-			key[row+column] += besideGain
-			key[below+column+1] += besideGain
-			query[row+column] += float32(besideGain * cos)
-			query[row+column+1] += float32(besideGain * sin)
-			query[below+column] -= float32(besideGain * sin)
-			query[below+column+1] += float32(besideGain * cos)
+			key[row+column] += neighbourGain
+			key[below+column+1] += neighbourGain
+			query[row+column] += float32(neighbourGain * cos)
+			query[row+column+1] += float32(neighbourGain * sin)
+			query[below+column] -= float32(neighbourGain * sin)
+			query[below+column+1] += float32(neighbourGain * cos)
 		}
 	}
 }
 
-// frequency is the angle between two neighbours in a pair of elements of the
-// sinusoids.
+// frequency returns the angle between two neighbouring positions in a pair of elements
+// of the sinusoids.
 func frequency(pair int, c Config) float64 {
 	return math.Pow(10000, -float64(2*pair)/float64(c.HiddenSize))
 }

@@ -103,7 +103,7 @@ func TestSinusoids(t *testing.T) {
 	c.PositionInit = PositionsSinusoid
 	l := NewLayout(c)
 	w := Init(c, l, 1)
-	x, _ := l.Find(positions)
+	x, _ := l.Find(positionTensor)
 	at := func(i int) []float32 { return w[x.Offset+i*c.HiddenSize : x.Offset+(i+1)*c.HiddenSize] }
 	product := func(i, j int) (sum float64) {
 		for k, v := range at(i) {
@@ -138,7 +138,7 @@ func TestNeighbours(t *testing.T) {
 		}
 		return w[x.Offset : x.Offset+x.Len]
 	}
-	query, key, places := tensor(firstQuery), tensor(firstKey), tensor(positions)
+	query, key, places := tensor(firstQueryTensor), tensor(firstKeyTensor), tensor(positionTensor)
 	size := c.HiddenSize / c.Heads
 	project := func(matrix []float32, head, place int) []float64 {
 		out := make([]float64, size)

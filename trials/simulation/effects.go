@@ -150,11 +150,11 @@ func (k *worker) apply(number uint64) step.Event {
 	}
 	k.entry, k.spare = k.spare, k.entry
 	k.keep()
-	differ := k.machine.State() == wire.WorkerReducing && !k.w.rule.Agree(k.entry, k.sum.Entry())
+	differ := k.machine.State() == wire.WorkerReducing && !k.w.rule.SameStates(k.entry, k.sum.Entry())
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
 	k.beat()
-	return step.Applied{Step: number, Stop: o.Stop, Hold: o.Hold, Save: o.Save, Differ: differ}
+	return step.Applied{Step: number, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ}
 }
 
 // load replaces the state by a fetched one.

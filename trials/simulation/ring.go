@@ -170,7 +170,7 @@ func (r *ring) fail(err *allreduce.PeerError) {
 	if errors.Is(err, allreduce.ErrSilent) {
 		r.k.meetAgain(r.plan)
 	}
-	r.k.post(step.RingBroken{Generation: r.generation, Rank: allreduce.Blame(err), Reason: err.Error()})
+	r.k.post(step.RingBroken{Generation: r.generation, Rank: allreduce.FailedRank(err), Reason: err.Error()})
 	r.abort(err)
 }
 

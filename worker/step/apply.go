@@ -43,7 +43,7 @@ func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 		m.lastSave, m.saveDue = now, false
 		out = append(out, m.save(false))
 	}
-	if e.Hold {
+	if e.Pause {
 		m.state = wire.WorkerHolding
 		return out
 	}

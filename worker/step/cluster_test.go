@@ -283,7 +283,7 @@ func (c *cluster) apply(p *member, step uint64) {
 		p.entries[step] = e
 	}
 	c.say("%s applies %d", p.id, step)
-	c.feed(p, Applied{Step: step, Hold: e.hold, Save: step%7 == 0})
+	c.feed(p, Applied{Step: step, Pause: e.hold, Save: step%7 == 0})
 }
 
 // ring completes the reduction if all members of the plan wait in it.
@@ -301,7 +301,7 @@ func (c *cluster) ring() bool {
 		all = append(all, p)
 		e.step = p.reduce.Step
 		e.holds = append(e.holds, p.sum...)
-		e.hold = e.hold || p.reduce.Votes.Hold
+		e.hold = e.hold || p.reduce.Votes.Pause
 	}
 	// Some may complete while the others see it broken.
 	for _, p := range all {

@@ -53,7 +53,7 @@ func (m *Machine) computeOrReduce() []Effect {
 }
 
 func (m *Machine) votes() replica.Votes {
-	return replica.Votes{Stop: m.stopRequested || m.diverged, Hold: m.drainRequested, Save: m.saveDue}
+	return replica.Votes{Stop: m.stopRequested || m.diverged, Pause: m.drainRequested, Save: m.saveDue}
 }
 
 // onComputed adds the gradient to the sum if it is still assigned to this worker.

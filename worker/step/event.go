@@ -50,11 +50,11 @@ type (
 	}
 	// Applied is the answer to Apply.
 	Applied struct {
-		Step       uint64
-		Stop, Hold bool // some member voted so
-		Differ     bool // members started the step from different states
-		Diverged   bool // the state after it shows a divergence for which the run stops
-		Save       bool
+		Step        uint64
+		Stop, Pause bool // some member voted so
+		Differ      bool // members started the step from different states
+		Diverged    bool // the state after it shows a divergence for which the run stops
+		Save        bool
 	}
 	// Loaded is the answer to Load.
 	Loaded struct {

@@ -11,7 +11,7 @@ import (
 
 // spoiled alters, loses or repeats one frame of a rank: the next rank must name it,
 // and every rank must end with an error.
-func spoiled(t *testing.T, open func(testing.TB, int) Cluster) {
+func corruptedFrames(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world, spoiler = 4, 1
 	cluster := open(t, world)
 	generation := uint64(0)
@@ -39,7 +39,7 @@ func spoiled(t *testing.T, open func(testing.TB, int) Cluster) {
 			links := cluster.Join(t, generation, members(world)...)
 			defer closeAll(links)
 			around := slices.Clone(links)
-			around[spoiler] = &spoiling{Link: links[spoiler], send: c.send}
+			around[spoiler] = &corruptingLink{Link: links[spoiler], send: c.send}
 			rings := Rings(t, generation, around, func(cfg *allreduce.Config) { cfg.Window = 16 })
 			own := Vectors(1, world, 200, allreduce.Int32)
 			before := clone(own)
@@ -53,19 +53,19 @@ func spoiled(t *testing.T, open func(testing.TB, int) Cluster) {
 					t.Errorf("rank %d has no error", r)
 				}
 			}
-			same(t, before, own)
+			unchanged(t, before, own)
 		})
 	}
 }
 
 // spoiling sends its fifth frame by send.
-type spoiling struct {
+type corruptingLink struct {
 	allreduce.Link
 	sent int
 	send func(send func(header, payload []byte) error, header, payload []byte) error
 }
 
-func (s *spoiling) Send(ctx context.Context, header, payload []byte) error {
+func (s *corruptingLink) Send(ctx context.Context, header, payload []byte) error {
 	send := func(header, payload []byte) error { return s.Link.Send(ctx, header, payload) }
 	if s.sent++; s.sent == 5 {
 		return s.send(send, header, payload)
@@ -74,7 +74,7 @@ func (s *spoiling) Send(ctx context.Context, header, payload []byte) error {
 }
 
 // late sends frames of an old generation into a new one.
-func late(t *testing.T, open func(testing.TB, int) Cluster) {
+func staleFrames(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world = 3
 	cluster := open(t, world)
 	old := cluster.Join(t, 1, members(world)...)
