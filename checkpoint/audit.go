@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/go-multierror"
-
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -49,8 +47,7 @@ var ErrNoLedger = errors.New("no ledger there")
 // there. A run that is done and of which no process lives is also to hold all that
 // its processes measured on this machine, else the error is ErrUnsent. held are heads
 // of the ledger that were kept elsewhere: it has to extend them. Everything that does
-// not verify is named in the error, which is a *multierror.Error where the ledger
-// itself stands.
+// not verify is named in the error, a line each.
 //
 // The run may be going on meanwhile.
 func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
@@ -68,34 +65,34 @@ func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit %s: %w", run, err)
 	}
-	var faults *multierror.Error
+	var faults []error
 	heads, err := headsIn(dir, steps, aside)
-	faults = multierror.Append(faults, err)
+	faults = append(faults, err)
 	account, err := ledger.Verify(dir.Ledger(), append(heads, held...)...)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	report := &Report{Account: account, Checkpoints: []Verified{}, SetAside: aside}
 	spec, err := sameSpec(dir, account)
-	faults = multierror.Append(faults, err)
+	faults = append(faults, err)
 	for _, step := range steps {
 		v, err := auditCheckpoint(dir, step, account)
 		if err != nil && stillThere(dir, step) {
-			faults = multierror.Append(faults, err)
+			faults = append(faults, err)
 		} else if err == nil {
 			report.Checkpoints = append(report.Checkpoints, v)
 		}
 	}
 	var living bool
 	report.Unsent, living, err = unsent(dir, account)
-	faults = multierror.Append(faults, err)
+	faults = append(faults, err)
 	all := account.Checkpoints
 	over := !living && len(all) > 0 && spec.Steps > 0 && all[len(all)-1].Step >= spec.Steps
 	if over {
-		faults = multierror.Append(faults, report.unsent())
+		faults = append(faults, report.unsent())
 	}
-	faults = multierror.Append(faults, auditNewest(dir, account), auditLatest(dir, steps, over))
-	return report, faults.ErrorOrNil()
+	faults = append(faults, auditNewest(dir, account), auditLatest(dir, steps, over))
+	return report, errors.Join(faults...)
 }
 
 // unsent is the error of a run that is over, where its ledger lacks energy.

@@ -34,7 +34,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !bytes.Equal(again, append(bytes.Clone(line), '\n')) {
 			t.Errorf("%q is accepted, and written as %q (%v)", line, again, err)
 		}
-		checkSkim(t, line, e)
+		checkQuickEntry(t, line, e)
 	})
 }
 

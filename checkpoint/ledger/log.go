@@ -132,7 +132,7 @@ func (l *Log) load(o Options) error {
 		return fmt.Errorf("it is of log %q, not of %q", origin(stands.run), origin(o.Run))
 	}
 	l.head = stands.head
-	if l.state, err = stands.skim(l.dir, l.entries); err != nil {
+	if l.state, err = stands.fastReplay(l.dir, l.entries); err != nil {
 		return err
 	}
 	if first := l.state.started; o.SpecHash != "" && first.SpecHash != o.SpecHash {

@@ -310,8 +310,8 @@ func TestVerifyBesideWriter(t *testing.T) {
 	writer.Wait()
 }
 
-// TestSkim compares what Open reads of a line with all that stands in it.
-func TestSkim(t *testing.T) {
+// TestQuickEntry compares what Open reads of a line with all that stands in it.
+func TestQuickEntry(t *testing.T) {
 	odd := reading(`w"0\`, "cpu:<&>,\"seq\":9,", 7, 42)
 	odd.Reading.Incarnation = "\u2028 \x00 ü"
 	odd.Key = `,"uj":1`
@@ -325,19 +325,19 @@ func TestSkim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkSkim(t, line[:len(line)-1], e)
+		checkQuickEntry(t, line[:len(line)-1], e)
 	}
 	for _, line := range []string{"", `{}`, `,"type":"reading"`, `,"type":"reading","worker":"`, `,"type":"reading","worker":"\`,
 		`,"type":"gap","worker":"w","incarnation":"i","meter":"m","seq":-1`, `,"type":"note`, `,"type":"note","key":"`} {
-		if e, ok := skimLine([]byte(line)); ok {
+		if e, ok := quickEntry([]byte(line)); ok {
 			t.Errorf("%s: read as %+v", line, e)
 		}
 	}
 }
 
-func checkSkim(t *testing.T, line []byte, want Entry) {
+func checkQuickEntry(t *testing.T, line []byte, want Entry) {
 	t.Helper()
-	got, ok := skimLine(line)
+	got, ok := quickEntry(line)
 	wantKey, isRecord := want.record()
 	gotKey, gotRecord := got.record()
 	switch {

@@ -79,10 +79,10 @@ func (s *standing) signed(dir string, r *replay) error {
 	return nil
 }
 
-// skim replays the entries as a writer of its own log does.
-func (s *standing) skim(dir string, entries io.ReaderAt) (replay, error) {
+// fastReplay replays the entries as a writer of its own log does.
+func (s *standing) fastReplay(dir string, entries io.ReaderAt) (replay, error) {
 	state := newReplay(s.run, s.public)
-	if err := skim(dir, entries, s.head, &state); err != nil {
+	if err := fastReplay(dir, entries, s.head, &state); err != nil {
 		return state, err
 	}
 	return state, s.signed(dir, &state)
@@ -146,7 +146,7 @@ func checkpoints(d disk, dir string) (_ []Saved, err error) {
 		return nil, readFault(dir, entriesFile, err)
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
-	state, err := stands.skim(dir, entries)
+	state, err := stands.fastReplay(dir, entries)
 	return state.saved, err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,7 +31,7 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 	if err := agrees(m, spec, origins); err != nil {
 		return spec, exit.Wrap(exit.Usage, "leave it out, or prepare the corpus again with that value", err)
 	}
-	spec.Run = cmp(spec.Run, runspec.NewRunID())
+	spec.Run = cmp.Or(spec.Run, runspec.NewRunID())
 	if spec.Threads == 0 {
 		spec.Threads = max(1, runtime.NumCPU()/spec.Workers.Max)
 	}
@@ -55,13 +56,6 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 	}
 	_ = os.Remove(u.dir.Inputs()) // the spec says from now on what the corpus is
 	return spec, nil
-}
-
-func cmp(given, otherwise string) string {
-	if given != "" {
-		return given
-	}
-	return otherwise
 }
 
 // corpus prepares what was named, or takes the shards of a folder that is prepared:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -173,7 +174,7 @@ func workerOutput(ctx context.Context, program *process.Program, env []string, a
 		return nil, exit.Wrap(report.Code, report.Hint, fmt.Errorf("%s: %s", args[0], report.Error))
 	}
 	if err != nil { // the exit code of a crash says nothing
-		text := cmp(process.CrashLine(stderr.String()), lastError(stderr.String(), err))
+		text := cmp.Or(process.CrashLine(stderr.String()), lastError(stderr.String(), err))
 		err := fmt.Errorf("%s: %s crashed: %s", args[0], workerBinary, text)
 		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 			return nil, exit.Wrap(exit.Resource, "memory may be short: check the memory limit of the container", err)

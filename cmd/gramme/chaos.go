@@ -9,7 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/internal/exit"
@@ -178,9 +177,9 @@ func showReport(out io.Writer, r *chaos.Report) error {
 
 // verdict is an error that names everything that does not hold.
 func verdict(r *chaos.Report) error {
-	var all *multierror.Error
+	var all []error
 	for _, c := range r.Failures() {
-		all = multierror.Append(all, fmt.Errorf("%s: %s", c.Name, c.Found))
+		all = append(all, fmt.Errorf("%s: %s", c.Name, c.Found))
 	}
-	return exit.Wrap(exit.Failure, "the logs of both runs are in "+r.Run, all.ErrorOrNil())
+	return exit.Wrap(exit.Failure, "the logs of both runs are in "+r.Run, errors.Join(all...))
 }

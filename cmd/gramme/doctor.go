@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,7 +132,7 @@ func (k check) finding(found string, err error) preflight.Finding {
 	case errors.Is(err, errAdvice):
 		return preflight.Finding{Name: k.name, Level: preflight.Note, Text: err.Error()}
 	}
-	return preflight.Finding{Name: k.name, Level: preflight.Failure, Text: err.Error(), Hint: cmp(k.hint, exit.Hint(err))}
+	return preflight.Finding{Name: k.name, Level: preflight.Failure, Text: err.Error(), Hint: cmp.Or(k.hint, exit.Hint(err))}
 }
 
 func systemChecks() []check {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"debug/elf"
 	"errors"
@@ -39,7 +40,7 @@ func startFailure(path, printed string, err error) error {
 // endedEarly reads what a program printed that ended before it did anything.
 func endedEarly(path, printed string, state any) (reason, hint string) {
 	last := strings.TrimSpace(printed)
-	last = cmp(process.CrashLine(printed), last[strings.LastIndexByte(last, '\n')+1:])
+	last = cmp.Or(process.CrashLine(printed), last[strings.LastIndexByte(last, '\n')+1:])
 	status, _ := state.(syscall.WaitStatus)
 	switch {
 	case strings.Contains(printed, "cannot open shared object file"):

@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/cmd/internal/program"
@@ -42,16 +40,7 @@ func run(args []string, parent *process.Reporter) int {
 
 // report prints an error and what to do about it.
 func report(root *cobra.Command, err error) {
-	var several *multierror.Error
-	text := err.Error()
-	if errors.As(err, &several) {
-		lines := make([]string, len(several.Errors))
-		for i, e := range several.Errors {
-			lines[i] = e.Error()
-		}
-		text = strings.Join(lines, "\n")
-	}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimRight(line, "\n")
 		if !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") { // as a child has printed it
 			line = "error: " + line

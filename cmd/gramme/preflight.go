@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/hashicorp/go-multierror"
-
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -56,12 +54,13 @@ func failures(found []preflight.Finding) error {
 	if len(found) == 0 {
 		return nil
 	}
-	all, hints := &multierror.Error{}, []string{}
+	var all []error
+	var hints []string
 	for _, f := range found {
-		all = multierror.Append(all, errors.New(f.String()))
+		all = append(all, errors.New(f.String()))
 		hints = append(hints, f.Hint)
 	}
-	return exit.Wrap(exit.Resource, strings.Join(hints, "; "), all)
+	return exit.Wrap(exit.Resource, strings.Join(hints, "; "), errors.Join(all...))
 }
 
 // needOf is what a run is going to take, as far as its spec and its corpus tell.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -303,7 +304,7 @@ func (u *up) shared(spec runspec.Spec) (*endpoint.Endpoint, error) {
 	if !u.cluster.Given() {
 		return nil, nil
 	}
-	e, err := u.cluster.Endpoint(cmp(spec.Run, "new")) // a new run gets its name later
+	e, err := u.cluster.Endpoint(cmp.Or(spec.Run, "new")) // a new run gets its name later
 	return &e, err
 }
 

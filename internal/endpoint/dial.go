@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +91,7 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		}
 		select {
 		case <-ctx.Done():
-			return fail(because(last, context.Cause(ctx)))
+			return fail(fmt.Errorf("%w; %w", last, context.Cause(ctx)))
 		case <-time.After(retry):
 		}
 	}
@@ -194,11 +193,15 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		transient := code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
 		switch {
 		case errors.Is(ctx.Err(), context.Canceled): // nobody wants to know any more
-			return fail(because(context.Cause(ctx), c.Close()))
-		case ctx.Err() != nil:
-			return fail(because(refusal(config), context.Cause(ctx), c.Close()))
-		case !transient:
-			return fail(because(refusal(config), err, c.Close()))
+			return fail(errors.Join(context.Cause(ctx), c.Close()))
+		case ctx.Err() != nil || !transient:
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			if why := refusal(config); why != nil {
+				err = fmt.Errorf("%w; %w", why, err)
+			}
+			return fail(errors.Join(err, c.Close()))
 		}
 		select {
 		case <-time.After(retry):
@@ -206,23 +209,6 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		}
 	}
 }
-
-// causes are the errors of one attempt, told in one line.
-type causes []error
-
-func because(errs ...error) error {
-	return causes(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
-}
-
-func (c causes) Error() string {
-	texts := make([]string, len(c))
-	for i, err := range c {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (c causes) Unwrap() []error { return c }
 
 // refusal is why members do not take a connection: grpc tries again and again,
 // and does not tell.

@@ -169,7 +169,6 @@ type Beat struct {
 	Warning    string       `json:"warning,omitempty"`
 	Diverged   bool         `json:"diverged,omitempty"`
 	Clamped    int64        `json:"clamped,omitempty"`
-	Digest     string       `json:"digest,omitempty"`
 	Deaf       bool         `json:"deaf,omitempty"` // nothing came to this worker for a failure timeout, not even its own heartbeats
 	Reducing   number.Float `json:"reducing"`       // seconds of the step spent in the ring
 	Goroutines int          `json:"goroutines,omitempty"`

@@ -20,7 +20,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-multierror"
 	"github.com/nats-io/nats.go"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -91,7 +90,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = multierror.Append(err, r.Close()).ErrorOrNil()
+			err = errors.Join(err, r.Close())
 			r = nil
 		}
 	}()
@@ -214,13 +213,7 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	go func() { metered <- r.Meter.Run(metering) }()
 	swept := make(chan struct{})
 	go func() { defer close(swept); r.sweep(metering) }()
-	result := &multierror.Error{}
-	keep := func(err error) {
-		if err != nil && !errors.Is(err, context.Canceled) {
-			result = multierror.Append(result, err)
-		}
-	}
-	keep(f(ctx))
+	failed := f(ctx)
 	r.Meter.Phase(energy.Idle, 0, 0)
 	flushing, cancel := context.WithTimeout(metering, FlushWithin)
 	defer cancel()
@@ -233,11 +226,14 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	}
 	stop()
 	<-swept
-	keep(<-metered)
-	if len(result.Errors) == 1 {
-		return result.Errors[0]
+	return errors.Join(unlessCanceled(failed), unlessCanceled(<-metered))
+}
+
+func unlessCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
-	return result.ErrorOrNil()
+	return err
 }
 
 // sweepAgain is how long a sweep that failed waits before the next.
@@ -311,24 +307,16 @@ func (r *Role) Abandon() {
 func (r *Role) Done() <-chan struct{} { return r.done }
 
 // Close ends the connections.
-func (r *Role) Close() error {
+func (r *Role) Close() (err error) {
 	close(r.done)
-	result := &multierror.Error{}
-	keep := func(err error) {
-		if err != nil {
-			result = multierror.Append(result, err)
-		}
-	}
 	if r.Meter != nil {
-		keep(r.Meter.Close())
+		err = r.Meter.Close()
 	}
 	if r.Etcd != nil {
-		if err := r.Etcd.Close(); !errors.Is(err, context.Canceled) {
-			keep(err)
-		}
+		err = errors.Join(err, unlessCanceled(r.Etcd.Close()))
 	}
 	if r.NATS != nil {
 		r.NATS.Close()
 	}
-	return result.ErrorOrNil()
+	return err
 }

@@ -18,7 +18,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 		if _, ok := last(m.Handle(now, FetchFailed{1, "entry of step 1 is not held"})).(FetchHeld); !ok {
 			t.Fatal("it does not ask for a state")
 		}
-		next := m.Applied() + 5
+		next := m.applied + 5
 		m.Handle(now, SnapshotFetched{1, next})
 		if f, ok := last(m.Handle(now, Loaded{Step: next, Digest: "x"})).(FetchEntry); !ok || f.Step != next+1 {
 			t.Fatalf("with the state of step %d it does not go on", next)
@@ -43,7 +43,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 			outrun(now)
 		}
 	}
-	m.Handle(now, UpToDate{1, m.Applied() + 1})
+	m.Handle(now, UpToDate{1, m.applied + 1})
 	if m.State() != wire.WorkerJoining || m.Behind() {
 		t.Errorf("up to date: %s, behind %v", m.State(), m.Behind())
 	}

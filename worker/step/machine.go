@@ -93,9 +93,6 @@ func (m *Machine) Recomputing() bool { return m.computing && m.current.Recompute
 // Refused reports whether the run refused this incarnation.
 func (m *Machine) Refused() bool { return m.refused }
 
-// Applied returns the newest applied step.
-func (m *Machine) Applied() uint64 { return m.applied }
-
 // Handle takes one event and returns the effects that follow, in order.
 func (m *Machine) Handle(now time.Time, e Event) []Effect {
 	switch e := e.(type) {
