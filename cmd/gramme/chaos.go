@@ -15,6 +15,7 @@ import (
 	"github.com/gramme-project/gramme/launch/preflight/network"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/trials/chaos"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
 func chaosCommand() *cobra.Command {
@@ -37,7 +38,14 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 	seed := c.Flags().Uint64("seed", 0, "seed of the faults; overrides the plan")
 	faults := c.Flags().Int("faults", 0, "number of faults; overrides the plan")
 	services := c.Flags().String("services", "", "where etcd and NATS run: embedded, or in a cluster that the trial starts; overrides the plan")
+	member := c.Flags().String("member", "", "be one member of a cluster, by the settings in this file: with `services: cluster` the trial starts its own program so")
+	_ = c.Flags().MarkHidden("member") // it is there
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *member != "" {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return cluster.Serve(ctx, *member)
+		}
 		plan := chaos.Default()
 		if *file != "" {
 			var err error
@@ -73,7 +81,7 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 		}
 		out := c.OutOrStdout()
 		r, err := chaos.Run(ctx, chaos.Options{
-			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme.Path, Member: []string{u.gramme.Path, memberVerb}, Corpus: args,
+			Plan: plan, File: *file, Dir: *run, Gramme: u.gramme.Path, Member: []string{u.gramme.Path, "chaos", "--member"}, Corpus: args,
 			Say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) },
 			Saw: func(r chaos.Record) { fmt.Fprintln(out, r) },
 		})

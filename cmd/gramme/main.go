@@ -53,7 +53,7 @@ func report(root *cobra.Command, err error) {
 }
 
 // anyway are the commands that work in any environment.
-var anyway = []string{"gramme", "help", "version", memberVerb}
+var anyway = []string{"gramme", "help", "version"}
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -80,7 +80,7 @@ in a signed ledger that anyone can verify offline.`,
 	root.SetFlagErrorFunc(program.FlagError)
 	root.AddCommand(
 		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
-		configCommand(), chaosCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(), memberCommand(),
+		configCommand(), chaosCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(),
 	)
 	usageErrors(root)
 	return root

@@ -9,9 +9,9 @@ import (
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 	"github.com/gramme-project/gramme/trials/chaos/partition"
 	"github.com/gramme-project/gramme/trials/chaos/thread"
-	"github.com/gramme-project/gramme/trials/cluster"
 )
 
 // choose finds what a fault hits among those that are there.

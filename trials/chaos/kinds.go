@@ -4,7 +4,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/gramme-project/gramme/trials/cluster"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
 // Kind is what a fault does.

@@ -20,7 +20,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
-	"github.com/gramme-project/gramme/trials/cluster"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
 // The files that hold the state of a run.

@@ -20,8 +20,8 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 	"github.com/gramme-project/gramme/trials/chaos/partition"
-	"github.com/gramme-project/gramme/trials/cluster"
 )
 
 // Options say what to try, and where.

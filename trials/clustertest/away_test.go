@@ -15,7 +15,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/trials/cluster"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
 // away kills all members of a kind and starts them again after a time, while it

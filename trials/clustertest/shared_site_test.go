@@ -8,7 +8,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/gramme-project/gramme/trials/cluster"
+	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
 // elastic makes a site for a test of coming, going and dying: with etcd and NATS in
@@ -38,7 +38,7 @@ func newShared(s *site) *shared {
 		s.Fatal(err)
 	}
 	c := &shared{site: s}
-	c.services, err = cluster.Start(s.Context(), cluster.Options{Dir: dir, Command: []string{binary, "trial-member"}})
+	c.services, err = cluster.Start(s.Context(), cluster.Options{Dir: dir, Command: []string{binary, "chaos", "--member"}})
 	if err != nil {
 		s.Fatal(err)
 	}
