@@ -1,13 +1,13 @@
 package chaos
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +17,7 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// ReadPlan reads a plan from a YAML file; what it does not say is as Default has
-// it.
+// ReadPlan reads a plan from a YAML file. Keys that it does not hold are as in Default.
 func ReadPlan(path string) (Plan, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -27,93 +26,42 @@ func ReadPlan(path string) (Plan, error) {
 	return ParsePlan(path, b)
 }
 
-// setters take the value of each key of a plan. Those of groups are apart.
-var setters = map[string]func(p *Plan, text string) error{
-	"seed": func(p *Plan, text string) (err error) {
-		p.Seed, err = strconv.ParseUint(text, 10, 64)
-		return err
-	},
-	"faults": func(p *Plan, text string) (err error) {
-		p.Faults, err = strconv.Atoi(text)
-		return err
-	},
-	"duration": func(p *Plan, text string) (err error) {
-		p.Duration, err = time.ParseDuration(text)
-		return err
-	},
-	"workers": func(p *Plan, text string) (err error) {
-		p.Workers, err = runspec.ParseWorkers(text)
-		return err
-	},
-	"gap": func(p *Plan, text string) (err error) {
-		p.Gap, err = parseRange(text)
-		return err
-	},
-	"whole": func(p *Plan, text string) (err error) {
-		p.Whole, err = strconv.ParseBool(text)
-		return err
-	},
-	"patience": func(p *Plan, text string) (err error) {
-		p.Patience, err = time.ParseDuration(text)
-		return err
-	},
-	"services": func(p *Plan, text string) error {
-		p.Services = text
-		return nil
-	},
-	"config": func(p *Plan, text string) error {
-		p.Config = text
-		return nil
-	},
-}
-
-// parseRange reads "1s" or "500ms:2s".
-func parseRange(text string) (r Range, err error) {
-	low, high, ranged := strings.Cut(text, ":")
-	if !ranged {
-		high = low
-	}
-	if r.Min, err = time.ParseDuration(low); err == nil {
-		r.Max, err = time.ParseDuration(high)
-	}
-	if err != nil {
-		return r, fmt.Errorf("%q is no time, nor min:max, such as 500ms:2s", text)
-	}
-	return r, nil
-}
-
 // ParsePlan reads a plan. Everything that is wrong with it is reported, with its
 // line; name is for errors.
 func ParsePlan(name string, text []byte) (Plan, error) {
-	r := planReader{name: name, plan: Default(), seen: map[string]bool{}}
+	p := Default()
+	r := planReader{name: name}
 	var doc yaml.Node
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return r.plan, fmt.Errorf("read plan %s: %w", name, err)
-	} else if err == nil {
-		switch root := doc.Content[0]; {
-		case root.Kind == yaml.MappingNode:
-			r.keys(root)
-		case root.Tag != "!!null":
-			r.fail(root, "a plan is a list of key: value")
-		}
+	switch err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&doc); {
+	case errors.Is(err, io.EOF): // an empty plan
+		return p, nil
+	case err != nil:
+		return p, fmt.Errorf("read plan %s: %w", name, err)
 	}
-	if r.seen["duration"] && !r.seen["faults"] {
-		r.plan.Faults = 0
+	given := r.mapping("", "a plan is a list of key: value", doc.Content[0], r.fields(&p))
+	if given["duration"] && given["faults"] {
+		r.errs = append(r.errs, fmt.Errorf("%s: faults and duration are two ways to say how much: give one", name))
+	} else if given["duration"] {
+		p.Faults = 0
 	}
 	if err := errors.Join(r.errs...); err != nil {
-		return r.plan, err
+		return p, err
 	}
-	if r.seen["duration"] && r.seen["faults"] {
-		return r.plan, fmt.Errorf("%s: faults and duration are two ways to say how much: give one", name)
+	return p, p.Validate()
+}
+
+// fields are the places of the keys of a plan.
+func (r *planReader) fields(p *Plan) map[string]any {
+	return map[string]any{
+		"seed": &p.Seed, "faults": &p.Faults, "duration": &p.Duration, "workers": &p.Workers, "gap": &p.Gap, "whole": &p.Whole,
+		"patience": &p.Patience, "services": &p.Services, "config": &p.Config,
+		"kinds": func(value *yaml.Node) { p.Weights = r.weights(value) },
+		"run":   func(value *yaml.Node) { p.Settings = r.settings(value) },
 	}
-	return r.plan, r.plan.Validate()
 }
 
 type planReader struct {
 	name string
-	plan Plan
-	seen map[string]bool
 	errs []error
 }
 
@@ -121,76 +69,96 @@ func (r *planReader) fail(at *yaml.Node, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s:%d: %s", r.name, at.Line, fmt.Sprintf(format, args...)))
 }
 
-func (r *planReader) keys(m *yaml.Node) {
-	names := append(slices.Sorted(maps.Keys(setters)), "kinds", "run")
+// mapping decodes the value of each key into its field, which is a pointer or a function
+// that takes the value. It returns the keys that were given. prefix and shape are for
+// errors: yaml.Decoder with KnownFields names no key, and no key that is near.
+func (r *planReader) mapping(prefix, shape string, m *yaml.Node, fields map[string]any) map[string]bool {
+	given := map[string]bool{}
+	if m.Kind != yaml.MappingNode {
+		if m.Tag != "!!null" || prefix != "" {
+			r.fail(m, "%s", shape)
+		}
+		return given
+	}
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		at, value := m.Content[i], m.Content[i+1]
 		key := at.Value
-		switch set := setters[key]; {
-		case r.seen[key]:
-			r.fail(at, "key %q is given twice", key)
-		case key == "kinds":
-			r.weights(value)
-		case key == "run":
-			r.settings(value)
-		case set == nil:
-			r.fail(at, "unknown key %q%s", key, hint(key, names))
-		case value.Kind != yaml.ScalarNode:
-			r.fail(at, "key %q holds one value", key)
+		switch field := fields[key].(type) {
+		case nil:
+			r.fail(at, "unknown key %q%s", prefix+key, hint(key, slices.Sorted(maps.Keys(fields))))
+		case func(*yaml.Node):
+			field(value)
 		default:
-			if err := set(&r.plan, value.Value); err != nil {
-				r.fail(at, "%s: %v", key, plain(err))
+			if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
+				r.fail(at, "key %q holds one value", prefix+key)
+			} else if err := value.Decode(field); err != nil {
+				r.fail(at, "%s%s: %s", prefix, key, plain(value, field, err))
 			}
 		}
-		r.seen[key] = true
+		if given[key] {
+			r.fail(at, "key %q is given twice", prefix+key)
+		}
+		given[key] = true
 	}
+	return given
 }
 
-// plain takes the name of the function out of an error of package strconv.
-func plain(err error) error {
-	if e := (*strconv.NumError)(nil); errors.As(err, &e) {
-		return fmt.Errorf("%q: %w", e.Num, e.Err)
+// plain says what is wrong with a value, in words that do not name types of Go.
+func plain(value *yaml.Node, field any, err error) string {
+	switch field.(type) {
+	case *int, *uint64:
+		return fmt.Sprintf("%q is no whole number", value.Value)
+	case *bool:
+		return fmt.Sprintf("%q is neither true nor false", value.Value)
+	case *time.Duration:
+		return fmt.Sprintf("%q is no time, such as 90s", value.Value)
 	}
-	return err
+	return err.Error()
 }
 
 // weights reads kinds: those that it does not name do not happen.
-func (r *planReader) weights(m *yaml.Node) {
-	if m.Kind != yaml.MappingNode {
-		r.fail(m, "kinds is a list of kind: weight")
-		return
-	}
+func (r *planReader) weights(m *yaml.Node) map[Kind]int {
 	all, _ := Kinds()
-	var names []string
+	fields, weights := map[string]any{}, map[Kind]int{}
 	for _, k := range all {
-		names = append(names, string(k))
+		fields[string(k)] = new(int)
 	}
-	r.plan.Weights = map[Kind]int{}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		at, value := m.Content[i], m.Content[i+1]
-		if !slices.Contains(names, at.Value) {
-			r.fail(at, "unknown kind %q%s", at.Value, hint(at.Value, names))
-			continue
+	for name := range r.mapping("kinds.", "kinds is a list of kind: weight", m, fields) {
+		if weight, ok := fields[name].(*int); ok {
+			weights[Kind(name)] = *weight
 		}
-		weight, err := strconv.Atoi(value.Value)
-		if err != nil {
-			r.fail(at, "kinds.%s: %q is no whole number", at.Value, value.Value)
-		}
-		r.plan.Weights[Kind(at.Value)] = weight
 	}
+	return weights
 }
 
 // settings reads run: configuration keys as `gramme up` takes them.
-func (r *planReader) settings(m *yaml.Node) {
+func (r *planReader) settings(m *yaml.Node) []runspec.Setting {
 	b, err := yaml.Marshal(m)
-	if err == nil {
-		// As many empty lines that errors name the lines of the plan.
-		b = append([]byte(strings.Repeat("\n", max(0, m.Line-1))), b...)
-		r.plan.Settings, err = runspec.ParseYAML(r.name, b)
+	if err != nil {
+		r.errs = append(r.errs, err)
+		return nil
 	}
+	// As many empty lines that errors name the lines of the plan.
+	settings, err := runspec.ParseYAML(r.name, append(bytes.Repeat([]byte("\n"), max(0, m.Line-1)), b...))
 	if err != nil {
 		r.errs = append(r.errs, err)
 	}
+	return settings
+}
+
+// UnmarshalText reads "1s" or "500ms:2s".
+func (r *Range) UnmarshalText(text []byte) (err error) {
+	low, high, ranged := strings.Cut(string(text), ":")
+	if !ranged {
+		high = low
+	}
+	if r.Min, err = time.ParseDuration(low); err == nil {
+		r.Max, err = time.ParseDuration(high)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no time, nor min:max, such as 500ms:2s", text)
+	}
+	return nil
 }
 
 // hint names the nearest of some names, if one is near, or all.
