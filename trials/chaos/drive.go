@@ -25,7 +25,7 @@ const endWithin = 10
 func (t *trial) drive(ctx context.Context, faults []Fault) error {
 	sampling, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
-	group.Go(func() { t.sizes.run(sampling, t.watch, t.cluster.pid) })
+	group.Go(func() { t.followSizes(sampling) })
 	defer func() { stop(); group.Wait(); t.held.Wait() }()
 	done := 0
 	for i, f := range faults {
@@ -56,6 +56,30 @@ func (t *trial) drive(ctx context.Context, faults []Fault) error {
 		t.fail("all faults are done", fmt.Errorf("%d of %d: the run had too few steps for more; give it more steps, or shorter gaps", done, len(faults)))
 	}
 	return t.end(ctx)
+}
+
+// sampleEvery is the pause between two looks at the size of processes.
+const sampleEvery = 250 * time.Millisecond
+
+// followSizes samples all processes that the status shows until ctx ends.
+func (t *trial) followSizes(ctx context.Context) {
+	for ctx.Err() == nil {
+		s := t.watch.newest()
+		now := map[int]string{}
+		for _, m := range s.Members {
+			now[m.PID] = string(wire.RoleWorker) + " " + m.ID
+		}
+		for role, pid := range s.Service {
+			now[pid] = string(role)
+		}
+		if pid := t.cluster.pid(); pid > 0 {
+			now[pid] = wire.IDUp
+		}
+		for pid, name := range now {
+			t.sizes.Sample(time.Now(), pid, name, t.watch.goroutines(pid))
+		}
+		pause(ctx, sampleEvery)
+	}
 }
 
 // ready waits for the gap before a fault, while the run trains.

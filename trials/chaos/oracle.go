@@ -165,25 +165,3 @@ func found[T any](name string, left []T) Check {
 	}
 	return Check{name, fmt.Sprint(left), false}
 }
-
-// stable checks that no process grew while the run went on.
-func stable(all []Growth) Check {
-	c := Check{Name: "memory, threads, open files and goroutines do not grow", OK: true}
-	var grew []string
-	longest := 0.0
-	for _, g := range all {
-		longest = max(longest, g.Seconds)
-		if g.Grew {
-			grew = append(grew, g.String())
-		}
-	}
-	switch {
-	case len(grew) > 0:
-		c.OK, c.Found = false, strings.Join(grew, "; ")
-	case longest < leastLife.Seconds():
-		c.Found = fmt.Sprintf("no process lived for %s, nothing to tell", leastLife)
-	default:
-		c.Found = fmt.Sprintf("of %s that lived for %s or more", words.Several(len(all), "process"), leastLife/2)
-	}
-	return c
-}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -57,57 +56,4 @@ func killMarked(token string, within time.Duration) error {
 			}
 		}
 	}
-}
-
-// size is how much a process holds.
-type size struct {
-	rss        float64 // MiB
-	threads    float64
-	files      float64 // that are open, sockets included
-	goroutines float64 // as the process says
-}
-
-func sizeOf(pid int) (size, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return size{}, fmt.Errorf("size of process %d: %w", pid, err)
-	}
-	s, err := parseSize(string(b))
-	if err != nil {
-		return s, err
-	}
-	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		return size{}, fmt.Errorf("open files of process %d: %w", pid, err)
-	}
-	s.files = float64(len(files))
-	return s, nil
-}
-
-// parseSize reads /proc/PID/status.
-func parseSize(text string) (s size, err error) {
-	var rss, threads bool
-	for line := range strings.Lines(text) {
-		key, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		switch key {
-		case "VmRSS":
-			s.rss, err = strconv.ParseFloat(fields[0], 64)
-			s.rss /= 1024
-			rss = true
-		case "Threads":
-			s.threads, err = strconv.ParseFloat(fields[0], 64)
-			threads = true
-		}
-		if err != nil {
-			return s, fmt.Errorf("size of a process: %s %q: %w", key, fields[0], err)
-		}
-	}
-	if !rss || !threads { // it has ended, and nobody has waited for it
-		return s, errors.New("size of a process: it has none")
-	}
-	return s, nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"time"
 )
 
 // Quantile returns the value below which the share q of all values lies, by the
@@ -63,22 +62,4 @@ func Summarize(records []Record) []Summary {
 		out = append(out, s)
 	}
 	return out
-}
-
-// Slope is that of the line which fits best through values over time, a second.
-func Slope(at []time.Duration, values []float64) float64 {
-	n := float64(len(values))
-	if n < 2 {
-		return 0
-	}
-	var sx, sy, sxx, sxy float64
-	for i, v := range values {
-		x := at[i].Seconds()
-		sx, sy, sxx, sxy = sx+x, sy+v, sxx+x*x, sxy+x*v
-	}
-	d := n*sxx - sx*sx
-	if d == 0 {
-		return 0
-	}
-	return (n*sxy - sx*sy) / d
 }

@@ -1,15 +1,19 @@
-package chaos
+// Package growth judges whether processes grow while they run: in memory, threads, open
+// files and goroutines.
+//
+// It guarantees that a size which rises at the start of a life and then stays is no
+// growth. It judges no life of less than half a minute, and knows processes of this
+// machine only.
+package growth
 
 import (
-	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/internal/words"
 )
-
-// sampleEvery is the pause between two looks at the size of processes.
-const sampleEvery = 250 * time.Millisecond
 
 // A process has grown if the last third of its life differs from the second by
 // more than this, in share and in amount. What it fills in the first third is its
@@ -21,14 +25,6 @@ const (
 	growthThreads = 16
 	growthOther   = 32 // goroutines, or open files
 )
-
-// life is what one process held over time.
-type life struct {
-	name string
-	pid  int
-	at   []time.Duration // since it was first seen
-	held []size
-}
 
 // Growth says how a process grew.
 type Growth struct {
@@ -73,11 +69,11 @@ func (l life) growth() Growth {
 		{func(s size) float64 { return s.goroutines }, &g.RoutineMinute, growthOther},
 	} {
 		values := l.of(of.which)
-		*of.minute = 60 * Slope(l.at[third:], values[third:])
+		*of.minute = 60 * slope(l.at[third:], values[third:])
 		if l.at[n-1] < leastLife || third == 0 {
 			continue
 		}
-		before, after := Quantile(values[third:2*third], 0.5), Quantile(values[2*third:], 0.5)
+		before, after := median(values[third:2*third]), median(values[2*third:])
 		if after-before > of.most && after > before*(1+growthShare) {
 			g.Grew = true
 		}
@@ -96,59 +92,44 @@ func (g Growth) String() string {
 	return text + each
 }
 
-// sizes follows the size of all processes that the status shows.
-type sizes struct {
-	lives []*life
-	open  map[int]*life
-	begun map[int]time.Time
+// Judge reports whether no process grew, and of which processes that is known.
+func Judge(all []Growth) (found string, ok bool) {
+	var grew []string
+	longest := 0.0
+	for _, g := range all {
+		longest = max(longest, g.Seconds)
+		if g.Grew {
+			grew = append(grew, g.String())
+		}
+	}
+	switch {
+	case len(grew) > 0:
+		return strings.Join(grew, "; "), false
+	case longest < leastLife.Seconds():
+		return fmt.Sprintf("no process lived for %s, nothing to tell", leastLife), true
+	}
+	return fmt.Sprintf("of %s that lived for %s or more", words.Several(len(all), "process"), leastLife/2), true
 }
 
-func newSizes() *sizes { return &sizes{open: map[int]*life{}, begun: map[int]time.Time{}} }
-
-// run samples until ctx ends. up returns the process of `gramme up`.
-func (z *sizes) run(ctx context.Context, w *watch, up func() int) {
-	for ctx.Err() == nil {
-		s := w.newest()
-		now := map[int]string{}
-		for _, m := range s.Members {
-			now[m.PID] = string(wire.RoleWorker) + " " + m.ID
-		}
-		for role, pid := range s.Service {
-			now[pid] = string(role)
-		}
-		if pid := up(); pid > 0 {
-			now[pid] = wire.IDUp
-		}
-		for pid, name := range now {
-			z.sample(time.Now(), pid, name, w.goroutines(pid))
-		}
-		pause(ctx, sampleEvery)
-	}
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[(len(sorted)-1)/2]
 }
 
-func (z *sizes) sample(now time.Time, pid int, name string, goroutines int) {
-	held, err := sizeOf(pid)
-	if err != nil {
-		return // gone, as processes are here
+// slope is that of the line which fits best through values over time, a second.
+func slope(at []time.Duration, values []float64) float64 {
+	n := float64(len(values))
+	if n < 2 {
+		return 0
 	}
-	l := z.open[pid]
-	if l == nil {
-		l = &life{name: name, pid: pid}
-		z.open[pid], z.begun[pid] = l, now
-		z.lives = append(z.lives, l)
+	var sx, sy, sxx, sxy float64
+	for i, v := range values {
+		x := at[i].Seconds()
+		sx, sy, sxx, sxy = sx+x, sy+v, sxx+x*x, sxy+x*v
 	}
-	l.at = append(l.at, now.Sub(z.begun[pid]))
-	held.goroutines = float64(goroutines)
-	l.held = append(l.held, held)
-}
-
-// growths are those of all processes that lived for a while.
-func (z *sizes) growths() []Growth {
-	out := []Growth{}
-	for _, l := range z.lives {
-		if l.at[len(l.at)-1] >= leastLife/2 {
-			out = append(out, l.growth())
-		}
+	d := n*sxx - sx*sx
+	if d == 0 {
+		return 0
 	}
-	return out
+	return (n*sxy - sx*sy) / d
 }
