@@ -11,15 +11,14 @@ import (
 	"github.com/gramme-project/gramme/allreduce"
 )
 
-// probeInterval is how often a link over a broker asks whether its neighbours
-// are there: the broker answers for one whose connection is gone.
+// probeInterval is how often a link over a broker asks whether its neighbours are
+// present: the broker answers for one whose connection is gone.
 const probeInterval = 50 * time.Millisecond
 
-// Broker joins the ring of one generation through the NATS server of conn and
-// returns once both neighbours are there, or with an error when ctx ends. The
-// link uses conn, best one of its own beside the control plane's, and does not
-// close it. A conn that is interrupted ends the link even if it reconnects:
-// frames may have been lost.
+// Broker joins the ring of one generation through the NATS server of conn and returns
+// once both neighbours are present, or with an error when ctx ends. The link uses conn
+// and does not close it; best it is not the control plane's. An interruption of conn
+// ends the link even if it reconnects: frames may have been lost.
 func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, error) {
 	if err := s.validate(); err != nil {
 		return nil, fmt.Errorf("connect ring: %w", err)
@@ -34,7 +33,7 @@ func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, er
 	l.release = func() {
 		conn.RemoveStatusListener(status)
 		for _, sub := range l.subs {
-			_ = sub.Unsubscribe() // fails only where the connection is closed
+			_ = sub.Unsubscribe() // fails only if the connection is closed
 		}
 	}
 	err := l.subscribe()
@@ -51,7 +50,7 @@ func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, er
 	return l, nil
 }
 
-// watch ends the link when its connection is interrupted.
+// watchStatus ends the link when its connection is interrupted.
 func (l *link) watchStatus(status <-chan nats.Status) {
 	select {
 	case <-status:
@@ -60,9 +59,8 @@ func (l *link) watchStatus(status <-chan nats.Status) {
 	}
 }
 
-// probe asks one neighbour now and then whether it is there. No answer means
-// nothing: it may be busy, or frozen. That nobody could answer means that its
-// connection is gone.
+// probe asks one neighbour regularly whether it is present. No answer means nothing: it
+// may be busy, or frozen. "No responders" means that its connection is gone.
 func (l *link) probe(s *side) {
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()

@@ -16,22 +16,22 @@ import (
 	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
 )
 
-// buffered is how many messages a link holds: the largest window, and room.
+// buffered is how many messages a link holds: the largest window, and a reserve.
 const buffered = allreduce.MaxWindow + 64
 
-// headerKey carries the frame header in hex. Its length makes the whole of the
-// NATS header a multiple of 8 bytes, so that the words behind it are aligned.
+// headerKey carries the frame header in hex. Its length makes the whole NATS header a
+// multiple of 8 bytes, so that the words after it are aligned.
 const headerKey = "Transfer"
 
-// How long leaving may take when a neighbour does not read: after a reduction
-// that was broken off, and in peace, when the last frames shall still arrive.
+// How long leaving may take when a neighbour does not read: after an aborted reduction,
+// and after a complete one, when the last frames must still arrive.
 const (
 	abortTimeout = 100 * time.Millisecond
 	closeTimeout = time.Second
 )
 
-// link implements allreduce.Link. All that is meant for this rank comes over
-// own; what it sends to a neighbour goes over that side's connection.
+// link implements allreduce.Link. Everything for this rank comes over own; frames to a
+// neighbour go over that side's connection.
 type link struct {
 	session Session
 	own     *nats.Conn
@@ -43,7 +43,7 @@ type link struct {
 
 	closed  chan struct{}
 	closing sync.Once
-	release func()         // ends what own holds for this link
+	release func()         // frees what own holds for this link
 	running sync.WaitGroup // goroutines of the link
 
 	nextFrame, previousCredit string // subjects
@@ -63,7 +63,7 @@ func newLink(s Session) *link {
 	return l
 }
 
-// subscribe makes this rank present: hello comes last, so that a neighbour that
+// subscribe makes this rank present. It subscribes to hello last, so a neighbour that
 // gets an answer can send.
 func (l *link) subscribe() error {
 	onLeave := func(s neighbour.Side) nats.MsgHandler {
@@ -89,7 +89,7 @@ func (l *link) subscribe() error {
 	add(l.own.Subscribe(ownSubject(kindLeavePrevious), onLeave(neighbour.Previous)))
 	add(l.own.Subscribe(ownSubject(kindLeaveNext), onLeave(neighbour.Next)))
 	add(l.own.Subscribe(ownSubject(kindHello), func(m *nats.Msg) {
-		_ = m.Respond(nil) // who does not get it asks again
+		_ = m.Respond(nil) // a neighbour that does not get it asks again
 	}))
 	if errs == nil {
 		errs = l.own.Flush()
@@ -157,8 +157,8 @@ func (l *link) Credits(ctx context.Context) (int, error) {
 	return int(binary.LittleEndian.Uint32(m.Data)), nil
 }
 
-// take returns the next message, or why there is none once gone is closed; those that
-// came before come first.
+// nextMessage returns the next message, or the reason once gone is closed; messages that
+// came before are returned first.
 func (l *link) nextMessage(ctx context.Context, from <-chan *nats.Msg, gone <-chan struct{}, reason func() error) (*nats.Msg, error) {
 	select {
 	case m := <-from:
@@ -182,7 +182,7 @@ func (l *link) nextMessage(ctx context.Context, from <-chan *nats.Msg, gone <-ch
 	}
 }
 
-// fate turns an error of a publish into what it means.
+// publishFailure turns an error of a publish into its meaning for the ring.
 func (l *link) publishFailure(s neighbour.Side, err error) error {
 	if err == nil {
 		return nil
@@ -199,7 +199,7 @@ func (l *link) publishFailure(s neighbour.Side, err error) error {
 	return l.lost.Err(s)
 }
 
-// lose records that the connection to a neighbour broke.
+// loseConnection records that the connection to a neighbour broke.
 func (l *link) loseConnection(s neighbour.Side, err error) {
 	kind := lossKind(err)
 	if err != nil {
@@ -208,7 +208,7 @@ func (l *link) loseConnection(s neighbour.Side, err error) {
 	l.lost.MarkLost(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: kind})
 }
 
-// loseSelf records that this rank cannot be reached: it is at fault itself.
+// loseOwnConnection records that this rank itself cannot be reached and is at fault.
 func (l *link) loseOwnConnection(where string) {
 	err := &allreduce.PeerError{Rank: l.session.Rank, Err: fmt.Errorf("%w %s", allreduce.ErrLost, where)}
 	l.lost.MarkLost(neighbour.Previous, err)
@@ -235,7 +235,7 @@ func (l *link) leave(reason error, within time.Duration) {
 		close(l.closed)
 		notice, err := json.Marshal(neighbour.NewLeaveNotice(l.session.Rank, reason))
 		if err != nil {
-			notice = nil // they are told that it left, not why
+			notice = nil // neighbours learn that it left, not why
 		}
 		var wg sync.WaitGroup
 		for _, s := range l.sides {

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// maxPayload is the most that NATS advises, far above a frame.
+	// maxPayload is the most that NATS recommends, far above a frame.
 	maxPayload = 8 << 20
-	// maxPending is what the server holds for a client before it cuts it off:
+	// maxPending is how much the server holds for a client before it disconnects it:
 	// far above any window.
 	maxPending = 512 << 20
-	// writeDeadline is long: a worker whose cores are busy is slow, not gone.
+	// writeDeadline is long: a worker whose cores are busy is slow, not lost.
 	writeDeadline = time.Minute
 	startTimeout  = 10 * time.Second
 )
@@ -30,19 +30,19 @@ const (
 // Options of a mailbox.
 type Options struct {
 	Host   string // address to listen on, as the other workers reach it; "" is 127.0.0.1
-	Secret string // asked of everyone who connects; the same in the whole run
-	TLS    bool   // encrypt, and let neighbours know this mailbox by its certificate
-	Dial   Dial   // how neighbours are reached; nil is straight
-	// Silence is after how long a neighbour from which nothing comes counts as lost
-	// (allreduce.ErrSilent): before it is connected, and after that when nothing moves
-	// on the way to it. 0 is ten seconds.
+	Secret string // required of every client; the same in the whole run
+	TLS    bool   // encrypt, and let neighbours verify this mailbox by its certificate
+	Dial   Dial   // how neighbours are reached; nil is net.Dialer
+	// Silence is how long a neighbour may be silent before it counts as lost
+	// (allreduce.ErrSilent): while it connects, and later when nothing moves on the
+	// connection. 0 is ten seconds.
 	Silence time.Duration
 }
 
 // Dial connects as net.Dialer does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Mailbox is this worker's own NATS server: whatever its neighbours send to it,
+// Mailbox is this worker's own NATS server: everything that its neighbours send to it,
 // in any generation, comes here.
 type Mailbox struct {
 	secret  string
@@ -61,7 +61,7 @@ func Open(o Options) (*Mailbox, error) {
 	if o.Secret == "" {
 		return nil, errors.New("open mailbox: no secret")
 	}
-	// The server would only log why it cannot listen: try it first.
+	// The server would only log why it cannot listen: try that first.
 	probe, err := net.Listen("tcp", net.JoinHostPort(o.Host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
@@ -100,21 +100,21 @@ func Open(o Options) (*Mailbox, error) {
 	}, nil
 }
 
-// URL is where neighbours find the mailbox. It does not hold the secret.
+// URL returns the address for neighbours. It does not hold the secret.
 func (m *Mailbox) URL() string { return m.url }
 
-// Dial is how this worker reaches others; nil is straight.
+// Dial returns how this worker reaches others; nil is net.Dialer.
 func (m *Mailbox) Dial() Dial { return m.dial }
 
-// Close ends the mailbox; neighbours see this worker as lost. Links of it
-// should be closed before.
+// Close ends the mailbox; neighbours see this worker as lost. Its links should be
+// closed before.
 func (m *Mailbox) Close() {
 	m.server.Shutdown()
 	m.server.WaitForShutdown()
 }
 
-// Connect joins the ring of one generation and returns once both neighbours
-// are there, or with an error when ctx ends or a neighbour is gone: then a
+// Connect joins the ring of one generation and returns once both neighbours are
+// present, or with an error when ctx ends or a neighbour is gone: then a
 // *allreduce.PeerError names it.
 func (m *Mailbox) Connect(ctx context.Context, s Session) (allreduce.Link, error) {
 	if err := s.validate(); err != nil {

@@ -13,20 +13,19 @@ import (
 )
 
 // A neighbour is silent when nothing moves on the connection to it: nothing comes, and
-// nothing of what was sent arrives. Answers to pings alone would not tell: a ping
-// stands behind the frames that were sent before it, and on a slow link those take
-// longer than a neighbour may be silent.
+// nothing that was sent arrives. Answers to pings alone would not show it: a ping queues
+// behind earlier frames, which on a slow link take longer than a neighbour may be silent.
 
 const (
-	// piece is how much is written at once: on a slow link the whole of a frame takes
-	// long, and the connection shows that it moves by the pieces.
+	// maxWrite is how much is written at once: on a slow link a whole frame takes long,
+	// and smaller writes show that the connection moves.
 	maxWrite = 1 << 16
-	// pace is how much must have gone for that to count. Pings are less, which the
-	// kernel of a neighbour takes that has stopped itself.
+	// minAcknowledged is how much must be acknowledged to count as progress. Pings are
+	// less: the kernel of a neighbour acknowledges those even if its process has stopped.
 	minAcknowledged = 1 << 12
 )
 
-// moving counts what moves on a connection.
+// countedConn counts the bytes that move on a connection.
 type countedConn struct {
 	net.Conn
 	received, sent atomic.Int64 // bytes
@@ -53,15 +52,15 @@ func (c *countedConn) Write(b []byte) (int, error) {
 	return done, nil
 }
 
-// SetWriteDeadline implements net.Conn. A write that takes long is no failure while it
-// moves; that it does not is found out by who watches, and frees it.
+// SetWriteDeadline implements net.Conn and does nothing: a slow write is no failure while
+// it moves. watchProgress detects one that does not move, and closes the connection.
 func (c *countedConn) SetWriteDeadline(time.Time) error { return nil }
 
 // SetDeadline implements net.Conn.
 func (c *countedConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-// moved is how much has come, and how much has gone: as far as the other side has
-// acknowledged it, where that is known.
+// progress returns the bytes received, and the bytes sent: where that is known, only those
+// that the other side has acknowledged.
 func (c *countedConn) progress() (received, sent int64) {
 	received, sent = c.received.Load(), c.sent.Load()
 	s, ok := c.Conn.(syscall.Conn)
@@ -72,7 +71,7 @@ func (c *countedConn) progress() (received, sent int64) {
 	if err != nil {
 		return received, sent
 	}
-	_ = raw.Control(func(fd uintptr) { // fails on a connection that is closed
+	_ = raw.Control(func(fd uintptr) { // fails on a closed connection
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			sent = int64(info.Bytes_acked)
 		}
@@ -80,7 +79,8 @@ func (c *countedConn) progress() (received, sent int64) {
 	return received, sent
 }
 
-// listen loses the neighbour on a side once nothing has moved for a time.
+// watchProgress marks the neighbour on a side as lost once nothing has moved for the time
+// of silence.
 func (l *link) watchProgress(s *side, silence time.Duration) {
 	tick := time.NewTicker(silence / (4 * (pingsPerSilence + 1)))
 	defer tick.Stop()

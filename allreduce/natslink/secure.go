@@ -19,9 +19,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// certificate makes one for a single mailbox, which nobody signs: its hash stands
-// in the mailbox's URL, and neighbours learn that from the plan. So no name has to
-// be in it, and none has to be resolved.
+// certificate makes a self-signed certificate for one mailbox. Its hash is part of the
+// mailbox's URL, which neighbours learn from the plan; so it needs no name, and no name
+// has to be resolved.
 func certificate() (c tls.Certificate, pin string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -40,7 +40,7 @@ func certificate() (c tls.Certificate, pin string, err error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, hex.EncodeToString(sum[:]), nil
 }
 
-// destination is how to connect to a mailbox's URL.
+// dialTarget returns the address and options by which to connect to a mailbox's URL.
 func dialTarget(address, secret string) (string, []nats.Option, error) {
 	options := []nats.Option{nats.Token(secret), nats.NoReconnect(), nats.IgnoreDiscoveredServers(), nats.NoCallbacksAfterClientClose()}
 	u, err := url.Parse(address)
@@ -57,8 +57,8 @@ func dialTarget(address, secret string) (string, []nats.Option, error) {
 	u.Fragment = ""
 	return u.String(), append(options, nats.Secure(&tls.Config{
 		MinVersion: tls.VersionTLS13,
-		// The certificate is the one that the URL names, or none: this takes the
-		// place of names and authorities.
+		// The certificate must be the one that the URL names: this takes the place of
+		// names and authorities.
 		InsecureSkipVerify: true, // verified below
 		VerifyConnection: func(s tls.ConnectionState) error {
 			if len(s.PeerCertificates) == 0 {
@@ -72,8 +72,7 @@ func dialTarget(address, secret string) (string, []nats.Option, error) {
 	})), nil
 }
 
-// Reach finds out whether a mailbox can be connected to before ctx ends; dial nil
-// is straight.
+// Probe tries to connect to a mailbox before ctx ends; a nil dial is net.Dialer.
 func Probe(ctx context.Context, address, secret string, dial Dial) error {
 	to, options, err := dialTarget(address, secret)
 	if err != nil {

@@ -16,11 +16,11 @@ type Session struct {
 	Generation uint64
 	Rank       int
 	World      int // at least 2: a single worker needs no link
-	// URLs of the neighbours' mailboxes, in a world of 2 twice the same. Broker
-	// does not use them.
+	// Previous and Next are the URLs of the neighbours' mailboxes, equal in a world of 2.
+	// Broker does not use them.
 	Previous, Next string
-	// Silence is after how long a neighbour from which nothing comes counts as lost,
-	// where that is more than what the mailbox was opened with.
+	// Silence is how long a neighbour may be silent before it counts as lost, where that
+	// is longer than in the mailbox's Options.
 	Silence time.Duration
 }
 
@@ -44,17 +44,16 @@ func (s Session) neighbour(side neighbour.Side) int {
 	return (s.Rank + s.World - 1) % s.World
 }
 
-// What is sent to a rank. Leave has one subject for each side that it can come
-// from.
+// Kinds of messages to a rank. Leave has one subject for each side that it can come from.
 const (
 	kindFrame         = "frame"          // by the previous rank
 	kindCredit        = "credit"         // by the next rank
-	kindHello         = "hello"          // a question whether it is there
+	kindHello         = "hello"          // a request that it answers if it is present
 	kindLeavePrevious = "leave.previous" // by the previous rank
 	kindLeaveNext     = "leave.next"     // by the next rank
 )
 
-// subject is where a rank gets one kind of message of this generation.
+// subject returns the subject of one kind of message to a rank in this generation.
 func (s Session) subject(rank int, kind string) string {
 	return fmt.Sprintf("gramme.%s.ring.%d.%d.%s", s.Run, s.Generation, rank, kind)
 }

@@ -15,14 +15,15 @@ import (
 	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
 )
 
-// greetPause lies between two questions whether a neighbour is there.
+// presencePause is the pause between two requests whether a neighbour is present.
 const presencePause = 5 * time.Millisecond
 
-// pings are how many are sent in the time after which a neighbour counts as silent,
-// less one.
+// pingsPerSilence, plus one, is how many pings are sent in the time after which a
+// neighbour counts as silent.
 const pingsPerSilence = 3
 
-// lost says what became of a connection that ended, or could not be made, with err.
+// lossKind returns ErrSilent or ErrLost for a connection that ended, or could not be
+// made, with err.
 func lossKind(err error) error {
 	if isSilence(err) {
 		return allreduce.ErrSilent
@@ -30,14 +31,14 @@ func lossKind(err error) error {
 	return allreduce.ErrLost
 }
 
-// silence reports whether a connection failed because nothing came, and not even
-// room for more to send.
+// isSilence reports whether a connection failed because nothing came and nothing could be
+// sent.
 func isSilence(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, nats.ErrStaleConnection) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// side is the way to one neighbour.
+// side is the connection to one neighbour.
 type side struct {
 	side neighbour.Side
 	rank int
@@ -46,9 +47,9 @@ type side struct {
 	raw  *rawConn // nil where the connection is not the link's own
 }
 
-// rawConn dials for a nats.Conn and can close the socket under it. nats.Conn
-// holds its lock while it writes: only closing the socket frees a write that a
-// frozen neighbour holds up.
+// rawConn dials for a nats.Conn and can close the socket under it. nats.Conn holds its
+// lock while it writes: only closing the socket frees a write that a frozen neighbour
+// blocks.
 type rawConn struct {
 	ctx  context.Context
 	dial Dial
@@ -77,7 +78,7 @@ func (r *rawConn) Dial(network, address string) (net.Conn, error) {
 	return r.conn, nil
 }
 
-// moved is how much has moved on the connection.
+// progress returns how much has moved on the connection.
 func (r *rawConn) progress() (received, sent int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +93,7 @@ func (r *rawConn) close() {
 	defer r.mu.Unlock()
 	r.closed = true
 	if r.conn != nil {
-		_ = r.conn.Close() // it is given up, whatever becomes of it
+		_ = r.conn.Close() // the connection is given up in any case
 	}
 }
 
@@ -109,19 +110,19 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	stop := context.AfterFunc(within, raw.close)
 	conn, err := nats.Connect(to, append(options, nats.Name(l.session.name("to a neighbour")),
 		nats.Timeout(patience), nats.SetCustomDialer(raw),
-		// Pings are there for their answers to come; listen counts those, and all else.
+		// Pings make answers come, which watchProgress counts like all other bytes.
 		nats.PingInterval(patience/(pingsPerSilence+1)), nats.MaxPingsOutstanding(math.MaxInt32),
 		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
 			if last := c.LastError(); err == nil && isSilence(last) {
-				err = last // it is not handed over
+				err = last // the handler does not get it
 			}
-			// Frames that reached the own mailbox before shall be read first.
+			// Frames that reached the own mailbox before must be read first.
 			if s.side == neighbour.Previous {
 				_ = l.own.FlushTimeout(abortTimeout)
 			}
 			l.loseConnection(s.side, err)
 		}))...)
-	if !stop() { // what nats says of a connection that was closed under it says less
+	if !stop() { // the error of nats after its socket was closed says less
 		if err == nil {
 			conn.Close()
 		}
@@ -138,7 +139,7 @@ func (s *side) dial(ctx context.Context, l *link, m *Mailbox) error {
 	return nil
 }
 
-// greet waits until both neighbours are in this generation.
+// waitForNeighbours waits until both neighbours are present in this generation.
 func (l *link) waitForNeighbours(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -177,7 +178,7 @@ func (s *side) waitUntilPresent(ctx context.Context, l *link) error {
 			if err := l.lost.FirstErr(); err != nil {
 				return err
 			}
-			return fmt.Errorf("rank %d is not there: %w", s.rank, context.Cause(ctx))
+			return fmt.Errorf("rank %d is not present: %w", s.rank, context.Cause(ctx))
 		case !errors.Is(err, nats.ErrNoResponders):
 			return l.publishFailure(s.side, err)
 		}
@@ -202,7 +203,7 @@ func (s *side) leave(session Session, notice []byte, within time.Duration) {
 		defer timer.Stop()
 		defer s.conn.Close()
 	}
-	// A neighbour that cannot be told is gone or frozen, and finds out itself.
+	// A neighbour that cannot be told is gone, or frozen and notices later.
 	if s.conn.Publish(session.subject(s.rank, kind), notice) == nil {
 		_ = s.conn.FlushTimeout(within)
 	}

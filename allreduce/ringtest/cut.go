@@ -14,13 +14,13 @@ import (
 // Cutting is a Cluster whose members can be cut off from each other.
 type Cutting interface {
 	Cluster
-	// Cut ends the way from one member to the next, as a network does: nothing that is
-	// sent arrives any more, and nobody is told. Both live.
+	// Cut breaks the connection from one member to the next like a network failure:
+	// nothing that is sent arrives any more, and nobody is notified. Both members live.
 	Cut(from, to int)
 }
 
-// Cut lets the way to the next rank fail in the middle of a reduction, at each frame
-// in turn. Only the rank that sends can find out, and must, whatever it waits for.
+// Cut breaks the connection to the next rank in the middle of a reduction, at each frame
+// in turn. Only the sending rank can notice, and must, whatever it waits for.
 func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 	const world, words, frames = 3, 40, 8
 	for n := range frames {
@@ -43,7 +43,7 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 					case ctx.Err() != nil:
 						t.Errorf("rank %d does not end after rank 0 left: %v", r, err)
 					case allreduce.FailedRank(err) >= 0:
-						t.Errorf("rank %d blames somebody, and all live: %v", r, err)
+						t.Errorf("rank %d names a failed rank, and all live: %v", r, err)
 					case err == nil && r == 1:
 						t.Error("rank 1 has a result without a frame")
 					case err == nil: // what it lacked did not come from rank 0
@@ -54,7 +54,7 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 			if err := rings[0].AllReduce(ctx, 1, own[0], make([]int32, words)); err != nil && !errors.Is(err, allreduce.ErrSilent) {
 				t.Errorf("rank 0 does not say that nothing comes from rank 1: %v", err)
 			}
-			select { // it may have had all that it needs
+			select { // rank 0 may have had all that it needs
 			case <-links[0].Lost():
 			case <-ctx.Done():
 				t.Error("rank 0 does not notice")
@@ -64,13 +64,13 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 				t.Errorf("rank 0 does not say that rank 1 is lost: %v", err)
 			}
 			links[0].Abort(links[0].Err())
-			links[1].Abort(errors.New("a new plan")) // before that it cannot hear of it
+			links[1].Abort(errors.New("a new plan")) // rank 1 cannot notice before that
 			others.Wait()
 		})
 	}
 }
 
-// before calls f before its n-th send.
+// cutBefore calls cut before its n-th send.
 type cutBefore struct {
 	allreduce.Link
 	n   int

@@ -13,9 +13,9 @@ import (
 	"github.com/gramme-project/gramme/allreduce"
 )
 
-// How a ring ends: a member dies, breaks off, leaves, or is done.
+// How a ring ends: a member dies, aborts, leaves, or is done.
 
-// kill lets one member die in the middle of a reduction.
+// killedMember kills one member in the middle of a reduction.
 func killedMember(t *testing.T, open func(testing.TB, int) Cluster) {
 	for _, world := range []int{2, 3, 5} {
 		t.Run(fmt.Sprint("world ", world), func(t *testing.T) {
@@ -56,7 +56,7 @@ func killedMember(t *testing.T, open func(testing.TB, int) Cluster) {
 	}
 }
 
-// dying calls f at its n-th send and sends nothing more.
+// dying calls kill at its n-th send and sends nothing more.
 type dying struct {
 	allreduce.Link
 	n    int
@@ -73,10 +73,10 @@ func (d *dying) Send(ctx context.Context, header, payload []byte) error {
 	return d.Link.Send(ctx, header, payload)
 }
 
-// Abort does nothing: the dead say no farewell.
+// Abort does nothing: a dead process sends no notice.
 func (d *dying) Abort(error) {}
 
-// cancelled breaks off a reduction on one rank.
+// cancelledReduction cancels a reduction on one rank.
 func cancelledReduction(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world, quitter = 4, 2
 	links := open(t, world).Join(t, 1, members(world)...)
@@ -103,11 +103,11 @@ func cancelledReduction(t *testing.T, open func(testing.TB, int) Cluster) {
 		}
 	}
 	if err := rings[0].AllReduce(context.Background(), 2, own, result); err == nil {
-		t.Error("a dead ring reduces")
+		t.Error("a broken ring reduces")
 	}
 }
 
-// closed ends a link between reductions.
+// closedLink closes a link between reductions.
 func closedLink(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world, leaver = 4, 1
 	links := open(t, world).Join(t, 1, members(world)...)
@@ -149,8 +149,8 @@ func closedLink(t *testing.T, open func(testing.TB, int) Cluster) {
 	}
 }
 
-// doneAndGone lets every rank leave as soon as it has its result: what it sent
-// last must still arrive.
+// leaveWithResult closes every rank's link as soon as it has its result: its last frames
+// must still arrive.
 func leaveWithResult(t *testing.T, open func(testing.TB, int) Cluster) {
 	for _, world := range []int{2, 3} {
 		cluster := open(t, world)
@@ -178,7 +178,7 @@ func leaveWithResult(t *testing.T, open func(testing.TB, int) Cluster) {
 	}
 }
 
-// nothingLeft counts goroutines after generations that ended well and badly.
+// noLeaks counts goroutines after generations that ended well and badly.
 func noLeaks(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world = 3
 	cluster := open(t, world)
@@ -196,7 +196,7 @@ func noLeaks(t *testing.T, open func(testing.TB, int) Cluster) {
 		}
 		closeAll(links)
 	}
-	once(false) // what a cluster starts once is not a leak
+	once(false) // goroutines that a cluster starts only once are no leak
 	before := stableGoroutines()
 	for i := range 6 {
 		once(i%2 == 1)
@@ -211,7 +211,7 @@ func noLeaks(t *testing.T, open func(testing.TB, int) Cluster) {
 	}
 }
 
-// settled returns the number of goroutines once it no longer falls.
+// stableGoroutines returns the number of goroutines once it no longer falls.
 func stableGoroutines() int {
 	n := runtime.NumGoroutine()
 	for calm := 0; calm < 20; calm++ {

@@ -9,8 +9,8 @@ import (
 	"github.com/gramme-project/gramme/allreduce"
 )
 
-// spoiled alters, loses or repeats one frame of a rank: the next rank must name it,
-// and every rank must end with an error.
+// corruptedFrames alters, loses or repeats one frame of a rank: the next rank must name
+// the frame and the rank, and every rank must end with an error.
 func corruptedFrames(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world, spoiler = 4, 1
 	cluster := open(t, world)
@@ -58,7 +58,7 @@ func corruptedFrames(t *testing.T, open func(testing.TB, int) Cluster) {
 	}
 }
 
-// spoiling sends its fifth frame by send.
+// corruptingLink sends its fifth frame by send.
 type corruptingLink struct {
 	allreduce.Link
 	sent int
@@ -73,7 +73,7 @@ func (s *corruptingLink) Send(ctx context.Context, header, payload []byte) error
 	return send(header, payload)
 }
 
-// late sends frames of an old generation into a new one.
+// staleFrames sends frames of an old generation into a new one.
 func staleFrames(t *testing.T, open func(testing.TB, int) Cluster) {
 	const world = 3
 	cluster := open(t, world)

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// room is how much may be written to a connection that is cut before writes wait:
-// what the buffers of an operating system take.
+// bufferSize is how much can be written to a cut connection before writes block: about
+// the buffers of an operating system.
 const bufferSize = 1 << 16
 
-// Network is a way to others that can be cut as networks are: what is sent vanishes,
-// nothing comes, and nobody is told.
+// Network dials connections that can be cut like a network: what is sent vanishes,
+// nothing comes, and nobody is notified.
 type Network struct {
 	mu    sync.Mutex
 	conns []*cutConn
 	cuts  []func(address string) bool
 }
 
-// NewNetwork returns one that is not cut.
+// NewNetwork returns a network that is not cut.
 func NewNetwork() *Network { return &Network{} }
 
-// Cut cuts all connections to some addresses, or to all where none is given, and
-// those that are tried later.
+// Cut cuts all present and later connections to the given addresses, or to all addresses
+// if none is given.
 func (n *Network) Cut(addresses ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,7 +66,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	return w, nil
 }
 
-// way is one connection over a network.
+// cutConn is one connection over a network.
 type cutConn struct {
 	net.Conn
 	address         string
@@ -74,7 +74,7 @@ type cutConn struct {
 	cutDone, closed chan struct{}
 
 	mu       sync.Mutex
-	room     int // of room
+	room     int // bytes that can still be written after the cut
 	deadline time.Time
 }
 

@@ -1,5 +1,5 @@
-// Package ringtest is the conformance suite of allreduce.Link: what a ring must
-// do over every kind of link; and a network that can be cut.
+// Package ringtest is the conformance suite of allreduce.Link: what a ring must do over
+// every kind of link. It also has a network that can be cut.
 package ringtest
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/gramme-project/gramme/allreduce"
 )
 
-// patience bounds what should take milliseconds, so that a defect fails a test
-// rather than hangs it.
+// patience bounds operations that should take milliseconds, so that a defect fails a
+// test instead of hanging it.
 const patience = 20 * time.Second
 
 // Cluster is a set of members that can form rings.
@@ -29,7 +29,7 @@ type Cluster interface {
 	Kill(member int)
 }
 
-// Run runs the suite. open makes a cluster of n members and cleans up after it;
+// Run runs the suite. open makes a cluster of n members and registers its cleanup;
 // worlds are the sizes to try.
 func Run(t *testing.T, worlds []int, open func(t testing.TB, n int) Cluster) {
 	t.Run("sums", func(t *testing.T) { sums(t, worlds, open) })
