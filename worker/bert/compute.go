@@ -15,7 +15,7 @@ import (
 
 // Compute fills Gradient with the gradient of the mean MLM loss over the masked
 // positions plus the mean next-sentence loss over the rows. Dropout is drawn
-// from the seed alone. Losses that are not finite are measured, not refused.
+// from the seed alone. Losses that are not finite are no error.
 func (m *Model) Compute(b sampler.Batch, dropoutSeed uint64) (replica.Measured, error) {
 	var out replica.Measured
 	err := m.check(b)
@@ -45,7 +45,7 @@ func (m *Model) compute(b sampler.Batch, seed uint64, out *replica.Measured) err
 	return torch.Copy(m.hostGrad, m.flatGrad)
 }
 
-// Evaluate measures a batch without dropout. The gradient stays as it is.
+// Evaluate measures a batch without dropout. It does not change the gradient.
 func (m *Model) Evaluate(b sampler.Batch) (replica.Measured, error) {
 	var out replica.Measured
 	err := m.check(b)
@@ -63,7 +63,7 @@ func (m *Model) Evaluate(b sampler.Batch) (replica.Measured, error) {
 	return out, nil
 }
 
-// forward runs a batch through the model and gives the loss to use.
+// forward runs a batch through the model and passes the loss to use.
 func (m *Model) forward(b sampler.Batch, training bool, use func(*ts.Tensor, torch.Measures) error) (err error) {
 	var s scope
 	defer s.close(&err)
@@ -94,9 +94,9 @@ type inputs struct {
 	ids, types, mask, positions []int64
 }
 
-// logits returns those of the two heads, kept by s.
+// logits returns the logits of the two heads, which s keeps.
 func (m *Model) logits(s *scope, in inputs, training bool) (mlm, nsp *ts.Tensor, err error) {
-	// The number is one of the process, and another model may have changed it.
+	// The number belongs to the process, and another model may have changed it.
 	if torch.Threads() != m.threads {
 		if err := torch.SetThreads(m.threads); err != nil {
 			return nil, nil, err
@@ -123,8 +123,8 @@ func (m *Model) logits(s *scope, in inputs, training bool) (mlm, nsp *ts.Tensor,
 		return nil, nil, err
 	}
 	s.keep(x)
-	for n, params := range m.layers {
-		if x, err = torch.Layer(x, mask, params, shape); err != nil {
+	for n, weights := range m.layers {
+		if x, err = torch.Layer(x, mask, weights, shape); err != nil {
 			return nil, nil, fmt.Errorf("layer %d: %w", n, err)
 		}
 		s.keep(x)
@@ -136,7 +136,7 @@ func (m *Model) logits(s *scope, in inputs, training bool) (mlm, nsp *ts.Tensor,
 	return mlm, nsp, nil
 }
 
-// ints puts integers where the model computes.
+// ints copies integers to the device of the model.
 func (m *Model) ints(s *scope, values []int64) (*ts.Tensor, error) {
 	t, err := torch.Ints(values)
 	if err != nil {
@@ -165,7 +165,7 @@ type scope struct{ tensors []*ts.Tensor }
 
 func (s *scope) keep(t ...*ts.Tensor) { s.tensors = append(s.tensors, t...) }
 
-// close drops them and adds what fails to err.
+// close drops the tensors and adds failures to err.
 func (s *scope) close(err *error) {
 	for _, t := range s.tensors {
 		*err = errors.Join(*err, t.Drop())

@@ -13,7 +13,7 @@ import (
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
-// Options say how a model computes, not what.
+// Options determine how a model computes, not what.
 type Options struct {
 	Device    string // "cpu" (default) or "cuda"
 	Precision string // "f32" (default) or "bf16"
@@ -32,9 +32,9 @@ type Model struct {
 	flat, flatGrad *ts.Tensor // where the computation is: the same tensors on a CPU
 	weights, grads []float32  // views of host and hostGrad
 
-	embeddings []*ts.Tensor
-	layers     [][]*ts.Tensor
-	heads      []*ts.Tensor
+	embeddings torch.EmbedWeights
+	layers     []torch.LayerWeights
+	heads      torch.HeadsWeights
 	owned      []*ts.Tensor
 }
 
@@ -117,8 +117,8 @@ func (m *Model) allocate() error {
 	return err
 }
 
-// place makes every tensor of the layout a leaf of autograd inside the flat
-// buffer, with its gradient at home in the other, and hands them to the blocks.
+// place makes every tensor of the layout a leaf of autograd inside the flat buffer, with
+// its gradient in the other one, and gives the tensors to the blocks.
 func (m *Model) place() error {
 	parts := map[string]*ts.Tensor{}
 	for _, t := range m.layout.Tensors {
@@ -136,38 +136,23 @@ func (m *Model) place() error {
 		parts[t.Name] = leaf
 	}
 	var missing error
-	pick := func(prefix string, names ...string) []*ts.Tensor {
-		list := make([]*ts.Tensor, len(names))
-		for i, n := range names {
-			if list[i] = parts[prefix+n]; list[i] == nil {
-				missing = fmt.Errorf("layout without %s", prefix+n)
+	pick := func(weights []*ts.Tensor, prefix string, names []string) {
+		for i := range weights {
+			if weights[i] = parts[prefix+names[i]]; weights[i] == nil {
+				missing = fmt.Errorf("layout without %s", prefix+names[i])
 			}
 		}
-		return list
 	}
-	const embeddings = "bert.embeddings."
-	m.embeddings = pick(embeddings, "word_embeddings.weight", "position_embeddings.weight",
-		"token_type_embeddings.weight", "LayerNorm.weight", "LayerNorm.bias")
-	for n := range m.cfg.Layers {
-		m.layers = append(m.layers, pick(fmt.Sprintf("bert.encoder.layer.%d.", n),
-			"attention.self.query.weight", "attention.self.query.bias",
-			"attention.self.key.weight", "attention.self.key.bias",
-			"attention.self.value.weight", "attention.self.value.bias",
-			"attention.output.dense.weight", "attention.output.dense.bias",
-			"attention.output.LayerNorm.weight", "attention.output.LayerNorm.bias",
-			"intermediate.dense.weight", "intermediate.dense.bias",
-			"output.dense.weight", "output.dense.bias",
-			"output.LayerNorm.weight", "output.LayerNorm.bias"))
+	pick(m.embeddings[:], "bert.embeddings.", embedNames[:])
+	m.layers = make([]torch.LayerWeights, m.cfg.Layers)
+	for n := range m.layers {
+		pick(m.layers[n][:], fmt.Sprintf("bert.encoder.layer.%d.", n), layerNames[:])
 	}
-	m.heads = pick("", "bert.pooler.dense.weight", "bert.pooler.dense.bias",
-		"cls.predictions.transform.dense.weight", "cls.predictions.transform.dense.bias",
-		"cls.predictions.transform.LayerNorm.weight", "cls.predictions.transform.LayerNorm.bias",
-		embeddings+"word_embeddings.weight", "cls.predictions.bias",
-		"cls.seq_relationship.weight", "cls.seq_relationship.bias")
+	pick(m.heads[:], "", headsNames[:])
 	return missing
 }
 
-// part is the piece of a flat buffer that belongs to a tensor of the layout.
+// part returns the piece of a flat buffer that belongs to a tensor of the layout.
 func (m *Model) part(flat *ts.Tensor, t model.Tensor) (*ts.Tensor, error) {
 	piece, err := flat.Narrow(0, int64(t.Offset), int64(t.Len), false)
 	if err != nil {
@@ -189,18 +174,18 @@ func (m *Model) part(flat *ts.Tensor, t model.Tensor) (*ts.Tensor, error) {
 	return detached, nil
 }
 
-// Weights is the flat buffer of the weights. On a CPU it is the memory that
-// the model computes with; on a GPU it counts after WeightsChanged.
+// Weights returns the flat buffer of the weights. On a CPU it is the memory that the
+// model computes with; on a GPU changes take effect with WeightsChanged.
 func (m *Model) Weights() []float32 { return m.weights }
 
-// Gradient is the flat buffer that Compute fills.
+// Gradient returns the flat buffer that Compute fills.
 func (m *Model) Gradient() []float32 { return m.grads }
 
-// Threads is the number of cores of an operation, which the bits of a gradient
-// depend on.
+// Threads returns the number of cores of an operation, on which the bits of a gradient
+// depend.
 func (m *Model) Threads() int { return m.threads }
 
-// WeightsChanged makes what was written to Weights count.
+// WeightsChanged makes changes to Weights take effect.
 func (m *Model) WeightsChanged() error {
 	if m.closed() {
 		return fmt.Errorf("use new weights: %w", errClosed)

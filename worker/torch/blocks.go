@@ -7,8 +7,53 @@ import "C"
 
 import "github.com/sugarme/gotch/ts"
 
-// Shape is what the blocks of an encoder must know beside their tensors.
-// Activations are [Rows*Seq, hidden].
+// Places of the weights in a block; those of each bias follow its weight. The enums of
+// shim.h define them, which the blocks use too.
+const (
+	EmbedWords     = C.gramme_embed_words
+	EmbedPositions = C.gramme_embed_positions
+	EmbedTypes     = C.gramme_embed_types
+	EmbedNorm      = C.gramme_embed_norm
+	EmbedNormBias  = C.gramme_embed_norm_bias
+
+	LayerQuery             = C.gramme_layer_query
+	LayerQueryBias         = C.gramme_layer_query_bias
+	LayerKey               = C.gramme_layer_key
+	LayerKeyBias           = C.gramme_layer_key_bias
+	LayerValue             = C.gramme_layer_value
+	LayerValueBias         = C.gramme_layer_value_bias
+	LayerAttention         = C.gramme_layer_attention
+	LayerAttentionBias     = C.gramme_layer_attention_bias
+	LayerAttentionNorm     = C.gramme_layer_attention_norm
+	LayerAttentionNormBias = C.gramme_layer_attention_norm_bias
+	LayerIntermediate      = C.gramme_layer_intermediate
+	LayerIntermediateBias  = C.gramme_layer_intermediate_bias
+	LayerOutput            = C.gramme_layer_output
+	LayerOutputBias        = C.gramme_layer_output_bias
+	LayerOutputNorm        = C.gramme_layer_output_norm
+	LayerOutputNormBias    = C.gramme_layer_output_norm_bias
+
+	HeadsPooler            = C.gramme_heads_pooler
+	HeadsPoolerBias        = C.gramme_heads_pooler_bias
+	HeadsTransform         = C.gramme_heads_transform
+	HeadsTransformBias     = C.gramme_heads_transform_bias
+	HeadsTransformNorm     = C.gramme_heads_transform_norm
+	HeadsTransformNormBias = C.gramme_heads_transform_norm_bias
+	HeadsDecoder           = C.gramme_heads_decoder // the word embeddings
+	HeadsDecoderBias       = C.gramme_heads_decoder_bias
+	HeadsNextSentence      = C.gramme_heads_next_sentence
+	HeadsNextSentenceBias  = C.gramme_heads_next_sentence_bias
+)
+
+// Weights of the blocks, by their places.
+type (
+	EmbedWeights [C.gramme_embed_weights]*ts.Tensor
+	LayerWeights [C.gramme_layer_weights]*ts.Tensor
+	HeadsWeights [C.gramme_heads_weights]*ts.Tensor
+)
+
+// Shape is what the blocks of an encoder need beside their tensors. Activations are
+// [Rows*Seq, hidden].
 type Shape struct {
 	Rows, Seq, Heads                int
 	Eps                             float64
@@ -41,8 +86,8 @@ func handles(list []*ts.Tensor) *C.gramme_tensor {
 	return &h[0]
 }
 
-// Mask turns the attention mask, 1 where a token stands, of Rows*Seq elements,
-// into what Layer adds to the scores.
+// Mask turns the attention mask of Rows*Seq elements, 1 at each token, into the term that
+// Layer adds to the scores.
 func Mask(mask *ts.Tensor, s Shape) (*ts.Tensor, error) {
 	defer keep(mask)
 	var out C.gramme_tensor
@@ -52,25 +97,22 @@ func Mask(mask *ts.Tensor, s Shape) (*ts.Tensor, error) {
 	return wrap(out), nil
 }
 
-// Embed is the sum of word, position and type embeddings under layer norm and
-// dropout. params are the weights of these three and weight and bias of the
-// layer norm; the row pad of the words gets no gradient from here.
-func Embed(params []*ts.Tensor, ids, types *ts.Tensor, pad int, s Shape) (*ts.Tensor, error) {
-	defer keep(append([]*ts.Tensor{ids, types}, params...)...)
+// Embed returns the sum of word, position and type embeddings after layer norm and
+// dropout. Row pad of the words gets no gradient from it.
+func Embed(weights EmbedWeights, ids, types *ts.Tensor, pad int, s Shape) (*ts.Tensor, error) {
+	defer keep(append([]*ts.Tensor{ids, types}, weights[:]...)...)
 	var out C.gramme_tensor
-	if m := C.gramme_embed(handles(params), handle(ids), handle(types), C.int64_t(pad), s.c(), &out); m != nil {
+	if m := C.gramme_embed(handles(weights[:]), handle(ids), handle(types), C.int64_t(pad), s.c(), &out); m != nil {
 		return nil, failed("embed", m)
 	}
 	return wrap(out), nil
 }
 
-// Layer is one encoder layer. params are weight and bias of query, key, value,
-// attention output, attention layer norm, intermediate, output and output
-// layer norm.
-func Layer(x, mask *ts.Tensor, params []*ts.Tensor, s Shape) (*ts.Tensor, error) {
-	defer keep(append([]*ts.Tensor{x, mask}, params...)...)
+// Layer is one encoder layer.
+func Layer(x, mask *ts.Tensor, weights LayerWeights, s Shape) (*ts.Tensor, error) {
+	defer keep(append([]*ts.Tensor{x, mask}, weights[:]...)...)
 	var out C.gramme_tensor
-	if m := C.gramme_layer(handle(x), handle(mask), handles(params), s.c(), &out); m != nil {
+	if m := C.gramme_layer(handle(x), handle(mask), handles(weights[:]), s.c(), &out); m != nil {
 		return nil, failed("encoder layer", m)
 	}
 	return wrap(out), nil
@@ -78,12 +120,10 @@ func Layer(x, mask *ts.Tensor, params []*ts.Tensor, s Shape) (*ts.Tensor, error)
 
 // Heads returns the logits of the two pretraining heads in f32: mlm of shape
 // [len(positions), vocabulary] at flat positions and nsp of shape [Rows, 2].
-// params are weight and bias of pooler, transform and its layer norm, the word
-// embeddings, the decoder's bias, weight and bias of the next-sentence head.
-func Heads(x, positions *ts.Tensor, params []*ts.Tensor, s Shape) (mlm, nsp *ts.Tensor, err error) {
-	defer keep(append([]*ts.Tensor{x, positions}, params...)...)
+func Heads(x, positions *ts.Tensor, weights HeadsWeights, s Shape) (mlm, nsp *ts.Tensor, err error) {
+	defer keep(append([]*ts.Tensor{x, positions}, weights[:]...)...)
 	var outMLM, outNSP C.gramme_tensor
-	if m := C.gramme_heads(handle(x), handle(positions), handles(params), s.c(), &outMLM, &outNSP); m != nil {
+	if m := C.gramme_heads(handle(x), handle(positions), handles(weights[:]), s.c(), &outMLM, &outNSP); m != nil {
 		return nil, nil, failed("pretraining heads", m)
 	}
 	return wrap(outMLM), wrap(outNSP), nil

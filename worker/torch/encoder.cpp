@@ -6,20 +6,23 @@
 
 namespace {
 
-// hidden_score drowns every score, and is finite in bf16 too, so that a row
-// without any token gives numbers.
-constexpr double hidden_score = 1e30;
+// masked_score outweighs every score, and is finite in bf16 too, so that a row
+// without any token gives finite numbers.
+constexpr double masked_score = 1e30;
 
-at::Tensor linear(const at::Tensor& x, const gramme_tensor* p, int k, const gramme_shape& s) {
-  return dense(x, {{tensor(p[k]), tensor(p[k + 1])}}, s.bf16);
+// with_bias is a weight of a block and its bias.
+Weights with_bias(const gramme_tensor* weights, int place) {
+  return {tensor(weights[place]), tensor(weights[place + 1])};
 }
 
-at::Tensor norm(const at::Tensor& x, gramme_tensor w, gramme_tensor b, const gramme_shape& s) {
+at::Tensor linear(const at::Tensor& x, const Weights& w, const gramme_shape& s) { return dense(x, {w}, s.bf16); }
+
+at::Tensor norm(const at::Tensor& x, const Weights& w, const gramme_shape& s) {
   int64_t hidden = x.size(-1);
   if (s.bf16 && x.is_cuda()) {  // CUDA's kernel wants one type
-    return at::layer_norm(x.to(at::kFloat), {hidden}, tensor(w), tensor(b), s.eps).to(at::kBFloat16);
+    return at::layer_norm(x.to(at::kFloat), {hidden}, w.weight, w.bias, s.eps).to(at::kBFloat16);
   }
-  return at::layer_norm(x, {hidden}, tensor(w), tensor(b), s.eps);
+  return at::layer_norm(x, {hidden}, w.weight, w.bias, s.eps);
 }
 
 at::Tensor drop(const at::Tensor& x, double p, const gramme_shape& s) {
@@ -40,75 +43,70 @@ at::Tensor attend(const at::Tensor& qkv, const at::Tensor& mask, const gramme_sh
     for (at::Tensor& t : part) t = t.view({s.rows, s.heads, s.seq, width});
     return at::scaled_dot_product_attention(part[0], part[1], part[2], mask.expand({s.rows, s.heads, s.seq, s.seq}), p);
   }
-  // With dropout libtorch has no fused kernel for a CPU, and what it does
-  // instead takes more passes over the scores, in f32 even for bf16.
+  // With dropout libtorch has no fused kernel for a CPU; its fallback takes more
+  // passes over the scores, in f32 even for bf16.
   at::Tensor scores = at::baddbmm(mask.view({s.rows * s.heads, 1, s.seq}), part[0], part[1].transpose(1, 2), 1, 1 / std::sqrt(double(width)));
   return at::bmm(dropout(at::softmax(scores, -1), p), part[2]).view({s.rows, s.heads, s.seq, width});
 }
 
 }  // namespace
 
-// mask [rows, seq] of 1 and 0 becomes what is added to attention scores.
+// gramme_mask turns a mask [rows, seq] of 1 and 0 into the term added to attention scores.
 char* gramme_mask(gramme_tensor mask, gramme_shape s, gramme_tensor* out) {
   return guard([&] {
-    at::Tensor m = tensor(mask).to(at::kFloat).sub(1).mul(hidden_score);
+    at::Tensor m = tensor(mask).to(at::kFloat).sub(1).mul(masked_score);
     if (s.bf16) m = m.to(at::kBFloat16);
     *out = new at::Tensor(m.view({s.rows, 1, 1, s.seq}).expand({s.rows, s.heads, 1, s.seq}).contiguous());
   });
 }
 
-// params: word, position and type embeddings, layer norm weight and bias.
-char* gramme_embed(const gramme_tensor* params, gramme_tensor ids, gramme_tensor types, int64_t pad, gramme_shape s, gramme_tensor* out) {
+char* gramme_embed(const gramme_tensor* weights, gramme_tensor ids, gramme_tensor types, int64_t pad, gramme_shape s, gramme_tensor* out) {
   return guard([&] {
-    int64_t hidden = tensor(params[0]).size(1);
-    at::Tensor x = look_up(tensor(params[0]), tensor(ids), pad);
-    x = x + at::embedding(tensor(params[2]), tensor(types));
-    x = x.view({s.rows, s.seq, hidden}) + tensor(params[1]).narrow(0, 0, s.seq);
+    const at::Tensor& words = tensor(weights[gramme_embed_words]);
+    int64_t hidden = words.size(1);
+    at::Tensor x = look_up(words, tensor(ids), pad);
+    x = x + at::embedding(tensor(weights[gramme_embed_types]), tensor(types));
+    x = x.view({s.rows, s.seq, hidden}) + tensor(weights[gramme_embed_positions]).narrow(0, 0, s.seq);
     x = x.view({s.rows * s.seq, hidden});
     if (s.bf16) x = x.to(at::kBFloat16);
-    *out = new at::Tensor(drop(norm(x, params[3], params[4], s), s.hidden_dropout, s));
+    *out = new at::Tensor(drop(norm(x, with_bias(weights, gramme_embed_norm), s), s.hidden_dropout, s));
   });
 }
 
-// params: weight and bias of query, key, value, attention output, attention
-// layer norm, intermediate, output, output layer norm.
-char* gramme_layer(gramme_tensor x_, gramme_tensor mask, const gramme_tensor* p, gramme_shape s, gramme_tensor* out) {
+char* gramme_layer(gramme_tensor x_, gramme_tensor mask, const gramme_tensor* weights, gramme_shape s, gramme_tensor* out) {
   return guard([&] {
     const at::Tensor& x = tensor(x_);
     int64_t hidden = x.size(1);
-    auto part = [&](int k) { return Weights{tensor(p[k]), tensor(p[k + 1])}; };
-    at::Tensor qkv = dense(x, {part(0), part(2), part(4)}, s.bf16)
+    auto at_place = [&](int place) { return with_bias(weights, place); };
+    at::Tensor qkv = dense(x, {at_place(gramme_layer_query), at_place(gramme_layer_key), at_place(gramme_layer_value)}, s.bf16)
                          .view({s.rows, s.seq, 3, s.heads, hidden / s.heads})
                          .permute({2, 0, 3, 1, 4})
                          .reshape({3, s.rows * s.heads, s.seq, hidden / s.heads});
     at::Tensor context = attend(qkv, tensor(mask), s).transpose(1, 2).reshape({s.rows * s.seq, hidden});
-    at::Tensor attention = drop(linear(context, p, 6, s), s.hidden_dropout, s);
-    at::Tensor middle = norm(attention + x, p[8], p[9], s);
-    at::Tensor inner = gelu(linear(middle, p, 10, s), s);
-    at::Tensor output = drop(linear(inner, p, 12, s), s.hidden_dropout, s);
-    *out = new at::Tensor(norm(output + middle, p[14], p[15], s));
+    at::Tensor attention = drop(linear(context, at_place(gramme_layer_attention), s), s.hidden_dropout, s);
+    at::Tensor middle = norm(attention + x, at_place(gramme_layer_attention_norm), s);
+    at::Tensor inner = gelu(linear(middle, at_place(gramme_layer_intermediate), s), s);
+    at::Tensor output = drop(linear(inner, at_place(gramme_layer_output), s), s.hidden_dropout, s);
+    *out = new at::Tensor(norm(output + middle, at_place(gramme_layer_output_norm), s));
   });
 }
 
-// params: pooler weight and bias, transform weight and bias, its layer norm
-// weight and bias, word embeddings (the tied decoder), decoder bias, next
-// sentence weight and bias. Logits are f32: mlm [positions, vocabulary] and
-// nsp [rows, 2].
-char* gramme_heads(gramme_tensor x_, gramme_tensor positions, const gramme_tensor* p, gramme_shape s, gramme_tensor* mlm, gramme_tensor* nsp) {
+// Logits are f32: mlm [positions, vocabulary] and nsp [rows, 2].
+char* gramme_heads(gramme_tensor x_, gramme_tensor positions, const gramme_tensor* weights, gramme_shape s, gramme_tensor* mlm, gramme_tensor* nsp) {
   return guard([&] {
     const at::Tensor& x = tensor(x_);
     at::Tensor first = x.view({s.rows, s.seq, x.size(1)}).select(1, 0);
-    at::Tensor pooled = at::tanh(linear(first, p, 0, s));
-    at::Tensor next = linear(pooled, p, 8, s).to(at::kFloat);
+    at::Tensor pooled = at::tanh(linear(first, with_bias(weights, gramme_heads_pooler), s));
+    at::Tensor next = linear(pooled, with_bias(weights, gramme_heads_next_sentence), s).to(at::kFloat);
     at::Tensor t = x.index_select(0, tensor(positions));
-    t = norm(gelu(linear(t, p, 2, s), s), p[4], p[5], s);
-    at::Tensor words = linear(t, p, 6, s).to(at::kFloat);
+    t = norm(gelu(linear(t, with_bias(weights, gramme_heads_transform), s), s), with_bias(weights, gramme_heads_transform_norm), s);
+    at::Tensor words = linear(t, with_bias(weights, gramme_heads_decoder), s).to(at::kFloat);
     *mlm = new at::Tensor(words);
     *nsp = new at::Tensor(next);
   });
 }
 
-// losses is the sum of the two mean cross-entropies. A batch without a masked
+// gramme_losses returns the sum of the two mean cross-entropies. A batch without a masked
 // position has an MLM loss of 0.
 char* gramme_losses(gramme_tensor mlm_, gramme_tensor nsp_, gramme_tensor labels_, gramme_tensor next_, gramme_tensor* loss, gramme_measures* m) {
   return guard([&] {

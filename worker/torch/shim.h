@@ -34,10 +34,55 @@ typedef struct {
   int64_t mlm_correct, nsp_correct;
 } gramme_measures;
 
+// The places of the weights that each block takes. Package torch names them from here,
+// so both languages agree. The bias of a product follows its weight.
+enum {
+  gramme_embed_words,
+  gramme_embed_positions,
+  gramme_embed_types,
+  gramme_embed_norm,
+  gramme_embed_norm_bias,
+  gramme_embed_weights
+};
+
+enum {
+  gramme_layer_query,
+  gramme_layer_query_bias,
+  gramme_layer_key,
+  gramme_layer_key_bias,
+  gramme_layer_value,
+  gramme_layer_value_bias,
+  gramme_layer_attention,
+  gramme_layer_attention_bias,
+  gramme_layer_attention_norm,
+  gramme_layer_attention_norm_bias,
+  gramme_layer_intermediate,
+  gramme_layer_intermediate_bias,
+  gramme_layer_output,
+  gramme_layer_output_bias,
+  gramme_layer_output_norm,
+  gramme_layer_output_norm_bias,
+  gramme_layer_weights
+};
+
+enum {
+  gramme_heads_pooler,
+  gramme_heads_pooler_bias,
+  gramme_heads_transform,
+  gramme_heads_transform_bias,
+  gramme_heads_transform_norm,
+  gramme_heads_transform_norm_bias,
+  gramme_heads_decoder,  // the word embeddings
+  gramme_heads_decoder_bias,
+  gramme_heads_next_sentence,
+  gramme_heads_next_sentence_bias,
+  gramme_heads_weights
+};
+
 char* gramme_mask(gramme_tensor mask, gramme_shape s, gramme_tensor* out);
-char* gramme_embed(const gramme_tensor* params, gramme_tensor ids, gramme_tensor types, int64_t pad, gramme_shape s, gramme_tensor* out);
-char* gramme_layer(gramme_tensor x, gramme_tensor mask, const gramme_tensor* params, gramme_shape s, gramme_tensor* out);
-char* gramme_heads(gramme_tensor x, gramme_tensor positions, const gramme_tensor* params, gramme_shape s, gramme_tensor* mlm, gramme_tensor* nsp);
+char* gramme_embed(const gramme_tensor* weights, gramme_tensor ids, gramme_tensor types, int64_t pad, gramme_shape s, gramme_tensor* out);
+char* gramme_layer(gramme_tensor x, gramme_tensor mask, const gramme_tensor* weights, gramme_shape s, gramme_tensor* out);
+char* gramme_heads(gramme_tensor x, gramme_tensor positions, const gramme_tensor* weights, gramme_shape s, gramme_tensor* mlm, gramme_tensor* nsp);
 char* gramme_losses(gramme_tensor mlm, gramme_tensor nsp, gramme_tensor labels, gramme_tensor next, gramme_tensor* loss, gramme_measures* m);
 
 #ifdef __cplusplus

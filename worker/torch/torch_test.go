@@ -71,15 +71,15 @@ func TestExceptionsBecomeErrors(t *testing.T) {
 			return err
 		},
 		"embed": func() error {
-			_, err := torch.Embed(params(5), ints(t, 7, 1), ints(t, 0, 0), 0, shape)
+			_, err := torch.Embed(torch.EmbedWeights(params(5)), ints(t, 7, 1), ints(t, 0, 0), 0, shape)
 			return err
 		},
 		"encoder layer": func() error {
-			_, err := torch.Layer(matrix, three, params(16), shape)
+			_, err := torch.Layer(matrix, three, torch.LayerWeights(params(16)), shape)
 			return err
 		},
 		"pretraining heads": func() error {
-			_, _, err := torch.Heads(matrix, ints(t, 0), params(10), shape)
+			_, _, err := torch.Heads(matrix, ints(t, 0), torch.HeadsWeights(params(10)), shape)
 			return err
 		},
 		"losses": func() error {
@@ -140,7 +140,7 @@ func embedded(t *testing.T, seed uint64, n int, shape torch.Shape) []float32 {
 	if err := torch.Seed(seed); err != nil {
 		t.Fatal(err)
 	}
-	out, err := torch.Embed([]*ts.Tensor{words, positions, types, scale, shift}, ints(t, ids...), ints(t, ids...), 1, shape)
+	out, err := torch.Embed(torch.EmbedWeights{words, positions, types, scale, shift}, ints(t, ids...), ints(t, ids...), 1, shape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func TestAttentionDropout(t *testing.T) {
 	if err := torch.Seed(3); err != nil {
 		t.Fatal(err)
 	}
-	out, err := torch.Layer(x, mask, params, shape)
+	out, err := torch.Layer(x, mask, torch.LayerWeights(params), shape)
 	if err != nil {
 		t.Fatal(err)
 	}
