@@ -21,9 +21,9 @@ type Report struct {
 	// SetAside are the names of checkpoints that a service found damaged and put
 	// aside; they are not used and not verified.
 	SetAside []string `json:"set_aside,omitempty"`
-	// Unsent is what processes that have ended measured and the ledger does not hold:
-	// the run takes it in when it goes on.
-	Unsent []Unsent `json:"unsent,omitempty"`
+	// Pending readings of processes that have ended are not in the ledger: the run ingests
+	// them when it goes on.
+	Pending []PendingReadings `json:"unsent,omitempty"`
 }
 
 // Verified is a checkpoint whose files are what the ledger says.
@@ -44,10 +44,10 @@ var ErrNoLedger = errors.New("no ledger there")
 // signatures and proofs, that the energy adds up, that the ledger each checkpoint
 // knew is a prefix of it, that the ledger holds each visible checkpoint's manifest,
 // every file against its manifest, and that the newest checkpoint of the ledger is
-// there. A run that is done and of which no process lives is also to hold all that
-// its processes measured on this machine, else the error is ErrUnsent. held are heads
-// of the ledger that were kept elsewhere: it has to extend them. Everything that does
-// not verify is named in the error, a line each.
+// there. The ledger of a finished run without living processes must also hold everything
+// that they measured on this machine, else the error is ErrPendingReadings. held are heads
+// of the ledger that were kept elsewhere: the ledger must extend them. The error names
+// everything that does not verify, on one line each.
 //
 // The run may be going on meanwhile.
 func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
@@ -84,27 +84,27 @@ func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
 		}
 	}
 	var living bool
-	report.Unsent, living, err = unsent(dir, account)
+	report.Pending, living, err = findPending(dir, account)
 	faults = append(faults, err)
 	all := account.Checkpoints
 	over := !living && len(all) > 0 && spec.Steps > 0 && all[len(all)-1].Step >= spec.Steps
 	if over {
-		faults = append(faults, report.unsent())
+		faults = append(faults, report.pendingError())
 	}
 	faults = append(faults, auditNewest(dir, account), auditLatest(dir, steps, over))
 	return report, errors.Join(faults...)
 }
 
-// unsent is the error of a run that is over, where its ledger lacks energy.
-func (r *Report) unsent() error {
-	if len(r.Unsent) == 0 {
+// pendingError returns the error of a finished run whose ledger lacks energy.
+func (r *Report) pendingError() error {
+	if len(r.Pending) == 0 {
 		return nil
 	}
 	var all []string
-	for _, u := range r.Unsent {
+	for _, u := range r.Pending {
 		all = append(all, u.String())
 	}
-	return fmt.Errorf("%w: %s", ErrUnsent, strings.Join(all, "; "))
+	return fmt.Errorf("%w: %s", ErrPendingReadings, strings.Join(all, "; "))
 }
 
 // sameSpec compares the run's spec with the hash that the ledger begins with.
@@ -136,8 +136,8 @@ func (r *Report) String() string {
 	for _, name := range r.SetAside {
 		fmt.Fprintf(&b, "  %s: found damaged before and set aside\n", name)
 	}
-	for _, u := range r.Unsent {
-		fmt.Fprintf(&b, "\nwarning: not in the ledger yet: %s; the run takes it in when it goes on\n", u)
+	for _, u := range r.Pending {
+		fmt.Fprintf(&b, "\nwarning: not in the ledger yet: %s; the run adds them when it goes on\n", u)
 	}
 	fmt.Fprintf(&b, "\nok: %s, root %s, %s", words.Several(r.Account.Entries, "entry"), r.Account.Root, words.Several(len(r.Checkpoints), "checkpoint"))
 	return b.String()

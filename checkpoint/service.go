@@ -112,7 +112,7 @@ func Open(cfg Config) (s *Service, err error) {
 			return s, err
 		}
 	}
-	s.sweep()
+	s.ingestPending()
 	return s, s.declareCarbon()
 }
 
@@ -157,7 +157,7 @@ func (s *Service) declareCarbon() error {
 func (s *Service) Close() error {
 	var err error
 	if s.ledger != nil {
-		s.sweep()
+		s.ingestPending()
 		err = s.ledger.Close()
 	}
 	return errors.Join(err, s.snapshot.Close())

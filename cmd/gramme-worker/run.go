@@ -138,7 +138,7 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 	r, err := begin(starting, id, role.Options{
 		Say:  say,
 		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
-		Sweeps: at.dir == "", // else the checkpoint service does
+		SendsPending: at.dir == "", // else the checkpoint service does
 	})
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ audit also shows that nothing was removed from the ledger or rewritten since.`,
 		}
 		if err != nil {
 			hint := "compare the named file with a copy that was kept elsewhere"
-			if errors.Is(err, checkpoint.ErrUnsent) {
+			if errors.Is(err, checkpoint.ErrPendingReadings) {
 				hint = fmt.Sprintf("`%s` adds the readings that were not sent; compare anything else with a copy that was kept elsewhere", words.Command("gramme", "up", "--run", args[0]))
 			}
 			return exit.Wrap(exit.Verify, hint, err)

@@ -268,7 +268,7 @@ func lookEtcd(ctx context.Context, sockets string) (string, error) {
 }
 
 func lookCounters(ctx context.Context) (string, error) {
-	count, still := meter.Counting(ctx)
+	count, still := meter.ActiveCounters(ctx)
 	switch {
 	case len(count) > 0 && len(still) > 0:
 		return fmt.Sprintf("RAPL: %s; %s stood still for half a second", strings.Join(count, ", "), strings.Join(still, ", ")), nil

@@ -199,7 +199,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	}
 	newest := taken.Step
 	if newest >= spec.Steps {
-		n, err := u.settle()
+		n, err := u.ingestPending()
 		if err != nil {
 			return err
 		}
@@ -258,7 +258,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	if err != nil {
 		return u.failed(spec, err)
 	}
-	if _, err := u.settle(); err != nil {
+	if _, err := u.ingestPending(); err != nil {
 		return err
 	}
 	if taken, err = checkpoint.Choose(string(u.dir), checkpoint.Sizes, nil); err != nil { // the summary verifies it
@@ -274,7 +274,7 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 
 // failed says what there is of a run that could not go on.
 func (u *up) failed(spec runspec.Spec, err error) error {
-	if _, unsettled := u.settle(); unsettled != nil {
+	if _, unsettled := u.ingestPending(); unsettled != nil {
 		fmt.Fprintln(u.err, "warning: "+unsettled.Error())
 	}
 	if taken, unread := checkpoint.Choose(string(u.dir), checkpoint.Sizes, nil); unread == nil && taken.Step > 0 {
@@ -290,9 +290,9 @@ func allDone(steps uint64) string {
 	return fmt.Sprintf("all %d steps are done", steps)
 }
 
-// settle brings into the ledger what processes that are gone could not.
-func (u *up) settle() (readings int, err error) {
-	readings, err = checkpoint.Settle(string(u.dir), buildinfo.Software(), zap.NewNop())
+// ingestPending writes the pending readings of processes that have ended into the ledger.
+func (u *up) ingestPending() (readings int, err error) {
+	readings, err = checkpoint.IngestPending(string(u.dir), buildinfo.Software(), zap.NewNop())
 	if err != nil {
 		err = storeError(fmt.Errorf("energy readings that are not in the ledger yet: %w", err))
 	}

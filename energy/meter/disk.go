@@ -16,13 +16,13 @@ const logFile = "readings.wal"
 // ErrInUse says that another process uses a log.
 var ErrInUse = errors.New("another process holds it")
 
-// lockWithin is how long a process waits for its log, which a sweep may hold.
+// lockWithin is how long a process waits for its log, which SendPending may hold.
 const lockWithin = 2 * time.Second
 
-// disk is the folder of a log, as far as a log needs one.
+// disk is the folder of a log, with what a log needs of it.
 type disk interface {
-	// read returns a file and when it was last written or touched; nothing for
-	// one that is not there.
+	// read returns a file and when it was last written or touched; nothing for a
+	// missing file.
 	read(name string) ([]byte, time.Time, error)
 	create(name string) (file, error)
 	// rename replaces a file by another, durably.
@@ -37,8 +37,8 @@ type file interface {
 	Close() error
 }
 
-// wal writes the log. After a failure nothing can be appended, since the end of
-// the file is not known: the log has to be written anew.
+// wal writes the log. After a failure nothing can be appended, since the end of the file
+// is unknown: the whole log has to be rewritten.
 type wal struct {
 	disk   disk
 	file   file
@@ -68,7 +68,7 @@ func (w *wal) rewrite(log []byte) error {
 	return nil
 }
 
-// append adds a frame, durably. An unbroken log only.
+// append adds a frame to an unbroken log, durably.
 func (w *wal) append(frame []byte) error {
 	n, err := write(w.file, frame)
 	w.size += n
@@ -91,14 +91,14 @@ func write(f file, b []byte) (size int, err error) {
 	return size, f.Sync()
 }
 
-// folder is a disk that is one.
+// folder is a disk in the file system.
 type folder struct {
 	dir  string
 	lock io.Closer
 }
 
-// openFolder makes a folder the log's own, until it is closed: two processes
-// with one log would lose each other's records.
+// openFolder locks the folder of a log until it is closed: two processes with one log
+// would lose each other's records.
 func openFolder(dir string) (disk, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Host names this machine: its host name and, where it has one, the beginning
-// of its machine id, since cloned machines share names.
+// Host names this machine: its host name and, if it has one, the beginning of its machine
+// id, since cloned machines share host names.
 func Host() string {
 	name, err := os.Hostname()
 	if err != nil || name == "" {
@@ -18,7 +18,7 @@ func Host() string {
 	return name
 }
 
-// MachineID is the machine's own id, empty where it has none.
+// MachineID returns the machine's own id, empty if it has none.
 func MachineID() string {
 	id, err := os.ReadFile("/etc/machine-id")
 	if err != nil {
@@ -27,8 +27,8 @@ func MachineID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// BootID names the current boot of the kernel, empty where it has no name. The
-// clocks and counters of a host compare within one boot only.
+// BootID names the current boot of the kernel, empty if it is unknown. Clocks and counters
+// of a host are comparable only within one boot.
 func BootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

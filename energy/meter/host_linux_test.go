@@ -74,12 +74,14 @@ func TestFindRAPL(t *testing.T) {
 
 func TestClaim(t *testing.T) {
 	dir := t.TempDir()
-	of := func(meter, run string) claim { return newClaim(dir, "boot", meter, holder{Run: run, Process: "w"}) }
+	of := func(meter, run string) counterLock {
+		return newCounterLock(dir, "boot", meter, holder{Run: run, Process: "w"})
+	}
 	mine, sibling, stranger := of("rapl", "run"), of("rapl", "run"), of("rapl", "runner")
 	state := func() string {
 		var names []string
-		for _, c := range []claim{mine, sibling, stranger} {
-			h, held := c.holder()
+		for _, c := range []counterLock{mine, sibling, stranger} {
+			h, held := c.otherHolder()
 			if !held {
 				h.Run = "-"
 			}
@@ -87,25 +89,25 @@ func TestClaim(t *testing.T) {
 		}
 		return strings.Join(names, " ")
 	}
-	if state() != "- - -" || !mine.take() {
+	if state() != "- - -" || !mine.tryLock() {
 		t.Fatal("a free claim cannot be taken")
 	}
-	if sibling.take() || stranger.take() || state() != "run run run" {
+	if sibling.tryLock() || stranger.tryLock() || state() != "run run run" {
 		t.Errorf("while it is held: %s", state())
 	}
-	mine.say([]string{"cpu", "memory"}, 5)
-	if h, held := stranger.holder(); !held || !slices.Equal(h.Covers, []string{"cpu", "memory"}) {
+	mine.publish([]string{"cpu", "memory"}, 5)
+	if h, held := stranger.otherHolder(); !held || !slices.Equal(h.Covers, []string{"cpu", "memory"}) {
 		t.Errorf("%+v, %v", h, held)
 	}
-	mine.say([]string{"cpu"}, 7)
-	if h, held := stranger.holder(); !held || !slices.Equal(h.Covers, []string{"cpu"}) || h.Process != "w" || h.Until != 7 {
+	mine.publish([]string{"cpu"}, 7)
+	if h, held := stranger.otherHolder(); !held || !slices.Equal(h.Covers, []string{"cpu"}) || h.Process != "w" || h.Until != 7 {
 		t.Errorf("%+v, %v", h, held)
 	}
 	mine.release()
-	if state() != "- - -" || !stranger.take() || mine.take() || state() != "runner runner runner" {
+	if state() != "- - -" || !stranger.tryLock() || mine.tryLock() || state() != "runner runner runner" {
 		t.Errorf("after another run took it: %s", state())
 	}
-	if other := of("gpu:0", "run"); !other.take() {
+	if other := of("gpu:0", "run"); !other.tryLock() {
 		t.Error("another counter's claim cannot be taken")
 	}
 }
@@ -416,7 +418,7 @@ func TestLimitOfAPackage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := limitOf(dir, 8); got != c.want {
+		if got := maxPowerOf(dir, 8); got != c.want {
 			t.Errorf("%v: %v W, want %v", c.files, got, c.want)
 		}
 	}

@@ -62,8 +62,8 @@ func killAndStart(t *testing.T, seed uint64) {
 	}
 	kill := func(p *mortal) {
 		p.disk = p.disk.crash(func(n int) int { return r.IntN(n + 1) })
-		for _, b := range p.m.sampler.banks {
-			b.claim.release() // as the kernel does
+		for _, b := range p.m.sampler.groups {
+			b.lock.release() // as the kernel does
 		}
 		if f := p.m.register.file; f != nil {
 			_ = f.Close()
@@ -91,7 +91,7 @@ func killAndStart(t *testing.T, seed uint64) {
 				p.m.sample(r.IntN(20) == 0)
 				lives[lifeOf(p)].to = tr.m.now().boot
 				if r.IntN(4) == 0 {
-					if err := p.m.sent(t.Context()); err != nil {
+					if err := p.m.waitAcknowledged(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}

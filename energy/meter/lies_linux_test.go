@@ -221,7 +221,7 @@ func TestTwoRunsOnOneHost(t *testing.T) {
 				tr.second(a, helper, b)
 			}
 			if killed { // its lock is free, its file says still what it said
-				for _, bank := range a.sampler.banks {
+				for _, bank := range a.sampler.groups {
 					bank.release()
 				}
 				if err := a.register.file.Close(); err != nil {
@@ -242,7 +242,7 @@ func TestTwoRunsOnOneHost(t *testing.T) {
 			const foreign = ": counters of the host are read by run run-%s, whose account has what was drawn"
 			death := ""
 			if killed {
-				death = " | 1s: the process was killed: nothing was measured after its last look"
+				death = " | 1s: the process was killed: nothing was measured after its last sample"
 			}
 			if !killed {
 				tr.expect("a", "cpu 2 J", "rapl:package-0 1160 J")
@@ -297,11 +297,11 @@ func TestCounting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTree(t, map[string]*fakeZone{"0": {name: "package-0", watts: 40}, "0:0": {name: "core", watts: 20}, "1": {name: "psys"}})
 		time.AfterFunc(105*time.Millisecond, func() { tr.second() })
-		count, still := counting(t.Context(), tr.m.root, 2*time.Second)
+		count, still := activeCounters(t.Context(), tr.m.root, 2*time.Second)
 		if fmt.Sprint(count, still) != "[package-0] [psys]" {
 			t.Errorf("%v count, %v stand still", count, still)
 		}
-		if count, still := counting(t.Context(), t.TempDir(), time.Second); len(count)+len(still) != 0 {
+		if count, still := activeCounters(t.Context(), t.TempDir(), time.Second); len(count)+len(still) != 0 {
 			t.Errorf("without a tree: %v, %v", count, still)
 		}
 	})

@@ -43,7 +43,7 @@ func (m *machine) now() instant {
 func (m *machine) system(d disk) system {
 	birth := m.now()
 	return system{
-		now: m.now, birth: birth, disk: d, powercap: m.root, locks: m.locks,
+		now: m.now, birth: birth, disk: d, powercap: m.root, lockDir: m.locks,
 		busy:        func() uint64 { return uint64(m.now().boot-birth.boot) / 2 },
 		residentKiB: func() (uint64, error) { return gib, nil },
 		load:        func() int64 { return m.now().boot }, // one processor is busy all the time

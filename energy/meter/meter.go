@@ -10,7 +10,7 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// Options say who meters and where the records go.
+// Options name the metered process and where its records go.
 type Options struct {
 	Run             string
 	Process         string // stable name of the process
@@ -20,12 +20,12 @@ type Options struct {
 	Dir             string        // of the write-ahead log; one a process name
 	CPUWattsPerCore float64       // of the estimate for processors; 0 switches it off
 	RAMWattsPerGB   float64       // likewise for memory
-	Interval        time.Duration // between two looks at the meters; 0 is a second
-	// HostCounters lets this process own the counters of its host. It is for
-	// workers: their phases say what the energy of a host was for.
+	Interval        time.Duration // between two samples of the meters; 0 is a second
+	// HostCounters lets this process own the counters of its host. It is for workers,
+	// whose phases say what the energy of a host was for.
 	HostCounters bool
 	Used         time.Duration // processor time that counts as this process's, before its start
-	Sources      []Source      // besides processor, memory and RAPL; Close closes them
+	Sources      []Source      // in addition to processor, memory and RAPL; Close closes them
 	// Send returns nil once the checkpoint service holds the records durably.
 	// Its context has a deadline. It is not called concurrently.
 	Send func(context.Context, []energy.Record) error
@@ -37,47 +37,46 @@ type Meter struct {
 	options Options
 	sys     system
 	wake    chan struct{} // there is something to send
-	sending chan struct{} // holds one token while somebody sends
+	sending chan struct{} // holds one token during a send
 
-	sampling sync.Mutex // of looks at the meters and of the log; taken before mu
-	sampler  sampler
-	wal      wal
-	failing  bool     // the log could not be written last time
-	retry    int64    // when it is written again, on the clock since boot
-	finished bool     // nothing is looked at any more
-	replaces bool     // a process of this name was killed
-	register register // of the processes of this host that have a meter
-	hostBusy int64    // processor time of the host at the last look
-	closed   bool
+	sampling       sync.Mutex // of samples and of the log; taken before mu
+	sampler        sampler
+	wal            wal
+	storeFailing   bool     // the last write of the log failed
+	storeRetryAt   int64    // on the clock since boot
+	finished       bool     // nothing is sampled any more
+	replacesKilled bool     // the last process of this name was killed
+	register       register // of the processes of this host that have a meter
+	hostBusy       int64    // processor time of the host at the last sample
+	closed         bool
 
-	mu       sync.Mutex // held for microseconds only
-	timeline timeline
-	looked   int64   // when, on the clock since boot, watts were computed last
-	then     float64 // joules at that time
-	joules   float64
-	watts    float64
-	queue    []item // not acknowledged, in order
-	bytes    int    // of their encodings
-	issued   uint64 // records that ever were in the queue
+	mu          sync.Mutex // held for microseconds only
+	timeline    timeline
+	wattsAt     int64   // when watts were last computed, on the clock since boot
+	wattsJoules float64 // joules at that time
+	joules      float64
+	watts       float64
+	queue       []item // not acknowledged, in order
+	bytes       int    // of their encodings
+	issued      uint64 // records that were ever queued
 }
 
-// system is what a Meter needs of the machine below it.
+// system is what a Meter needs of its machine.
 type system struct {
 	now         func() instant
 	busy        func() uint64          // processor time of this process in ns
-	load        func() int64           // processor time of the whole host since boot in ns, 0 where it is not known
+	load        func() int64           // processor time of the whole host since boot in ns, 0 if unknown
 	threads     int                    // of the host
 	residentKiB func() (uint64, error) // memory of this process
 	birth       instant                // of this process
 	disk        disk
 	powercap    string // root of the RAPL counters
-	locks       string // folder of the claims to counters of the host
+	lockDir     string // folder of the locks of counters of the host
 }
 
-// Open begins to meter. What an earlier incarnation of this process left in the
-// write-ahead log is sent too. It is an error if another process uses the log,
-// or if the log is another run's. A Meter needs Linux: elsewhere the error is
-// errors.ErrUnsupported.
+// Open starts to meter. It also sends the pending readings of earlier incarnations of
+// this process. It is an error if another process uses the log, or if the log belongs to
+// another run. A Meter needs Linux: elsewhere the error is errors.ErrUnsupported.
 func Open(o Options) (*Meter, error) {
 	if o.Interval == 0 {
 		o.Interval = time.Second
@@ -120,63 +119,63 @@ func open(o Options, sys system) (*Meter, error) {
 	m := &Meter{
 		options: o, sys: sys, wal: wal{disk: sys.disk, broken: true},
 		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1),
-		looked:  sys.birth.boot,
+		wattsAt: sys.birth.boot,
 		sampler: sampler{run: o.Run, interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
 	}
-	m.sampler.post = func(s Source) *post { return m.posts(s)[0] }
+	m.sampler.newGauge = func(s Source) *gauge { return m.newGauges(s)[0] }
 	if err := m.recover(); err != nil {
 		return nil, err
 	}
-	m.timeline = newTimeline(sys.birth.boot, 0, m.reckoned(energy.Preparation))
-	m.sampler.estimates = m.posts(
+	m.timeline = newTimeline(sys.birth.boot, 0, m.effectivePhase(energy.Preparation))
+	m.sampler.estimates = m.newGauges(
 		newProcessor(sys.busy, o.CPUWattsPerCore),
 		newMemory(sys.now, sys.residentKiB, o.RAMWattsPerGB))
 	find := func() []hostCounter { return findRAPL(sys.powercap, sys.threads) }
 	if found := find(); len(found) > 0 {
-		m.bank("rapl", found).find = find
+		m.addGroup("rapl", found).find = find
 	}
 	for _, p := range o.Sources {
 		if d := p.Describe(); d.Scope == energy.Process {
-			m.sampler.estimates = append(m.sampler.estimates, m.posts(p)...)
+			m.sampler.estimates = append(m.sampler.estimates, m.newGauges(p)...)
 		} else {
-			m.bank(d.Meter, []hostCounter{{Source: p, rests: true}})
+			m.addGroup(d.Meter, []hostCounter{{Source: p, mayStandStill: true}})
 		}
 	}
-	m.register = newRegister(sys.locks, o.BootID, o.Run)
+	m.register = newRegister(sys.lockDir, o.BootID, o.Run)
 	m.sample(false)
 	return m, nil
 }
 
-// bank makes a bank of counters of the host.
-func (m *Meter) bank(name string, counters []hostCounter) *bank {
-	b := &bank{
-		claim: newClaim(m.sys.locks, m.options.BootID, name, holder{Run: m.options.Run, Process: m.options.Process}),
-		judge: plausibility{patience: patience * m.options.Interval},
+// addGroup adds a group of counters of the host.
+func (m *Meter) addGroup(name string, counters []hostCounter) *counterGroup {
+	b := &counterGroup{
+		lock:         newCounterLock(m.sys.lockDir, m.options.BootID, name, holder{Run: m.options.Run, Process: m.options.Process}),
+		plausibility: plausibility{patience: patience * m.options.Interval},
 	}
 	for _, c := range counters {
-		b.add(c, m.sampler.post(c.Source))
+		b.add(c, m.sampler.newGauge(c.Source))
 	}
-	m.sampler.banks = append(m.sampler.banks, b)
+	m.sampler.groups = append(m.sampler.groups, b)
 	return b
 }
 
-// posts returns a post for every source that is there.
-func (m *Meter) posts(sources ...Source) (posts []*post) {
+// newGauges returns a gauge for every source that is not nil.
+func (m *Meter) newGauges(sources ...Source) (gauges []*gauge) {
 	o := m.options
 	for _, s := range sources {
 		if s == nil {
 			continue
 		}
 		d := s.Describe()
-		posts = append(posts, &post{src: s, track: track{desc: d, source: energy.Source{
+		gauges = append(gauges, &gauge{src: s, track: track{desc: d, source: energy.Source{
 			Run: o.Run, Worker: o.Process, Incarnation: o.Incarnation, Host: o.Host, BootID: o.BootID,
 			Meter: d.Meter, Kind: d.Kind,
 		}}})
 	}
-	return posts
+	return gauges
 }
 
-// recover takes what an earlier incarnation left.
+// recover queues the pending readings of earlier incarnations.
 func (m *Meter) recover() error {
 	b, alive, err := m.sys.disk.read(logFile)
 	if err != nil {
@@ -190,7 +189,7 @@ func (m *Meter) recover() error {
 		}
 		m.options.Log("meter: %s is damaged at byte %d of %d: kept as %s", logFile, whole, len(b), aside)
 	} else if whole < len(b) {
-		m.options.Log("meter: %s: the last %d of %d bytes are not whole and are dropped", logFile, len(b)-whole, len(b))
+		m.options.Log("meter: %s: the last %d of %d bytes are incomplete and are dropped", logFile, len(b)-whole, len(b))
 	}
 	for _, s := range log.sources() {
 		switch {
@@ -200,45 +199,45 @@ func (m *Meter) recover() error {
 			return fmt.Errorf("%s holds readings of this incarnation, %s: every start needs another", logFile, s.Incarnation)
 		}
 	}
-	m.replaces = log.killed()
+	m.replacesKilled = log.killed()
 	death := alive.Add(m.options.Interval).UnixNano()
 	m.enqueue(m.items(replay(log, m.sys.now(), m.options.BootID, death)))
 	return nil
 }
 
-// reckoned is the phase that counts. To prepare and to join once more, where the
-// process before was killed, is part of the recovery from that.
-func (m *Meter) reckoned(p energy.Phase) energy.Phase {
-	if m.replaces && (p == energy.Preparation || p == energy.Joining) {
+// effectivePhase returns the phase that is charged: preparing and joining after a kill of
+// the last process of this name is part of the recovery from it.
+func (m *Meter) effectivePhase(p energy.Phase) energy.Phase {
+	if m.replacesKilled && (p == energy.Preparation || p == energy.Joining) {
 		return energy.Recovery
 	}
 	return p
 }
 
-// Phase says that from now on the energy is for phase p, in this generation and
-// step. Until the first call it is for energy.Preparation. A phase that does not
-// exist is not taken. It costs two readings of a clock, about two microseconds.
+// Phase charges the energy from now on to phase p, in this generation and step. Until the
+// first call it is charged to energy.Preparation. An unknown phase is ignored. A call
+// costs two readings of a clock, about two microseconds.
 func (m *Meter) Phase(p energy.Phase, generation, step uint64) {
 	if !p.Valid() {
 		m.options.Log("meter: unknown phase %q", p)
 		return
 	}
 	m.mu.Lock()
-	m.timeline.change(m.sys.now().boot, m.sys.busy(), m.reckoned(p), generation, step)
+	m.timeline.change(m.sys.now().boot, m.sys.busy(), m.effectivePhase(p), generation, step)
 	m.mu.Unlock()
 }
 
-// Totals returns the energy since the start of the process, in joules, and the
-// mean power between the last two looks, in watts.
+// Totals returns the energy since the start of the process, in joules, and the mean power
+// between the last two samples, in watts.
 func (m *Meter) Totals() (joules, watts float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.joules, m.watts
 }
 
-// Close looks a last time unless the Meter is finished, stores what is unacknowledged for the next
-// incarnation, and gives up the counters. Run has returned before. A second call
-// does nothing.
+// Close takes a last sample unless the Meter is finished, stores unacknowledged records
+// for the next incarnation, and gives up the counters. Run must have returned before. A
+// second call does nothing.
 func (m *Meter) Close() error {
 	m.sampling.Lock()
 	defer m.sampling.Unlock()
@@ -249,17 +248,17 @@ func (m *Meter) Close() error {
 	if !m.finished {
 		at, slots := m.cut()
 		done := m.sampler.sample(at, m.usage(at), slots, 0)
-		done = append(done, m.sampler.end(at)...)
+		done = append(done, m.sampler.finishAll(at)...)
 		m.enqueue(m.items(done))
 	}
 	m.sampler.release()
-	m.register.leave()
+	m.register.remove()
 	log, err := encode(m.pending(), nil, nil)
 	if err == nil {
 		err = m.wal.rewrite(log)
 	}
 	err = errors.Join(err, m.wal.close())
-	for _, p := range m.sampler.posts() {
+	for _, p := range m.sampler.gauges() {
 		err = errors.Join(err, p.src.Close())
 	}
 	if err != nil {

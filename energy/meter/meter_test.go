@@ -111,7 +111,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Errorf("%d µJ, want %d", sum, want)
 		}
 		m.sample(false) // trims the log
-		if size := d.size(); size > slack {
+		if size := d.size(); size > logSlack {
 			t.Errorf("the log has %d bytes after all is acknowledged", size)
 		}
 		if err := m.Close(); err != nil {

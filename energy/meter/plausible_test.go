@@ -16,12 +16,12 @@ import (
 func desk() plausibility {
 	p := plausibility{patience: 5 * time.Second}
 	zone := func(meter string, watts float64, parts ...string) {
-		p.watch(zoneFacts{desc: Description{Meter: meter, Range: 262_143_328_850, Num: 1, Den: 1, MaxWatts: watts}, parts: parts})
+		p.add(counterFacts{desc: Description{Meter: meter, Range: 262_143_328_850, Num: 1, Den: 1, MaxWatts: watts}, parts: parts})
 	}
-	zone("rapl:package-0/core", mostWatts)
+	zone("rapl:package-0/core", maxDeviceWatts)
 	zone("rapl:package-0", 400, "rapl:package-0/core")
-	zone("rapl:package-0/dram", mostWatts)
-	zone("rapl:psys", mostWatts, "rapl:package-0", "rapl:package-0/dram")
+	zone("rapl:package-0/dram", maxDeviceWatts)
+	zone("rapl:psys", maxDeviceWatts, "rapl:package-0", "rapl:package-0/dram")
 	return p
 }
 
@@ -136,9 +136,9 @@ func TestPlausible(t *testing.T) {
 			}
 			for i, v := range p.observe(o) {
 				switch {
-				case v.caught:
+				case v.lostTrust:
 					got = append(got, fmt.Sprintf("%d %s caught: %s", second, names[i], v.reason))
-				case v.outcome == refused:
+				case v.outcome == rejected:
 					got = append(got, fmt.Sprintf("%d %s refused: %s", second, names[i], v.reason))
 				case v.trust == trusted && before[i] != trusted:
 					got = append(got, fmt.Sprintf("%d %s trusted", second, names[i]))
@@ -158,11 +158,11 @@ func TestWrapsAreExact(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		d := Description{Range: smallRange, Num: 1, Den: 1, MaxWatts: 500}
 		p := plausibility{patience: 5 * time.Second}
-		p.watch(zoneFacts{desc: d})
+		p.add(counterFacts{desc: d})
 		tr := testTrack(d)
 		raw, drawn, clock := uint64(smallRange)-5_000_000, int64(0), int64(1e9)
 		p.observe(observation{awake: clock, values: []value{{raw: raw}}})
-		tr.begin(instant{boot: clock, wall: clock}, raw, "")
+		tr.start(instant{boot: clock, wall: clock}, raw, "")
 		for range 2000 {
 			step := 1 + r.Int64N(5e9)
 			joules := int64(float64(step) / 1e9 * (1 + 400*r.Float64()) * 1e6)
@@ -170,10 +170,10 @@ func TestWrapsAreExact(t *testing.T) {
 			raw = (raw + uint64(joules)) % smallRange
 			v := p.observe(observation{awake: clock, values: []value{{raw: raw}}})[0]
 			at := instant{boot: clock, wall: clock}
-			if v.outcome == refused {
+			if v.outcome == rejected {
 				t.Fatalf("seed %d: refused: %s", seed, v.reason)
 			}
-			tr.look(at, raw, []slot{{phase: energy.Compute, nanos: uint64(step)}})
+			tr.observe(at, raw, []slot{{phase: energy.Compute, nanos: uint64(step)}})
 		}
 		if tr.microJ != drawn {
 			t.Errorf("seed %d: %d µJ, want %d", seed, tr.microJ, drawn)
@@ -192,7 +192,7 @@ func FuzzPlausible(f *testing.F) {
 		var booked [4]int64
 		tracks := [4]*track{}
 		for i := range tracks {
-			tracks[i] = testTrack(p.zones[i].desc)
+			tracks[i] = testTrack(p.counters[i].desc)
 		}
 		clock, busy, start := int64(1e12), int64(0), int64(1e12)
 		looks := int64(0)
@@ -223,14 +223,14 @@ func FuzzPlausible(f *testing.F) {
 				var done []energy.Record
 				switch {
 				case tr.state != measuring && v.trust == trusted && v.outcome == confirmed:
-					done = tr.begin(at, raw[i], "")
+					done = tr.start(at, raw[i], "")
 				case tr.state != measuring:
 				case v.outcome == confirmed:
-					done = tr.look(at, raw[i], slots)
-				case v.outcome == refused:
-					done = tr.refuse(at, raw[i], v.reason)
+					done = tr.observe(at, raw[i], slots)
+				case v.outcome == rejected:
+					done = tr.reject(at, raw[i], v.reason)
 				default:
-					tr.miss(slots)
+					tr.queueSlots(slots)
 				}
 				if tr.state == measuring && v.trust != trusted {
 					done = append(done, tr.stop(at, v.reason)...)
@@ -248,9 +248,9 @@ func FuzzPlausible(f *testing.F) {
 			if tr.state == measuring {
 				sum += microJ(tr.finish())
 			}
-			most := p.zones[i].desc.MaxWatts * margin * (time.Duration(clock-start) + time.Duration(looks)*lateness).Seconds() * 1e6
+			most := p.counters[i].desc.MaxWatts * powerMargin * (time.Duration(clock-start) + time.Duration(looks)*maxLateness).Seconds() * 1e6
 			if sum < 0 || float64(sum) > most+1 {
-				t.Fatalf("%s: %d µJ in %v, more than %.0f", p.zones[i].desc.Meter, sum, time.Duration(clock-start), most)
+				t.Fatalf("%s: %d µJ in %v, more than %.0f", p.counters[i].desc.Meter, sum, time.Duration(clock-start), most)
 			}
 		}
 	})
@@ -267,9 +267,9 @@ func TestSuspended(t *testing.T) {
 	}{{100, 100_000_000, 0}, {100_000, 0, 1}} {
 		d := Description{Range: 262_143_328_850, Num: 1, Den: 1, MaxWatts: 500}
 		tr := testTrack(d)
-		tr.begin(instant{boot: 1e9}, 7, "")
+		tr.start(instant{boot: 1e9}, 7, "")
 		woken := instant{boot: 3e9 + hour, wall: 3e9 + hour, asleep: hour}
-		done := tr.look(woken, 7+c.joules*1_000_000, []slot{{phase: energy.Compute, nanos: 1}})
+		done := tr.observe(woken, 7+c.joules*1_000_000, []slot{{phase: energy.Compute, nanos: 1}})
 		done = append(done, tr.finish()...)
 		if got := microJ(done); got != c.booked || len(gaps(done)) != c.gaps {
 			t.Errorf("%d J in 2 s awake and an hour asleep: %d µJ are booked, %d gaps", c.joules, got, len(gaps(done)))

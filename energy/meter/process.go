@@ -42,18 +42,18 @@ func (p *processor) Describe() Description {
 func (p *processor) Read() (uint64, error) { return p.busy(), nil }
 func (p *processor) Close() error          { return nil }
 
-// memory estimates the energy of a process from the memory that it has in RAM,
-// integrated over time by the trapezoidal rule: E = ∫ size dt · watts per GiB.
+// memory estimates the energy of a process from its memory in RAM, integrated over time
+// by the trapezoidal rule: E = ∫ size dt · watts per GiB.
 type memory struct {
 	now      func() instant
 	resident func() (uint64, error) // KiB
 	num      uint64
 
-	begun bool
-	at    int64
-	kib   uint64
-	total uint64 // MiB µs
-	rest  uint64 // that a division left over
+	started   bool
+	at        int64
+	kib       uint64
+	total     uint64 // MiB µs
+	remainder uint64 // that a division left over
 }
 
 func newMemory(now func() instant, resident func() (uint64, error), wattsPerGB float64) Source {
@@ -76,16 +76,16 @@ func (m *memory) Read() (uint64, error) {
 		return 0, fmt.Errorf("read size of memory: %w", err)
 	}
 	at := m.now().awake() // memory of a host that is suspended draws next to nothing
-	if m.begun && at > m.at {
+	if m.started && at > m.at {
 		const halfKiBNanos = 2 * 1024 * 1000 // in a MiB µs
-		grown, rest, ok := energy.Scale(kib+m.kib, uint64(at-m.at), halfKiBNanos, m.rest)
+		grown, rest, ok := energy.Scale(kib+m.kib, uint64(at-m.at), halfKiBNanos, m.remainder)
 		if !ok {
 			return 0, fmt.Errorf("integrate memory: %d KiB for %d ns overflows", kib, at-m.at)
 		}
 		m.total += uint64(grown)
-		m.rest = rest
+		m.remainder = rest
 	}
-	m.begun, m.at, m.kib = true, max(m.at, at), kib
+	m.started, m.at, m.kib = true, max(m.at, at), kib
 	return m.total, nil
 }
 

@@ -10,21 +10,21 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// What a package, its memory or a platform can draw at most, in watts. With the
-// smallest range that exists (65.5 kJ) a wrap is missed after 32 s at
-// mostWatts, which no device with a RAPL counter draws. A package that does not
-// tell its limits is taken for one that draws someWatts and wattsPerThread more
-// for each of its threads; one that does may exceed them for some milliseconds.
+// The most that a package, its memory or a platform can draw, in watts. With the smallest
+// range that exists (65.5 kJ) a wrap is missed after 32 s at maxDeviceWatts, which no
+// device with a RAPL counter draws. A package without published limits is assumed to draw
+// defaultPackageWatts and wattsPerThread for each of its threads; a package with limits
+// may exceed them for some milliseconds.
 const (
-	mostWatts      = 1000.0
-	someWatts      = 400.0
-	wattsPerThread = 10.0
-	leastWatts     = 100.0
-	aboveLimit     = 2.0
+	maxDeviceWatts      = 1000.0
+	defaultPackageWatts = 400.0
+	wattsPerThread      = 10.0
+	minPackageWatts     = 100.0
+	limitFactor         = 2.0
 )
 
-// The order in which the counters of a host are used: a tier as a whole, where
-// one of it is believed, before the next one.
+// Tiers in which the counters of a host are used: the first tier with a trusted counter,
+// as a whole.
 const (
 	tierPlatform = iota // the whole machine
 	tierPackages        // every package, and the memory beside it
@@ -34,9 +34,9 @@ const (
 // hostCounter is a counter of a host and its place among the others.
 type hostCounter struct {
 	Source
-	tier  int
-	parts []string // meters of what lies inside it
-	rests bool     // it may stand still however much the host does
+	tier          int
+	parts         []string // meters of what lies inside it
+	mayStandStill bool     // however busy the host is
 }
 
 // raplZone is a counter of Linux's powercap tree, in µJ.
@@ -50,11 +50,10 @@ type raplZone struct {
 	maxWatts float64
 }
 
-// findRAPL returns the counters under root, such as /sys/class/powercap: those
-// of the whole platform, of every package and of the memory beside it, and the
-// parts of packages as witnesses. The tree intel-rapl-mmio shows the counters of
-// packages once more: it is used where intel-rapl has none. Whether a counter can
-// be read, and believed, is seen later.
+// findRAPL returns the counters under root, such as /sys/class/powercap: those of the
+// whole platform, of every package and of the memory beside it, and the parts of packages
+// as a check. The tree intel-rapl-mmio repeats the counters of packages: it is used where
+// intel-rapl has none. Whether a counter can be read and believed is decided later.
 func findRAPL(root string, threads int) []hostCounter {
 	found := findZones(root, "intel-rapl:", threads)
 	for _, c := range found {
@@ -101,7 +100,7 @@ func findZones(root, prefix string, threads int) (found []hostCounter) {
 	packages = distinct(packages)
 	limits := make([]float64, 0, len(packages))
 	for _, z := range packages {
-		limits = append(limits, limitOf(z.folder, threads/len(packages)))
+		limits = append(limits, maxPowerOf(z.folder, threads/len(packages)))
 	}
 	seen := map[string]bool{}
 	byParent := map[string][]string{} // meters of what lies inside a package
@@ -126,33 +125,33 @@ func findZones(root, prefix string, threads int) (found []hostCounter) {
 			found = append(found, c)
 		}
 	}
-	most := func(int) float64 { return mostWatts }
+	most := func(int) float64 { return maxDeviceWatts }
 	add(inside, tierNone, most)
 	add(packages, tierPackages, func(i int) float64 { return limits[i] })
 	add(distinct(dram), tierPackages, most)
-	add(distinct(platform), tierPlatform, func(int) float64 { return mostWatts * float64(max(1, len(packages))) })
+	add(distinct(platform), tierPlatform, func(int) float64 { return maxDeviceWatts * float64(max(1, len(packages))) })
 	return found
 }
 
-// limitOf is more than a package with so many threads draws: by the limits that it
-// tells, where it does.
-func limitOf(folder string, threads int) float64 {
-	var told uint64 // µW
+// maxPowerOf returns more than a package with so many threads draws: by its published
+// limits, if it has any.
+func maxPowerOf(folder string, threads int) float64 {
+	var limit uint64 // µW
 	files, _ := filepath.Glob(filepath.Join(folder, "constraint_*_uw"))
 	for _, f := range files {
 		if base := filepath.Base(f); strings.HasSuffix(base, "_max_power_uw") || strings.HasSuffix(base, "_power_limit_uw") {
-			limit, _ := number(folder, base) // many cannot be read
-			told = max(told, limit)
+			value, _ := number(folder, base) // many cannot be read
+			limit = max(limit, value)
 		}
 	}
-	if told > 0 {
-		return min(max(float64(told)/1e6*aboveLimit, leastWatts), mostWatts)
+	if limit > 0 {
+		return min(max(float64(limit)/1e6*limitFactor, minPackageWatts), maxDeviceWatts)
 	}
-	return min(someWatts+wattsPerThread*float64(threads), mostWatts)
+	return min(defaultPackageWatts+wattsPerThread*float64(threads), maxDeviceWatts)
 }
 
-// distinct drops zones that show the counter of an earlier one under another
-// name: what they read lies between two readings of that.
+// distinct drops zones that show the counter of an earlier one under another name: their
+// value lies between two values of the earlier one.
 func distinct(zones []*raplZone) (kept []*raplZone) {
 next:
 	for _, z := range zones {
@@ -176,8 +175,8 @@ func (z *raplZone) Describe() Description {
 	}
 }
 
-// Read returns the counter. A folder may have become another zone's when packages
-// went and came.
+// Read returns the counter. A folder may belong to another zone after packages were
+// removed and added.
 func (z *raplZone) Read() (uint64, error) {
 	n, err := number(z.folder, "energy_uj")
 	if err != nil {

@@ -7,15 +7,15 @@ import (
 	"path/filepath"
 )
 
-// register is where the processes of a host that have a meter tell each other how
-// much processor time they used: a locked file each, so that whoever reads the
-// host's counters can say which runs worked there. It is kept only on hosts that
-// have counters. Without it nothing is missing but these numbers.
+// register is where the metered processes of a host tell each other how much processor
+// time they used, in one locked file each, so that the owner of the host's counters can
+// say which runs worked there. It is kept only on hosts that have counters. Without it
+// only these numbers are missing.
 type register struct {
 	dir, prefix, run string
 	file             *os.File
 	path             string
-	last             map[string]uint64 // of each file, at the last look
+	last             map[string]uint64 // of each file, at the last sample
 }
 
 // registered is the content of such a file.
@@ -28,14 +28,14 @@ func newRegister(dir, bootID, run string) register {
 	return register{dir: dir, prefix: lockName(bootID, "process-"), run: run}
 }
 
-// look tells what this process used since it began and returns, if all shall be
-// looked at, what the processes of each run used since the last look.
-func (r *register) look(used uint64, all bool) map[string]int64 {
+// update publishes what this process used since it began and, with all, returns what the
+// processes of each run used since the last update.
+func (r *register) update(used uint64, all bool) map[string]int64 {
 	if r.file == nil {
-		r.join()
+		r.create()
 	}
 	if r.file != nil {
-		_ = overwrite(r.file, registered{r.run, used}) // what others know is older then
+		_ = overwrite(r.file, registered{r.run, used}) // on failure others see the older value
 	}
 	runs := map[string]int64{}
 	if !all {
@@ -49,17 +49,17 @@ func (r *register) look(used uint64, all bool) map[string]int64 {
 		if path != r.path {
 			locked, read := readLocked(path, &v)
 			if !locked {
-				_ = os.Remove(path) // of a process that was killed; if it is another user's, that one will
+				_ = os.Remove(path) // of a killed process; another user's file is removed by that user
 			}
 			if !read {
-				if before, ok := r.last[path]; ok && locked { // it is being written
+				if before, ok := r.last[path]; ok && locked { // the file is being written
 					now[path] = before
 				}
 				continue
 			}
 		}
 		now[path] = v.Nanos
-		runs[v.Run] += 0 // it is here
+		runs[v.Run] += 0 // the run is present
 		if before, ok := r.last[path]; ok && v.Nanos > before {
 			runs[v.Run] += int64(v.Nanos - before)
 		}
@@ -69,9 +69,9 @@ func (r *register) look(used uint64, all bool) map[string]int64 {
 	return runs
 }
 
-// join makes the file of this process. It gets its name when it is locked: whoever
-// sees one that is not may remove it.
-func (r *register) join() {
+// create makes the file of this process. It gets its name once it is locked: any process
+// may remove an unlocked file of that name.
+func (r *register) create() {
 	f, err := os.CreateTemp(r.dir, "gramme-meter-new-")
 	if err != nil {
 		return
@@ -85,8 +85,8 @@ func (r *register) join() {
 	r.file, r.path = f, path
 }
 
-// leave removes it.
-func (r *register) leave() {
+// remove removes the file of this process.
+func (r *register) remove() {
 	if r.file != nil {
 		_ = os.Remove(r.path)
 		_ = r.file.Close()

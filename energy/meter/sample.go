@@ -7,10 +7,10 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// slack is how large the log may become beyond twice what it has to hold.
-const slack = 256 << 10
+// logSlack is how much larger than twice its content the log may become.
+const logSlack = 256 << 10
 
-// cut returns this moment and what has passed since the last one.
+// cut returns this moment and the slots since the last cut.
 func (m *Meter) cut() (instant, []slot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -18,10 +18,10 @@ func (m *Meter) cut() (instant, []slot) {
 	return at, m.timeline.cut(at.boot, m.sys.busy())
 }
 
-// usage tells other processes what this one used and returns what all did. It is
-// not asked for where the host has no counter.
+// usage publishes the processor time of this process and returns that of all. It does
+// nothing where the host has no counter.
 func (m *Meter) usage(at instant) (u usage) {
-	if len(m.sampler.banks) == 0 {
+	if len(m.sampler.groups) == 0 {
 		return usage{}
 	}
 	own := m.sys.busy()
@@ -30,30 +30,30 @@ func (m *Meter) usage(at instant) (u usage) {
 		u.host = 0
 	}
 	m.hostBusy = u.busy
-	u.runs = m.register.look(own, slices.ContainsFunc(m.sampler.banks, func(b *bank) bool { return b.held }))
+	u.runs = m.register.update(own, slices.ContainsFunc(m.sampler.groups, func(b *counterGroup) bool { return b.owned }))
 	var all int64
 	for _, nanos := range u.runs {
 		all += nanos
 	}
-	u.host = max(u.host, all) // which is told in hundredths of a second only
-	u.own = u.runs[m.options.Run]
+	u.host = max(u.host, all) // the host's time has a resolution of hundredths of a second
+	u.thisRun = u.runs[m.options.Run]
 	delete(u.runs, m.options.Run)
 	return u
 }
 
-// sample looks at all meters, stores what they say and queues what is finished;
-// with `all`, every reading is.
+// sample samples all meters, stores the result and queues finished records; with `all`,
+// every reading is finished.
 func (m *Meter) sample(all bool) {
 	m.sampling.Lock()
 	defer m.sampling.Unlock()
 	if m.closed || m.finished {
 		return
 	}
-	m.look(all)
+	m.sampleLocked(all)
 }
 
-// look is sample for who holds the lock.
-func (m *Meter) look(all bool) {
+// sampleLocked is sample with the lock held.
+func (m *Meter) sampleLocked(all bool) {
 	at, slots := m.cut()
 	pending := m.pending()
 	every := time.Duration(0)
@@ -68,9 +68,9 @@ func (m *Meter) look(all bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.joules = m.sampler.joules()
-	if passed := at.boot - m.looked; passed > int64(m.options.Interval/2) {
-		m.watts = (m.joules - m.then) / (float64(passed) / 1e9)
-		m.looked, m.then = at.boot, m.joules
+	if passed := at.boot - m.wattsAt; passed > int64(m.options.Interval/2) {
+		m.watts = (m.joules - m.wattsJoules) / (float64(passed) / 1e9)
+		m.wattsAt, m.wattsJoules = at.boot, m.joules
 	}
 }
 
@@ -79,7 +79,7 @@ func (m *Meter) items(done []energy.Record) (items []item) {
 	for _, r := range done {
 		it, err := newItem(r)
 		if err != nil {
-			m.options.Log("meter: %v", err) // integers, texts: it cannot happen
+			m.options.Log("meter: %v", err) // cannot happen: records are integers and texts
 			continue
 		}
 		items = append(items, it)
@@ -87,34 +87,34 @@ func (m *Meter) items(done []energy.Record) (items []item) {
 	return items
 }
 
-// store puts one look into the log, or writes that anew where it has become too
-// long or broken. On failure everything is in memory and in the next attempt.
+// store appends one sample to the log, or rewrites the log where it has become too long or
+// is broken. After a failure everything stays in memory for the next attempt.
 func (m *Meter) store(at instant, pending, items []item) {
-	if m.failing && at.boot < m.retry {
+	if m.storeFailing && at.boot < m.storeRetryAt {
 		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
 		return
 	}
-	anew := m.wal.broken || m.wal.size > slack+2*m.pendingBytes()
-	if anew {
+	rewrite := m.wal.broken || m.wal.size > logSlack+2*m.pendingBytes()
+	if rewrite {
 		items = slices.Concat(pending, items)
 	}
 	open, missing := m.sampler.open(at)
 	log, err := encode(items, open, missing)
 	switch {
 	case err != nil:
-	case anew:
+	case rewrite:
 		err = m.wal.rewrite(log)
 	default:
 		err = m.wal.append(log)
 	}
 	if err != nil {
-		// The next incarnation shall know at least how long this one lived. This
-		// fails only with what has failed already.
+		// The next incarnation must at least know how long this one lived. A failure
+		// here follows from the one before.
 		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
-		m.retry = at.boot + int64(longestWait)
+		m.storeRetryAt = at.boot + int64(longestWait)
 	}
-	if failing := err != nil; failing != m.failing {
-		m.failing = failing
+	if failing := err != nil; failing != m.storeFailing {
+		m.storeFailing = failing
 		if failing {
 			m.options.Log("meter: readings are kept in memory only: %v", err)
 		} else {
@@ -123,7 +123,7 @@ func (m *Meter) store(at instant, pending, items []item) {
 	}
 }
 
-// pending returns the records that are not acknowledged.
+// pending returns the records that are not acknowledged yet.
 func (m *Meter) pending() []item {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -152,7 +152,7 @@ func (m *Meter) enqueue(items []item) {
 	}
 }
 
-// batch returns the oldest records, as many as fit a message, and how many were
+// batch returns as many of the oldest records as fit a message, and how many were
 // acknowledged before them.
 func (m *Meter) batch() (records []energy.Record, before uint64) {
 	m.mu.Lock()

@@ -11,12 +11,12 @@ const (
 	maxBatch    = 256 << 10 // bytes of records in one message
 	maxRecords  = 256
 	sendTimeout = 10 * time.Second
-	firstWait   = 100 * time.Millisecond // after a failure; doubled with each one more
+	firstWait   = 100 * time.Millisecond // after a failure; doubles with each further one
 	longestWait = 5 * time.Second
 )
 
-// Run looks at the meters once an interval and sends records until ctx ends;
-// then it looks a last time, stores that, and returns nil.
+// Run samples the meters once an interval and sends records until ctx ends; then it takes
+// a last sample, stores it, and returns nil.
 func (m *Meter) Run(ctx context.Context) error {
 	var sender sync.WaitGroup
 	defer sender.Wait()
@@ -26,14 +26,14 @@ func (m *Meter) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-m.wake:
-				_ = m.send(ctx, 0) // fails when ctx ends, and has logged everything else
+				_ = m.send(ctx, 0) // fails when ctx ends; send has logged everything else
 			}
 		}
 	})
 	ticks := time.NewTicker(m.options.Interval)
 	defer ticks.Stop()
-	var early <-chan time.Time // a counter is used once it has moved: most do within milliseconds
-	if len(m.sampler.banks) > 0 {
+	var early <-chan time.Time // a counter is used once it has moved: most move within milliseconds
+	if len(m.sampler.groups) > 0 {
 		early = time.After(m.options.Interval / 5)
 	}
 	for {
@@ -49,34 +49,34 @@ func (m *Meter) Run(ctx context.Context) error {
 	}
 }
 
-// Flush looks at the meters and returns once everything up to that look is
-// acknowledged. It may be called while Run runs and after it.
+// Flush samples the meters and returns once everything up to that sample is acknowledged.
+// It may be called while Run runs and after it.
 func (m *Meter) Flush(ctx context.Context) error {
 	m.sample(true)
-	return m.sent(ctx)
+	return m.waitAcknowledged(ctx)
 }
 
-// Finish is Flush at the end of a process: where it succeeds nothing is looked at
-// any more, so that nothing is left in the log.
+// Finish is Flush at the end of a process: if it succeeds, nothing is sampled any more, so
+// the log stays empty.
 func (m *Meter) Finish(ctx context.Context) error {
 	finish := func(finished bool) {
 		m.sampling.Lock()
 		defer m.sampling.Unlock()
 		if finished && !m.finished && !m.closed {
-			m.look(true)
+			m.sampleLocked(true)
 		}
 		m.finished = finished
 	}
 	finish(true)
-	err := m.sent(ctx)
+	err := m.waitAcknowledged(ctx)
 	if err != nil {
 		finish(false)
 	}
 	return err
 }
 
-// sent returns once everything that was queued is acknowledged.
-func (m *Meter) sent(ctx context.Context) error {
+// waitAcknowledged returns once everything that was queued is acknowledged.
+func (m *Meter) waitAcknowledged(ctx context.Context) error {
 	m.mu.Lock()
 	target := m.issued
 	m.mu.Unlock()
@@ -86,9 +86,9 @@ func (m *Meter) sent(ctx context.Context) error {
 	return nil
 }
 
-// send sends until nothing is left, or the first `target` records of this Meter
-// are acknowledged, again and again if it has to. Its error is that ctx ended,
-// and why nothing was acknowledged.
+// send sends, with retries, until nothing is queued, or until the first `target` records
+// of this Meter are acknowledged. Its error says that ctx ended, and why nothing was
+// acknowledged.
 func (m *Meter) send(ctx context.Context, target uint64) error {
 	select {
 	case m.sending <- struct{}{}:

@@ -14,25 +14,25 @@ type Source interface {
 	Close() error
 }
 
-// Description says what a Source counts. It does not change.
+// Description is what a Source counts. It does not change.
 type Description struct {
 	Meter  string // name, unique on a host for a counter of the host: "rapl:package-0"
 	Kind   string // of device: cpu, memory, gpu, platform
 	Method energy.Method
 	Scope  energy.Scope
 	Unit   string // of the raw numbers
-	Range  uint64 // the counter falls to 0 after this; 0: it does not wrap
+	Range  uint64 // the counter wraps to 0 after this; 0: it does not wrap
 	Num    uint64 // one raw unit is Num/Den µJ
 	Den    uint64
-	// MaxWatts is more than the device can draw; 0 is unknown. It bounds a
-	// difference that is believed and the time in which no wrap can be missed.
+	// MaxWatts is more than the device can draw; 0 is unknown. It bounds the differences
+	// that are believed and the time in which no wrap can be missed.
 	MaxWatts float64
 	Covers   []string // kinds of device whose estimates this counter replaces
-	// ProcessorTime: the raw numbers are the processor time of this process,
-	// which begins with 0 at its birth and by which a reading is divided.
+	// ProcessorTime says that the raw numbers are the processor time of this process,
+	// which is 0 at its birth and by which a reading is divided.
 	ProcessorTime bool
-	// Absent is why there is nothing to read: the device is used, and no meter of
-	// it is known here. It is stated as a gap for as long as the process lives.
+	// Absent is why there is nothing to read: the device is used, but no meter of it is
+	// known here. It is a gap for as long as the process lives.
 	Absent string
 }
 

@@ -38,9 +38,8 @@ func clock(id int32) int64 {
 	return t.Nano()
 }
 
-// hostBusy returns the processor time that everything on this host used since it
-// booted, without what it waited for input and output or for other guests; 0 where
-// that is not known.
+// hostBusy returns the processor time that everything on this host used since it booted,
+// without waits for input and output or for other guests; 0 if unknown.
 func hostBusy() int64 {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -50,7 +49,8 @@ func hostBusy() int64 {
 	return busy
 }
 
-// hostThreads returns how many processors the host has, whatever this process may use.
+// hostThreads returns how many processors the host has, whether or not this process may
+// use them.
 func hostThreads() int {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -60,7 +60,7 @@ func hostThreads() int {
 	return max(threads, runtime.NumCPU())
 }
 
-// parseStat reads of /proc/stat the processor time in ns and the processors.
+// parseStat returns the processor time in ns and the number of processors from /proc/stat.
 func parseStat(b []byte) (busy int64, threads int) {
 	for line := range bytes.Lines(b) {
 		fields := bytes.Fields(line)
@@ -131,6 +131,6 @@ func realSystem(dir string) (system, error) {
 		now: now, busy: busy, residentKiB: residentKiB, birth: began, disk: disk,
 		load: hostBusy, threads: hostThreads(),
 		// Not os.TempDir: processes of one host may have different ones.
-		powercap: powercap, locks: "/tmp",
+		powercap: powercap, lockDir: "/tmp",
 	}, nil
 }

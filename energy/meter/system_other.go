@@ -19,18 +19,18 @@ func now() instant { return instant{} }
 
 func lockFolder(string) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
-func newClaim(dir, bootID, name string, h holder) claim { return noClaim{} }
+func newCounterLock(dir, bootID, name string, h holder) counterLock { return noLock{} }
 
-type noClaim struct{}
+type noLock struct{}
 
-func (noClaim) take() bool             { return false }
-func (noClaim) say([]string, int64)    {}
-func (noClaim) holder() (holder, bool) { return holder{}, false }
-func (noClaim) release()               {}
+func (noLock) tryLock() bool               { return false }
+func (noLock) publish([]string, int64)     {}
+func (noLock) otherHolder() (holder, bool) { return holder{}, false }
+func (noLock) release()                    {}
 
 type register struct{}
 
 func newRegister(dir, bootID, run string) register { return register{} }
 
-func (register) look(uint64, bool) map[string]int64 { return map[string]int64{} }
-func (register) leave()                             {}
+func (register) update(uint64, bool) map[string]int64 { return map[string]int64{} }
+func (register) remove()                              {}

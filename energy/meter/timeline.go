@@ -6,9 +6,9 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// instant is a moment: on the host's clock since boot, suspension included, and
-// as wall time, which is a label only; and for how long the host was suspended
-// since it booted. All in nanoseconds.
+// instant is a moment, in nanoseconds: on the host's clock since boot, suspension
+// included; as wall time, which is only a label; and how long the host was suspended
+// since it booted.
 type instant struct{ boot, wall, asleep int64 }
 
 // awake is the time since boot in which the host was not suspended.
@@ -23,18 +23,18 @@ func (i instant) awakeSince(then instant) time.Duration {
 type slot struct {
 	phase      energy.Phase
 	generation uint64
-	first      uint64 // step
-	last       uint64
+	firstStep  uint64 // step
+	lastStep   uint64
 	nanos      uint64 // of time
 	busy       uint64 // of processor time
 }
 
-// add merges s into slots: one slot a phase and generation. The newest slots are
-// the likeliest to match.
-func add(slots []slot, s slot) []slot {
+// addSlot merges s into slots, one per phase and generation. The newest slots are the
+// likeliest to match.
+func addSlot(slots []slot, s slot) []slot {
 	for i := len(slots) - 1; i >= 0; i-- {
 		if t := &slots[i]; t.phase == s.phase && t.generation == s.generation {
-			t.first, t.last = min(t.first, s.first), max(t.last, s.last)
+			t.firstStep, t.lastStep = min(t.firstStep, s.firstStep), max(t.lastStep, s.lastStep)
 			t.nanos += s.nanos
 			t.busy += s.busy
 			return slots
@@ -43,11 +43,11 @@ func add(slots []slot, s slot) []slot {
 	return append(slots, s)
 }
 
-// timeline collects the slots between two looks at the meters. Time and
-// processor time that run backwards count as standing still.
+// timeline collects the slots between two samples. Time and processor time that run
+// backwards count as standing still.
 type timeline struct {
 	slots []slot
-	now   slot // phase, generation and step that are current; no amounts
+	now   slot // the current phase, generation and step; no amounts
 	boot  int64
 	busy  uint64
 }
@@ -56,7 +56,7 @@ func newTimeline(boot int64, busy uint64, p energy.Phase) timeline {
 	return timeline{now: slot{phase: p}, boot: boot, busy: busy}
 }
 
-// advance books what has passed since the last call to the current phase.
+// advance charges the time since the last call to the current phase.
 func (t *timeline) advance(boot int64, busy uint64) {
 	s := t.now
 	s.nanos = uint64(max(0, boot-t.boot))
@@ -64,7 +64,7 @@ func (t *timeline) advance(boot int64, busy uint64) {
 		s.busy = busy - t.busy
 	}
 	if s.nanos > 0 || s.busy > 0 || len(t.slots) == 0 {
-		t.slots = add(t.slots, s)
+		t.slots = addSlot(t.slots, s)
 	}
 	t.boot, t.busy = max(t.boot, boot), max(t.busy, busy)
 }
@@ -72,7 +72,7 @@ func (t *timeline) advance(boot int64, busy uint64) {
 // change makes another phase the current one.
 func (t *timeline) change(boot int64, busy uint64, p energy.Phase, generation, step uint64) {
 	t.advance(boot, busy)
-	t.now = slot{phase: p, generation: generation, first: step, last: step}
+	t.now = slot{phase: p, generation: generation, firstStep: step, lastStep: step}
 }
 
 // cut returns the slots since the last cut; there is at least one.

@@ -8,79 +8,79 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// margin by which a device may exceed what it can draw, and the time by which a
-// counter may be updated late, before a difference is not believed.
+// A difference is believed up to powerMargin times what a device can draw, and as if the
+// counter was updated up to maxLateness late.
 const (
-	margin   = 1.2
-	lateness = 100 * time.Millisecond
+	powerMargin = 1.2
+	maxLateness = 100 * time.Millisecond
 )
 
 // state is what a meter does.
 type state int
 
 const (
-	standby   state = iota // it measures nothing, and nothing is missed by that
-	measuring              // it has an open reading
-	missing                // nothing measures what it should: a gap since its last look
-	elsewhere              // a process of another run measures it: a gap since its last look that says so
-	vacated                // as standby; who measured for it until the last look has ended
+	standby          state = iota // it measures nothing, and misses nothing by that
+	measuring                     // it has an open reading
+	missing                       // nothing measures its device: a gap since its last sample
+	countedElsewhere              // a process of another run measures it: a gap since its last sample that says so
+	ownerGone                     // like standby; the process that measured for it has ended since the last sample
 )
 
-// track turns looks at one meter into records. While it measures it has an open
-// reading from `open` to `at`; while it is missing or elsewhere it has an open
-// gap that begins at `at`. The methods look, miss, refuse, finish and reading need
-// an open reading. Methods return the records that are finished, in order.
+// track turns samples of one meter into records. While it measures it has an open reading
+// from `open` to `at`; while it is missing or counted elsewhere it has an open gap that
+// begins at `at`. The methods observe, queueSlots, reject, finish and reading need an open
+// reading. Methods return the finished records, in order.
 type track struct {
 	desc   Description
 	source energy.Source // Seq is that of the last finished record
 	state  state
 	reason string  // of the open gap
-	by     string  // the run that measures what is elsewhere
-	until  instant // when that run's process had looked last
+	by     string  // the run that measures it, if countedElsewhere
+	until  instant // the last sample of that run's process
 
-	open     instant // where the open reading begins
-	at       instant // the last look that gave something
-	rawOpen  uint64
-	raw      uint64
-	wraps    uint64
-	anew     bool // rawOpen continues nothing
-	parts    []energy.Part
-	microJ   int64
-	waiting  []slot // since `at`
-	carry    uint64 // what the conversion left over
-	began    bool   // it has run before
-	joules   float64
-	lastStep uint64
-	load     energy.Load
+	open      instant // where the open reading begins
+	at        instant // the last sample with a value
+	rawOpen   uint64
+	raw       uint64
+	wraps     uint64
+	baseline  bool // rawOpen does not continue an earlier reading
+	parts     []energy.Part
+	microJ    int64
+	slots     []slot // since `at`
+	remainder uint64 // of the last conversion
+	started   bool   // it has run before
+	joules    float64
+	lastStep  uint64
+	load      energy.Load
 }
 
-// begin starts to count from raw. A reason says why nothing was measured since
-// the track stopped or was last told to rest; without one, nothing had to be.
-func (t *track) begin(at instant, raw uint64, reason string) (done []energy.Record) {
+// start counts from raw. A reason says why nothing was measured since the track stopped or
+// last stood by; without one, nothing had to be.
+func (t *track) start(at instant, raw uint64, reason string) (done []energy.Record) {
 	if reason != "" && t.at != (instant{}) && at.boot > t.at.boot {
 		done = append(done, t.gap(at, reason))
 	}
-	t.anew = t.began
-	t.state, t.began = measuring, true
+	t.baseline = t.started
+	t.state, t.started = measuring, true
 	t.reset(at, raw)
 	return done
 }
 
-// rest says that until now others have measured what this meter would have.
-func (t *track) rest(at instant) { t.state, t.at, t.waiting = standby, at, nil }
+// standBy says that until now others have measured what this meter would have.
+func (t *track) standBy(at instant) { t.state, t.at, t.slots = standby, at, nil }
 
-// restUntil is rest for others that had looked last at a moment that may lie before
-// what this meter has stated.
-func (t *track) restUntil(at instant) {
+// standByUntil is standBy for others whose last sample may lie before what this meter has
+// already stated.
+func (t *track) standByUntil(at instant) {
 	if at.boot < t.at.boot {
 		at = t.at
 	}
-	t.rest(at)
+	t.standBy(at)
 }
 
-// missed begins a gap, unless one is open, at the last look or, where others have
-// measured until then, at the time of the last rest.
-func (t *track) missed(reason string) {
+// openGapNow opens a gap, unless one is open, at the last sample or, if others have
+// measured until then, at the last standBy.
+func (t *track) openGapNow(reason string) {
 	if t.state != missing {
 		t.state, t.reason, t.by = missing, reason, ""
 	}
@@ -90,49 +90,49 @@ func (t *track) missed(reason string) {
 func (t *track) closeGap(at instant) (done []energy.Record) {
 	switch t.state {
 	case missing:
-		done = t.extend(at)
-		t.rest(at)
-	case elsewhere:
-		done = t.extend(at)
-		t.restUntil(t.until)
+		done = t.flushGap(at)
+		t.standBy(at)
+	case countedElsewhere:
+		done = t.flushGap(at)
+		t.standByUntil(t.until)
 	}
 	return done
 }
 
-// close is closeGap and rest.
-func (t *track) close(at instant) (done []energy.Record) {
+// closeGapAndStandBy ends the open gap and stands by.
+func (t *track) closeGapAndStandBy(at instant) (done []energy.Record) {
 	done = t.closeGap(at)
-	t.rest(at)
+	t.standBy(at)
 	return done
 }
 
-// extend states the open gap until now and goes on with it.
-func (t *track) extend(at instant) []energy.Record {
-	g := t.openGap(at)
+// flushGap states the open gap until now and keeps it open.
+func (t *track) flushGap(at instant) []energy.Record {
+	g := t.unfinishedGap(at)
 	if g == nil {
 		return nil
 	}
-	t.source.Seq, t.lastStep, t.waiting = g.Seq, g.LastStep, nil
-	if t.at = at; t.state == elsewhere {
+	t.source.Seq, t.lastStep, t.slots = g.Seq, g.LastStep, nil
+	if t.at = at; t.state == countedElsewhere {
 		t.at = t.until
 	}
 	return []energy.Record{{Gap: g}}
 }
 
-// openGap returns the open gap as it stands, under the number that it will have;
-// nil where there is none.
-func (t *track) openGap(at instant) *energy.Gap {
-	if t.state == elsewhere {
+// unfinishedGap returns the open gap so far, under the number that it will have; nil if
+// there is none.
+func (t *track) unfinishedGap(at instant) *energy.Gap {
+	if t.state == countedElsewhere {
 		at = t.until
 	}
-	if t.state != missing && t.state != elsewhere || at.boot <= t.at.boot {
+	if t.state != missing && t.state != countedElsewhere || at.boot <= t.at.boot {
 		return nil
 	}
 	g := t.gapUntil(at, t.reason)
-	if t.state == elsewhere {
+	if t.state == countedElsewhere {
 		g.CountedBy = t.by
 		if t.desc.ProcessorTime {
-			for _, s := range t.waiting {
+			for _, s := range t.slots {
 				g.ProcessorNanos += int64(s.busy)
 			}
 		}
@@ -140,47 +140,47 @@ func (t *track) openGap(at instant) *energy.Gap {
 	return g
 }
 
-// look takes a value of the counter and the slots since the last look or miss,
-// at least one. A value that cannot be believed states a gap, and the next one counts from it.
-func (t *track) look(at instant, raw uint64, slots []slot) []energy.Record {
-	t.miss(slots)
+// observe takes a value of the counter and the slots since the last sample, at least one.
+// A value that cannot be believed states a gap, and the next value counts from it.
+func (t *track) observe(at instant, raw uint64, slots []slot) []energy.Record {
+	t.queueSlots(slots)
 	delta, wraps, fault := difference(t.desc, t.raw, raw, at.awakeSince(t.at))
 	var uj int64
 	if fault == "" {
 		rest, ok := uint64(0), false
-		if uj, rest, ok = energy.Scale(delta, t.desc.Num, t.desc.Den, t.carry); ok {
+		if uj, rest, ok = energy.Scale(delta, t.desc.Num, t.desc.Den, t.remainder); ok {
 			_, ok = energy.Add(t.microJ, uj)
 		}
 		if !ok {
 			fault = fmt.Sprintf("counter went from %d to %d, which overflows", t.raw, raw)
 		} else {
-			t.carry = rest
+			t.remainder = rest
 		}
 	}
 	if fault != "" {
-		return t.refuse(at, raw, fault)
+		return t.reject(at, raw, fault)
 	}
-	t.book(uj)
+	t.bookEnergy(uj)
 	t.at, t.raw, t.wraps = at, raw, t.wraps+wraps
 	return nil
 }
 
-// refuse states that a value cannot be believed, and counts from it.
-func (t *track) refuse(at instant, raw uint64, fault string) []energy.Record {
+// reject states that a value cannot be believed, and counts from it.
+func (t *track) reject(at instant, raw uint64, fault string) []energy.Record {
 	done := t.stop(at, fault)
-	t.begin(at, raw, "")
+	t.start(at, raw, "")
 	return done
 }
 
-// miss takes the slots of a look that gave nothing: they wait for the next one.
-func (t *track) miss(slots []slot) {
+// queueSlots takes the slots of a sample without a value: they wait for the next one.
+func (t *track) queueSlots(slots []slot) {
 	for _, s := range slots {
-		t.waiting = add(t.waiting, s)
+		t.slots = addSlot(t.slots, s)
 	}
 }
 
-// silence returns for how long no look has given anything.
-func (t *track) silence(at instant) time.Duration { return at.awakeSince(t.at) }
+// unreadFor returns for how long no sample has given a value.
+func (t *track) unreadFor(at instant) time.Duration { return at.awakeSince(t.at) }
 
 // finish ends the open reading and opens the next, which continues it.
 func (t *track) finish() []energy.Record {
@@ -188,25 +188,24 @@ func (t *track) finish() []energy.Record {
 		return nil
 	}
 	r := t.reading()
-	waiting := t.waiting // what is not measured yet belongs to the next reading
+	waiting := t.slots // slots that are not measured yet belong to the next reading
 	t.reset(t.at, t.raw)
-	t.source.Seq, t.anew, t.waiting = r.Seq, false, waiting
+	t.source.Seq, t.baseline, t.slots = r.Seq, false, waiting
 	return []energy.Record{{Reading: r}}
 }
 
-// stop finishes the open reading and stops counting. A reason says why the time
-// since the last look is not measured.
+// stop finishes the open reading and stops counting. A reason says why the time since the
+// last sample is not measured.
 func (t *track) stop(at instant, reason string) []energy.Record {
 	done := t.finish()
 	if reason != "" && at.boot > t.at.boot {
 		done = append(done, t.gap(at, reason))
 	}
-	t.rest(at)
+	t.standBy(at)
 	return done
 }
 
-// reading returns the open reading as it stands, under the number that it will
-// have.
+// reading returns the open reading so far, under the number that it will have.
 func (t *track) reading() *energy.Reading {
 	r := &energy.Reading{
 		Source: t.source, Method: t.desc.Method, Scope: t.desc.Scope,
@@ -218,7 +217,7 @@ func (t *track) reading() *energy.Reading {
 	if len(t.parts) > 1 && !t.desc.ProcessorTime {
 		r.Quality = append(r.Quality, energy.QualityApportioned)
 	}
-	if t.anew {
+	if t.baseline {
 		r.Quality = append(r.Quality, energy.QualityBaseline)
 	}
 	if t.wraps > 0 {
@@ -232,8 +231,8 @@ func (t *track) reading() *energy.Reading {
 	return r
 }
 
-// unfinished returns the open reading for the log. One that is empty still tells
-// in which step it began, for the gap that follows a kill.
+// unfinished returns the open reading for the log. An empty one still has the step in
+// which it began, for the gap after a kill.
 func (t *track) unfinished() *energy.Reading {
 	r := t.reading()
 	if len(r.Parts) == 0 {
@@ -242,7 +241,7 @@ func (t *track) unfinished() *energy.Reading {
 	return r
 }
 
-// gap states that nothing was measured from the last look until a moment.
+// gap states that nothing was measured from the last sample until a moment.
 func (t *track) gap(until instant, reason string) energy.Record {
 	g := t.gapUntil(until, reason)
 	t.source.Seq, t.lastStep = g.Seq, g.LastStep
@@ -251,11 +250,11 @@ func (t *track) gap(until instant, reason string) energy.Record {
 
 func (t *track) gapUntil(until instant, reason string) *energy.Gap {
 	first, last := t.lastStep, t.lastStep
-	for i, s := range t.waiting {
+	for i, s := range t.slots {
 		if i == 0 {
-			first, last = s.first, s.last
+			first, last = s.firstStep, s.lastStep
 		}
-		first, last = min(first, s.first), max(last, s.last)
+		first, last = min(first, s.firstStep), max(last, s.lastStep)
 	}
 	g := &energy.Gap{Source: t.source, Span: span(t.at, until), FirstStep: first, LastStep: last, Reason: reason}
 	g.Seq++
@@ -264,49 +263,13 @@ func (t *track) gapUntil(until instant, reason string) *energy.Gap {
 
 func (t *track) reset(at instant, raw uint64) {
 	t.open, t.at, t.rawOpen, t.raw = at, at, raw, raw
-	t.wraps, t.microJ, t.parts, t.waiting = 0, 0, nil, nil
+	t.wraps, t.microJ, t.parts, t.slots = 0, 0, nil, nil
 	t.load = energy.Load{}
 }
 
-// book divides the energy of one look among the slots that waited for it and
-// adds that to the parts of the open reading.
-func (t *track) book(uj int64) {
-	t.microJ += uj
-	t.joules += energy.Joules(uj)
-	weights := make([]uint64, len(t.waiting))
-	for i, s := range t.waiting {
-		if weights[i] = s.nanos; t.desc.ProcessorTime {
-			weights[i] = s.busy
-		}
-	}
-	shares := energy.Split(nil, uj, weights)
-	for i, s := range t.waiting {
-		t.lastStep = s.last
-		t.merge(energy.Part{
-			Phase: s.phase, Generation: s.generation, FirstStep: s.first, LastStep: s.last,
-			MicroJ: shares[i], Nanos: int64(s.nanos),
-		})
-	}
-	t.waiting = nil
-}
-
-func (t *track) merge(p energy.Part) {
-	for i := len(t.parts) - 1; i >= 0; i-- {
-		if q := &t.parts[i]; q.Phase == p.Phase && q.Generation == p.Generation {
-			q.FirstStep, q.LastStep = min(q.FirstStep, p.FirstStep), max(q.LastStep, p.LastStep)
-			q.MicroJ += p.MicroJ
-			q.Nanos += p.Nanos
-			return
-		}
-	}
-	if p.MicroJ > 0 || p.Nanos > 0 {
-		t.parts = append(t.parts, p)
-	}
-}
-
-// mixed reports whether the open reading is of several generations. It ends then,
-// at most a look late: what was lost with a generation is told by when readings end.
-func (t *track) mixed() bool {
+// spansGenerations reports whether the open reading has several generations. It ends then,
+// at most one sample late: the ends of readings tell what was lost with a generation.
+func (t *track) spansGenerations() bool {
 	return slices.ContainsFunc(t.parts, func(p energy.Part) bool { return p.Generation != t.parts[0].Generation })
 }
 

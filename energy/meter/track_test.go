@@ -42,8 +42,8 @@ func TestConservation(t *testing.T) {
 		now := key{energy.Preparation, 0}
 		step := uint64(0)
 		line := newTimeline(boot, busy, now.phase)
-		exact.begin(instant{boot: boot, wall: boot}, busy, "")
-		shared.begin(instant{boot: boot, wall: boot}, joules, "")
+		exact.start(instant{boot: boot, wall: boot}, busy, "")
+		shared.start(instant{boot: boot, wall: boot}, joules, "")
 		var records, sharedRecords []energy.Record
 		looks := 0
 		for range 3000 {
@@ -70,14 +70,14 @@ func TestConservation(t *testing.T) {
 			slots := line.cut(boot, busy)
 			looks++
 			if r.IntN(5) == 0 {
-				exact.miss(slots)
+				exact.queueSlots(slots)
 			} else {
-				records = append(records, exact.look(instant{boot: boot, wall: boot}, busy, slots)...)
+				records = append(records, exact.observe(instant{boot: boot, wall: boot}, busy, slots)...)
 			}
 			if r.IntN(5) == 0 {
-				shared.miss(slots)
+				shared.queueSlots(slots)
 			} else {
-				sharedRecords = append(sharedRecords, shared.look(instant{boot: boot, wall: boot}, joules, slots)...)
+				sharedRecords = append(sharedRecords, shared.observe(instant{boot: boot, wall: boot}, joules, slots)...)
 			}
 			if r.IntN(10) == 0 {
 				records = append(records, exact.finish()...)
@@ -85,9 +85,9 @@ func TestConservation(t *testing.T) {
 			}
 		}
 		slots := line.cut(boot, busy)
-		records = append(records, exact.look(instant{boot: boot, wall: boot}, busy, slots)...)
+		records = append(records, exact.observe(instant{boot: boot, wall: boot}, busy, slots)...)
 		records = append(records, exact.stop(instant{boot: boot, wall: boot}, "")...)
-		sharedRecords = append(sharedRecords, shared.look(instant{boot: boot, wall: boot}, joules, slots)...)
+		sharedRecords = append(sharedRecords, shared.observe(instant{boot: boot, wall: boot}, joules, slots)...)
 		sharedRecords = append(sharedRecords, shared.stop(instant{boot: boot, wall: boot}, "")...)
 
 		wantTotal := new(big.Int).SetUint64(busy - startBusy)
@@ -141,7 +141,7 @@ func TestConservation(t *testing.T) {
 
 func TestLook(t *testing.T) {
 	const wrap = 65_532_610_987 // µJ
-	rapl := Description{Range: wrap, MaxWatts: mostWatts}
+	rapl := Description{Range: wrap, MaxWatts: maxDeviceWatts}
 	for _, c := range []struct {
 		name          string
 		desc          Description
@@ -163,12 +163,12 @@ func TestLook(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := testTrack(c.desc)
-			k.begin(at(1), c.from, "")
+			k.start(at(1), c.from, "")
 			later := at(1 + c.after.Seconds())
-			slots := []slot{{phase: energy.Compute, first: 4, last: 7, nanos: uint64(c.after)}}
-			done := k.look(later, c.to, slots)
+			slots := []slot{{phase: energy.Compute, firstStep: 4, lastStep: 7, nanos: uint64(c.after)}}
+			done := k.observe(later, c.to, slots)
 			// It goes on from there whatever happened.
-			done = append(done, k.look(at(2+c.after.Seconds()), c.to+1, []slot{{phase: energy.Idle, nanos: 1e9}})...)
+			done = append(done, k.observe(at(2+c.after.Seconds()), c.to+1, []slot{{phase: energy.Idle, nanos: 1e9}})...)
 			done = append(done, k.finish()...)
 			check(t, done)
 			if c.gap == "" {
@@ -200,12 +200,12 @@ func TestLook(t *testing.T) {
 // A look that fails leaves its time to the next one, which has its energy.
 func TestMiss(t *testing.T) {
 	k := testTrack(Description{})
-	k.begin(at(0), 1000, "")
-	k.look(at(1), 1100, []slot{{phase: energy.Compute, nanos: 1e9}})
-	k.miss([]slot{{phase: energy.Waiting, nanos: 1e9}})
+	k.start(at(0), 1000, "")
+	k.observe(at(1), 1100, []slot{{phase: energy.Compute, nanos: 1e9}})
+	k.queueSlots([]slot{{phase: energy.Waiting, nanos: 1e9}})
 	done := k.finish() // up to what was seen
-	k.miss([]slot{{phase: energy.Waiting, nanos: 1e9}})
-	k.look(at(4), 1400, []slot{{phase: energy.Compute, nanos: 1e9}})
+	k.queueSlots([]slot{{phase: energy.Waiting, nanos: 1e9}})
+	k.observe(at(4), 1400, []slot{{phase: energy.Compute, nanos: 1e9}})
 	done = append(done, k.finish()...)
 	check(t, done)
 	if len(done) != 2 || done[0].Reading.MicroJ != 100 || done[1].Reading.MicroJ != 300 {

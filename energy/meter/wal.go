@@ -15,13 +15,13 @@ import (
 //	crc     4 bytes, CRC32C of the payload
 //	payload JSON of batch
 //
-// Whatever follows the first frame that is not whole was never promised to
-// anyone. A frame is one look at the meters, which counts wholly or not at all.
+// Bytes after the first incomplete frame were never durable. A frame is one sample of the
+// meters, which counts as a whole or not at all.
 const (
 	frameHeader = 8
 	maxPayload  = 1 << 24
-	// fullFrame is when the records of a log that is written anew go on in
-	// another frame.
+	// fullFrame is the size after which the records of a rewritten log go on in another
+	// frame.
 	fullFrame = 1 << 20
 )
 
@@ -30,20 +30,20 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // batch is the payload of a frame.
 type batch struct {
 	Done []energy.Record `json:"done,omitempty"` // to be sent
-	// Open replaces that of the frame before: the readings of the meters that
-	// run, as they would be if they were finished now.
+	// Open replaces Open of the last frame: the readings of the running meters, as if
+	// they were finished now.
 	Open []*energy.Reading `json:"open,omitempty"`
-	// Missing replaces that of the frame before: the gaps of the meters that should
-	// run and do not.
+	// Missing replaces Missing of the last frame: the gaps of the meters that should run
+	// and do not.
 	Missing []*energy.Gap `json:"missing,omitempty"`
-	// Killed says that the process was killed, in a log that was emptied since.
+	// Killed says, in a log that was emptied since, that the process was killed.
 	Killed bool `json:"killed,omitempty"`
 }
 
-// killed reports whether the process whose log this is ended by force.
+// killed reports whether the process of this log was killed.
 func (b batch) killed() bool { return b.Killed || len(b.Open) > 0 }
 
-// encodedBatch is a batch whose records are encoded already.
+// encodedBatch is a batch whose records are already encoded.
 type encodedBatch struct {
 	Done    []json.RawMessage `json:"done,omitempty"`
 	Open    []*energy.Reading `json:"open,omitempty"`
@@ -64,8 +64,8 @@ func newItem(r energy.Record) (item, error) {
 	return item{r, b}, nil
 }
 
-// encode returns the frames of a log, or of what is added to one: a single one
-// where little is waiting.
+// encode returns the frames of a log, or of an addition to one: a single frame unless many
+// records wait.
 func encode(items []item, open []*energy.Reading, missing []*energy.Gap) ([]byte, error) {
 	var log []byte
 	var next encodedBatch
@@ -89,8 +89,8 @@ func encode(items []item, open []*energy.Reading, missing []*energy.Gap) ([]byte
 	return log, err
 }
 
-// emptied is a log of which everything was taken.
-func emptied(log batch) ([]byte, error) { return appendFrame(nil, batch{Killed: log.killed()}) }
+// emptyLog returns a log whose records were all sent.
+func emptyLog(log batch) ([]byte, error) { return appendFrame(nil, batch{Killed: log.killed()}) }
 
 func appendFrame(log []byte, batch any) ([]byte, error) {
 	payload, err := json.Marshal(batch)
@@ -105,8 +105,8 @@ func appendFrame(log []byte, batch any) ([]byte, error) {
 	return append(log, payload...), nil
 }
 
-// parse returns what a log holds up to the first frame that is not whole, and
-// how many bytes that takes.
+// parse returns the content of a log up to the first incomplete frame, and its length in
+// bytes.
 func parse(b []byte) (log batch, whole int) {
 	for {
 		next, size := frame(b[whole:])
@@ -119,7 +119,7 @@ func parse(b []byte) (log batch, whole int) {
 	}
 }
 
-// frame reads the frame that some bytes begin with; size 0 says that it is not whole.
+// frame reads the frame at the beginning of b; size 0 means that it is incomplete.
 func frame(b []byte) (next batch, size int) {
 	if len(b) < frameHeader {
 		return batch{}, 0
@@ -138,9 +138,9 @@ func frame(b []byte) (next batch, size int) {
 	return next, frameHeader + int(n)
 }
 
-// damaged reports whether a log of which so much is whole lost something that was
-// promised. What a crash leaves is the beginning of one last frame: the first comes
-// into being whole, and none is written behind one that is not.
+// damaged reports whether a log with that many whole bytes lost something that was
+// durable. A crash leaves only the beginning of one last frame: the first frame appears as
+// a whole, and none is written after an incomplete one.
 func damaged(b []byte, whole int) bool {
 	if whole == 0 {
 		return len(b) > 0
@@ -172,7 +172,7 @@ func (b batch) validate() error {
 	return nil
 }
 
-// sources returns where everything in a log comes from.
+// sources returns the sources of everything in a log.
 func (b batch) sources() (sources []energy.Source) {
 	for _, r := range b.Done {
 		sources = append(sources, r.Source())
@@ -186,17 +186,16 @@ func (b batch) sources() (sources []energy.Source) {
 	return sources
 }
 
-// replay returns what a log says that its processes measured, in order. A meter
-// that had an open reading was killed: that reading ends with its last look, and
-// a gap follows it until `death`, the wall time until when the process may have
-// lived. A gap that was open ends with the last look.
+// replay returns the records of a log in order. A meter with an open reading was killed:
+// the reading ends with its last sample, and a gap follows it until `death`, the wall time
+// until which the process may have lived. An open gap ends with the last sample.
 func replay(log batch, now instant, bootID string, death int64) []energy.Record {
 	records := log.Done
 	for _, g := range log.Missing {
 		records = append(records, energy.Record{Gap: g})
 	}
 	for _, r := range log.Open {
-		gap := &energy.Gap{Source: r.Source, Reason: "the process was killed: nothing was measured after its last look"}
+		gap := &energy.Gap{Source: r.Source, Reason: "the process was killed: nothing was measured after its last sample"}
 		if r.End > r.Start || r.MicroJ > 0 {
 			records = append(records, energy.Record{Reading: r})
 			gap.Seq++
@@ -214,7 +213,7 @@ func replay(log batch, now instant, bootID string, death int64) []energy.Record 
 			gap.FirstStep = max(gap.FirstStep, p.LastStep)
 		}
 		gap.LastStep = gap.FirstStep
-		if gap.Validate() == nil { // else its numbers lie outside of their types
+		if gap.Validate() == nil { // else its numbers do not fit their types
 			records = append(records, energy.Record{Gap: gap})
 		}
 	}

@@ -19,7 +19,7 @@ import (
 func sampleLog(t testing.TB) (frames [][]byte, batches []batch) {
 	t.Helper()
 	k := testTrack(Description{})
-	k.begin(at(1), 0, "")
+	k.start(at(1), 0, "")
 	add := func(b batch) {
 		var items []item
 		for _, r := range b.Done {
@@ -36,7 +36,7 @@ func sampleLog(t testing.TB) (frames [][]byte, batches []batch) {
 		frames, batches = append(frames, f), append(batches, b)
 	}
 	for i := range 3 {
-		k.look(at(float64(2+i)), uint64(10*i), []slot{{phase: energy.Compute, first: 1, last: 2, nanos: 1e9}})
+		k.observe(at(float64(2+i)), uint64(10*i), []slot{{phase: energy.Compute, firstStep: 1, lastStep: 2, nanos: 1e9}})
 		add(batch{Open: []*energy.Reading{k.unfinished()}})
 	}
 	add(batch{Done: k.finish(), Open: []*energy.Reading{k.unfinished()}})
@@ -167,17 +167,17 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				m.Phase(energy.Phases()[i%3], 1, uint64(i))
 				time.Sleep(time.Second)
 				if i == 12 { // now and then, trim the log
-					m.wal.size = 2 * slack
+					m.wal.size = 2 * logSlack
 				}
 				m.sample(i%4 == 3)
-				if !m.failing {
+				if !m.storeFailing {
 					stored = slices.Concat(s.records, recordsOf(m.pending()))
 				}
-				if r.IntN(5) == 0 && !m.failing {
+				if r.IntN(5) == 0 && !m.storeFailing {
 					if err := m.Flush(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					if !m.failing {
+					if !m.storeFailing {
 						stored = slices.Clone(s.records)
 					}
 				}

@@ -55,10 +55,10 @@ type Options struct {
 	Append func(ctx context.Context, records []energy.Record) error
 	// Lingers says that the process goes on for a while after Run, which counts, too.
 	Lingers bool
-	// Sweeps lets this process send what others left under Energy, where no
-	// checkpoint service does.
-	Sweeps bool
-	Log    *zap.Logger // nil: to standard error, as the spec says
+	// SendsPending lets this process send the pending readings of others under Energy,
+	// where no checkpoint service does.
+	SendsPending bool
+	Log          *zap.Logger // nil: to standard error, as the spec says
 	// Say tells what the start waits for; nil: nobody hears it.
 	Say waiting.Say
 }
@@ -211,8 +211,8 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 	defer stop()
 	metered := make(chan error, 1)
 	go func() { metered <- r.Meter.Run(metering) }()
-	swept := make(chan struct{})
-	go func() { defer close(swept); r.sweep(metering) }()
+	pendingSent := make(chan struct{})
+	go func() { defer close(pendingSent); r.sendPending(metering) }()
 	failed := f(ctx)
 	r.Meter.Phase(energy.Idle, 0, 0)
 	flushing, cancel := context.WithTimeout(metering, FlushWithin)
@@ -225,7 +225,7 @@ func (r *Role) Run(ctx context.Context, f func(ctx context.Context) error) error
 		r.Log.Warn("the last energy readings stay in the write-ahead log", zap.Error(err))
 	}
 	stop()
-	<-swept
+	<-pendingSent
 	return errors.Join(unlessCanceled(failed), unlessCanceled(<-metered))
 }
 
@@ -236,25 +236,25 @@ func unlessCanceled(err error) error {
 	return err
 }
 
-// sweepAgain is how long a sweep that failed waits before the next.
-const sweepAgain = 5 * time.Second
+// pendingRetry is the pause after a failed attempt to send pending readings.
+const pendingRetry = 5 * time.Second
 
-// sweep sends what processes of before left, until it is acknowledged: the checkpoint
-// service may be away just now.
-func (r *Role) sweep(ctx context.Context) {
-	for failing := false; r.Sweeps && ctx.Err() == nil; failing = true {
-		n, _, err := meter.Sweep(ctx, r.Energy, r.Endpoint.Run, r.send)
+// sendPending sends the pending readings of processes that have ended until they are
+// acknowledged: the checkpoint service may be away.
+func (r *Role) sendPending(ctx context.Context) {
+	for failing := false; r.SendsPending && ctx.Err() == nil; failing = true {
+		n, _, err := meter.SendPending(ctx, r.Energy, r.Endpoint.Run, r.send)
 		if n > 0 {
-			r.Log.Info("sent energy readings that earlier processes had left", zap.Int("readings", n))
+			r.Log.Info("waitAcknowledged pending energy readings of earlier processes", zap.Int("readings", n))
 		}
 		if err == nil {
 			return
 		}
 		if !failing {
-			r.Log.Warn("energy readings that earlier processes had left could not be sent; trying again", zap.Error(err))
+			r.Log.Warn("pending energy readings of earlier processes could not be waitAcknowledged; retrying", zap.Error(err))
 		}
 		select {
-		case <-time.After(sweepAgain):
+		case <-time.After(pendingRetry):
 		case <-ctx.Done():
 		}
 	}

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// powercap is where Linux shows the RAPL counters.
+// powercap is the folder where Linux shows the RAPL counters.
 const powercap = "/sys/class/powercap"
 
-// Counting looks for a moment at the energy counters of this host that a run would
-// use and returns the names of those that count, and of those that can be read but
+// ActiveCounters watches the energy counters of this host that a run would use for half a
+// second, and returns the names of those that count, and of those that can be read but
 // stand still.
-func Counting(ctx context.Context) (count, still []string) {
-	return counting(ctx, powercap, time.Second/2)
+func ActiveCounters(ctx context.Context) (count, still []string) {
+	return activeCounters(ctx, powercap, time.Second/2)
 }
 
-func counting(ctx context.Context, root string, within time.Duration) (count, still []string) {
+func activeCounters(ctx context.Context, root string, within time.Duration) (count, still []string) {
 	began := map[string]uint64{}
 	found := findRAPL(root, 1)
 	for _, c := range found {

@@ -64,23 +64,23 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	left, living, err := Leftovers(dir, "run")
+	left, living, err := ReadPending(dir, "run")
 	if err != nil || living != 1 || len(left) != 2 || left[0].Process != "dead" || left[1].Process != "ended" {
 		t.Fatalf("%d living, left %+v, %v", living, left, err)
 	}
 	if _, gaps := sum(left[0].Records); gaps == 0 {
 		t.Error("nothing says how long the killed process was not measured")
 	}
-	if _, _, err := Leftovers(dir, "other"); err == nil {
+	if _, _, err := ReadPending(dir, "other"); err == nil {
 		t.Error("the logs are another run's")
 	}
 
 	s := &service{down: errors.New("away")}
-	if sent, _, err := Sweep(t.Context(), dir, "run", s.send); err == nil || sent != 0 {
+	if sent, _, err := SendPending(t.Context(), dir, "run", s.send); err == nil || sent != 0 {
 		t.Errorf("%d are sent while nobody takes them, %v", sent, err)
 	}
 	s.set(nil)
-	sent, living, err := Sweep(t.Context(), dir, "run", s.send)
+	sent, living, err := SendPending(t.Context(), dir, "run", s.send)
 	want := slices.Concat(left[0].Records, left[1].Records)
 	if err != nil || living != 1 || sent != len(want) {
 		t.Fatalf("%d of %d records are sent, %d living, %v", sent, len(want), living, err)
@@ -89,7 +89,7 @@ func TestSweep(t *testing.T) {
 	if expected, _ := sum(want); got != expected || got == 0 || s.twice != 0 {
 		t.Errorf("%d µJ, left were %d; %d records twice", got, expected, s.twice)
 	}
-	if sent, _, err := Sweep(t.Context(), dir, "run", s.send); sent != 0 || err != nil {
+	if sent, _, err := SendPending(t.Context(), dir, "run", s.send); sent != 0 || err != nil {
 		t.Errorf("%d records are sent again, %v", sent, err)
 	}
 	if n := len(alive.pending()); n == 0 {
@@ -104,7 +104,7 @@ func TestOpenWaitsForASweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := make(chan *Meter, 1)
-	_, _, err := Sweep(t.Context(), dir, "run", func(context.Context, []energy.Record) error {
+	_, _, err := SendPending(t.Context(), dir, "run", func(context.Context, []energy.Record) error {
 		o := options(t, "w", "b", &service{})
 		o.Dir, o.BootID = filepath.Join(dir, "w"), BootID()
 		go func() {
@@ -183,7 +183,7 @@ func TestFinish(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		left, _, err := Leftovers(dir, "run")
+		left, _, err := ReadPending(dir, "run")
 		if err != nil || (len(left) == 0) != (down == nil) {
 			t.Errorf("left %+v, %v", left, err)
 		}
@@ -211,7 +211,7 @@ func TestADamagedLogIsNotPassedOver(t *testing.T) {
 	if first == 0 || first == len(good) {
 		t.Fatalf("a frame of %d in %d bytes", first, len(good))
 	}
-	whole, _, err := Leftovers(dir, "run")
+	whole, _, err := ReadPending(dir, "run")
 	if err != nil || len(whole) != 1 {
 		t.Fatal(whole, err)
 	}
@@ -221,11 +221,11 @@ func TestADamagedLogIsNotPassedOver(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Leftovers(dir, "run"); !errors.Is(err, ErrDamaged) {
+		if _, _, err := ReadPending(dir, "run"); !errors.Is(err, ErrDamaged) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 		s := &service{}
-		if sent, _, err := Sweep(t.Context(), dir, "run", s.send); sent != 0 || !errors.Is(err, ErrDamaged) {
+		if sent, _, err := SendPending(t.Context(), dir, "run", s.send); sent != 0 || !errors.Is(err, ErrDamaged) {
 			t.Errorf("byte %d: %d are taken, %v", at, sent, err)
 		}
 		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, bad) {
@@ -236,7 +236,7 @@ func TestADamagedLogIsNotPassedOver(t *testing.T) {
 	if err := opened(t, dir, "w").Close(); err != nil {
 		t.Fatal(err)
 	}
-	left, _, err := Leftovers(dir, "run")
+	left, _, err := ReadPending(dir, "run")
 	if !errors.Is(err, ErrDamaged) || len(left) != 1 {
 		t.Errorf("left %+v, %v", left, err)
 	}
@@ -255,7 +255,7 @@ func TestToBeginOnceMoreAfterAKillIsWaste(t *testing.T) {
 		"one before, killed, whose log was swept": {func(t *testing.T, dir string) {
 			killed(t, opened(t, dir, "w"))
 			for range 2 {
-				if _, _, err := Sweep(t.Context(), dir, "run", (&service{}).send); err != nil {
+				if _, _, err := SendPending(t.Context(), dir, "run", (&service{}).send); err != nil {
 					t.Fatal(err)
 				}
 			}

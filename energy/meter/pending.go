@@ -12,64 +12,63 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// Left is what a process that has ended left in its log. Some of it may have been
-// acknowledged: the log is trimmed now and then only.
-type Left struct {
+// Pending holds the records in the log of a process that has ended. Some may have been
+// acknowledged: the log is trimmed only now and then.
+type Pending struct {
 	Process string // name of the log's folder
 	Records []energy.Record
 }
 
-// ErrDamaged says of a log that it is not what was written.
+// ErrDamaged says that a log is not what was written.
 var ErrDamaged = errors.New("damaged")
 
-// asidePrefix begins the names of logs that were damaged when a process began.
+// asidePrefix begins the names of damaged logs that were set aside.
 const asidePrefix = logFile + ".damaged-"
 
-// Leftovers reads the logs in the folders under dir that no process uses, and
-// changes nothing. living is how many others there are, whose processes send
-// themselves.
-func Leftovers(dir, run string) (all []Left, living int, err error) {
-	living, err = each(dir, func(name string, d disk) error {
-		_, records, err := left(d, run)
+// ReadPending reads the logs in the folders under dir that no process uses, and changes
+// nothing. living is the number of logs in use, whose processes send them.
+func ReadPending(dir, run string) (all []Pending, living int, err error) {
+	living, err = eachIdleLog(dir, func(name string, d disk) error {
+		_, records, err := readIdleLog(d, run)
 		if len(records) > 0 {
-			all = append(all, Left{name, records})
+			all = append(all, Pending{name, records})
 		}
 		return err
 	})
 	return all, living, err
 }
 
-// Sweep sends what processes that have ended left in their logs under dir, and
-// empties these once it is acknowledged. It is for whoever can send, since the next
-// process of such a name may never come.
-func Sweep(ctx context.Context, dir, run string, send func(context.Context, []energy.Record) error) (sent, living int, err error) {
-	living, err = each(dir, func(name string, d disk) error {
-		log, records, err := left(d, run)
+// SendPending sends the records in the logs under dir of processes that have ended, and
+// empties these logs once the records are acknowledged: the next process of that name may
+// never come.
+func SendPending(ctx context.Context, dir, run string, send func(context.Context, []energy.Record) error) (sent, living int, err error) {
+	living, err = eachIdleLog(dir, func(name string, d disk) error {
+		log, records, err := readIdleLog(d, run)
 		if err != nil || len(records) == 0 {
 			return err
 		}
 		for n := 0; n < len(records); n += maxRecords / 2 {
 			if err := send(ctx, records[n:min(n+maxRecords/2, len(records))]); err != nil {
-				return fmt.Errorf("send what %s left: %w", name, err)
+				return fmt.Errorf("send pending readings of %s: %w", name, err)
 			}
 		}
 		sent += len(records)
-		b, err := emptied(log)
+		b, err := emptyLog(log)
 		if err != nil {
 			return err
 		}
 		w := wal{disk: d}
 		if err := w.rewrite(b); err != nil {
-			return fmt.Errorf("empty it: %w", err)
+			return fmt.Errorf("empty the log: %w", err)
 		}
 		return w.file.Close()
 	})
 	return sent, living, err
 }
 
-// each calls f for every folder under dir with a log that no process uses, and
-// keeps it from being used meanwhile. A process that begins waits for that.
-func each(dir string, f func(name string, d disk) error) (living int, err error) {
+// eachIdleLog calls f for every folder under dir with a log that no process uses, and
+// locks the folder meanwhile. A process that starts waits for the lock.
+func eachIdleLog(dir string, f func(name string, d disk) error) (living int, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -82,7 +81,7 @@ func each(dir string, f func(name string, d disk) error) (living int, err error)
 		path := filepath.Join(dir, e.Name())
 		aside, err := filepath.Glob(filepath.Join(path, asidePrefix+"*"))
 		for _, name := range aside {
-			err = errors.Join(err, fmt.Errorf("%s: %w: what only it holds is not in the ledger", filepath.Base(name), ErrDamaged))
+			err = errors.Join(err, fmt.Errorf("%s: %w: records that only it holds are not in the ledger", filepath.Base(name), ErrDamaged))
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("log of readings of %s: %w", e.Name(), err))
@@ -105,27 +104,27 @@ func each(dir string, f func(name string, d disk) error) (living int, err error)
 	return living, errors.Join(errs...)
 }
 
-// left returns a log without a process, and what it says.
-func left(d disk, run string) (batch, []energy.Record, error) {
+// readIdleLog returns a log that no process uses, and its records.
+func readIdleLog(d disk, run string) (batch, []energy.Record, error) {
 	b, alive, err := d.read(logFile)
 	if err != nil {
 		return batch{}, nil, err
 	}
 	log, whole := parse(b)
 	if damaged(b, whole) {
-		return batch{}, nil, fmt.Errorf("%s: %w at byte %d of %d: what it holds from there on is not in the ledger", logFile, ErrDamaged, whole, len(b))
+		return batch{}, nil, fmt.Errorf("%s: %w at byte %d of %d: its records from there on are not in the ledger", logFile, ErrDamaged, whole, len(b))
 	}
 	for _, s := range log.sources() {
 		if s.Run != run {
-			return batch{}, nil, fmt.Errorf("it is of run %s, this is run %s", s.Run, run)
+			return batch{}, nil, fmt.Errorf("the log is of run %s, this is run %s", s.Run, run)
 		}
 	}
 	return log, replay(log, now(), BootID(), alive.Add(time.Second).UnixNano()), nil
 }
 
-// FreeName returns the first of base-1, base-2, … whose log under dir no process
-// uses: of a host whose workers come and go the next takes on what the one before
-// left. Whoever opens the log may still find that another was quicker.
+// FreeName returns the first of base-1, base-2, … whose log under dir no process uses: on
+// a host whose workers come and go, the next one sends the pending readings of an earlier
+// one. Another process may still open the log first.
 func FreeName(dir, base string) (string, error) {
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s-%d", base, n)

@@ -48,13 +48,13 @@ func TestWhatProcessesLeftComesIntoTheLedger(t *testing.T) {
 
 	s.leave("before")
 	r := s.audit() // the run is to go on
-	if len(r.Unsent) != 1 || r.Unsent[0].Process != "before" || r.Unsent[0].MicroJ == 0 || !strings.Contains(r.String(), " records of before") {
-		t.Fatalf("unsent %+v in\n%s", r.Unsent, r)
+	if len(r.Pending) != 1 || r.Pending[0].Process != "before" || r.Pending[0].MicroJ == 0 || !strings.Contains(r.String(), " records of before") {
+		t.Fatalf("unsent %+v in\n%s", r.Pending, r)
 	}
-	total += r.Unsent[0].MicroJ
+	total += r.Pending[0].MicroJ
 	s.up()
 	s.leave("meanwhile")
-	unsent := s.audit().Unsent
+	unsent := s.audit().Pending
 	if len(unsent) != 1 || unsent[0].Process != "meanwhile" {
 		t.Fatalf("while the service is up, unsent are %+v", unsent)
 	}
@@ -62,8 +62,8 @@ func TestWhatProcessesLeftComesIntoTheLedger(t *testing.T) {
 	if err := s.down(); err != nil {
 		t.Fatal(err)
 	}
-	if r := s.audit(); len(r.Unsent) != 0 || r.Account.Total != total || r.Account.ByWorker["before"] == 0 || r.Account.ByWorker["meanwhile"] == 0 {
-		t.Errorf("%d µJ in the ledger, want %d; unsent %+v", r.Account.Total, total, r.Unsent)
+	if r := s.audit(); len(r.Pending) != 0 || r.Account.Total != total || r.Account.ByWorker["before"] == 0 || r.Account.ByWorker["meanwhile"] == 0 {
+		t.Errorf("%d µJ in the ledger, want %d; unsent %+v", r.Account.Total, total, r.Pending)
 	}
 }
 
@@ -78,24 +78,24 @@ func TestTheAuditOfARunThatIsDoneWantsAllEnergy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.leave("w1")
-	if r := s.audit(); len(r.Unsent) != 1 { // somebody is still there, who may send it
-		t.Errorf("unsent %+v", r.Unsent)
+	if r := s.audit(); len(r.Pending) != 1 { // somebody is still there, who may send it
+		t.Errorf("unsent %+v", r.Pending)
 	}
 	if err := alive.Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Audit(string(s.dir))
-	if !errors.Is(err, ErrUnsent) || !strings.Contains(err.Error(), " records of alive") || !strings.Contains(err.Error(), " records of w1") {
+	if !errors.Is(err, ErrPendingReadings) || !strings.Contains(err.Error(), " records of alive") || !strings.Contains(err.Error(), " records of w1") {
 		t.Fatalf("the audit says %v", err)
 	}
-	n, err := Settle(string(s.dir), "gramme test", zap.NewNop())
+	n, err := IngestPending(string(s.dir), "gramme test", zap.NewNop())
 	if err != nil || n < 4 {
 		t.Fatalf("settled %d, %v", n, err)
 	}
-	if r := s.audit(); len(r.Unsent) != 0 || r.Account.ByWorker["w1"] == 0 || r.Account.ByWorker["alive"] == 0 {
-		t.Errorf("unsent %+v, by worker %v", r.Unsent, r.Account.ByWorker)
+	if r := s.audit(); len(r.Pending) != 0 || r.Account.ByWorker["w1"] == 0 || r.Account.ByWorker["alive"] == 0 {
+		t.Errorf("unsent %+v, by worker %v", r.Pending, r.Account.ByWorker)
 	}
-	if n, err := Settle(string(s.dir), "gramme test", zap.NewNop()); err != nil || n != 0 {
+	if n, err := IngestPending(string(s.dir), "gramme test", zap.NewNop()); err != nil || n != 0 {
 		t.Errorf("settled %d more, %v", n, err)
 	}
 }
@@ -107,15 +107,15 @@ func TestSentReadingsOfAnUntrimmedLogAreNotMissing(t *testing.T) {
 	s.up()
 	s.store(s.spec.Steps, 1)
 	s.leave("w1")
-	left, _, err := meter.Leftovers(s.dir.Energy(), s.spec.Run)
+	left, _, err := meter.ReadPending(s.dir.Energy(), s.spec.Run)
 	if err != nil || len(left) != 1 {
 		t.Fatal(left, err)
 	}
 	if err := s.service.Append(t.Context(), left[0].Records); err != nil {
 		t.Fatal(err)
 	}
-	if r := s.audit(); len(r.Unsent) != 0 {
-		t.Errorf("unsent %+v", r.Unsent)
+	if r := s.audit(); len(r.Pending) != 0 {
+		t.Errorf("unsent %+v", r.Pending)
 	}
 	if err := s.down(); err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFolder locks a folder for this process until it is closed or the process
-// ends. The folder itself is locked: no file stays behind.
+// lockFolder locks a folder until the lock is closed or the process ends. The folder
+// itself is locked, so no file stays behind.
 func lockFolder(path string) (io.Closer, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -30,8 +30,8 @@ func lockFolder(path string) (io.Closer, error) {
 	return f, nil
 }
 
-// Locks of open file descriptions: unlike flock they can be asked about without
-// being taken, so that whoever only looks is never in the way of an owner.
+// lock takes a lock of the open file description: unlike flock it can be queried without
+// taking it, so a reader never blocks an owner.
 func lock(f *os.File) error {
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
@@ -40,20 +40,20 @@ func lock(f *os.File) error {
 	return err
 }
 
-// fileClaim is a claim by a locked file that says who the owner is.
-type fileClaim struct {
+// fileLock is a counterLock by a locked file whose content names the owner.
+type fileLock struct {
 	path string
 	self holder
-	held *os.File
-	last holder // another process, as it was read last
+	file *os.File
+	last holder // the other process, as it was last read
 }
 
-// newClaim returns the claim to counters in this boot of this host.
-func newClaim(dir, bootID, name string, self holder) claim {
-	return &fileClaim{path: filepath.Join(dir, lockName(bootID, name)), self: self}
+// newCounterLock returns the lock of counters in this boot of this host.
+func newCounterLock(dir, bootID, name string, self holder) counterLock {
+	return &fileLock{path: filepath.Join(dir, lockName(bootID, name)), self: self}
 }
 
-// lockName is the name of a file that is seen by all processes of a host.
+// lockName returns the name of a file that all processes of a host see.
 func lockName(bootID, name string) string {
 	return "gramme-meter-" + bootID + "-" + strings.Map(func(r rune) rune {
 		if r == '/' || r == ':' || r < ' ' {
@@ -63,36 +63,36 @@ func lockName(bootID, name string) string {
 	}, name)
 }
 
-// take opens a file that is there before it makes one: in a folder for all, the
-// kernel lets not even root make a file that is another user's already.
-func (c *fileClaim) take() bool {
+// tryLock opens an existing file before it creates one: in a shared folder the kernel
+// does not even let root create a file that already belongs to another user.
+func (c *fileLock) tryLock() bool {
 	f, err := os.OpenFile(c.path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = os.OpenFile(c.path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 	}
 	if err != nil {
-		return false // another user's: the counter is theirs
+		return false // the file, and so the counter, is another user's
 	}
 	if err := lock(f); err != nil {
-		_ = f.Close() // nothing of it is claimed
+		_ = f.Close() // it was not locked
 		return false
 	}
-	c.held = f
-	c.say(nil, 0)
+	c.file = f
+	c.publish(nil, 0)
 	return true
 }
 
-// say writes who holds the lock. Should it fail, then others read of a run without
-// a name, which counts nothing of theirs.
-func (c *fileClaim) say(covers []string, until int64) {
-	if c.held == nil {
+// publish writes the holder into the lock file. If that fails, others read a run without
+// a name, which is charged for nothing of theirs.
+func (c *fileLock) publish(covers []string, until int64) {
+	if c.file == nil {
 		return
 	}
 	c.self.Covers, c.self.Until = covers, until
-	_ = overwrite(c.held, c.self)
+	_ = overwrite(c.file, c.self)
 }
 
-// overwrite makes v the whole of a file.
+// overwrite makes v the whole content of a file.
 func overwrite(f *os.File, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -104,13 +104,13 @@ func overwrite(f *os.File, v any) error {
 	return f.Truncate(int64(len(b)) + 1)
 }
 
-func (c *fileClaim) holder() (holder, bool) {
+func (c *fileLock) otherHolder() (holder, bool) {
 	var now holder
 	locked, read := readLocked(c.path, &now)
 	if read {
 		c.last = now
 	}
-	return c.last, locked // what it was before, while it is being written
+	return c.last, locked // the earlier content, while the file is being written
 }
 
 // readLocked reads the first line of a file into v if a process has it locked.
@@ -120,7 +120,7 @@ func readLocked(path string, v any) (locked, read bool) {
 		return false, false
 	}
 	defer f.Close()
-	state := unix.Flock_t{Type: unix.F_RDLCK} // a descriptor for reading may ask for this
+	state := unix.Flock_t{Type: unix.F_RDLCK} // a read-only descriptor may query this type
 	if unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &state) != nil || state.Type == unix.F_UNLCK {
 		return false, false
 	}
@@ -132,9 +132,9 @@ func readLocked(path string, v any) (locked, read bool) {
 	return true, json.Unmarshal(line, v) == nil
 }
 
-func (c *fileClaim) release() {
-	if c.held != nil {
-		_ = c.held.Close() // ends the lock; its content is nobody's any more
-		c.held = nil
+func (c *fileLock) release() {
+	if c.file != nil {
+		_ = c.file.Close() // ends the lock; its content means nothing any more
+		c.file = nil
 	}
 }
