@@ -57,12 +57,12 @@ func localCorpus(dir rundir.Dir) (*corpus, error) {
 // cacheBytes bounds the shards that a remote worker keeps.
 const cacheBytes = 4 << 30
 
-// pieceWithin bounds the wait for one piece: the coordinator that has the request may
-// end before it answers, and another is asked then.
+// pieceWithin bounds the wait for one piece: a coordinator may end before it answers a
+// request, and then another is asked.
 const pieceWithin = 5 * time.Second
 
 // manifestWithin bounds the wait for a coordinator that has the corpus: the first may
-// be on its way, and one that is gone is followed by another.
+// still be starting, and another replaces one that died.
 const manifestWithin = 10 * time.Minute
 
 // remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
@@ -81,7 +81,7 @@ func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Log
 		defer cancel()
 		data, total, err := transfer.Fetch(within, conn, wire.SubjectsOf(run).Shard(), r)
 		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", shard.ErrUnavailable, err) // no coordinator is there just now
+			err = fmt.Errorf("%w: %w", shard.ErrUnavailable, err) // there is no coordinator just now
 		}
 		return data, total, err
 	}

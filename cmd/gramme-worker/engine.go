@@ -31,14 +31,14 @@ type engine struct {
 	dog    *worker.Watchdog
 }
 
-// stillFor is how long what a model does apart from training may take while it uses no
-// processor to speak of: to load libraries and kernels the first time reads a lot. A
-// process that works has longer.
+// stillFor is how long an operation of a model apart from training may take while it
+// uses hardly any processor: the first loading of libraries and kernels reads a lot. A
+// process that uses the processor has longer.
 const stillFor = 2 * time.Minute
 
-// newEngine builds the model of a spec with a vocabulary of a known size, on some
-// threads. Its weights are zero. Where something that it is asked for does not return,
-// it calls hung, which ends the process.
+// newEngine builds the model of a spec with a vocabulary of a known size, for a number
+// of threads. Its weights are zero. If an operation does not return, it calls hung,
+// which ends the process.
 func newEngine(spec runspec.Spec, vocab, threads int, hung func(error)) (*engine, error) {
 	c := spec.ModelConfig(vocab)
 	return openEngine(c, model.NewLayout(c), bert.Options{Device: spec.Device, Precision: spec.Precision, Threads: threads}, hung)
@@ -69,7 +69,7 @@ func openEngine(c model.Config, l model.Layout, o bert.Options, hung func(error)
 	return e, nil
 }
 
-// do has the thread do something that is to return.
+// do runs f on the thread; the watchdog reports it if it does not return.
 func (e *engine) do(kind string, f func() error) error {
 	return e.dog.Guard(kind, step.Limits{Least: stillFor, First: stillFor, Stopping: stillFor}, func() error { return e.thread.Do(f) })
 }
@@ -95,7 +95,7 @@ func (e *engine) setWeights(w []float32) error {
 
 func (e *engine) WeightsChanged() error { return e.do("updates", e.model.WeightsChanged) }
 
-// Compute is not looked after here: who trains knows how long it may take.
+// Compute has no time limit here: the caller, which trains, knows how long it may take.
 func (e *engine) Compute(b sampler.Batch, seed uint64) (m replica.Measured, err error) {
 	err = e.thread.Do(func() (err error) {
 		m, err = e.model.Compute(b, seed)

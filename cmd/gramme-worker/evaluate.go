@@ -45,7 +45,7 @@ func evaluateCommand() *cobra.Command {
 			e.SetIndent("", "  ")
 			return e.Encode(result)
 		}
-		// While the run is up its ledger counts what this costs, too.
+		// While the run is up, its ledger counts the energy of the evaluation, too.
 		e, err := endpoint.FromEnviron(os.Environ())
 		if err != nil {
 			return evaluate(nil)
@@ -111,7 +111,7 @@ func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spe
 	}
 	cfg := sampling(spec)
 	cfg.Split, cfg.Rows, cfg.MicroBatches = name, 16, most
-	// As BERT does, whatever share the training predicts: the losses of runs compare.
+	// As BERT, whatever fraction the training predicts, so that losses of runs compare.
 	cfg.MaskProb, cfg.MaxPredictions = 0.15, max(1, spec.MaxSeq*3/20+1)
 	s, batches, err := sampler.NewEvaluation(cfg, data.manifest, data.vocabulary, shard.Loader(ctx, data.fetcher, split))
 	if err != nil {

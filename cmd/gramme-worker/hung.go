@@ -8,9 +8,9 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 )
 
-// hung returns what ends this process where a computation does not return. An orderly
-// end would wait for it. What else is to be kept is kept by abandon, nil where that is
-// nothing.
+// hung returns the function that ends this process when a computation does not return:
+// an orderly end would wait for it. Before that, abandon (which may be nil) stores the
+// energy readings.
 func hung(abandon func()) func(error) {
 	return func(err error) {
 		err = exit.Wrap(exit.Failure, "`gramme up` restarts it; if that happens often, check the device (dmesg, nvidia-smi); "+

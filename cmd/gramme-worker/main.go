@@ -46,7 +46,7 @@ func main() {
 	os.Exit(exit.Code(err))
 }
 
-// tell says what this process ends with, if that is an error.
+// tell prints the error of this process, if there is one, and reports it to the parent.
 func tell(err error) {
 	if err == nil {
 		return
@@ -60,11 +60,11 @@ func tell(err error) {
 	}
 }
 
-// parent is told what this process ends with.
+// parent receives the result of this process.
 var parent = &process.Reporter{}
 
-// spoken is a text whose commands can be pasted. Whoever started this program as what it
-// is speaks itself.
+// spoken turns the commands in a text into ones that can be pasted. If another program
+// started this one under its own name, that program does so itself.
 func spoken(text string) string {
 	if self() != outer {
 		return text
@@ -72,7 +72,7 @@ func spoken(text string) string {
 	return program.Spoken(text)
 }
 
-// outer is what this program is called by when `gramme` has become it.
+// outer is the name of this program when `gramme` has been replaced by it.
 const outer = "gramme"
 
 // self is the name under which a user knows this program.

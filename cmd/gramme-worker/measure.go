@@ -44,9 +44,9 @@ func measureCommand() *cobra.Command {
 	return c
 }
 
-// measure returns the micro-batches a second of each precision. They take turns,
-// so that what else the machine does disturbs all alike, and the median of the
-// rounds counts.
+// measure returns the micro-batches per second of each precision. They take turns, so
+// that other load on the machine disturbs all alike, and the median of the rounds
+// counts.
 func measure(spec runspec.Spec, precisions []string) (rates map[string]number.Float, err error) {
 	b := syntheticBatch(spec)
 	took := map[string][]time.Duration{}

@@ -12,9 +12,9 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
-// newestModel is the newest checkpoint of a run, whose model is what its manifest and
-// the ledger say. One that does not verify is an error, which names an older one
-// that does: who asked should know that the answer is another's.
+// newestModel returns the newest checkpoint of a run, after verifying its model against
+// manifest and ledger. If it does not verify, the error names an older one that does: a
+// user should know that the answer comes from another model.
 func newestModel(dir rundir.Dir, notes io.Writer) (checkpoint.Choice, error) {
 	c, err := checkpoint.Choose(string(dir), checkpoint.Weights, func(text string) { fmt.Fprintln(notes, text) })
 	if err != nil {
@@ -39,7 +39,7 @@ func newestModel(dir rundir.Dir, notes io.Writer) (checkpoint.Choice, error) {
 	return c, nil
 }
 
-// verifyModel checks the folder of a model, where something says what it should be.
+// verifyModel checks the folder of a model against its manifest, if it has one.
 func verifyModel(folder string, notes io.Writer) error {
 	verified, err := checkpoint.CheckModel(folder, func(text string) { fmt.Fprintln(notes, text) })
 	if damage := (*checkpoint.Damage)(nil); errors.As(err, &damage) {

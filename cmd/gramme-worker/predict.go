@@ -84,13 +84,13 @@ type prediction struct {
 	Masks [][]guess `json:"masks"` // by the order of the [MASK]s
 }
 
-// output says what to print.
+// output is the format of the answers.
 type output struct {
 	top       int
 	json, raw bool
 }
 
-// answer is what the model says of one text.
+// answer is the model's result for one text.
 type answer struct {
 	ids  []int64
 	mlm  [][]float32 // logits over the vocabulary, by the order of the [MASK]s
@@ -98,7 +98,7 @@ type answer struct {
 }
 
 func predict(out io.Writer, folder string, texts []string, o output, threads int) (err error) {
-	// What is wrong with the texts is known before the weights are read.
+	// Errors in the texts are reported before the weights are read.
 	if _, err := os.Stat(folder); err != nil {
 		return exit.Wrap(exit.Usage, "name a run with --run or a model's folder with --model", fmt.Errorf("predict: %w", err))
 	}
@@ -195,12 +195,12 @@ func (a answer) check() error {
 	return nil
 }
 
-// noAnswer says what is to be done about a model that diverged.
+// noAnswer adds a hint for a model that diverged.
 func noAnswer(err error) error {
 	return exit.Wrap(exit.Diverged, "its training diverged: use an earlier checkpoint (--model FOLDER), or train again with a lower learning rate", err)
 }
 
-// showLogits prints what scripts/golden/check_checkpoint.py compares.
+// showLogits prints the logits that scripts/golden/check_checkpoint.py compares.
 func showLogits(out io.Writer, texts []string, answers []answer) error {
 	var all struct {
 		Texts []string      `json:"texts"`

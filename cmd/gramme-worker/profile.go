@@ -11,7 +11,7 @@ import (
 )
 
 // profileVariable names a folder into which each worker writes a profile of its
-// processor time, for scripts/bench and for whoever works on Gramme.
+// processor time, for scripts/bench and for developers.
 const profileVariable = "GRAMME_CPU_PROFILE"
 
 // profile begins the profile of a worker where one is asked for. The returned

@@ -65,7 +65,7 @@ SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finish
 	return c
 }
 
-// machine is what a worker knows of where it runs.
+// machine holds the flags about the machine of a worker.
 type machine struct {
 	dir     rundir.Dir // "": the run's folder is elsewhere
 	host    string     // "": that of the connection to NATS
@@ -138,7 +138,7 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 	r, err := begin(starting, id, role.Options{
 		Say:  say,
 		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
-		SendsPending: at.dir == "", // else the checkpoint service does
+		SendsPending: at.dir == "", // otherwise the checkpoint service does
 	})
 	if err != nil {
 		return err
@@ -165,11 +165,11 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 	return err
 }
 
-// say tells whoever started this process what it waits for.
+// say tells the user what this process waits for.
 func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
-// begin starts the process under its name. One that was given none takes the first
-// of this host that no other has, so that it sends what the one before could not.
+// begin starts the process under its name. Without a given name it takes the first free
+// one of this host, so that it sends the pending readings of an earlier process.
 func begin(ctx context.Context, id string, o role.Options) (*role.Role, error) {
 	if o.ID = id; id != "" {
 		return role.Start(ctx, o)
@@ -189,7 +189,7 @@ func begin(ctx context.Context, id string, o role.Options) (*role.Role, error) {
 	}
 }
 
-// member sets up what the worker needs and lets it train.
+// member prepares corpus, model and connections of the worker, and trains.
 func member(ctx, starting context.Context, r *role.Role, at machine, drain <-chan struct{}) (err error) {
 	var data *corpus
 	if at.dir != "" {
@@ -228,7 +228,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	}
 	mailbox, err := natslink.Open(natslink.Options{
 		Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted(), Dial: endpoint.Dial,
-		Silence: 4 * r.Spec.Patience(), // what stands before a ping is work of the network
+		Silence: 4 * r.Spec.Patience(), // frames queued before a ping are work of the network
 	})
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	}
 	defer links.Close()
 	bulk := r.NATS
-	if r.Endpoint.Shared { // else all are on this machine
+	if r.Endpoint.Shared { // otherwise all workers are on this machine
 		if bulk, err = r.Endpoint.DialNATS(ctx, "bulk of "+r.ID); err != nil {
 			return err
 		}
@@ -252,7 +252,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	}
 	defer func() { err = errors.Join(err, met.Close()) }()
 	meet := met.Way
-	if r.Spec.Ring != runspec.RingAuto || !r.Endpoint.Shared { // else all are on this machine
+	if r.Spec.Ring != runspec.RingAuto || !r.Endpoint.Shared { // otherwise all workers are on this machine
 		meet = nil
 	}
 	r.Log.Info("ready", zap.String("fingerprint", print), zap.String("mailbox", mailbox.URL()), zap.Int("parameters", model_.layout.Parameters()))
@@ -269,7 +269,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	})
 }
 
-// ownAddress is where others of the network that NATS is in reach this machine.
+// ownAddress is the address of this machine in the network of NATS.
 func ownAddress(conn *nats.Conn) (string, error) {
 	host, _, err := net.SplitHostPort(conn.LocalAddr())
 	if err != nil {

@@ -11,17 +11,16 @@ import (
 	"github.com/gramme-project/gramme/shard"
 )
 
-// vocabularyFits tells whether a vocabulary of the size that was asked for is the
-// one that a corpus has: where the text gave fewer pieces than were wanted, any
-// larger number gives the same.
+// vocabularyFits tells whether a requested vocabulary size gives the vocabulary of a
+// corpus: if the text gave fewer pieces than wanted, any larger number gives the same.
 func vocabularyFits(m shard.Manifest, asked int) bool {
 	exhausted := m.VocabSize < m.Provenance.Options.VocabSize
 	return asked == m.VocabSize || exhausted && asked >= m.VocabSize
 }
 
-// agrees reports what was given for a new run and is not so in its corpus, which
-// may have been prepared before.
-func agrees(m shard.Manifest, s runspec.Spec, origins runspec.Origins) error {
+// checkCorpus reports settings of a new run that contradict its corpus, which may have
+// been prepared earlier.
+func checkCorpus(m shard.Manifest, s runspec.Spec, origins runspec.Origins) error {
 	var errs []error
 	check := func(key string, fits bool, asked, has any) {
 		if origin := origins[key]; !fits && origin != "default" {
@@ -34,13 +33,12 @@ func agrees(m shard.Manifest, s runspec.Spec, origins runspec.Origins) error {
 	return errors.Join(errs...)
 }
 
-// withoutFitting leaves out the sizes of the vocabulary that fit a run's corpus:
-// the same command again gives what was asked for, while the run's spec holds
-// what the text gave.
-func withoutFitting(dir rundir.Dir, layers [][]runspec.Setting) [][]runspec.Setting {
+// withoutFittingVocabulary removes vocabulary sizes that fit a run's corpus: a repeated
+// command gives the requested size, while the run's spec holds the actual one.
+func withoutFittingVocabulary(dir rundir.Dir, layers [][]runspec.Setting) [][]runspec.Setting {
 	m, err := shard.OpenManifest(dir.Corpus())
 	if err != nil {
-		return layers // who needs the corpus says what is wrong with it
+		return layers // the code that opens the corpus reports its faults
 	}
 	out := make([][]runspec.Setting, len(layers))
 	for i, layer := range layers {

@@ -21,22 +21,21 @@ import (
 	"github.com/gramme-project/gramme/shard"
 )
 
-// begin makes a new run: the corpus, then what is settled once and for all, then
-// the spec, whose file makes the folder a run.
+// begin makes a new run: the corpus, then the settings that never change, then the
+// spec, whose file makes the folder a run.
 func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origins) (runspec.Spec, error) {
 	m, err := u.corpus(ctx, spec)
 	if err != nil {
 		return spec, err
 	}
-	if err := agrees(m, spec, origins); err != nil {
+	if err := checkCorpus(m, spec, origins); err != nil {
 		return spec, exit.Wrap(exit.Usage, "leave it out, or prepare the corpus again with that value", err)
 	}
 	spec.Run = cmp.Or(spec.Run, runspec.NewRunID())
 	if spec.Threads == 0 {
 		spec.Threads = max(1, runtime.NumCPU()/spec.Workers.Max)
 	}
-	// The vocabulary that the corpus gave; a prepared corpus may differ from
-	// what was asked for.
+	// The actual values of the corpus: a prepared one may differ from the request.
 	spec.VocabSize, spec.Lowercase, spec.MaxSeq = m.VocabSize, m.Lowercase, m.MaxSeq
 	if spec.Precision == runspec.PrecisionAuto || u.minutes > 0 {
 		if err := u.calibrate(ctx, &spec); err != nil {
@@ -54,14 +53,13 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 	if err := spec.Write(u.dir.Spec()); err != nil {
 		return spec, err
 	}
-	_ = os.Remove(u.dir.Inputs()) // the spec says from now on what the corpus is
+	_ = os.Remove(u.dir.Inputs()) // from now on the spec describes the corpus
 	return spec, nil
 }
 
-// corpus prepares what was named, or takes the shards of a folder that is prepared:
-// the run's folder stands alone. What an earlier call prepared of the same text, and
-// for the same settings, it takes as well: that call may have ended for want of
-// something else.
+// corpus prepares the given text, or takes the shards of a prepared folder; either way
+// the run's folder is self-contained. A corpus that an earlier call prepared from the
+// same text with the same settings is used again: that call may have failed later.
 func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, error) {
 	if len(spec.Corpus) == 1 {
 		if _, err := shard.OpenManifest(spec.Corpus[0]); err == nil {
@@ -80,12 +78,12 @@ func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, err
 	m, err := prepare(ctx, u.err, o)
 	if err == nil {
 		describe(u.err, m)
-		_ = os.WriteFile(u.dir.Inputs(), []byte(inputs), 0o644) // else it is prepared again where it is needed again
+		_ = os.WriteFile(u.dir.Inputs(), []byte(inputs), 0o644) // without it, the corpus is prepared again if need be
 	}
 	return m, err
 }
 
-// preparedFrom is what the corpus of the folder was prepared from.
+// preparedFrom returns the hash of the inputs of the folder's corpus.
 func (u *up) preparedFrom() string {
 	b, err := os.ReadFile(u.dir.Inputs())
 	if err != nil {
@@ -131,7 +129,7 @@ func inputsOf(o shard.PrepareOptions, dir rundir.Dir) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// withoutRun tidies up after a run that has not begun. What was prepared stays.
+// withoutRun cleans up after a run that did not start. A prepared corpus stays.
 func (u *up) withoutRun(err error, before bool) error {
 	if _, none := shard.OpenManifest(u.dir.Corpus()); none == nil && u.preparedFrom() != "" {
 		fmt.Fprintf(u.err, "the prepared corpus stays in %s: the same command uses it\n", u.dir.Corpus())

@@ -35,7 +35,7 @@ const efficiency = 0.6
 // model.
 const measureWithin = 10 * time.Minute
 
-// calibrate settles precision and, where minutes were given, steps, by measuring
+// calibrate chooses the precision and, with --minutes, the number of steps, by measuring
 // how fast the workers compute.
 func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 	file := filepath.Join(u.dir.Logs(), "calibration.yaml")
@@ -73,13 +73,13 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 }
 
 // choosePrecision measures f32 and bf16 on one worker. The choice determines the
-// weights, and a measurement may come out otherwise the next time: so this machine
-// keeps to what it chose for a model of this shape.
+// weights, and the next measurement may give another one: so this machine keeps its
+// choice for a model of this shape.
 func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spec) error {
 	var choice *runspec.PrecisionChoice
 	place, noPlace := choiceFile(*spec)
 	if noPlace == nil {
-		choice, _ = runspec.ReadPrecisionChoice(place) // what cannot be read is measured anew
+		choice, _ = runspec.ReadPrecisionChoice(place) // if it cannot be read, measure again
 	}
 	if choice != nil {
 		fmt.Fprintf(u.err, "%s; measured on this machine earlier (%s)\n", choice, place)
@@ -153,8 +153,8 @@ func (u *up) measure(ctx context.Context, file string, precisions ...string) (ma
 	return result.MicroBatches, nil
 }
 
-// workerOutput runs the worker's binary and returns what it prints. Its errors
-// are passed on with their exit codes.
+// workerOutput runs the worker's binary and returns its output. Its errors keep their
+// exit codes.
 func (u *up) workerOutput(ctx context.Context, env []string, args ...string) ([]byte, error) {
 	return workerOutput(ctx, u.worker, env, args...)
 }
@@ -184,7 +184,7 @@ func workerOutput(ctx context.Context, program *process.Program, env []string, a
 	return out, nil
 }
 
-// lastError finds what a child printed last.
+// lastError returns the error line of a child, or its last line.
 func lastError(stderr string, err error) string {
 	for line := range strings.Lines(stderr) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {

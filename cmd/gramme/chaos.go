@@ -114,8 +114,8 @@ func kindsText() string {
 	return b.String()
 }
 
-// writable tries to open a file for writing. What it holds, or that it is not there,
-// stays as it is.
+// writable tries to open a file for writing. It leaves the file, or its absence, as it
+// is.
 func writable(path string) error {
 	_, absent := os.Lstat(path)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
@@ -140,7 +140,7 @@ func writeReport(path string, r *chaos.Report) error {
 	return nil
 }
 
-// showReport prints what came of a trial.
+// showReport prints the result of a trial.
 func showReport(out io.Writer, r *chaos.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Kinds) > 0 {

@@ -61,7 +61,7 @@ weights, optimizer state and the energy ledger together under the run's folder.`
 	return c
 }
 
-// storeError gives what keeps a service from storing its exit code.
+// storeError gives an error of the store its exit code.
 func storeError(err error) error {
 	fault := (*ledger.Fault)(nil)
 	if errors.As(err, &fault) {
@@ -75,7 +75,7 @@ func storeError(err error) error {
 func startRole(ctx context.Context, say waiting.Say, cluster *clusterflags.Flags, dir rundir.Dir, o role.Options, f func(context.Context, *role.Role) error) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	// One that is asked to end before it has begun ends as it should.
+	// A process that is asked to end before it started ends without an error.
 	begun := func(err error) error {
 		if errors.Is(err, errInterrupted) {
 			return nil

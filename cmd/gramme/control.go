@@ -47,7 +47,7 @@ the range with which the run was started (gramme up --workers min:max).`,
 		}
 		ctx, stop := interruptible(c.Context())
 		defer stop()
-		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbScale, Count: n}, *wait, func(s wire.Status) bool {
+		return request(ctx, target{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbScale, Count: n}, *wait, func(s wire.Status) bool {
 			return members(s) == n
 		})
 	}
@@ -68,7 +68,7 @@ func drainCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
-		return request(ctx, asked{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbDrain, Worker: args[0]}, *wait, func(s wire.Status) bool {
+		return request(ctx, target{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbDrain, Worker: args[0]}, *wait, func(s wire.Status) bool {
 			for _, p := range s.Processes {
 				if p.Role == wire.RoleWorker && p.ID == args[0] {
 					return false
@@ -93,7 +93,7 @@ func members(s wire.Status) int {
 
 // request asks the coordinator of a run that is up, and waits, if told to, until
 // the status says that it is done.
-func request(ctx context.Context, a asked, control wire.Control, wait bool, done func(wire.Status) bool) error {
+func request(ctx context.Context, a target, control wire.Control, wait bool, done func(wire.Status) bool) error {
 	e, err := a.endpoint()
 	if err != nil {
 		return fmt.Errorf("%s: %w", control.Verb, err)

@@ -47,7 +47,7 @@ writes one sentence per line, with a blank line between documents.`,
 				return err
 			}
 		}
-		bar := newMeterLine(c.ErrOrStderr(), "reading Go's documentation", "files")
+		bar := newProgressBar(c.ErrOrStderr(), "reading Go's documentation", "files")
 		defer bar.end()
 		err := writeFile(c.OutOrStdout(), *out, func(w io.Writer) error {
 			_, err := corpus.GoDocs(ctx, *root, bar.set, func(d corpus.Document) error { return writeDocument(w, d) })
@@ -84,7 +84,7 @@ func writeDocument(w io.Writer, d corpus.Document) error {
 	return err
 }
 
-// writeFile lets f write a file that is there whole or not at all; - is stdout.
+// writeFile lets f write a file, which appears whole or not at all; - is stdout.
 func writeFile(stdout io.Writer, path string, f func(io.Writer) error) (err error) {
 	if path == "-" {
 		w := bufio.NewWriter(stdout)

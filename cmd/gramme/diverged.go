@@ -11,8 +11,8 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// findingOf is what a checkpoint says about divergence. What is wrong with a checkpoint
-// is told by who goes on from it.
+// findingOf returns the finding of a checkpoint about divergence. Faults of the
+// checkpoint itself are reported when a run resumes from it.
 func findingOf(taken checkpoint.Choice) divergence.Finding {
 	if taken.Folder == "" {
 		return divergence.Finding{}
@@ -31,16 +31,16 @@ func (u *up) diverged(spec runspec.Spec, taken checkpoint.Choice) error {
 	if !f.Stops(spec.StopOnDivergence) {
 		return nil
 	}
-	hint := "start another run with a lower learning rate: " + u.lower(spec)
+	hint := "start another run with a lower learning rate: " + u.lowerRate(spec)
 	if taken.Step < spec.Steps {
 		hint += fmt.Sprintf("; --stop-on-divergence=%s continues this one", divergence.StopNever)
 	}
 	return exit.Wrap(exit.Diverged, hint, fmt.Errorf("the training diverged: up to step %d, %s", taken.Step, f.Text))
 }
 
-// lower is a command that begins such a run with a lower learning rate: that which
-// suits the model, or a quarter of one that was not higher.
-func (u *up) lower(spec runspec.Spec) string {
+// lowerRate returns a command that starts such a run with a lower learning rate: the
+// usual one of the model, or a quarter of a rate that was not higher than that.
+func (u *up) lowerRate(spec runspec.Spec) string {
 	rate := spec.Optimizer.LR / 4
 	if usual := spec.UsualRate(); spec.Optimizer.LR > usual {
 		rate = usual

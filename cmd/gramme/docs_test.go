@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/configuration.md anew")
+var update = flag.Bool("update", false, "write docs/configuration.md again")
 
 // TestConfigurationPage holds the page of the documentation to the program.
 func TestConfigurationPage(t *testing.T) {
@@ -38,6 +38,6 @@ func TestConfigurationPage(t *testing.T) {
 		return
 	}
 	if string(b) != want {
-		t.Errorf("%s is not what `gramme config --markdown` prints.\nIf the keys are right, write it anew:\n\n\tgo test ./cmd/gramme -run TestConfigurationPage -update", page)
+		t.Errorf("%s is not what `gramme config --markdown` prints.\nIf the keys are right, update it:\n\n\tgo test ./cmd/gramme -run TestConfigurationPage -update", page)
 	}
 }

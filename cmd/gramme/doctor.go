@@ -31,16 +31,16 @@ import (
 // checkWithin bounds one check: a worker that is loaded from a slow disk takes a while.
 const checkWithin = time.Minute
 
-// check is one thing that doctor looks at.
+// check is one check of doctor.
 type check struct {
 	name string
 	hint string
-	// look returns what is there; an error is a fault. ErrAdvice in its chain
-	// makes it a remark.
+	// look returns its finding; an error is a fault. ErrAdvice in its chain makes it a
+	// remark.
 	look func(ctx context.Context) (string, error)
 }
 
-// errAdvice marks what works, but not as well as it could.
+// errAdvice marks a finding that works, but not as well as it could.
 var errAdvice = errors.New("")
 
 func doctorCommand() *cobra.Command {
@@ -77,8 +77,8 @@ type doctor struct {
 	all, failed int
 }
 
-// look makes all checks: those that `up` makes for the run, or for one of the
-// default settings, and those that try what it starts.
+// look makes all checks: those of `up` for the run, or for one with default settings,
+// and those of the services that `up` starts.
 func (d *doctor) look(ctx context.Context) error {
 	spec, _, err := runspec.New()
 	if err != nil {
@@ -124,7 +124,7 @@ func (d *doctor) show(f preflight.Finding) {
 	}
 }
 
-// finding is what came of a check.
+// finding is the result of a check.
 func (k check) finding(found string, err error) preflight.Finding {
 	switch {
 	case err == nil:
@@ -143,7 +143,8 @@ func systemChecks() []check {
 	}
 }
 
-// serviceChecks try the network and what `up` starts, etcd where unix sockets work.
+// serviceChecks test the network and the services that `up` starts; etcd only if unix
+// sockets work.
 func serviceChecks(host, sockets string) []check {
 	return []check{
 		{"loopback", "", network.FromEnviron().Loopback},
@@ -215,8 +216,8 @@ func workerVersion(ctx context.Context, path string) (string, error) {
 	return f[len(f)-1], nil
 }
 
-// sameBuild asks for a worker of this build: the run would not admit another, and
-// wait for one for ever.
+// sameBuild demands a worker of this build: the run would not admit another, and would
+// wait for ever.
 func sameBuild(version string) error {
 	if version != buildinfo.Version {
 		return exit.Wrap(exit.Resource, buildHint, fmt.Errorf("%s has version %s, gramme has %s", workerBinary, version, buildinfo.Version))
@@ -224,8 +225,8 @@ func sameBuild(version string) error {
 	return nil
 }
 
-// lookHost looks for the address at which others find this machine. Without one that
-// was asked for, it matters only to runs of several machines.
+// lookHost finds the address of this machine for other machines. Without --host it
+// matters only to runs on several machines.
 func lookHost(ctx context.Context, host string) (string, error) {
 	if host != "" {
 		return network.FromEnviron().Host(ctx, host)

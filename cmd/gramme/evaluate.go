@@ -37,7 +37,7 @@ func (u *up) evaluate(ctx context.Context, env []string, tokensPerSecond float64
 	return e, os.WriteFile(u.dir.Evaluation(), append(out, '\n'), 0o644)
 }
 
-// readEvaluation is what evaluate kept of a step, nothing where it kept nothing.
+// readEvaluation returns the stored evaluation of a step, or the zero Result.
 func readEvaluation(dir rundir.Dir, step uint64) (e evaluation.Result, err error) {
 	b, err := os.ReadFile(dir.Evaluation())
 	if errors.Is(err, fs.ErrNotExist) {

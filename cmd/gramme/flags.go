@@ -22,8 +22,8 @@ func runFlag(c *cobra.Command) *string {
 	return c.Flags().String("run", defaultRun, "`folder` of the run")
 }
 
-// alone is what some flags mean without a value.
-var alone = map[string]string{"mixed": "true", "keep_slow_workers": "true", "stop_on_divergence": divergence.StopLoss}
+// bare holds the values of flags that are given without one.
+var bare = map[string]string{"mixed": "true", "keep_slow_workers": "true", "stop_on_divergence": divergence.StopLoss}
 
 // specFlags are --config and one flag for every configuration key.
 type specFlags struct {
@@ -41,16 +41,16 @@ func addSpecFlags(c *cobra.Command) *specFlags {
 			continue // the arguments
 		}
 		f.values[k.Name] = c.Flags().String(k.Flag(), "", k.Doc)
-		if alone, ok := alone[k.Name]; ok {
-			c.Flags().Lookup(k.Flag()).NoOptDefVal = alone
+		if value, ok := bare[k.Name]; ok {
+			c.Flags().Lookup(k.Flag()).NoOptDefVal = value
 		}
 	}
 	return f
 }
 
-// other returns the settings of the run that --like names, and its prepared corpus.
-// Its name stays its own.
-func (f *specFlags) other() ([]runspec.Setting, error) {
+// likeSettings returns the settings of the run that --like names, without its name and
+// with its prepared corpus.
+func (f *specFlags) likeSettings() ([]runspec.Setting, error) {
 	if f.like == nil || *f.like == "" {
 		return nil, nil
 	}
@@ -72,7 +72,7 @@ func (f *specFlags) other() ([]runspec.Setting, error) {
 	return settings, nil
 }
 
-// layers returns what file, environment and command line say, in this order.
+// layers returns the settings of file, environment and command line, in this order.
 func (f *specFlags) layers(corpus []string) ([][]runspec.Setting, error) {
 	var file []runspec.Setting
 	if *f.config != "" {
@@ -94,8 +94,8 @@ func (f *specFlags) layers(corpus []string) ([][]runspec.Setting, error) {
 	return [][]runspec.Setting{file, runspec.Environment(os.Environ()), given}, nil
 }
 
-// spec returns the spec that a run has or would begin with, and whether it
-// exists.
+// spec returns the spec of a run, or the one with which it would start, and whether the
+// run exists.
 func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, origins runspec.Origins, exists bool, err error) {
 	layers, err := f.layers(corpus)
 	if err != nil {
@@ -109,14 +109,14 @@ func (f *specFlags) spec(dir rundir.Dir, corpus []string) (spec runspec.Spec, or
 		if err != nil {
 			return spec, nil, true, damagedSpec(err)
 		}
-		spec, origins, err := runspec.Resume(stored, dir.Spec(), withoutFitting(dir, layers)...)
+		spec, origins, err := runspec.Resume(stored, dir.Spec(), withoutFittingVocabulary(dir, layers)...)
 		return spec, origins, true, exit.Wrap(exit.Usage, "to start another run, give --run another folder", err)
 	}
-	other, err := f.other()
+	like, err := f.likeSettings()
 	if err != nil {
 		return spec, nil, false, err
 	}
-	spec, origins, err = runspec.New(slices.Insert(layers, 0, other)...)
+	spec, origins, err = runspec.New(slices.Insert(layers, 0, like)...)
 	return spec, origins, false, usage(err)
 }
 

@@ -17,10 +17,10 @@ import (
 	"github.com/gramme-project/gramme/internal/process"
 )
 
-// buildHint is for a worker that is not there, or of another build.
+// buildHint is for a worker that is missing, or of another build.
 const buildHint = "build it with scripts/setup"
 
-// startFailure says why a program that is there does not start.
+// startFailure says why an existing program does not start.
 func startFailure(path, printed string, err error) error {
 	reason, hint := err.Error(), ""
 	ended := (*exec.ExitError)(nil)
@@ -29,7 +29,7 @@ func startFailure(path, printed string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		reason = fmt.Sprintf("user %d may not execute it", os.Geteuid())
 		hint = "check its mode and that of the folders above it, and whether the disk is mounted with noexec"
-	case errors.Is(err, fs.ErrNotExist): // the file is there: its loader is not
+	case errors.Is(err, fs.ErrNotExist): // the file exists, its loader does not
 		reason, hint = "this system has no loader for it", "Gramme's worker needs Linux with glibc; "+buildHint
 	case errors.As(err, &ended):
 		reason, hint = endedEarly(path, printed, ended.Sys())
@@ -37,7 +37,7 @@ func startFailure(path, printed string, err error) error {
 	return exit.Wrap(exit.Resource, hint, fmt.Errorf("%s does not start: %s", path, reason))
 }
 
-// endedEarly reads what a program printed that ended before it did anything.
+// endedEarly interprets the output of a program that ended at once.
 func endedEarly(path, printed string, state any) (reason, hint string) {
 	last := strings.TrimSpace(printed)
 	last = cmp.Or(process.CrashLine(printed), last[strings.LastIndexByte(last, '\n')+1:])
@@ -60,8 +60,8 @@ func endedEarly(path, printed string, state any) (reason, hint string) {
 	return last, "run it as `" + path + " --version` to see more"
 }
 
-// missingLibrary says why the loader does not find what the worker is linked with:
-// the folder of libtorch may be gone, or closed to this user.
+// missingLibrary says why the loader does not find the worker's libraries: the folder of
+// libtorch may be gone, or closed to this user.
 func missingLibrary(path, said string) (reason, hint string) {
 	said = strings.TrimPrefix(said, path+": ")
 	said = strings.TrimPrefix(said, "error while loading shared libraries: ")
@@ -78,7 +78,8 @@ func missingLibrary(path, said string) (reason, hint string) {
 	return said, "fetch libtorch again with scripts/setup"
 }
 
-// libraryFolders are those in which the loader looks for a program's libraries first.
+// libraryFolders are the folders that the loader searches first for a program's
+// libraries.
 func libraryFolders(path string) (dirs []string) {
 	f, err := elf.Open(path)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestClosedAt(t *testing.T) {
 		t.Errorf("a missing one: %q, %v", at, err)
 	}
 	if os.Geteuid() == 0 {
-		return // who may enter every folder
+		return // root may enter every folder
 	}
 	home := filepath.Join(root, "home")
 	if err := os.Chmod(home, 0); err != nil {

@@ -38,7 +38,7 @@ func run(args []string, parent *process.Reporter) int {
 	return exit.Code(err)
 }
 
-// report prints an error and what to do about it.
+// report prints an error and its hint.
 func report(root *cobra.Command, err error) {
 	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimRight(line, "\n")
@@ -52,8 +52,8 @@ func report(root *cobra.Command, err error) {
 	}
 }
 
-// anyway are the commands that work in any environment.
-var anyway = []string{"gramme", "help", "version"}
+// unchecked are the commands that work in any environment.
+var unchecked = []string{"gramme", "help", "version"}
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -69,7 +69,7 @@ in a signed ledger that anyone can verify offline.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
-			if slices.Contains(anyway, c.Name()) {
+			if slices.Contains(unchecked, c.Name()) {
 				return nil
 			}
 			return program.CheckEnvironment()
@@ -86,8 +86,8 @@ in a signed ledger that anyone can verify offline.`,
 	return root
 }
 
-// usageErrors gives what is wrong with the arguments of a command, or of one
-// below it, the exit code of bad usage and a hint.
+// usageErrors gives errors in the arguments of a command and its subcommands the exit
+// code of bad usage and a hint.
 func usageErrors(c *cobra.Command) {
 	c.Example = strings.ReplaceAll(c.Example, "  gramme ", "  "+program.Command()+" ")
 	if check := c.Args; check != nil {

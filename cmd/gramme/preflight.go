@@ -24,8 +24,8 @@ const fewestPieces = 30
 // mostWalked bounds how many files of a corpus are looked at for their size.
 const mostWalked = 20000
 
-// checkMachine looks whether this machine has what the run needs, before anything
-// is read, and with how many workers to begin.
+// checkMachine checks, before anything is read, whether this machine has the resources
+// of the run, and with how many workers to start.
 func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
 	u.workers = spec.Workers.Max
 	if exists {
@@ -49,7 +49,7 @@ func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
 	return nil
 }
 
-// failures makes one error of findings.
+// failures combines findings into one error.
 func failures(found []preflight.Finding) error {
 	if len(found) == 0 {
 		return nil
@@ -63,7 +63,7 @@ func failures(found []preflight.Finding) error {
 	return exit.Wrap(exit.Resource, strings.Join(hints, "; "), errors.Join(all...))
 }
 
-// needOf is what a run is going to take, as far as its spec and its corpus tell.
+// needOf returns the resources that a run needs, as far as spec and corpus tell.
 func needOf(dir rundir.Dir, spec runspec.Spec, shared bool) preflight.Need {
 	n := preflight.Need{Least: spec.Workers.Min, Most: spec.Workers.Max, Threads: spec.Threads, Shared: shared}
 	most, fewest := spec.VocabSize, min(spec.VocabSize, fewestPieces)
@@ -82,7 +82,7 @@ func needOf(dir rundir.Dir, spec runspec.Spec, shared bool) preflight.Need {
 	return n
 }
 
-// preparedCorpus is that of a run, or the one that a new run was given.
+// preparedCorpus is the corpus of a run, or the prepared one that a new run was given.
 func preparedCorpus(dir rundir.Dir, spec runspec.Spec) (shard.Manifest, error) {
 	m, err := shard.OpenManifest(dir.Corpus())
 	if err != nil && len(spec.Corpus) == 1 {
@@ -100,7 +100,7 @@ func inputSize(paths []string) (size int64) {
 				return filepath.SkipAll
 			}
 			if err != nil || e.IsDir() {
-				return nil // whoever reads it says what is wrong with it
+				return nil // the reader of the corpus reports it
 			}
 			if info, err := os.Stat(filepath.Clean(path)); err == nil && !info.IsDir() {
 				size += info.Size() // a file that was named, perhaps by a link

@@ -72,14 +72,14 @@ func prepare(ctx context.Context, w io.Writer, o shard.PrepareOptions) (shard.Ma
 		shard.StageVocabulary: {"training the vocabulary", "steps"},
 		shard.StageTokenize:   {"tokenizing", "bytes"},
 	}
-	var bar *meterLine
+	var bar *progressBar
 	at := ""
 	o.Progress = func(stage string, done, total int64) {
 		if stage != at {
 			if bar != nil {
 				bar.end()
 			}
-			at, bar = stage, newMeterLine(w, names[stage][0], names[stage][1])
+			at, bar = stage, newProgressBar(w, names[stage][0], names[stage][1])
 		}
 		bar.set(done, total)
 	}
@@ -90,7 +90,7 @@ func prepare(ctx context.Context, w io.Writer, o shard.PrepareOptions) (shard.Ma
 	return m, badInput(err)
 }
 
-// badInput gives what is wrong with a corpus its exit code.
+// badInput gives an error of the corpus its exit code.
 func badInput(err error) error {
 	if bad := (*corpus.InputError)(nil); errors.As(err, &bad) {
 		return exit.Wrap(exit.Data, "give text: plain, Markdown, HTML or JSONL, as files or folders", err)
@@ -98,7 +98,7 @@ func badInput(err error) error {
 	return err
 }
 
-// describe says what was prepared.
+// describe prints the size of a prepared corpus.
 func describe(w io.Writer, m shard.Manifest) {
 	p := m.Provenance
 	fmt.Fprintf(w, "corpus: %s, %s, %s, vocabulary %d, unigram entropy %.2f nats",

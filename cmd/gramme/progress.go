@@ -28,7 +28,7 @@ type progress struct {
 	last    wire.Status
 	open    bool   // a live line stands that was not ended
 	told    uint64 // newest generation whose reason was told
-	noted   string // what was told last of a run that does not train
+	noted   string // the last reason of a run that does not train
 	warned  []wire.Warning
 	begun   time.Time // when the first step was seen
 	tokens  uint64    // since then, as far as coordinators saw them
@@ -70,8 +70,7 @@ func (p *progress) set(s wire.Status) {
 	}
 }
 
-// note tells, once, why a generation began, and what a run that does not train
-// waits for or ended with.
+// note prints, once, why a generation began, or why a run does not train.
 func (p *progress) note(s wire.Status) {
 	text := s.Reason
 	if s.State == wire.StateTraining {
@@ -106,7 +105,7 @@ func (p *progress) warn(now []wire.Warning) {
 	p.warned = now
 }
 
-// field is a part of the line. What is needed most has the lowest rank.
+// field is a part of the line. The most important one has the lowest rank.
 type field struct {
 	rank int
 	text string
@@ -125,7 +124,7 @@ func (p *progress) fields(s wire.Status) []field {
 		}
 	}
 	fields := []field{step}
-	// What was not measured yet is left out: a 0 would be a measurement.
+	// Values that are not measured yet are left out: a 0 would be a measurement.
 	measured := func(rank int, o number.Optional, text func(v float64) string) {
 		if v, known := o.Get(); known {
 			fields = append(fields, field{rank, text(v)})

@@ -13,8 +13,7 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// TestProgressNotes plays the statuses of a run and reads what is told besides
-// the line of numbers.
+// TestProgressNotes plays the statuses of a run and reads the lines beside the numbers.
 func TestProgressNotes(t *testing.T) {
 	spec, _, err := runspec.New()
 	if err != nil {
@@ -105,7 +104,7 @@ func TestProgressLine(t *testing.T) {
 	}
 }
 
-// setting is what a flag gives.
+// setting is the setting of a flag.
 func setting(t *testing.T, key, value string) runspec.Setting {
 	t.Helper()
 	for _, k := range runspec.Keys() {
@@ -118,7 +117,7 @@ func setting(t *testing.T, key, value string) runspec.Setting {
 }
 
 // TestProgressRate counts the tokens of a run of which another coordinator takes the
-// lead: it counts anew.
+// lead: its count starts again from 0.
 func TestProgressRate(t *testing.T) {
 	p := &progress{w: io.Discard}
 	for i, tokens := range []uint64{1000, 3000, 500, 900} {
@@ -147,8 +146,8 @@ func TestProgressWarns(t *testing.T) {
 	}
 }
 
-// What is printed is what is known: nothing in the place of a number that was not
-// measured yet, and a loss as it is, however large.
+// Only known values are printed: nothing in place of a number that was not measured
+// yet, and a loss as it is, however large.
 func TestProgressPrintsOnlyWhatWasMeasured(t *testing.T) {
 	spec, _, err := runspec.New()
 	if err != nil {

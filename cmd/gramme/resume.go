@@ -12,13 +12,13 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// takes decides from which checkpoint the run goes on.
-func (u *up) takes(spec runspec.Spec) (checkpoint.Choice, error) {
+// newestCheckpoint chooses the checkpoint from which the run resumes.
+func (u *up) newestCheckpoint(spec runspec.Spec) (checkpoint.Choice, error) {
 	c, err := checkpoint.Choose(string(u.dir), checkpoint.Complete, u.tell)
 	if err != nil {
 		return c, err
 	}
-	// A run that was done is not trained from its first step without being asked.
+	// A run that is done is not trained again from its first step unless a user asks.
 	if d := c.Damaged(); d != nil && d.Step >= spec.Steps && c.Step == 0 {
 		return c, exit.Wrap(exit.Verify,
 			fmt.Sprintf("restore %s from a copy; to train all %s again, move %s away and repeat the command", d.Folder, words.Several(spec.Steps, "step"), u.dir.Checkpoints()),
@@ -27,8 +27,8 @@ func (u *up) takes(spec runspec.Spec) (checkpoint.Choice, error) {
 	return c, nil
 }
 
-// resumes says from which step a run goes on, and why not from a newer one.
-func resumes(out io.Writer, c checkpoint.Choice) {
+// showResume prints the step from which a run resumes, and why not from a newer one.
+func showResume(out io.Writer, c checkpoint.Choice) {
 	for _, p := range c.PassedOver {
 		fmt.Fprintln(out, p)
 		if p.Present {
@@ -43,11 +43,11 @@ func resumes(out io.Writer, c checkpoint.Choice) {
 	}
 }
 
-// signs says what a user should know of the key that signs the ledger from here on.
-func signs(out io.Writer, dir rundir.Dir) {
+// showSigning prints notes about the key that signs the ledger from here on.
+func showSigning(out io.Writer, dir rundir.Dir) {
 	s, err := checkpoint.FindSigning(string(dir))
 	if err != nil {
-		return // who opens the ledger says what is wrong
+		return // the checkpoint service reports it when it opens the ledger
 	}
 	if s.Handover != "" {
 		fmt.Fprintf(out, "note: the ledger continues with a new key, as the audit will show: %s\n", s.Handover)
@@ -57,7 +57,7 @@ func signs(out io.Writer, dir rundir.Dir) {
 	}
 }
 
-// corpusHint says what to do about a run's corpus that cannot be read. Runs of
+// corpusHint returns a hint for a run's corpus that cannot be read. Runs of
 // earlier versions have a link to a folder elsewhere.
 func corpusHint(dir rundir.Dir) string {
 	if to, err := os.Readlink(dir.Corpus()); err == nil {

@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command line as a user does. What needs libtorch or a
-// cluster is in trials/clustertest.
+// TestScripts runs the command line as a user does. Scripts that need libtorch
+// or a cluster are in trials/clustertest.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",

@@ -15,10 +15,10 @@ import (
 	"github.com/gramme-project/gramme/launch"
 )
 
-// atOnce bounds what is tidied up after the second signal.
+// atOnce bounds the clean-up after the second signal.
 const atOnce = 2 * time.Second
 
-// errInterrupted is the cause of what ends with the first signal.
+// errInterrupted is the cause of contexts that end with the first signal.
 var errInterrupted = errors.New("interrupted")
 
 // interruptible returns a context that ends with the first signal that asks for it.
@@ -55,7 +55,7 @@ type signals struct {
 	end    func()
 }
 
-// catch takes the signals until end is called.
+// catch handles the signals until end is called.
 func catch(ctx context.Context, out io.Writer) *signals {
 	came := make(chan os.Signal, 4)
 	signal.Notify(came, process.Ends()...)
@@ -87,8 +87,8 @@ func catch(ctx context.Context, out io.Writer) *signals {
 					cancel(errInterrupted)
 				} else if n == 2 {
 					close(in.second)
-					// Whatever does not hear of it ends with this process: the system
-					// kills the children of one that is gone.
+					// Children that do not react end with this process: the system kills
+					// the children of a dead one.
 					defer time.AfterFunc(atOnce, func() {
 						fmt.Fprintln(out, "error: ended at once\nhint: the same command resumes from the newest checkpoint")
 						os.Exit(exit.Interrupted)
@@ -100,7 +100,7 @@ func catch(ctx context.Context, out io.Writer) *signals {
 	return in
 }
 
-// explain says of an error that the first signal has caused what to do about it.
+// explain adds a hint to an error that the first signal caused.
 func (in *signals) explain(err error) error {
 	if in.first.Err() == nil || exit.Code(interrupted(err)) != exit.Interrupted || errors.Is(err, launch.ErrKilled) {
 		return err

@@ -30,12 +30,11 @@ import (
 )
 
 const (
-	// statusWithin bounds the whole wait for the coordinator, on a machine that has
-	// much else to do.
+	// statusWithin bounds the whole wait for the coordinator, on a busy machine.
 	statusWithin = 10 * time.Second
-	// answerWithin bounds one request: who was asked may be gone.
+	// answerWithin bounds one request: the coordinator that received it may be dead.
 	answerWithin = 3 * time.Second
-	// retryWithin is how long none may be there: one may be starting again.
+	// retryWithin is how long there may be no coordinator: one may be restarting.
 	retryWithin = 2 * time.Second
 )
 
@@ -51,7 +50,7 @@ func statusCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
-		s, err := asked{rundir.Dir(*run), cluster, saying(c)}.status(ctx)
+		s, err := target{rundir.Dir(*run), cluster, saying(c)}.status(ctx)
 		if err != nil {
 			return err
 		}
@@ -65,16 +64,16 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
-// asked is the run that a command asks about: that of a folder, or one elsewhere
-// that flags name.
-type asked struct {
+// target is the run that a command is about: the run of a folder, or one on other
+// machines that flags name.
+type target struct {
 	dir     rundir.Dir
 	cluster *clusterflags.Flags
-	say     waiting.Say // tells what is waited for
+	say     waiting.Say // reports waits
 }
 
 // endpoint returns how to reach the run, or an error where it is not up.
-func (a asked) endpoint() (endpoint.Endpoint, error) {
+func (a target) endpoint() (endpoint.Endpoint, error) {
 	if a.cluster.OnCommandLine() {
 		run, err := a.cluster.Run(a.dir)
 		if err != nil {
@@ -89,8 +88,8 @@ func (a asked) endpoint() (endpoint.Endpoint, error) {
 	return e, nil
 }
 
-// status asks the coordinator, or reads the folder where none is up.
-func (a asked) status(ctx context.Context) (wire.Status, error) {
+// status asks the coordinator, or reads the folder if there is none.
+func (a target) status(ctx context.Context) (wire.Status, error) {
 	if a.cluster.OnCommandLine() {
 		e, err := a.endpoint()
 		if err != nil {
@@ -109,7 +108,7 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 	if err == nil {
 		s, err := a.ask(ctx, e)
 		if err == nil {
-			if !e.Shared { // all are on this machine
+			if !e.Shared { // all processes are on this machine
 				s.Processes = running(s.Processes, meter.Host())
 			}
 			return s, nil
@@ -130,7 +129,7 @@ func (a asked) status(ctx context.Context) (wire.Status, error) {
 }
 
 // ask waits for the coordinator's answer.
-func (a asked) ask(ctx context.Context, e endpoint.Endpoint) (s wire.Status, err error) {
+func (a target) ask(ctx context.Context, e endpoint.Endpoint) (s wire.Status, err error) {
 	err = waiting.For(ctx, a.say, "the coordinator of run "+e.Run+" to answer", statusWithin, func(ctx context.Context) error {
 		s, err = askStatus(ctx, e)
 		return err
@@ -172,13 +171,13 @@ func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 	return s, wire.Decode(reply.Result, &s)
 }
 
-// running leaves out who has ended: the machine knows it sooner than a coordinator,
-// which waits for a heartbeat of whatever takes the place.
+// running removes processes that have ended: the machine knows it sooner than a
+// coordinator, which waits for a heartbeat of the replacement.
 func running(all []wire.Process, host string) []wire.Process {
 	return slices.DeleteFunc(all, func(p wire.Process) bool { return p.Host == host && process.Gone(p.PID) })
 }
 
-// storedStatus is what the folder tells of a run that is not up.
+// storedStatus is the status of a run that is not up, from its folder.
 func storedStatus(dir rundir.Dir) (wire.Status, error) {
 	s := wire.Status{State: wire.StatePreparing, Reason: "no run has started here", Processes: []wire.Process{}}
 	spec, err := runspec.Read(dir.Spec())
@@ -190,7 +189,7 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 	}
 	s.Run, s.Steps, s.State, s.Reason = spec.Run, spec.Steps, wire.StateStopped, ""
 	depth := checkpoint.Complete
-	if dir.Locked() { // a service looks at it, and who asks may ask often
+	if dir.Locked() { // a service verifies it, and status may be asked often
 		depth = checkpoint.Sizes
 	}
 	newest, err := checkpoint.Choose(string(dir), depth, func(text string) { fmt.Fprintln(os.Stderr, text) })
@@ -209,7 +208,7 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 	}
 	brief, err := checkpoint.ReadBrief(newest.Folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil // it was removed meanwhile, by one that is newer
+		return s, nil // a newer checkpoint replaced it meanwhile
 	}
 	if err == nil {
 		err = describeStored(&s, spec, dir, brief)
@@ -217,8 +216,8 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 	return s, err
 }
 
-// describeStored puts into the status of a run that is not up what its newest
-// checkpoint and its evaluation know. Nobody measures its power.
+// describeStored adds the data of the newest checkpoint and its evaluation to the status
+// of a run that is not up. There is no power: nothing measures it.
 func describeStored(s *wire.Status, spec runspec.Spec, dir rundir.Dir, b checkpoint.Brief) error {
 	s.Generation, s.Mixed, s.Tokens = b.Manifest.Generation, b.Manifest.Numerics.Mixed, b.State.Tokens
 	layout := newLayout(spec, spec.VocabSize)
@@ -237,7 +236,7 @@ func describeStored(s *wire.Status, spec runspec.Spec, dir rundir.Dir, b checkpo
 	return err
 }
 
-// measurements are a line of what is known of how a run is doing; empty if nothing is.
+// measurements is a line with the known measurements of a run; empty if there are none.
 func measurements(s wire.Status) string {
 	var parts []string
 	part := func(o number.Optional, text func(v float64) string) {
@@ -273,7 +272,7 @@ func showWarnings(out io.Writer, all []wire.Warning) error {
 }
 
 func showStatus(out io.Writer, s wire.Status) error {
-	if s.Run == "" { // the spec is written when all is known that a run needs
+	if s.Run == "" { // the spec is written at the end of the preparation
 		_, err := fmt.Fprintf(out, "%s: %s\n", s.State, s.Reason)
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/gramme-project/gramme/shard"
 )
 
-// summarize says what came of it: loss, speed, checkpoint, energy, and how to go
-// on.
+// summarize prints the result: loss, speed, checkpoint, energy, and the command that
+// continues.
 func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choice, e evaluation.Result) error {
 	report, err := checkpoint.Audit(string(u.dir))
 	if err != nil {
@@ -56,21 +56,21 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	}
 	fmt.Fprintf(w, "audit:      ok, %s, %s\n", words.Several(a.Entries, "ledger entry"), words.Several(len(report.Checkpoints), "checkpoint"))
 	if u.diverged(spec, taken) != nil {
-		return nil // its hint says how to go on
+		return nil // its hint says how to continue
 	}
 	if f.Kind != divergence.None {
-		fmt.Fprintf(w, "try again:  %s\n", u.lower(spec))
+		fmt.Fprintf(w, "try again:  %s\n", u.lowerRate(spec))
 	}
 	switch {
 	case taken.Step < spec.Steps:
-		fmt.Fprintf(w, "resume with: %s\n", u.again())
+		fmt.Fprintf(w, "resume:     %s\n", u.resumeCommand())
 	case f.Kind == divergence.None: // the learning rate has fallen to 0: more steps are another run
 		fmt.Fprintf(w, "for longer: %s\n", program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--steps", fmt.Sprint(2*spec.Steps)))
 	}
 	return nil
 }
 
-// describeEvaluation says what a measurement of the validation split found, if there
+// describeEvaluation prints a measurement of the validation split, if there
 // was one.
 func describeEvaluation(w io.Writer, m shard.Manifest, e evaluation.Result) {
 	if e.NotFinite > 0 {
@@ -96,5 +96,5 @@ func describeEvaluation(w io.Writer, m shard.Manifest, e evaluation.Result) {
 		lossText(float64(e.Start.NSPLoss)), lossText(float64(e.Newest.NSPLoss)), percent(e.Newest.NSPAccuracy), words.Several(e.Newest.Pairs, "pair"), chance)
 }
 
-// again is the command that goes on with the run.
-func (u *up) again() string { return program.Command("up", "--run", string(u.dir)) }
+// resumeCommand is the command that resumes the run.
+func (u *up) resumeCommand() string { return program.Command("up", "--run", string(u.dir)) }

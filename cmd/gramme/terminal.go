@@ -29,12 +29,12 @@ func width(w io.Writer) int {
 	return 0
 }
 
-// saying tells the user of a command what it waits for.
+// saying reports the waits of a command to its user.
 func saying(c *cobra.Command) waiting.Say { return func(text string) { c.PrintErrln(text) } }
 
-// meterLine shows how far something is: one line that is written over on a
-// terminal, elsewhere a line when it begins and every few seconds.
-type meterLine struct {
+// progressBar shows the progress of an operation: on a terminal one line that is
+// overwritten, elsewhere a line at the start and every few seconds.
+type progressBar struct {
 	w           io.Writer
 	what, unit  string
 	live        bool
@@ -43,12 +43,12 @@ type meterLine struct {
 	done, total int64
 }
 
-func newMeterLine(w io.Writer, what, unit string) *meterLine {
-	return &meterLine{w: w, what: what, unit: unit, live: live(w), begun: time.Now()}
+func newProgressBar(w io.Writer, what, unit string) *progressBar {
+	return &progressBar{w: w, what: what, unit: unit, live: live(w), begun: time.Now()}
 }
 
-// set takes how much is done; total 0 is unknown.
-func (m *meterLine) set(done, total int64) {
+// set updates the amount that is done; total 0 is unknown.
+func (m *progressBar) set(done, total int64) {
 	m.done, m.total = done, total
 	every := 5 * time.Second
 	if m.live {
@@ -61,7 +61,7 @@ func (m *meterLine) set(done, total int64) {
 	m.print()
 }
 
-func (m *meterLine) print() {
+func (m *progressBar) print() {
 	text := fmt.Sprintf("%s: %s %s", m.what, count(m.done), m.unit)
 	if m.total > 0 {
 		text = fmt.Sprintf("%s: %3d%% (%s of %s %s)", m.what, 100*m.done/m.total, count(m.done), count(m.total), m.unit)
@@ -74,7 +74,7 @@ func (m *meterLine) print() {
 }
 
 // end shows the last state.
-func (m *meterLine) end() {
+func (m *progressBar) end() {
 	if m.done == 0 {
 		return
 	}
@@ -87,7 +87,7 @@ func (m *meterLine) end() {
 	}
 }
 
-// counted writes how many there are of something, as count does.
+// counted writes a number and its noun, as count does.
 func counted(n int64, what string) string { return count(n) + " " + words.Plural(n, what) }
 
 // count writes a number for people.

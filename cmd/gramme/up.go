@@ -33,8 +33,8 @@ import (
 // workerBinary is the only program that is linked with libtorch.
 const workerBinary = "gramme-worker"
 
-// ownThreads make, with those that the runtime has besides, as many as `up` was seen to
-// use with etcd and NATS within it; more would be lacking elsewhere.
+// ownThreads, together with the other threads of the runtime, are as many as `up` was
+// seen to use with embedded etcd and NATS; more would be missing elsewhere.
 const ownThreads = 8
 
 // mostMinutes bounds --minutes.
@@ -59,7 +59,7 @@ stores a checkpoint and exits; the same command resumes from there. With --etcd 
 	c.RunE = func(c *cobra.Command, args []string) error {
 		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host}
 		if c.Flags().Changed("minutes") {
-			if !(*minutes > 0 && *minutes <= mostMinutes) { // nor is what is no number
+			if !(*minutes > 0 && *minutes <= mostMinutes) { // NaN is refused, too
 				return exit.Wrap(exit.Usage, "for example --minutes 10", fmt.Errorf("--minutes %g: must be more than 0 and at most %d, a year", *minutes, mostMinutes))
 			}
 			if c.Flags().Changed("steps") {
@@ -89,8 +89,7 @@ func (u *up) run(ctx context.Context, flags *specFlags, corpus []string) error {
 	return in.explain(u.prepareAndTrain(ctx, in, flags, corpus))
 }
 
-// prepareAndTrain is heard of signals from its beginning on: what comes before the
-// training ends with the first.
+// prepareAndTrain handles signals from its start on: the first one ends the preparation.
 func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags, corpus []string) error {
 	spec, _, exists, err := flags.spec(u.dir, corpus)
 	if err != nil {
@@ -109,7 +108,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 	if err != nil {
 		return err
 	}
-	if shared != nil && !exists { // what the corpus takes would be for nothing
+	if shared != nil && !exists { // before time is spent on the corpus
 		if err := launch.Reachable(in.first, u.tell, *shared); err != nil {
 			return err
 		}
@@ -137,7 +136,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 		return exit.Wrap(exit.Resource, "`"+words.Command("gramme", "status", "--run", string(u.dir))+"` shows it; Ctrl-C there ends it", err)
 	}
 	defer unlock()
-	// Another process may have begun the run before this one held the folder.
+	// Another process may have started the run before this one held the folder.
 	spec, origins, exists, err := flags.spec(u.dir, corpus)
 	if err != nil {
 		return err
@@ -155,10 +154,10 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 	return u.train(ctx, spec, in)
 }
 
-// tell says something that has happened.
+// tell prints an event.
 func (u *up) tell(text string) { fmt.Fprintln(u.err, program.Spoken(text)) }
 
-// findBinaries finds the programs, and sees that the worker starts and has its device.
+// findBinaries finds the programs, and checks that the worker starts and has its device.
 func (u *up) findBinaries(ctx context.Context, device string) (err error) {
 	if u.gramme, err = hold("gramme"); err != nil {
 		return exit.Wrap(exit.Resource, buildHint, err)
@@ -177,8 +176,8 @@ func (u *up) findBinaries(ctx context.Context, device string) (err error) {
 	return err
 }
 
-// hold finds a program beside this one, and keeps it as it is now: a build while the run
-// goes on does not matter to it.
+// hold finds a program beside this one and keeps its present version: a build during the
+// run does not affect it.
 func hold(name string) (*process.Program, error) {
 	path, err := process.Beside(name)
 	if err != nil {
@@ -187,13 +186,13 @@ func hold(name string) (*process.Program, error) {
 	return process.Hold(path)
 }
 
-// train runs the cluster and tells how it goes.
+// train runs the cluster and shows its progress.
 func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	m, err := shard.OpenManifest(u.dir.Corpus())
 	if err != nil {
 		return exit.Wrap(exit.Data, corpusHint(u.dir), err)
 	}
-	taken, err := u.takes(spec)
+	taken, err := u.newestCheckpoint(spec)
 	if err != nil {
 		return err
 	}
@@ -251,8 +250,8 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	if errors.Is(err, launch.ErrKilled) {
 		return exit.Wrap(exit.Interrupted, "the same command resumes from the newest checkpoint", err)
 	}
-	if errors.Is(err, launch.ErrStopped) { // nothing has changed
-		fmt.Fprintf(u.out, "stopped before training resumed, at step %d of %d\nresume with: %s\n", newest, spec.Steps, u.again())
+	if errors.Is(err, launch.ErrStopped) { // nothing changed
+		fmt.Fprintf(u.out, "stopped before training resumed, at step %d of %d\nresume with: %s\n", newest, spec.Steps, u.resumeCommand())
 		return nil
 	}
 	if err != nil {
@@ -272,13 +271,13 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	return errors.Join(u.summarize(spec, m, taken, measured), u.diverged(spec, taken))
 }
 
-// failed says what there is of a run that could not go on.
+// failed reports the stored state of a run that could not continue.
 func (u *up) failed(spec runspec.Spec, err error) error {
-	if _, unsettled := u.ingestPending(); unsettled != nil {
-		fmt.Fprintln(u.err, "warning: "+unsettled.Error())
+	if _, pending := u.ingestPending(); pending != nil {
+		fmt.Fprintln(u.err, "warning: "+pending.Error())
 	}
 	if taken, unread := checkpoint.Choose(string(u.dir), checkpoint.Sizes, nil); unread == nil && taken.Step > 0 {
-		fmt.Fprintf(u.err, "step %d of %d is stored; resume with: %s\n", taken.Step, spec.Steps, u.again())
+		fmt.Fprintf(u.err, "step %d of %d is stored; resume with: %s\n", taken.Step, spec.Steps, u.resumeCommand())
 	}
 	return err
 }
@@ -299,7 +298,7 @@ func (u *up) ingestPending() (readings int, err error) {
 	return readings, err
 }
 
-// shared are the services that the flags name, if they do.
+// shared returns the services that the flags name, or nil.
 func (u *up) shared(spec runspec.Spec) (*endpoint.Endpoint, error) {
 	if !u.cluster.Given() {
 		return nil, nil
@@ -308,7 +307,7 @@ func (u *up) shared(spec runspec.Spec) (*endpoint.Endpoint, error) {
 	return &e, err
 }
 
-// invite says how more workers join.
+// invite prints the command with which more workers join.
 func invite(out io.Writer, e endpoint.Endpoint) {
 	if !e.Shared {
 		fmt.Fprintf(out, "etcd and NATS listen on this machine only: workers on other machines need --etcd and --nats (docs/cluster.md)\n")
@@ -317,7 +316,7 @@ func invite(out io.Writer, e endpoint.Endpoint) {
 	fmt.Fprintf(out, "workers on other machines join with:\n  %s\n", clusterflags.Command(program.Name(), e))
 }
 
-// announce says what is about to run.
+// announce prints model, workers and steps before the training.
 func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choice) {
 	l := newLayout(spec, m.VocabSize)
 	per := spec.Batch.Rows * spec.Batch.MicroBatches
@@ -327,8 +326,8 @@ func (u *up) announce(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choi
 	if choice, err := runspec.ReadPrecisionChoice(u.dir.Precision()); err == nil && choice != nil && taken.Step > 0 {
 		fmt.Fprintln(u.err, choice)
 	}
-	resumes(u.err, taken)
-	signs(u.err, u.dir)
+	showResume(u.err, taken)
+	showSigning(u.err, u.dir)
 }
 
 // ago rounds a duration for people.

@@ -8,8 +8,8 @@ import (
 	"github.com/gramme-project/gramme/internal/suggest"
 )
 
-// meant are words of other programs and what does that here.
-var meant = map[string]string{
+// synonyms maps words of other programs to the commands of this one.
+var synonyms = map[string]string{
 	"train": "up", "pretrain": "up", "start": "up", "run": "up", "resume": "up", "continue": "up", "fit": "up", "launch": "up",
 	"ls": "status", "list": "status", "ps": "status", "show": "status", "info": "status", "watch": "status", "top": "status",
 	"verify": "audit", "energy": "audit", "ledger": "audit", "account": "audit", "carbon": "audit",
@@ -20,8 +20,8 @@ var meant = map[string]string{
 	"join": "worker",
 }
 
-// disturbing are the verbs that stop or end something. They are never offered: whoever
-// mistyped another may paste what is offered.
+// disturbing are the verbs that stop something. They are never suggested: a user may
+// paste the suggestion without reading it.
 var disturbing = []string{"drain", "scale", "chaos"}
 
 // nearestVerb finds the command below c that was probably meant, or "".
@@ -32,7 +32,7 @@ func nearestVerb(c *cobra.Command, typed string) string {
 			names = append(names, below.Name())
 		}
 	}
-	if verb := meant[typed]; slices.Contains(names, verb) {
+	if verb := synonyms[typed]; slices.Contains(names, verb) {
 		return verb
 	}
 	if i := suggest.Nearest(typed, names); i >= 0 {

@@ -33,13 +33,13 @@ func becomeWorker(verb string, args []string) error {
 }
 
 func workerCommand() *cobra.Command {
-	return helpless(&cobra.Command{
+	return helpFromWorker(&cobra.Command{
 		Use:                "worker [flags]",
 		Short:              "run one worker of a cluster",
 		DisableFlagParsing: true, // they are the worker's own
 		RunE: func(_ *cobra.Command, args []string) error {
-			// Said here, too, so that whoever tries it hears first what a worker
-			// is for.
+			// Said here, too, so that a user who tries the command first learns what
+			// it needs.
 			if _, err := endpoint.FromEnviron(os.Environ()); err != nil && len(args) == 0 && !clusterflags.Add(&cobra.Command{}).Given() {
 				return exit.Wrap(exit.Usage, clusterflags.JoinHint, err)
 			}
@@ -49,7 +49,7 @@ func workerCommand() *cobra.Command {
 }
 
 func predictCommand() *cobra.Command {
-	return helpless(&cobra.Command{
+	return helpFromWorker(&cobra.Command{
 		Use:                "predict [flags] text...",
 		Short:              "fill the [MASK] of a text with a checkpoint's model",
 		Example:            "  gramme predict --run runs/mine \"The function returns an [MASK].\"",
@@ -58,9 +58,9 @@ func predictCommand() *cobra.Command {
 	})
 }
 
-// helpless lets the worker's binary, which knows the flags, give the help of a
+// helpFromWorker lets the worker's binary, which knows the flags, print the help of a
 // command.
-func helpless(c *cobra.Command) *cobra.Command {
+func helpFromWorker(c *cobra.Command) *cobra.Command {
 	usual := c.HelpFunc()
 	c.SetHelpFunc(func(c *cobra.Command, args []string) {
 		if err := becomeWorker(c.Name(), []string{"--help"}); err != nil {

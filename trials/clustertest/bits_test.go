@@ -152,7 +152,7 @@ func TestInterrupt(t *testing.T) {
 			if err := r.cmd.Process.Signal(sent); err != nil {
 				t.Fatal(err)
 			}
-			s.want(r.wait(), 0, "stopped at step ", "resume with: ", "gramme up --run run")
+			s.want(r.wait(), 0, "stopped at step ", "resume: ", "gramme up --run run")
 			stopped := s.status()
 			if stopped.State != wire.StateStopped || stopped.Step < c.steps/4 || stopped.Step >= c.steps || stopped.Checkpoint != stopped.Step {
 				t.Errorf("status after a stop: %+v", stopped)

@@ -1,7 +1,7 @@
 // Package clusterflags are the flags that say where etcd and NATS of a run are,
 // the same for every command that needs them.
 //
-// What is not given as a flag is taken from the environment: GRAMME_ETCD for
+// A value that is not given as a flag is taken from the environment: GRAMME_ETCD for
 // --etcd, and so on. Passwords are taken from there only, as every user of a
 // machine sees the flags of all processes.
 package clusterflags
@@ -44,7 +44,7 @@ var flags = []struct{ name, help string }{
 	{"nats-creds", "credentials `file` of a NATS user"},
 }
 
-// Flags are those of one command.
+// Flags are the cluster flags of one command.
 type Flags struct {
 	command *cobra.Command
 	values  map[string]*string
@@ -91,7 +91,7 @@ func (f *Flags) OnCommandLine() bool {
 // Given reports whether flags or environment name services.
 func (f *Flags) Given() bool { return f.value("etcd") != "" || f.value("nats") != "" }
 
-// Endpoint returns what the flags say of a run, without the run's secret.
+// Endpoint returns the endpoint of a run by the flags, without the run's secret.
 func (f *Flags) Endpoint(run string) (endpoint.Endpoint, error) {
 	usage := func(hint string, err error) (endpoint.Endpoint, error) {
 		return endpoint.Endpoint{}, exit.Wrap(exit.Usage, hint, err)
@@ -190,11 +190,11 @@ func (f *Flags) Find(ctx context.Context, say waiting.Say, dir rundir.Dir) (endp
 	return e, exit.Wrap(exit.Resource, "check that etcd answers there, and that it accepts the certificates", err)
 }
 
-// JoinHint is what to do when a process does not know its cluster.
+// JoinHint is the hint for a process that does not know its cluster.
 const JoinHint = "`gramme up` starts this process itself; on another machine, give --etcd, --nats and --run-id as `gramme up` prints them, or GRAMME_ENDPOINT"
 
-// Command is what joins a worker to a run from another machine, where the program is
-// called as it is here.
+// Command is the command that joins a worker to a run from another machine, on which the
+// program has the same name.
 func Command(program string, e endpoint.Endpoint) string {
 	command := []string{program, "worker", "--" + runID, e.Run}
 	add := func(flag, value string) {

@@ -1,5 +1,5 @@
-// Package evaluation is what the worker's binary prints of a held-out split and of its
-// own speed, and what `gramme up` reads and keeps of it.
+// Package evaluation holds the measurements of a held-out split and of speed that the
+// worker's binary prints and `gramme up` reads and stores.
 package evaluation
 
 import "github.com/gramme-project/gramme/internal/number"
@@ -12,8 +12,8 @@ type Measures struct {
 	NSPAccuracy number.Float `json:"nsp_accuracy"`
 	Predictions int          `json:"predictions"`
 	Pairs       int          `json:"pairs"`
-	// NSPChance is the accuracy of who always gives the more frequent answer; 0 in
-	// files of before it was counted.
+	// NSPChance is the accuracy of always giving the more frequent answer; 0 in files of
+	// earlier versions.
 	NSPChance number.Float `json:"nsp_chance,omitempty"`
 }
 

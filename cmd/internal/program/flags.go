@@ -14,8 +14,8 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// FlagError is what is wrong with the flags of a command, with the flag that was
-// probably meant, if one was.
+// FlagError is an error in the flags of a command, with the flag that was probably
+// meant, if there is one.
 func FlagError(c *cobra.Command, err error) error {
 	hint := fmt.Sprintf("`%s --help` lists the flags", c.CommandPath())
 	unknown := (*pflag.NotExistError)(nil)

@@ -1,5 +1,5 @@
-// Package program is what a user calls gramme by, for the commands that it prints: they
-// can be pasted at the prompt at which this process was started.
+// Package program knows the name under which the user started gramme, for the commands
+// that it prints: they can be pasted at the same prompt.
 package program
 
 import (
