@@ -104,7 +104,7 @@ func (r *reign) ask(conn *nats.Conn, subjects wire.Subjects, a roster.Ask, withi
 	defer cancel()
 	// An empty request to keep a state is refused at once, where an answer with the
 	// state's digest would take a large model seconds.
-	_, err := conn.RequestWithContext(ctx, subjects.Hold(a.ID), nil)
+	_, err := conn.RequestWithContext(ctx, subjects.Pin(a.ID), nil)
 	if errors.Is(err, nats.ErrNoResponders) {
 		r.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
 	}

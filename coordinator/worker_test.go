@@ -61,7 +61,7 @@ func (c *cluster) workerWith(id string, step, limit uint64, change func(*wire.Re
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if _, err := conn.Subscribe(c.subjects.Hold(id), func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+	if _, err := conn.Subscribe(c.subjects.Pin(id), func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
 		c.t.Fatal(err)
 	}
 	ended := make(chan struct{})

@@ -26,7 +26,7 @@ func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, m.State()
-	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.state.Step, number.Float(w.pace.Speed())
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.State.Step, number.Float(w.pace.Speed())
 	b.Lineage, b.Behind = m.Lineage(), m.Behind()
 	joules, watts := w.cfg.Meter.Totals()
 	b.Joules, b.Watts = number.Float(joules), number.Float(watts)
@@ -38,7 +38,7 @@ func (w *worker) publishBeat() {
 // judge puts what the state shows about divergence into the heartbeat, and reports whether
 // the run stops for it.
 func (w *worker) judge() bool {
-	f := w.replica.state.Course.Finding()
+	f := w.replica.State.Course.Finding()
 	w.beat.Warning = f.Warning(w.cfg.Spec.Optimizer.LR)
 	w.beat.Diverged = f.Stops(w.cfg.Spec.StopOnDivergence)
 	return w.beat.Diverged

@@ -53,8 +53,8 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 	switch f := f.(type) {
 	case step.Digest:
-		d, err := replica.Digest(w.replica.state, w.cfg.Cores)
-		return step.Digested{Step: w.replica.state.Step, Digest: d}, err
+		d, err := replica.Digest(w.replica.State, w.cfg.Cores)
+		return step.Digested{Step: w.replica.State.Step, Digest: d}, err
 	case step.SendHello:
 		return nil, w.publish(w.subjects.Hello(), f.Hello)
 	case step.OpenRing:
@@ -67,10 +67,10 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 	case step.Add:
 		return nil, w.add(f.Index)
 	case step.Reset:
-		w.sum.Reset(w.replica.state)
+		w.sum.Reset(w.replica.State)
 	case step.Reduce:
 		if f.Step%digestEvery == 0 || f.Step == w.cfg.Spec.Steps {
-			d, err := replica.Digest(w.replica.state, w.cfg.Cores)
+			d, err := replica.Digest(w.replica.State, w.cfg.Cores)
 			if err != nil {
 				return nil, err
 			}
@@ -84,8 +84,8 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		return w.updating(func() (step.Event, error) { return w.load(f.Step) })
 	case step.FetchEntry:
 		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f) })
-	case step.FetchHeld:
-		w.begin(ctx, func(ctx context.Context) step.Event { return w.getHeld(ctx, f) })
+	case step.FetchPinned:
+		w.begin(ctx, func(ctx context.Context) step.Event { return w.getPinned(ctx, f) })
 	case step.FetchSnapshot:
 		w.begin(ctx, func(ctx context.Context) step.Event { return w.getSnapshot(ctx, f) })
 	case step.Save:
@@ -125,13 +125,15 @@ func (w *worker) add(index int) error {
 // apply makes the entry at hand part of the state.
 func (w *worker) apply(applied uint64) (step.Event, error) {
 	if w.machine.State() == wire.WorkerReducing { // all members are where this one is
-		w.replica.joined(w.machine.Plan())
+		w.replica.change(func() { w.replica.Joined(w.machine.Plan()) })
 	}
-	o, err := w.replica.apply(w.applier)
+	var o replica.Outcome
+	var err error
+	w.replica.change(func() { o, err = w.replica.Apply(w.applier) })
 	if err != nil {
 		return nil, err
 	}
-	differ := w.machine.State() == wire.WorkerReducing && !w.rule.SameStates(w.replica.entry, w.sum.Entry())
+	differ := w.machine.State() == wire.WorkerReducing && !w.rule.SameStates(w.replica.Entry, w.sum.Entry())
 	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (w *worker) load(number uint64) (step.Event, error) {
 	if f == nil || f.state.Step != number {
 		return nil, fmt.Errorf("load snapshot of step %d: it is not at hand", number)
 	}
-	w.replica.load(f)
+	w.replica.change(func() { w.replica.Load(&f.state) })
 	w.state = w.theirs
 	w.log.Info("took the state of a member", zap.Uint64("step", number))
 	return step.Loaded{Step: number, Digest: f.digest, Diverged: w.judge()}, w.cfg.Trainer.WeightsChanged()
@@ -205,5 +207,5 @@ func (w *worker) meterPhase() {
 	case wire.WorkerStopped:
 		phase = energy.Checkpoint
 	}
-	w.cfg.Meter.Phase(phase, m.Generation(), w.replica.state.Step+1)
+	w.cfg.Meter.Phase(phase, m.Generation(), w.replica.State.Step+1)
 }

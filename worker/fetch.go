@@ -66,7 +66,7 @@ func (w *worker) getEntry(ctx context.Context, f step.FetchEntry) step.Event {
 	for i, id := range f.From {
 		from[i] = w.subjects.Entry(id)
 	}
-	dst := replica.WordBytes(w.replica.spare)
+	dst := replica.WordBytes(w.replica.Spare)
 	for told := false; ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
 		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, dst}})
 		switch {

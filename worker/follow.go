@@ -16,10 +16,10 @@ import (
 // own for it.
 const mostDonors = 4
 
-// getHeld fetches a state that members keep while they go on.
-func (w *worker) getHeld(ctx context.Context, f step.FetchHeld) step.Event {
+// getPinned fetches a state that members keep while they go on.
+func (w *worker) getPinned(ctx context.Context, f step.FetchPinned) step.Event {
 	fetch := func() (*fetchedState, error) {
-		info, donors, err := w.askToHold(ctx, f.From)
+		info, donors, err := w.askToPin(ctx, f.From)
 		if err != nil {
 			return nil, err
 		}
@@ -37,12 +37,12 @@ func (w *worker) getHeld(ctx context.Context, f step.FetchHeld) step.Event {
 	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}
 }
 
-// askToHold asks members to keep a state: the first that answers says which, and who
+// askToPin asks members to keep a state: the first that answers says which, and who
 // has the same, or is about to, is a donor as well.
-func (w *worker) askToHold(ctx context.Context, members []string) (wire.SnapshotInfo, []string, error) {
+func (w *worker) askToPin(ctx context.Context, members []string) (wire.SnapshotInfo, []string, error) {
 	var failures error
 	for i, first := range members {
-		info, err := w.holdAt(ctx, first, 0)
+		info, err := w.pinAt(ctx, first, 0)
 		if err == nil && !info.Found {
 			err = fmt.Errorf("%s waits for step %d, for another", first, info.Step)
 		}
@@ -52,7 +52,7 @@ func (w *worker) askToHold(ctx context.Context, members []string) (wire.Snapshot
 		}
 		donors := []string{first}
 		for _, id := range members[i+1:] {
-			if len(donors) < mostDonors && w.holdsToo(ctx, id, info) {
+			if len(donors) < mostDonors && w.pinsToo(ctx, id, info) {
 				donors = append(donors, id)
 			}
 		}
@@ -61,10 +61,10 @@ func (w *worker) askToHold(ctx context.Context, members []string) (wire.Snapshot
 	return wire.SnapshotInfo{}, nil, failures
 }
 
-// holdsToo asks a member to keep the same state as another.
-func (w *worker) holdsToo(ctx context.Context, id string, want wire.SnapshotInfo) bool {
+// pinsToo asks a member to keep the same state as another.
+func (w *worker) pinsToo(ctx context.Context, id string, want wire.SnapshotInfo) bool {
 	for end := time.Now().Add(w.cfg.Spec.FailureTimeout / 4); ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
-		info, err := w.holdAt(ctx, id, want.Step)
+		info, err := w.pinAt(ctx, id, want.Step)
 		switch {
 		case err != nil || info.Step != want.Step:
 			return false
@@ -76,15 +76,15 @@ func (w *worker) holdsToo(ctx context.Context, id string, want wire.SnapshotInfo
 	}
 }
 
-// holdAt asks a member to keep its state after a step.
-func (w *worker) holdAt(ctx context.Context, id string, number uint64) (wire.SnapshotInfo, error) {
-	body, err := wire.Encode(wire.Hold{Step: number, For: w.reg.ID})
+// pinAt asks a member to keep its state after a step.
+func (w *worker) pinAt(ctx context.Context, id string, number uint64) (wire.SnapshotInfo, error) {
+	body, err := wire.Encode(wire.Pin{Step: number, For: w.reg.ID})
 	if err != nil {
 		return wire.SnapshotInfo{}, err
 	}
 	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 	defer cancel()
-	m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.Hold(id), body)
+	m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.Pin(id), body)
 	if err != nil {
 		return wire.SnapshotInfo{}, fmt.Errorf("ask %s to keep its state: %w", id, err)
 	}

@@ -40,7 +40,7 @@ func (w *worker) resume(ctx context.Context) error {
 		rest(ctx, w.cfg.Spec.FailureTimeout/4)
 	}
 	_, err := w.updating(func() (step.Event, error) { return nil, w.cfg.Trainer.WeightsChanged() })
-	w.sum.Reset(w.replica.state)
+	w.sum.Reset(w.replica.State)
 	return err
 }
 
@@ -75,7 +75,7 @@ func (w *worker) resumeOnce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
 	}
-	w.replica.load(got)
+	w.replica.change(func() { w.replica.Load(&got.state) })
 	w.state = info.Numerics
 	w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
 	return nil

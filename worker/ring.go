@@ -79,7 +79,7 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 			return fmt.Errorf("ring of generation %d: %w", p.Generation, link.Err())
 		case number := <-s.steps:
 			begun := time.Now()
-			if err := ring.AllReduce(ctx, number, w.sum.Entry(), w.replica.spare); err != nil {
+			if err := ring.AllReduce(ctx, number, w.sum.Entry(), w.replica.Spare); err != nil {
 				return err
 			}
 			w.post(ctx, step.Reduced{Generation: p.Generation, Step: number, Took: time.Since(begun)})

@@ -25,7 +25,7 @@ type saveJob struct {
 // queueSave copies the slice [First, End) of the state for the saver. A
 // checkpoint that the saver has no time for is left out, unless it is the last.
 func (w *worker) queueSave(ctx context.Context, f step.Save) error {
-	s := w.replica.state
+	s := w.replica.State
 	total := len(s.Weights)
 	// Slices are cut at multiples of 16 elements, as the layout's tensors are.
 	cut := func(rank int) int { return total / 16 * rank / f.World * 16 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -37,7 +38,7 @@ func (w *worker) serve() (stop func(), err error) {
 			w.subjects.Stop():                 w.hearStop,
 			w.subjects.Refused(w.reg.ID):      w.takeRefusal,
 			w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
-			w.subjects.Hold(w.reg.ID):         w.giveHold,
+			w.subjects.Pin(w.reg.ID):          w.givePin,
 		}},
 		{bulk, map[string]nats.MsgHandler{
 			w.subjects.Entry(w.reg.ID):    w.giveEntry,
@@ -129,13 +130,13 @@ func (w *worker) giveEntry(m *nats.Msg) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	switch entry := s.entryOf(number); {
+	switch entry, later := s.EntryAt(w.now(), number); {
 	case entry != nil:
 		w.answered(m, transfer.Answer(m, r, replica.WordBytes(entry)))
-	case number > s.state.Step:
+	case later:
 		w.answered(m, transfer.Later(m))
 	default:
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %d is not held: step %d is", number, s.state.Step)))
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %d is not held: step %d is", number, s.State.Step)))
 	}
 }
 
@@ -148,67 +149,57 @@ func (w *worker) giveSnapshot(m *nats.Msg) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	state := s.stateOf(r.Step)
+	state := s.StateAt(w.now(), r.Step)
 	if state == nil {
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.state.Step)))
+		w.answered(m, transfer.Refuse(m, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.State.Step)))
 		return
 	}
-	switch r.Name {
-	case wire.PartWeights:
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(state.Weights)))
-	case wire.PartMoment1:
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(state.Moment1)))
-	case wire.PartMoment2:
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(state.Moment2)))
-	default:
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("a snapshot has no part %q", r.Name)))
+	if part := pin.Part(state, r.Name); part != nil {
+		w.answered(m, transfer.Answer(m, r, replica.Bytes(*part)))
+		return
 	}
+	w.answered(m, transfer.Refuse(m, fmt.Errorf("a snapshot has no part %q", r.Name)))
 }
 
 func (w *worker) giveInfo(m *nats.Msg) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	info, err := w.infoOf(s.state)
+	info, err := pin.Describe(s.State, w.cfg.Cores)
 	w.reply(m, info, err)
 }
 
-// infoOf names a state that can be given.
-func (w *worker) infoOf(s *replica.State) (wire.SnapshotInfo, error) {
-	info := wire.SnapshotInfo{Found: true, Step: s.Step, Elements: len(s.Weights)}
-	var err error
-	if info.Meta, err = s.EncodeMeta(); err != nil {
-		return info, err
-	}
-	info.Digest, err = replica.Digest(s, w.cfg.Cores)
-	return info, err
-}
-
-// giveHold answers those who ask that a state be kept. What is kept does not change,
+// givePin answers those who ask that a state be pinned. What is pinned does not change,
 // and is described once.
-func (w *worker) giveHold(m *nats.Msg) {
-	var h wire.Hold
-	if err := wire.Decode(m.Data, &h); err != nil {
+func (w *worker) givePin(m *nats.Msg) {
+	var ask wire.Pin
+	if err := wire.Decode(m.Data, &ask); err != nil {
 		w.reply(m, nil, err)
 		return
 	}
-	kept, state := w.replica.hold(h.Step, h.For)
+	var pinned *pin.Pin
+	var state *replica.State
+	w.replica.change(func() {
+		if pinned = w.replica.Pin(w.now(), ask.Step, ask.For); pinned != nil {
+			state = pinned.State
+		}
+	})
 	switch {
-	case kept == nil:
-		w.reply(m, nil, fmt.Errorf("step %d has passed", h.Step))
+	case pinned == nil:
+		w.reply(m, nil, fmt.Errorf("step %d has passed", ask.Step))
 		return
 	case state == nil:
-		w.reply(m, wire.SnapshotInfo{Step: kept.at}, nil)
+		w.reply(m, wire.SnapshotInfo{Step: pinned.At}, nil)
 		return
-	case kept.info == nil:
-		info, err := w.infoOf(state)
+	case pinned.Info == nil:
+		info, err := pin.Describe(state, w.cfg.Cores)
 		if err != nil {
 			w.reply(m, nil, err)
 			return
 		}
-		kept.info = &info
+		pinned.Info = &info
 	}
-	w.reply(m, kept.info, nil)
+	w.reply(m, pinned.Info, nil)
 }
 
 // reply answers with a result or an error.

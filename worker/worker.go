@@ -14,6 +14,7 @@ import (
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -98,7 +99,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	w.replica = newShared(state, rule)
+	w.replica = &shared{Replica: pin.New(state, rule, pin.MostEntries(rule))}
 	return w.run(ctx)
 }
 
@@ -228,7 +229,7 @@ func (w *worker) loop(ctx context.Context) error {
 		case <-ticker.C:
 			w.publishBeat()
 			w.lookForRun(ctx)
-			w.replica.release(time.Now().Add(-5 * w.cfg.Spec.FailureTimeout))
+			w.replica.change(func() { w.replica.Release(w.now().Add(-5 * w.cfg.Spec.FailureTimeout)) })
 			e = step.Tick{}
 		case r := <-w.refusals:
 			if r.Incarnation != w.reg.Incarnation {

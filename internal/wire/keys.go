@@ -38,7 +38,7 @@ func (s Subjects) Control() string              { return s.prefix + "control" } 
 func (s Subjects) Status() string               { return s.prefix + "status" }            // empty → coordinator, Result is Status
 func (s Subjects) Shard() string                { return s.prefix + "shard" }             // Range → coordinator, answered with RangeHeader + bytes
 func (s Subjects) Entry(worker string) string   { return s.prefix + "entry." + worker }   // Range → worker: words of its newest entry, or of one that it keeps
-func (s Subjects) Hold(worker string) string    { return s.prefix + "hold." + worker }    // Hold → worker, Result is SnapshotInfo
+func (s Subjects) Pin(worker string) string     { return s.prefix + "hold." + worker }    // Pin → worker, Result is SnapshotInfo
 func (s Subjects) Snapshot(donor string) string { return s.prefix + "snapshot." + donor } // Range → worker or "checkpoint"
 func (s Subjects) SnapshotInfo(d string) string { return s.prefix + "snapshotinfo." + d } // empty → SnapshotInfo
 func (s Subjects) Slice() string                { return s.prefix + "slice" }             // SliceHeader in the headers, bytes → checkpoint service

@@ -46,11 +46,11 @@ type SnapshotInfo struct {
 	Numerics Numerics `json:"numerics,omitzero"`
 }
 
-// Hold asks a member to keep its state after a step, and the entries since, for one
+// Pin asks a member to keep its state after a step, and the entries since, for one
 // that joins: it goes on meanwhile. Step 0 is whatever it is at. The answer names the
 // state that is kept, which may be one that another asked for; Found is false where
 // its step has yet to come.
-type Hold struct {
+type Pin struct {
 	Step uint64 `json:"step"`
 	For  string `json:"for"` // worker that joins: nothing is kept for it once it has
 }

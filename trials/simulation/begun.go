@@ -63,8 +63,8 @@ func (b *beginnings) begins(k *worker) {
 	}
 	for _, m := range k.machine.Plan().Members {
 		o, ok := b.o.w.process(m.ID).role.(*worker)
-		if ok && o.reg.Incarnation == m.Incarnation && o.trained && o.state.Step >= begun.From {
-			b.o.w.fail("training begins anew after step %d, and %s has trained to step %d", begun.From, m.Incarnation, o.state.Step)
+		if ok && o.reg.Incarnation == m.Incarnation && o.trained && o.State.Step >= begun.From {
+			b.o.w.fail("training begins anew after step %d, and %s has trained to step %d", begun.From, m.Incarnation, o.State.Step)
 		}
 	}
 	b.o.w.say("training begins after step %d", begun.From)

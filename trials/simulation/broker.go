@@ -18,7 +18,7 @@ const (
 	topicEntry
 	topicSnapshot
 	topicInfo
-	topicHold
+	topicPin
 	topicSlice
 )
 

@@ -28,4 +28,5 @@ const (
 	SilenceCountsTwice     // a rank tells its neighbours that another is lost which is silent
 	LostChunks             // the checkpoint service acknowledges chunks that it has lost
 	OldChunks              // the checkpoint service takes chunks of older generations as if they were new
+	StalePin               // a member gives the entry before the one that it is asked for, where it has pinned that
 )

@@ -164,7 +164,7 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 		r.order(order{f, r.requests[f.Token]})
 		delete(r.requests, f.Token)
 	case roster.Ask:
-		c.p.ask(topicEntry, f.ID, nil, failureTimeout, func(_ any, err error) {
+		c.p.ask(topicPin, f.ID, nil, failureTimeout, func(_ any, err error) {
 			if errors.Is(err, errNoResponders) && !r.over {
 				c.feed(roster.ConnectionGone{ID: f.ID, Incarnation: f.Incarnation})
 			}

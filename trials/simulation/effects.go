@@ -20,7 +20,7 @@ const digestEvery = 4
 func (k *worker) carry(f step.Effect) step.Event {
 	switch f := f.(type) {
 	case step.Digest:
-		return step.Digested{Step: k.state.Step, Digest: k.digest()}
+		return step.Digested{Step: k.State.Step, Digest: k.digest()}
 	case step.SendHello:
 		k.hello(f.Hello)
 	case step.OpenRing:
@@ -52,8 +52,8 @@ func (k *worker) carry(f step.Effect) step.Event {
 		return k.takeFetched(f.Step)
 	case step.FetchEntry:
 		k.fetchEntry(f)
-	case step.FetchHeld:
-		k.fetchHeld(f)
+	case step.FetchPinned:
+		k.fetchPinned(f)
 	case step.FetchSnapshot:
 		k.w.say("%s fetches the state of step %d from %v", k.reg.Incarnation, f.Step, f.From)
 		k.fetchState(f)
@@ -83,7 +83,7 @@ func (k *worker) digest() string {
 	if k.w.bug == NoDigests {
 		return "same"
 	}
-	d, err := replica.Digest(k.state, 1)
+	d, err := replica.Digest(k.State, 1)
 	if err != nil {
 		k.w.fail("%s: digest: %v", k.id, err)
 	}
@@ -112,11 +112,11 @@ func (k *worker) compute(f step.Compute) {
 	k.dog.Begin(k.w.time())
 	k.p.compute(took, func() {
 		k.dog.End(k.w.time())
-		if k.state.Step+1 != f.Step {
-			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.state.Step)
+		if k.State.Step+1 != f.Step {
+			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.State.Step)
 			return
 		}
-		k.result = result{f, gradient(k.w.rule, k.state.Weights, f.Step, f.Index, k.grad)}
+		k.result = result{f, gradient(k.w.rule, k.State.Weights, f.Step, f.Index, k.grad)}
 		k.pace.Add(k.w.time(), k.w.now-begun)
 		k.post(step.Computed{Step: f.Step, Index: f.Index})
 	})
@@ -126,48 +126,34 @@ func (k *worker) reset() {
 	switch {
 	case k.w.bug == NoReset && k.machine != nil:
 		return
-	case k.w.bug == OldExponents && k.state.Step > 0:
-		old := k.w.oracle.states[k.state.Step-1].Clone()
+	case k.w.bug == OldExponents && k.State.Step > 0:
+		old := k.w.oracle.states[k.State.Step-1].Clone()
 		k.sum.Reset(old)
 		return
 	}
-	k.sum.Reset(k.state)
+	k.sum.Reset(k.State)
 }
 
 // apply makes the entry at hand part of the state.
 func (k *worker) apply(number uint64) step.Event {
-	o, err := k.applier.Apply(k.state, k.spare)
-	if err == nil && k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
-		_, err = k.applier.Apply(k.state, k.spare)
-		k.state.Step = number
+	if k.machine.State() == wire.WorkerReducing { // all members are where this one is
+		k.Joined(k.machine.Plan())
 	}
+	if k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
+		if _, err := k.applier.Apply(k.State, k.Spare); err == nil {
+			k.State.Step = number - 1
+		}
+	}
+	o, err := k.Apply(k.applier)
 	if err != nil {
 		k.w.fail("%s: %v", k.reg.Incarnation, err)
 		return nil
 	}
-	if k.entry == nil {
-		k.entry = make([]int32, k.w.rule.EntryLen())
-	}
-	k.entry, k.spare = k.spare, k.entry
-	k.keep()
-	differ := k.machine.State() == wire.WorkerReducing && !k.w.rule.SameStates(k.entry, k.sum.Entry())
+	differ := k.machine.State() == wire.WorkerReducing && !k.w.rule.SameStates(k.Entry, k.sum.Entry())
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
 	k.beat()
 	return step.Applied{Step: number, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ}
-}
-
-// load replaces the state by a fetched one.
-func (k *worker) load(f *fetched) {
-	k.held = nil
-	copy(k.state.Weights, f.state.Weights)
-	copy(k.state.Moment1, f.state.Moment1)
-	copy(k.state.Moment2, f.state.Moment2)
-	k.state.Meta = f.state.Meta
-	k.state.Exponents = slices.Clone(f.state.Exponents)
-	if k.entry != nil {
-		k.spare, k.entry = k.entry, nil
-	}
 }
 
 // takeFetched loads the snapshot that was fetched.
@@ -178,7 +164,7 @@ func (k *worker) takeFetched(number uint64) step.Event {
 		k.w.fail("%s loads the state of step %d: it is not at hand", k.reg.Incarnation, number)
 		return nil
 	}
-	k.load(f)
+	k.Load(&f.state)
 	k.w.say("%s takes the state of step %d", k.reg.Incarnation, number)
 	k.w.oracle.loaded(k)
 	return step.Loaded{Step: number, Digest: k.digest()}
@@ -218,6 +204,6 @@ func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
 	return wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: m.State(), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.state.Step, Lineage: m.Lineage(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
+		Step: k.State.Step, Lineage: m.Lineage(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
 	}
 }

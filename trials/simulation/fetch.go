@@ -8,6 +8,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -75,7 +76,7 @@ func (k *worker) fetchEntry(e step.FetchEntry) {
 					try(from[1:], later || errors.Is(err, errLater))
 					return
 				}
-				copy(k.spare, body.([]int32))
+				copy(k.Spare, body.([]int32))
 				k.settle(f, e.Generation, nil, step.EntryFetched{Generation: e.Generation, Step: e.Step})
 			})
 			return
@@ -182,16 +183,15 @@ func (k *worker) verify(got *fetched) error {
 // What a worker gives to peers, whatever its loop is at.
 
 func (k *worker) giveEntry(e envelope) {
-	r, ok := e.body.(wire.Range)
+	number := e.body.(wire.Range).Step
+	entry, later := k.EntryAt(k.w.time(), number)
+	if older, _ := k.EntryAt(k.w.time(), number-1); k.w.bug == StalePin && entry != nil && older != nil {
+		entry = older
+	}
 	switch {
-	case !ok: // the coordinator asks whether it is there
-		k.p.answer(e, nil, errNotHeld)
-	case r.Step == k.state.Step && k.entry != nil:
-		k.p.answer(e, slices.Clone(k.entry), nil)
-	case k.held.entry(r.Step) != nil:
-		k.held.used = k.w.now
-		k.p.answer(e, k.held.entry(r.Step), nil)
-	case r.Step > k.state.Step:
+	case entry != nil:
+		k.p.answer(e, slices.Clone(entry), nil)
+	case later:
 		k.p.answer(e, nil, errLater)
 	default:
 		k.p.answer(e, nil, errNotHeld)
@@ -200,43 +200,26 @@ func (k *worker) giveEntry(e envelope) {
 
 func (k *worker) giveSnapshot(e envelope) {
 	r := e.body.(wire.Range)
-	switch h := k.held; {
-	case r.Step == k.state.Step:
-		k.p.answer(e, slices.Clone(partOf(k.state, r.Name)), nil)
-	case h != nil && h.state != nil && r.Step == h.at:
-		h.used = k.w.now
-		k.p.answer(e, slices.Clone(partOf(h.state, r.Name)), nil)
-	default:
+	state := k.StateAt(k.w.time(), r.Step)
+	if state == nil {
 		k.p.answer(e, nil, errNotHeld)
+		return
 	}
+	k.p.answer(e, slices.Clone(*pin.Part(state, r.Name)), nil)
 }
 
-func (k *worker) giveInfo(e envelope) { k.p.answer(e, infoOf(k.w, k.state), nil) }
+func (k *worker) giveInfo(e envelope) { k.p.answer(e, infoOf(k.w, k.State), nil) }
 
 var (
 	errNotHeld = errors.New("it is not held")
 	errLater   = errors.New("it has yet to come")
 )
 
-func partOf(s *replica.State, name string) []float32 {
-	switch name {
-	case wire.PartWeights:
-		return s.Weights
-	case wire.PartMoment1:
-		return s.Moment1
-	}
-	return s.Moment2
-}
-
 // infoOf names a state that can be given.
 func infoOf(w *world, s *replica.State) wire.SnapshotInfo {
-	meta, err := s.EncodeMeta()
-	if err == nil {
-		info := wire.SnapshotInfo{Found: true, Step: s.Step, Elements: len(s.Weights), Meta: meta}
-		if info.Digest, err = replica.Digest(s, 1); err == nil {
-			return info
-		}
+	info, err := pin.Describe(s, 1)
+	if err != nil {
+		w.fail("%v", err)
 	}
-	w.fail("describe a state: %v", err)
-	return wire.SnapshotInfo{}
+	return info
 }

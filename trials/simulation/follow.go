@@ -2,72 +2,30 @@ package simulation
 
 import (
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// held is what a member keeps for those who join: its state after a step, and the
-// entries since.
-type held struct {
-	at      uint64
-	state   *replica.State // nil: the step has yet to come
-	entries [][]int32
-	used    time.Duration
-}
-
-// mostKept is how many entries are kept: few, so that newcomers fail to keep up.
-const mostKept = 6
-
-func (h *held) entry(number uint64) []int32 {
-	if h == nil || number <= h.at || number > h.at+uint64(len(h.entries)) {
-		return nil
-	}
-	return h.entries[number-h.at-1]
-}
-
-// keep follows the state by a step.
-func (k *worker) keep() {
-	switch h := k.held; {
-	case h == nil:
-	case h.state != nil:
-		if h.entries = append(h.entries, slices.Clone(k.entry)); len(h.entries) > mostKept || k.w.now-h.used > 5*failureTimeout {
-			k.held = nil
-		}
-	case k.state.Step == h.at:
-		h.state = k.state.Clone()
-	}
-}
-
-// giveHold keeps the newest state, or that of the next step, for one that joins.
-func (k *worker) giveHold(e envelope) {
-	number := e.body.(wire.Hold).Step
-	if number == 0 {
-		number = k.state.Step
-	}
-	if k.held == nil {
-		if number < k.state.Step || number > k.state.Step+1 {
-			k.p.answer(e, nil, fmt.Errorf("step %d has passed", number))
-			return
-		}
-		k.held = &held{at: number}
-		if number == k.state.Step {
-			k.held.state = k.state.Clone()
-		}
-	}
-	k.held.used = k.w.now
-	if k.held.state == nil {
-		k.p.answer(e, wire.SnapshotInfo{Step: k.held.at}, nil)
+// givePin pins the newest state, or that of the next step, for one that joins.
+func (k *worker) givePin(e envelope) {
+	ask, ok := e.body.(wire.Pin)
+	if !ok { // the coordinator asks whether it is there
+		k.p.answer(e, nil, errNotHeld)
 		return
 	}
-	k.p.answer(e, infoOf(k.w, k.held.state), nil)
+	switch pinned := k.Pin(k.w.time(), ask.Step, ask.For); {
+	case pinned == nil:
+		k.p.answer(e, nil, fmt.Errorf("step %d has passed", ask.Step))
+	case pinned.State == nil:
+		k.p.answer(e, wire.SnapshotInfo{Step: pinned.At}, nil)
+	default:
+		k.p.answer(e, infoOf(k.w, pinned.State), nil)
+	}
 }
 
-// fetchHeld brings a state that members keep: the first that answers says which.
-func (k *worker) fetchHeld(s step.FetchHeld) {
+// fetchPinned brings a state that members keep: the first that answers says which.
+func (k *worker) fetchPinned(s step.FetchPinned) {
 	f := k.beginFetch()
 	var first func(members []string)
 	first = func(members []string) {
@@ -78,7 +36,7 @@ func (k *worker) fetchHeld(s step.FetchHeld) {
 			k.settle(f, s.Generation, errNotHeld, nil)
 			return
 		}
-		k.p.ask(topicHold, members[0], wire.Hold{}, answerWithin, func(body any, err error) {
+		k.p.ask(topicPin, members[0], wire.Pin{For: k.id}, answerWithin, func(body any, err error) {
 			info, ok := body.(wire.SnapshotInfo)
 			if err != nil || !ok || !info.Found {
 				first(members[1:])
@@ -114,7 +72,7 @@ func (k *worker) others(want wire.SnapshotInfo, members []string, done func(dono
 			done(donors)
 			return
 		}
-		k.p.ask(topicHold, members[0], wire.Hold{Step: want.Step}, answerWithin, func(body any, err error) {
+		k.p.ask(topicPin, members[0], wire.Pin{Step: want.Step, For: k.id}, answerWithin, func(body any, err error) {
 			if info, ok := body.(wire.SnapshotInfo); err == nil && ok && info.Found && info.Step == want.Step && info.Digest == want.Digest {
 				donors = append(donors, members[0])
 			}

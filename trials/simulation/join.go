@@ -28,7 +28,7 @@ func (k *worker) resume() {
 				k.exit(fmt.Errorf("fetch the checkpoint of step %d: %w", info.Step, err))
 				return
 			}
-			k.load(f)
+			k.Load(&f.state)
 			k.begin()
 		})
 	})
@@ -36,14 +36,14 @@ func (k *worker) resume() {
 
 // begin makes the worker known and begins the loop.
 func (k *worker) begin() {
-	k.sum.Reset(k.state)
+	k.sum.Reset(k.State)
 	k.w.oracle.began(k)
 	if k.id == k.w.rots {
 		k.w.rots = ""
 		k.w.say("a bit of the state of %s is flipped", k.id)
-		k.state.Weights[3], k.rotten = -k.state.Weights[3], true
+		k.State.Weights[3], k.rotten = -k.State.Weights[3], true
 	}
-	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo, topicHold} {
+	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo, topicPin} {
 		k.p.listen(t, k.id)
 	}
 	k.p.listen(topicHello, "")
@@ -66,13 +66,13 @@ func (k *worker) begin() {
 func (k *worker) register(done func(err error)) {
 	k.registering++
 	k.reg.Incarnation = fmt.Sprintf("%s.%d.%d", k.id, k.p.pid, k.registering)
-	k.reg.Step, k.reg.Speed = k.state.Step, number.Float(k.pace.Speed())
+	k.reg.Step, k.reg.Speed = k.State.Step, number.Float(k.pace.Speed())
 	ttl := max(5*time.Second, 3*failureTimeout)
 	k.w.store.register(k.p, k.reg, ttl, func(l *lease, err error) {
 		k.lease = l
 		l.onLost = func() { k.loop.do(k.unregistered) }
 		if err == nil {
-			k.w.say("%s is registered with step %d", k.reg.Incarnation, k.state.Step)
+			k.w.say("%s is registered with step %d", k.reg.Incarnation, k.State.Step)
 		} else {
 			err = fmt.Errorf("register: %w", err)
 		}
@@ -85,7 +85,7 @@ func (k *worker) watch() {
 	k.machine = step.New(step.Config{
 		ID: k.id, Incarnation: k.reg.Incarnation, Steps: k.w.rule.Steps,
 		FailureTimeout: failureTimeout, SaveEvery: k.w.setup.saveEvery,
-	}, k.w.time(), k.state.Step)
+	}, k.w.time(), k.State.Step)
 	k.w.store.watch(k.p, watchPlan, func() {
 		k.plan, k.unread = k.w.store.plan, true
 		k.loop.do(func() {

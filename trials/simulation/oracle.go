@@ -116,14 +116,14 @@ func (o *oracle) agrees(who string, s *replica.State) {
 }
 
 func (o *oracle) began(k *worker) {
-	k.newest = k.state.Step
-	o.agrees(k.id, k.state)
+	k.newest = k.State.Step
+	o.agrees(k.id, k.State)
 }
 
 func (o *oracle) loaded(k *worker) {
 	k.rotten = false
-	k.newest = k.state.Step
-	o.agrees(k.reg.Incarnation, k.state)
+	k.newest = k.State.Step
+	o.agrees(k.reg.Incarnation, k.State)
 }
 
 // applied sees that a replica applied an entry: each once, none left out.
@@ -132,7 +132,7 @@ func (o *oracle) applied(k *worker, number uint64) {
 		o.w.fail("%s applies step %d after step %d", k.reg.Incarnation, number, k.newest)
 	}
 	k.newest = number
-	o.agrees(k.reg.Incarnation, k.state)
+	o.agrees(k.reg.Incarnation, k.State)
 	o.begun.applied(k, number)
 }
 
@@ -184,7 +184,7 @@ func (o *oracle) stayed(c computation, until uint64) bool {
 // does.
 func (o *oracle) diverged(k *worker) {
 	if !k.rotten {
-		o.w.fail("%s differs from the others at step %d", k.reg.Incarnation, k.state.Step)
+		o.w.fail("%s differs from the others at step %d", k.reg.Incarnation, k.State.Step)
 	}
 }
 

@@ -62,7 +62,7 @@ func (r *ring) reduce(number uint64) {
 		r.wanted = number
 		return
 	case r.world() == 1:
-		copy(k.spare, k.sum.Entry())
+		copy(k.Spare, k.sum.Entry())
 		k.post(step.Reduced{Generation: r.generation, Step: number})
 		return
 	}
@@ -106,7 +106,7 @@ func (r *ring) pump() {
 // give sends a chunk to the next rank: own words first, then sums.
 func (r *ring) give(t allreduce.Transfer) {
 	k := r.k
-	from := k.spare
+	from := k.Spare
 	if r.sends < r.schedule.Ready {
 		from = k.sum.Entry()
 	}
@@ -135,7 +135,7 @@ func (r *ring) receive(m frame, t allreduce.Transfer) error {
 	r.due++
 	r.receives++
 	k := r.k
-	own, to := k.sum.Entry()[t.Offset:t.Offset+t.Length], k.spare[t.Offset:t.Offset+t.Length]
+	own, to := k.sum.Entry()[t.Offset:t.Offset+t.Length], k.Spare[t.Offset:t.Offset+t.Length]
 	got := make([]int32, t.Length)
 	copy(replica.WordBytes(got), m.payload)
 	for i, v := range got {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -29,7 +30,7 @@ func (s *saver) add(f step.Save) {
 	if !f.Final && len(s.jobs) >= mostSaves {
 		return
 	}
-	state := s.k.state
+	state := s.k.State
 	total := len(state.Weights)
 	cut := func(rank int) int { return total / 16 * rank / f.World * 16 }
 	h := wire.SliceHeader{
@@ -42,7 +43,7 @@ func (s *saver) add(f step.Save) {
 	h.Offset, h.Count = h.First, h.End-h.First
 	var job []chunk
 	for _, name := range []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2} {
-		c := chunk{header: h, data: slices.Clone(partOf(state, name)[h.First:h.End])}
+		c := chunk{header: h, data: slices.Clone((*pin.Part(state, name))[h.First:h.End])}
 		c.header.Part = name
 		if f.Rank == 0 && name == wire.PartWeights {
 			info := infoOf(s.k.w, state)

@@ -3,11 +3,13 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/pin"
 )
 
 // folder is what the checkpoint service has made durable: it outlives the process.
@@ -81,7 +83,7 @@ func (s *service) hear(e envelope) {
 			s.p.answer(e, nil, errNotHeld)
 			return
 		}
-		s.p.answer(e, append([]float32(nil), partOf(s.newest, r.Name)...), nil)
+		s.p.answer(e, slices.Clone(*pin.Part(s.newest, r.Name)), nil)
 	}
 }
 

@@ -162,7 +162,7 @@ func (w *world) command(verb string, args []string) error {
 		}
 		return w.pass(func() bool {
 			k, ok := p.role.(*worker)
-			return ok && k.state.Step >= step
+			return ok && k.State.Step >= step
 		})
 	case "wait", "etcd", "nats":
 		d, err := time.ParseDuration(args[0])

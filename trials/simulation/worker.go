@@ -8,6 +8,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -19,10 +20,7 @@ type worker struct {
 	p  *process
 	id string
 
-	state       *replica.State
-	entry       []int32 // of state.Step, nil before the first
-	spare       []int32 // where the next one is summed
-	held        *held   // what it keeps for those who join
+	*pin.Replica
 	fetched     *fetched
 	applier     *replica.Applier
 	sum         *replica.Accumulator
@@ -60,14 +58,17 @@ type result struct {
 	measured replica.Measured
 }
 
+// mostPinned is how many entries are pinned: few, so that newcomers fail to keep up.
+const mostPinned = 6
+
 var errDrained = errors.New("drained")
 
 // newWorker is what a process does that is started as a worker.
 func (w *world) newWorker(p *process, id string) *worker {
 	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), echoes: step.NewEchoMonitor(failureTimeout)}
 	k.loop.k, k.saver.k, k.events.w = k, k, w
-	var err error
-	if k.state, err = initial(w.rule); err == nil {
+	state, err := initial(w.rule)
+	if err == nil {
 		k.applier, err = replica.NewApplier(w.rule, 1)
 	}
 	if err != nil {
@@ -75,7 +76,7 @@ func (w *world) newWorker(p *process, id string) *worker {
 		return k
 	}
 	k.sum, k.grad = replica.NewAccumulator(w.rule, 1), make([]float32, w.rule.Layout.Total)
-	k.spare = make([]int32, w.rule.EntryLen())
+	k.Replica = pin.New(state, w.rule, mostPinned)
 	k.guard()
 	k.reg = wire.Registration{ID: id, Host: "host", PID: p.pid, Build: build, SpecHash: specHash, CorpusHash: corpusHash, Fingerprint: "f", Mailbox: "at-" + id}
 	p.after(w.between(time.Millisecond, 50*time.Millisecond), k.resume)
@@ -177,8 +178,8 @@ func (k *worker) hear(e envelope) {
 		k.giveSnapshot(e)
 	case topicInfo:
 		k.giveInfo(e)
-	case topicHold:
-		k.giveHold(e)
+	case topicPin:
+		k.givePin(e)
 	}
 }
 

@@ -189,7 +189,7 @@ func (c *cluster) carry(p *member, f Effect) {
 		c.feed(p, Loaded{Step: p.applied, Digest: p.digest})
 	case FetchEntry:
 		c.fetchEntry(p, f)
-	case FetchHeld:
+	case FetchPinned:
 		from := c.find(f.From[c.rng.IntN(len(f.From))])
 		if from == nil || from.applied <= f.Newer || c.rng.IntN(8) == 0 {
 			p.queue = append(p.queue, FetchFailed{f.Generation, "gone"})

@@ -51,10 +51,10 @@ type (
 		From             []string
 		Await            bool
 	}
-	// FetchHeld asks a member to pin its state after a step, and the entries since, while
+	// FetchPinned asks a member to pin its state after a step, and the entries since, while
 	// it trains on; it fetches that state if it is newer than step Newer. SnapshotFetched
 	// or FetchFailed answers.
-	FetchHeld struct {
+	FetchPinned struct {
 		Generation, Newer uint64
 		From              []string
 	}
@@ -106,7 +106,7 @@ func (Reduce) effect()        {}
 func (Apply) effect()         {}
 func (Load) effect()          {}
 func (FetchEntry) effect()    {}
-func (FetchHeld) effect()     {}
+func (FetchPinned) effect()   {}
 func (FetchSnapshot) effect() {}
 func (Save) effect()          {}
 func (Suspect) effect()       {}

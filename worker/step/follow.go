@@ -52,7 +52,7 @@ func (m *Machine) fetchStateInstead() []Effect {
 		return nil
 	}
 	m.state, m.askedState = wire.WorkerFollowing, true
-	return []Effect{FetchHeld{Generation: m.plan.Generation, Newer: m.applied, From: m.otherMembers()}}
+	return []Effect{FetchPinned{Generation: m.plan.Generation, Newer: m.applied, From: m.otherMembers()}}
 }
 
 // Behind reports whether this worker, outside the ring, does not keep up with the members'

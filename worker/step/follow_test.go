@@ -15,7 +15,7 @@ func TestWhoDoesNotKeepUpTriesAgain(t *testing.T) {
 	m.Handle(start, PlanChanged{planOf(1)})
 	outrun := func(now time.Time) {
 		t.Helper()
-		if _, ok := last(m.Handle(now, FetchFailed{1, "entry of step 1 is not held"})).(FetchHeld); !ok {
+		if _, ok := last(m.Handle(now, FetchFailed{1, "entry of step 1 is not held"})).(FetchPinned); !ok {
 			t.Fatal("it does not ask for a state")
 		}
 		next := m.applied + 5
