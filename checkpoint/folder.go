@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
@@ -54,21 +53,14 @@ func stepOf(name string) (uint64, bool) {
 func Steps(run string) ([]uint64, error) { return stepsIn(rundir.Dir(run).Checkpoints()) }
 
 func stepsIn(dir string) ([]uint64, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list checkpoints: %w", err)
-	}
+	all, err := candidates(dir)
 	var steps []uint64
-	for _, e := range entries {
-		if step, ok := stepOf(e.Name()); ok {
-			steps = append(steps, step)
+	for _, c := range all {
+		if !c.staged {
+			steps = append(steps, c.step)
 		}
 	}
-	slices.Sort(steps)
-	return steps, nil
+	return steps, err
 }
 
 // headOf reads the head of the ledger that a checkpoint holds.

@@ -3,13 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
@@ -92,41 +88,14 @@ func (u *up) preparedFrom() string {
 	return string(b)
 }
 
-// inputsOf tells a corpus and its settings from others, by the names, sizes and times
-// of its files; "" if it cannot.
+// inputsOf tells a corpus and its settings from others; "" if it cannot, as of standard
+// input.
 func inputsOf(o shard.PrepareOptions, dir rundir.Dir) string {
-	h := sha256.New()
-	own, err := filepath.Abs(string(dir))
+	files, err := shard.InputsDigest(o.Inputs, string(dir))
 	if err != nil {
 		return ""
 	}
-	fmt.Fprintln(h, buildinfo.Version, o.VocabSize, o.Lowercase, o.MaxSeq, o.ShardTokens, o.Seed)
-	for _, path := range o.Inputs {
-		root, err := filepath.EvalSymlinks(path)
-		if err == nil {
-			root, err = filepath.Abs(root)
-		}
-		if err != nil { // standard input, for example
-			return ""
-		}
-		err = filepath.WalkDir(root, func(at string, e fs.DirEntry, err error) error {
-			if err == nil && at == own {
-				return fs.SkipDir
-			}
-			if err != nil || e.IsDir() {
-				return err
-			}
-			info, err := os.Stat(at)
-			if err == nil {
-				fmt.Fprintf(h, "%q %d %d\n", at, info.Size(), info.ModTime().UnixNano())
-			}
-			return err
-		})
-		if err != nil {
-			return ""
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
+	return fmt.Sprintln(buildinfo.Version, o.VocabSize, o.Lowercase, o.MaxSeq, o.ShardTokens, o.Seed, files)
 }
 
 // withoutRun cleans up after a run that did not start. A prepared corpus stays.

@@ -2,7 +2,6 @@ package corpus
 
 import (
 	"context"
-	"errors"
 	"html"
 	"regexp"
 	"strings"
@@ -12,45 +11,25 @@ import (
 // list items become paragraphs; code, tables, images, front matter and HTML tags
 // are left out.
 func (s *source) readMarkdown(ctx context.Context) error {
-	in := &lines{r: s.r, max: maxLine}
 	p := newProse(layout{}, s.assembler())
 	p.out.limit = MaxDocument
 	m := markdown{}
-	for n := 0; ; n++ {
-		if n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		line, _, err := in.next()
-		if err != nil {
-			return errors.Join(p.end(), ignoreEOF(err))
-		}
-		_, bad := Clean(string(line))
-		if garbage(bad, len(line)) {
-			s.reject(in.number, "binary content")
-			continue
-		}
-		text, starts, keep := m.line(string(line), in.number)
+	return s.eachLine(ctx, p, func(in *lines, line, _ string) error {
+		text, starts, keep := m.line(line, in.number)
 		if starts || !keep {
 			if err := p.flush(); err != nil {
 				return err
 			}
 		}
-		if !keep {
-			continue
-		}
 		clean, _ := Clean(markdownInline(text))
-		if clean == "" {
-			continue
+		if !keep || clean == "" {
+			return nil
 		}
-		if err := p.add(clean, true); err != nil {
+		if err := p.add(clean, true); err != nil || !m.heading {
 			return err
 		}
-		if m.heading {
-			if err := p.flush(); err != nil {
-				return err
-			}
-		}
-	}
+		return p.flush()
+	})
 }
 
 // markdown knows which block the reader is in.

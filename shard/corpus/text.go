@@ -108,28 +108,33 @@ func (s *source) readText(ctx context.Context, wiki bool) error {
 		p.layout = layout{hardLines: true}
 		p.out.limit = MaxDocument
 	}
+	return s.eachLine(ctx, p, func(in *lines, _, clean string) error {
+		if wiki && (strings.HasPrefix(clean, "<doc id=") || clean == "</doc>") {
+			return p.end()
+		}
+		return p.add(clean, !in.open)
+	})
+}
+
+// eachLine hands each line of a text to use, as it is and cleaned, but for binary
+// content, and ends p. What was read before an error is kept.
+func (s *source) eachLine(ctx context.Context, p *prose, use func(in *lines, line, clean string) error) error {
 	in := &lines{r: s.r, max: maxLine}
 	for n := 0; ; n++ {
 		if n%256 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		line, _, err := in.next()
+		b, _, err := in.next()
 		if err != nil {
-			// What was read before an error is kept.
 			return errors.Join(p.end(), ignoreEOF(err))
 		}
-		clean, bad := Clean(string(line))
+		line := string(b)
+		clean, bad := Clean(line)
 		if garbage(bad, len(line)) {
 			s.reject(in.number, "binary content")
 			continue
 		}
-		if wiki && (strings.HasPrefix(clean, "<doc id=") || clean == "</doc>") {
-			if err := p.end(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := p.add(clean, !in.open); err != nil {
+		if err := use(in, line, clean); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // Bytes downloads something small, such as a shard.Bundle, into memory: name and
@@ -30,7 +32,7 @@ func Bytes(ctx context.Context, source Source, name, sha256 string, limit int64)
 		if ctx.Err() != nil || failures == attempts {
 			return nil, fmt.Errorf("fetch %s: %w", name, errors.Join(ctx.Err(), err))
 		}
-		if err := sleep(ctx, pause<<(failures-1)); err != nil {
+		if err := waiting.Rest(ctx, pause<<(failures-1)); err != nil {
 			return nil, fmt.Errorf("fetch %s: %w", name, err)
 		}
 	}

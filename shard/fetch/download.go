@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
 )
@@ -57,7 +58,7 @@ func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string)
 			return fmt.Errorf("given up after %s: %w", words.Several(attempts, "attempt"), err)
 		}
 		if errors.As(err, &failed) {
-			if err := sleep(ctx, pause<<(attempt-1)); err != nil {
+			if err := waiting.Rest(ctx, pause<<(attempt-1)); err != nil {
 				return err
 			}
 		}
@@ -173,7 +174,7 @@ func lockPart(ctx context.Context, path string) (*os.File, error) {
 		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock download: %w", err)
 		}
-		if err := sleep(ctx, lockPause); err != nil {
+		if err := waiting.Rest(ctx, lockPause); err != nil {
 			return nil, err
 		}
 	}
@@ -187,15 +188,4 @@ func sameFile(f *os.File) bool {
 	}
 	named, err := os.Stat(f.Name())
 	return err == nil && os.SameFile(mine, named)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

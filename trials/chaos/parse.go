@@ -38,7 +38,7 @@ func ParsePlan(name string, text []byte) (Plan, error) {
 	case err != nil:
 		return p, fmt.Errorf("read plan %s: %w", name, err)
 	}
-	given := r.mapping("", "a plan is a list of key: value", doc.Content[0], r.fields(&p))
+	given := r.mapping("key", "", "a plan is a list of key: value", doc.Content[0], r.fields(&p))
 	if given["duration"] && given["faults"] {
 		r.errs = append(r.errs, fmt.Errorf("%s: faults and duration are two ways to say how much: give one", name))
 	} else if given["duration"] {
@@ -70,9 +70,9 @@ func (r *planReader) fail(at *yaml.Node, format string, args ...any) {
 }
 
 // mapping decodes the value of each key into its field, which is a pointer or a function
-// that takes the value. It returns the keys that were given. prefix and shape are for
-// errors: yaml.Decoder with KnownFields names no key, and no key that is near.
-func (r *planReader) mapping(prefix, shape string, m *yaml.Node, fields map[string]any) map[string]bool {
+// that takes the value. It returns the keys that were given. noun, prefix and shape
+// are for errors: yaml.Decoder with KnownFields names no key, and no key that is near.
+func (r *planReader) mapping(noun, prefix, shape string, m *yaml.Node, fields map[string]any) map[string]bool {
 	given := map[string]bool{}
 	if m.Kind != yaml.MappingNode {
 		if m.Tag != "!!null" || prefix != "" {
@@ -85,7 +85,7 @@ func (r *planReader) mapping(prefix, shape string, m *yaml.Node, fields map[stri
 		key := at.Value
 		switch field := fields[key].(type) {
 		case nil:
-			r.fail(at, "unknown key %q%s", prefix+key, hint(key, slices.Sorted(maps.Keys(fields))))
+			r.fail(at, "unknown %s %q%s", noun, key, hint(key, slices.Sorted(maps.Keys(fields))))
 		case func(*yaml.Node):
 			field(value)
 		default:
@@ -123,7 +123,7 @@ func (r *planReader) weights(m *yaml.Node) map[Kind]int {
 	for _, k := range all {
 		fields[string(k)] = new(int)
 	}
-	for name := range r.mapping("kinds.", "kinds is a list of kind: weight", m, fields) {
+	for name := range r.mapping("kind", "kinds.", "kinds is a list of kind: weight", m, fields) {
 		if weight, ok := fields[name].(*int); ok {
 			weights[Kind(name)] = *weight
 		}

@@ -2,8 +2,6 @@ package chaos
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +17,7 @@ import (
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
+	"github.com/gramme-project/gramme/shard"
 )
 
 // checkpointEvery is the time between checkpoints where nothing else is said: an
@@ -65,28 +64,6 @@ func describe(p Plan, environ []string) (wanted, error) {
 	return wanted{Args: append(args, "--workers", "1")}, nil
 }
 
-// corpusDigest tells whether files are the ones that they were, as far as names,
-// sizes and times do.
-func corpusDigest(paths []string) (string, error) {
-	h := sha256.New()
-	for _, path := range paths {
-		err := filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() {
-				return err
-			}
-			info, err := e.Info()
-			if err == nil {
-				fmt.Fprintf(h, "%q %d %d\n", name, info.Size(), info.ModTime().UnixNano())
-			}
-			return err
-		})
-		if err != nil {
-			return "", exit.Wrap(exit.Data, "name text files or folders that are there", fmt.Errorf("read corpus: %w", err))
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
 // undisturbed trains the run that the disturbed one is held against, or takes the
 // one that is there and was made alike.
 func (t *trial) undisturbed(ctx context.Context) error {
@@ -104,8 +81,8 @@ func (t *trial) undisturbed(ctx context.Context) error {
 		return fmt.Errorf("read what the undisturbed run is: %w", err)
 	}
 	if len(t.Corpus) > 0 {
-		if want.Corpus, err = corpusDigest(t.Corpus); err != nil {
-			return err
+		if want.Corpus, err = shard.InputsDigest(t.Corpus, t.Dir); err != nil {
+			return exit.Wrap(exit.Data, "name text files or folders that are there", fmt.Errorf("read corpus: %w", err))
 		}
 	} else if want.Corpus = has.Corpus; has.Corpus == "" {
 		return exit.Wrap(exit.Usage, "name text files or folders: gramme chaos text/", errors.New("the first trial needs a corpus"))

@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -203,11 +204,5 @@ func (w *watch) answered(up int, data []byte) {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
+// pause waits, or until ctx ends: every caller looks at ctx next.
+func pause(ctx context.Context, d time.Duration) { _ = waiting.Rest(ctx, d) }
