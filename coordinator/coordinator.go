@@ -139,7 +139,7 @@ func (c *coordinator) loop(ctx context.Context) {
 			c.log.Info("connected to NATS again")
 			c.feed(roster.Reconnected{})
 		case keys := <-c.outbox.told:
-			c.feed(roster.Told{Keys: keys})
+			c.feed(roster.Acknowledged{Keys: keys})
 		case m := <-c.messages:
 			if handle := c.handlers[m.Sub]; handle != nil {
 				handle(m)

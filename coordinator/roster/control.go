@@ -13,7 +13,7 @@ import (
 func (r *Roster) onAsked(e Asked) {
 	var err error
 	switch c := e.Control; {
-	case !r.elected || !r.known:
+	case !r.elected || !r.registrationsKnown:
 		err = fmt.Errorf("this coordinator has only just taken over: ask again in a moment")
 	case c.Verb == wire.VerbStop:
 		r.stop(c.Reason)
@@ -31,9 +31,8 @@ func (r *Roster) onAsked(e Asked) {
 	r.emit(reply)
 }
 
-// put makes an intent the current one. Drains of processes that are gone are
-// forgotten.
-func (r *Roster) put(i wire.Intent) {
+// setIntent makes an intent the current one, without drains of processes that are gone.
+func (r *Roster) setIntent(i wire.Intent) {
 	i.Drain = slices.DeleteFunc(slices.Clone(i.Drain), func(in string) bool {
 		w := r.workers[in]
 		return w == nil || w.gone != "" || !w.registered
@@ -52,13 +51,13 @@ func (r *Roster) stop(reason string) {
 	if reason == "" {
 		i.Reason = "asked to stop"
 	}
-	r.put(i)
+	r.setIntent(i)
 }
 
-// here lists the workers that are there to stay, by ID.
-func (r *Roster) here() []*worker {
+// remaining lists the workers that are not asked to leave, by ID.
+func (r *Roster) remaining() []*worker {
 	return slices.DeleteFunc(r.sorted(), func(w *worker) bool {
-		return !w.registered || w.gone != "" || w.refused != "" || r.leaving(w)
+		return !w.registered || w.gone != "" || w.refusal != "" || r.leaving(w)
 	})
 }
 
@@ -76,22 +75,22 @@ func (r *Roster) drain(id string) error {
 		if r.leaving(w) {
 			return nil
 		}
-		if left := len(r.here()) - 1; left < r.cfg.Workers.Min && w.refused == "" {
+		if left := len(r.remaining()) - 1; left < r.cfg.Workers.Min && w.refusal == "" {
 			return fmt.Errorf("drain %s: %s would be left, the minimum is %d", id, words.Several(left, "worker"), r.cfg.Workers.Min)
 		}
 		i := r.intent
 		i.Drain = append(slices.Clone(i.Drain), w.reg.Incarnation)
-		r.put(i)
+		r.setIntent(i)
 		return nil
 	}
 	if len(ids) == 0 {
-		return fmt.Errorf("drain %s: no worker is there", id)
+		return fmt.Errorf("drain %s: there is no worker", id)
 	}
 	return fmt.Errorf("drain %s: no such worker; there are %s", id, strings.Join(ids, ", "))
 }
 
-// scale sets how many workers take part. Those that are too many leave, the
-// newest in the ring first.
+// scale sets how many workers take part. Surplus workers leave, those with the highest
+// rank first.
 func (r *Roster) scale(n int) error {
 	if w := r.cfg.Workers; n < w.Min || n > w.Max {
 		return fmt.Errorf("scale to %d: this run was started with --workers %s", n, w)
@@ -99,17 +98,17 @@ func (r *Roster) scale(n int) error {
 	i := r.intent
 	i.Workers, i.Drain = n, slices.Clone(i.Drain)
 	i.Scales++
-	staying := r.here()
-	place := func(w *worker) int {
+	staying := r.remaining()
+	rankOf := func(w *worker) int {
 		if rank := r.rank(w.reg.Incarnation); rank >= 0 {
 			return rank
 		}
 		return len(r.plan.Members)
 	}
-	slices.SortStableFunc(staying, func(a, b *worker) int { return place(a) - place(b) })
+	slices.SortStableFunc(staying, func(a, b *worker) int { return rankOf(a) - rankOf(b) })
 	for _, w := range staying[min(n, len(staying)):] {
 		i.Drain = append(i.Drain, w.reg.Incarnation)
 	}
-	r.put(i)
+	r.setIntent(i)
 	return nil
 }

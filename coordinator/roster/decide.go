@@ -13,8 +13,9 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// decide writes the next plan where one is due, and says how the run is.
-func (r *Roster) decide(now time.Time, may bool) {
+// decide writes the next plan where one is due, and says what state the run is in.
+// canWrite is false where a plan must not be written now.
+func (r *Roster) decide(now time.Time, canWrite bool) {
 	if r.pending != nil {
 		return
 	}
@@ -31,19 +32,19 @@ func (r *Roster) decide(now time.Time, may bool) {
 	}
 	newcomers := r.newcomers(now, staying)
 	switch {
-	case r.over:
-		r.decideOver(now, live, newcomers, may)
+	case r.finished:
+		r.decideFinished(now, live, newcomers, canWrite)
 	case len(live) == 0:
-		r.decideStart(now, newcomers, may)
+		r.decideStart(now, newcomers, canWrite)
 	default:
-		r.dismiss(now, staying)
-		r.decideNext(now, live, newcomers, may)
+		r.drainSurplus(now, staying)
+		r.decideNext(now, live, newcomers, canWrite)
 	}
 }
 
 // decideStart begins a session once enough workers are there.
-func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
-	print, pool := r.settleFingerprint(newcomers)
+func (r *Roster) decideStart(now time.Time, newcomers []*worker, canWrite bool) {
+	fingerprint, pool := r.decideFingerprint(newcomers)
 	want := r.cfg.Workers.Max
 	if r.intent.Workers > 0 {
 		want = r.intent.Workers
@@ -52,25 +53,25 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, may bool) {
 	if before := len(r.plan.Members); before > 0 {
 		want = min(want, max(before, r.cfg.Workers.Min)) // others join while these go on
 	}
-	// A run that is to stop does so with whoever is there.
-	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.came) >= r.settle()
-	if !enough || len(pool) == 0 || !may {
-		r.tell(wire.StateWaiting, r.missing(len(pool), want))
+	// A run that is to stop does so with the workers that are there.
+	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.lastArrival) >= r.startWait()
+	if !enough || len(pool) == 0 || !canWrite {
+		r.setState(wire.StateWaiting, r.startReason(len(pool), want))
 		return
 	}
 	base := r.plan
-	base.Fingerprint, base.Mixed = print, base.Mixed || r.origin.Mixed
+	base.Fingerprint, base.Mixed = fingerprint, base.Mixed || r.origin.Mixed
 	reason := fmt.Sprintf("start with %s", words.Several(len(pool), "worker"))
-	r.write(base, pool, strings.Join(append(r.lost(), reason), "; "))
+	r.write(base, pool, strings.Join(append(r.lossReasons(), reason), "; "))
 }
 
-// missing says what the start waits for.
-func (r *Roster) missing(have, want int) string {
+// startReason says what the start waits for.
+func (r *Roster) startReason(have, want int) string {
 	refused, first := 0, ""
 	for _, w := range r.sorted() {
-		if w.registered && w.refused != "" {
+		if w.registered && w.refusal != "" {
 			if refused++; refused == 1 {
-				first = fmt.Sprintf("%s: %s", w.reg.ID, w.refused)
+				first = fmt.Sprintf("%s: %s", w.reg.ID, w.refusal)
 			}
 		}
 	}
@@ -85,8 +86,60 @@ func (r *Roster) missing(have, want int) string {
 }
 
 // decideNext goes on with the members that live.
-func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) {
-	var stay, leave []*worker
+func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, canWrite bool) {
+	stayers := slices.DeleteFunc(slices.Clone(live), func(w *worker) bool { return r.leaving(w) && !r.intent.Stop })
+	joining := newcomers
+	if r.intent.Workers > 0 {
+		joining = newcomers[:max(0, min(len(newcomers), r.intent.Workers-len(stayers)))]
+	}
+	if len(stayers) == 0 && len(joining) == 0 {
+		r.stop("every worker is leaving") // the last one would take the only state along: store it
+	}
+	stay, leave, reasons := r.departures(live)
+	if !r.ringBroken.IsZero() && now.Sub(r.ringBroken) >= r.cfg.FailureTimeout/4 && len(reasons) == 0 {
+		reasons = append(reasons, "the ring broke: "+r.ringTrouble)
+	}
+	if ring := r.ringOf(stay); len(stay) > 1 && ring == wire.RingBroker && r.plan.Ring != ring {
+		reasons = append(reasons, "members do not reach each other: the ring goes through NATS")
+	}
+	if len(reasons) > 0 || r.batchReady(now, joining) {
+		for _, w := range joining {
+			reasons = append(reasons, w.reg.ID+" joined")
+		}
+		stay = append(stay, joining...)
+	}
+	if len(reasons) == 0 && r.tick && canWrite && len(leave) == 0 {
+		var why string
+		if stay, why = r.leaveOutSlow(now, stay); why != "" {
+			reasons = append(reasons, why)
+		}
+	}
+	if len(reasons) == 0 && r.tick && canWrite {
+		if why := r.rebalance(now, live); why != "" {
+			reasons = append(reasons, why)
+		}
+	}
+	if len(reasons) == 0 {
+		r.setRunning(live)
+		return
+	}
+	if len(stay) < r.cfg.Workers.Min && !r.intent.Stop {
+		lack := fmt.Sprintf("%s; %s left, at least %d needed", strings.Join(reasons, "; "), words.Several(len(stay), "worker"), r.cfg.Workers.Min)
+		r.setState(wire.StateWaiting, lack)
+		if len(leave) > 0 && canWrite {
+			r.write(r.plan, nil, lack) // lets the drained members go
+		}
+		return
+	}
+	if canWrite {
+		r.write(r.plan, stay, strings.Join(reasons, "; "))
+	}
+}
+
+// departures divides the live members into those that stay and those that leave with the
+// next plan, with the reasons for one: the members that are gone, and those that leave.
+// A member that is asked to leave does so between two steps, when it holds.
+func (r *Roster) departures(live []*worker) (stay, leave []*worker, reasons []string) {
 	for _, w := range live {
 		if r.leaving(w) && !r.intent.Stop {
 			leave = append(leave, w)
@@ -94,78 +147,29 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, may bool) 
 			stay = append(stay, w)
 		}
 	}
-	room := len(newcomers)
-	if r.intent.Workers > 0 {
-		room = max(0, min(room, r.intent.Workers-len(stay)))
-	}
-	joining := newcomers[:room]
-	if len(stay) == 0 && len(joining) == 0 {
-		// Whoever leaves last takes the only state along: store it.
-		r.stop("every worker is leaving")
-		stay, leave = live, nil
-	}
-	reasons := r.lost()
-	waits := slices.ContainsFunc(live, func(w *worker) bool { return r.leaving(w) && r.holding(w) })
-	switch {
-	case !waits:
-		stay, leave = append(stay, leave...), nil
+	reasons = r.lossReasons()
+	switch holds := slices.ContainsFunc(live, func(w *worker) bool { return r.leaving(w) && r.holding(w) }); {
+	case !holds:
+		return append(stay, leave...), nil, reasons
 	case len(leave) == 0:
-		reasons = append(reasons, "the run is to stop")
-	default:
-		// One that has yet to hear that it is asked to leave would come back.
-		unaware := func(w *worker) bool { return !w.reg.Draining }
-		for _, w := range leave {
-			if unaware(w) {
-				stay = append(stay, w)
-			}
-		}
-		leave = slices.DeleteFunc(leave, unaware)
-		if len(stay) == 0 || slices.ContainsFunc(stay, func(w *worker) bool { return !r.holding(w) }) {
-			// Who leaves takes its state along: those who stay must have it, too.
-			stay, leave = append(stay, leave...), nil
-		}
-		for _, w := range leave {
-			reasons = append(reasons, w.reg.ID+" left: it was asked to")
+		return stay, nil, append(reasons, "the run is to stop")
+	}
+	// A worker that has yet to hear that it is asked to leave would come back.
+	unaware := func(w *worker) bool { return !w.reg.Draining }
+	for _, w := range leave {
+		if unaware(w) {
+			stay = append(stay, w)
 		}
 	}
-	if !r.broken.IsZero() && now.Sub(r.broken) >= r.cfg.FailureTimeout/4 && len(reasons) == 0 {
-		reasons = append(reasons, "the ring broke: "+r.trouble)
+	leave = slices.DeleteFunc(leave, unaware)
+	if len(stay) == 0 || slices.ContainsFunc(stay, func(w *worker) bool { return !r.holding(w) }) {
+		// The members that stay must have the state that the others take along.
+		return append(stay, leave...), nil, reasons
 	}
-	if way := r.way(stay); len(stay) > 1 && way == wire.RingBroker && r.plan.Ring != way {
-		reasons = append(reasons, "members do not reach each other: the ring goes through NATS")
+	for _, w := range leave {
+		reasons = append(reasons, w.reg.ID+" left: it was asked to")
 	}
-	if len(reasons) > 0 || r.batched(now, joining) {
-		for _, w := range joining {
-			reasons = append(reasons, w.reg.ID+" joined")
-		}
-		stay = append(stay, joining...)
-	}
-	if len(reasons) == 0 && r.tick && may && len(leave) == 0 {
-		var why string
-		if stay, why = r.presence(now, stay); why != "" {
-			reasons = append(reasons, why)
-		}
-	}
-	if len(reasons) == 0 && r.tick && may {
-		if why := r.rebalance(now, live); why != "" {
-			reasons = append(reasons, why)
-		}
-	}
-	if len(reasons) == 0 {
-		r.tellRunning(live)
-		return
-	}
-	if len(stay) < r.cfg.Workers.Min && !r.intent.Stop {
-		lack := fmt.Sprintf("%s; %s left, at least %d needed", strings.Join(reasons, "; "), words.Several(len(stay), "worker"), r.cfg.Workers.Min)
-		r.tell(wire.StateWaiting, lack)
-		if len(leave) > 0 && may {
-			r.write(r.plan, nil, lack) // lets those go that were asked to
-		}
-		return
-	}
-	if may {
-		r.write(r.plan, stay, strings.Join(reasons, "; "))
-	}
+	return stay, leave, reasons
 }
 
 // holding reports whether a member waits between two steps.
@@ -174,16 +178,16 @@ func (r *Roster) holding(w *worker) bool {
 }
 
 // batched reports whether newcomers have waited for each other.
-func (r *Roster) batched(now time.Time, joining []*worker) bool {
+func (r *Roster) batchReady(now time.Time, joining []*worker) bool {
 	for _, w := range joining {
-		if now.Sub(w.ready) < r.batch() {
+		if now.Sub(w.readySince) < r.batchWait() {
 			return false
 		}
 	}
 	return len(joining) > 0
 }
 
-func (r *Roster) tellRunning(live []*worker) {
+func (r *Roster) setRunning(live []*worker) {
 	state := wire.StateTraining
 	for _, w := range live {
 		if r.intent.Stop || w.beat.State == wire.WorkerStopped {
@@ -194,23 +198,23 @@ func (r *Roster) tellRunning(live []*worker) {
 	if r.intent.Stop {
 		reason = r.intent.Reason
 	}
-	r.tell(state, reason)
+	r.setState(state, reason)
 }
 
-// decideOver lets workers that came late, or that were left alone in the last
-// moment, find out that the run has ended: by a generation of their own.
-func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) {
+// decideFinished lets workers that came late, or that were left alone at the last moment,
+// find out that the run has ended: by a generation of their own.
+func (r *Roster) decideFinished(now time.Time, live, newcomers []*worker, canWrite bool) {
 	if r.committed >= r.cfg.Steps {
-		r.tell(wire.StateDone, "all steps are done and stored")
+		r.setState(wire.StateDone, "all steps are done and stored")
 	} else {
-		r.tell(wire.StateStopped, r.intent.Reason)
+		r.setState(wire.StateStopped, r.intent.Reason)
 	}
 	trains := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.State != wire.WorkerStopped })
 	there := slices.ContainsFunc(live, func(w *worker) bool { return w.beat.Step >= r.committed })
 	stuck := trains && (!there || len(live) < len(r.plan.Members))
 	i := r.intent
 	i.Drain = slices.Clone(i.Drain)
-	// Who has not the last state would train the rest once more.
+	// A worker without the last state would train the rest once more.
 	ahead := func(all []*worker) (there []*worker) {
 		for _, w := range all {
 			switch {
@@ -227,14 +231,14 @@ func (r *Roster) decideOver(now time.Time, live, newcomers []*worker, may bool) 
 		live = ahead(live)
 	}
 	if len(i.Drain) > len(r.intent.Drain) {
-		r.put(i)
+		r.setIntent(i)
 	}
-	if (stuck || r.batched(now, late)) && may {
+	if (stuck || r.batchReady(now, late)) && canWrite {
 		r.write(r.plan, append(live, late...), "the run has ended")
 	}
 }
 
-// write decides on a plan.
+// write makes a plan and has it stored.
 func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 	stays := func(w *worker) bool { return r.rank(w.reg.Incarnation) >= 0 }
 	if len(members) > 0 && !slices.ContainsFunc(members, stays) {
@@ -244,21 +248,21 @@ func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
 		base.Mixed = base.Mixed || w.reg.Fingerprint != base.Fingerprint
 	}
 	p := plan.Make(base, candidates(members), r.cfg.MicroBatches, reason)
-	p.Ring, p.Patience = r.way(members), number.Float(r.slowestLink(members))
-	p.Since, p.Stored = r.last.UTC().Round(0), r.committed
-	p.LostMembers = len(r.lost()) > 0 || slices.ContainsFunc(r.members(), func(w *worker) bool { // with what it had computed
+	p.Ring, p.Patience = r.ringOf(members), number.Float(r.planPatience(members))
+	p.Since, p.Stored = r.lastEvent.UTC().Round(0), r.committed
+	p.LostMembers = len(r.lossReasons()) > 0 || slices.ContainsFunc(r.members(), func(w *worker) bool { // with what it had computed
 		return w.gone == "" && !r.leaving(w) && !slices.Contains(members, w)
 	})
-	p.Events = carryOn(r.untold, events(p, r.plan))
+	p.Events = carried(r.unacknowledged, events(p, r.plan))
 	r.pending = &p
 	r.emit(WritePlan{p})
 }
 
-// way is how the members of a plan exchange frames. All hear it from the plan:
-// what each found out for itself they could not agree on without one.
-func (r *Roster) way(members []*worker) string {
-	apart := slices.ContainsFunc(members, func(w *worker) bool { return w.reg.Ring == wire.RingBroker })
-	if r.cfg.Ring == wire.RingBroker || r.cfg.Ring == runspec.RingAuto && apart {
+// ringOf is how the members of a plan exchange frames. All take it from the plan, because
+// they could not agree on what each of them measured.
+func (r *Roster) ringOf(members []*worker) string {
+	unreachable := slices.ContainsFunc(members, func(w *worker) bool { return w.reg.Ring == wire.RingBroker })
+	if r.cfg.Ring == wire.RingBroker || r.cfg.Ring == runspec.RingAuto && unreachable {
 		return wire.RingBroker
 	}
 	return ""

@@ -2,24 +2,43 @@
 // registrations, heartbeats, suspicions and requests of users go in with the
 // time, plans and intents to write come out.
 //
-// It guarantees, if it is told the truth about registrations:
-//   - generations grow by one, and a plan is decided only when the one before is
-//     known to be stored or refused;
-//   - no incarnation is in a plan after the evidence of its death was complete,
-//     and none leaves without evidence or a drain, unless those who stay are
-//     fewer than the minimum: then all are let go, with the state that they hold,
-//     and join again; or unless the run was measured to be faster without one of
-//     another host;
+// It guarantees, if the registrations that it gets are true:
+//   - generations grow by one, and a plan is decided only when the last one is known to
+//     be stored or rejected;
+//   - no incarnation is in a plan after the evidence of its death was complete;
+//   - no member leaves without evidence or a drain, with two exceptions: where fewer than
+//     the minimum would stay, all are let go with the state that they hold, and join
+//     again; and a member of another host is left out where the run was measured to be
+//     faster without it;
 //   - members that finished are not taken for dead;
 //   - the same events give the same effects.
 //
-// Evidence is complete when the parent of a process says that it ended; it says
-// itself that it hangs, and ends; a new incarnation of the ID registers; two members
-// suspect it, or one does and its connection is gone or it stays silent when asked;
-// its registration ended and it is silent; it sends no heartbeat for the failure
-// timeout, or for longer where its link takes longer, while others do.
-// Whoever does not hear anybody does not conclude that all are dead, nor, when it
-// hears again, that those are whom it does not hear yet.
+// The evidence against a member is complete when
+//   - the parent of its process says that it ended, or it says itself that it hangs, and
+//     ends;
+//   - a new incarnation of its ID registers;
+//   - two members suspect it; or one does, and its connection is gone or it does not
+//     answer;
+//   - its registration ended, or it receives nothing, and it is silent;
+//   - it sends no heartbeat for the failure timeout, or for longer where its link takes
+//     longer, while others send theirs.
 //
-// It has no goroutine, clock or network; package coordinator is the shell.
+// A coordinator that hears nobody does not conclude that all are dead. When messages come
+// again, it does not conclude that the workers are dead which it has yet to hear.
+//
+// The effects of an event are a list, which the shell carries out under these rules:
+//  1. WritePlan, WriteIntent, Evict and Reply are carried out one after the other, in the
+//     order in which they were returned, over all events: so a request is accepted after
+//     its intent is stored.
+//  2. Each of them is tried until the store has answered. What another leader may have
+//     stored meanwhile ends the term: nothing after it is carried out, and requests that
+//     wait are refused.
+//  3. WritePlan is answered by PlanWritten or PlanRejected before the next one is
+//     decided. A plan whose fate is unknown is neither.
+//  4. Notes keep their order among each other, and wait for nothing else. Those of a plan
+//     are returned after it is stored, and plans carry what is not acknowledged, for the
+//     next leader.
+//  5. Ask and StateChanged are carried out at once.
+//
+// The roster has no goroutine, clock or network; package coordinator is the shell.
 package roster

@@ -6,38 +6,37 @@ import "github.com/gramme-project/gramme/internal/wire"
 type Event interface{ event() }
 
 type (
-	// Elected begins a leadership with what is stored. Nonce is random; sessions
-	// are named after it.
+	// Elected begins a term with what is stored. Nonce is random; sessions are named
+	// after it.
 	Elected struct {
 		Plan   wire.Plan // generation 0: none
 		Intent wire.Intent
 		Nonce  string
 	}
-	// Registered brings all registrations that there are.
+	// Registered brings all current registrations.
 	Registered struct{ All []wire.Registration }
 	// Beat brings a worker's heartbeat.
 	Beat struct{ Beat wire.Beat }
-	// Suspected brings what a member or a parent knows of a worker's end.
+	// Suspected brings a suspicion of a member, a parent or the checkpoint service.
 	Suspected struct{ Suspicion wire.Suspicion }
 	// ConnectionGone answers Ask: nobody listens where the worker did.
 	ConnectionGone struct{ ID, Incarnation string }
-	// Reconnected says that messages come again after a time in which this
-	// coordinator was cut off. The others may have been, too, and may be heard
-	// again only later.
+	// Reconnected says that messages come again after this coordinator was cut off.
+	// Others may have been cut off, too, and may be heard later.
 	Reconnected struct{}
 	// Committed says that the checkpoint of a step is durable.
 	Committed struct{ Step uint64 }
-	// Asked brings a request of a user. It is answered by one Reply.
+	// Asked brings a request of a user. One Reply answers it.
 	Asked struct {
 		Control wire.Control
 		Token   int
 	}
-	// Told says that the events with these keys are in the ledger.
-	Told struct{ Keys []string }
+	// Acknowledged says that the events with these keys are in the ledger.
+	Acknowledged struct{ Keys []string }
 	// PlanWritten answers WritePlan: it is stored.
 	PlanWritten struct{}
-	// PlanRejected answers WritePlan: it is not. Stored is what is stored
-	// instead, if that is known.
+	// PlanRejected answers WritePlan: it is not stored. Stored is the plan that is
+	// stored instead, if that is known.
 	PlanRejected struct{ Stored wire.Plan }
 	// Tick says that time has passed. It should come four times in half a
 	// failure timeout.
@@ -52,32 +51,39 @@ func (ConnectionGone) event() {}
 func (Reconnected) event()    {}
 func (Committed) event()      {}
 func (Asked) event()          {}
-func (Told) event()           {}
+func (Acknowledged) event()   {}
 func (PlanWritten) event()    {}
 func (PlanRejected) event()   {}
 func (Tick) event()           {}
 
-// Effect is an output of the roster. Effects are carried out in their order.
+// Effect is an output of the roster. The package comment says in what order effects are
+// carried out.
 type Effect interface{ effect() }
 
 type (
-	// WritePlan stores a plan. It ends in PlanWritten or PlanRejected.
+	// WritePlan stores a plan: try until the store has answered, then feed PlanWritten
+	// or PlanRejected, exactly once. There is no other WritePlan before that.
 	WritePlan struct{ Plan wire.Plan }
-	// WriteIntent stores an intent; it is tried until it is stored.
+	// WriteIntent stores an intent: try until it is stored. A Reply behind it waits for
+	// that.
 	WriteIntent struct{ Intent wire.Intent }
-	// Evict removes the registration of an incarnation that is gone.
+	// Evict removes the registration of an incarnation that is gone: try until the
+	// store has done it.
 	Evict struct{ ID, Incarnation string }
-	// Ask finds out whether a worker's connection is still there. It ends in
-	// nothing or in ConnectionGone.
+	// Ask finds out whether a worker's connection is still there: at once, without
+	// waiting for the store. Feed ConnectionGone if it is not, nothing otherwise.
 	Ask struct{ ID, Incarnation string }
-	// Note is for the ledger.
+	// Note sends an event to the ledger: try until it is acknowledged, then feed
+	// Acknowledged. Need not wait for the store, nor the store for it: plans carry
+	// what is not acknowledged.
 	Note struct{ Event wire.Event }
-	// StateChanged says how the run is.
+	// StateChanged says what state the run is in, for logs and people.
 	StateChanged struct {
 		State  wire.RunState
 		Reason string
 	}
-	// Reply answers Asked; an empty Error says that it is accepted.
+	// Reply answers Asked, after every WriteIntent before it is stored; an empty Error
+	// says that the request is accepted.
 	Reply struct {
 		Token int
 		Error string

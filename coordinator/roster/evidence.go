@@ -10,46 +10,46 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// onSuspected weighs what somebody says of a worker.
+// onSuspected weighs a suspicion.
 func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 	if s.Final {
-		r.excuse(s)
+		r.excuseLoss(s)
 		for _, w := range r.sorted() {
 			if w.reg.ID == s.Subject &&
 				(w.reg.Incarnation == s.Incarnation || s.Incarnation == "" && w.registered && w.reg.PID == s.PID) {
-				r.bury(w, s.Evidence, true)
+				r.declareDead(w, s.Evidence, true)
 			}
 		}
 		if s.PID != 0 {
-			r.dead[s.Subject] = death{s.PID, now}
+			r.endedProcesses[s.Subject] = endedAt{s.PID, now}
 		}
 		return
 	}
-	if r.over {
-		return // they leave one after the other
+	if r.finished {
+		return // members leave one after the other
 	}
 	if r.pending != nil {
-		// Members that see the new plan first leave the ring of the one before,
-		// which is no sign of their end. What is true will be said again.
+		// Members that see the new plan first leave the old ring, which is no
+		// evidence of their end. A true suspicion will be repeated.
 		if s.Generation == r.pending.Generation {
-			r.early = append(r.early, s)
+			r.earlySuspicions = append(r.earlySuspicions, s)
 		}
 		return
 	}
 	from := r.memberNamed(s.From)
-	service := s.From == wire.IDCheckpoint // it saw slices that make no state: all shall compare
+	service := s.From == wire.IDCheckpoint // the slices that it got make no state: members have to compare theirs
 	if from == nil && !service || from != nil && from.gone != "" || s.Generation != r.plan.Generation {
 		return
 	}
-	if r.broken.IsZero() {
-		r.broken, r.trouble = now, fmt.Sprintf("%s: %s", s.From, s.Evidence)
+	if r.ringBroken.IsZero() {
+		r.ringBroken, r.ringTrouble = now, fmt.Sprintf("%s: %s", s.From, s.Evidence)
 	}
 	w := r.workers[s.Incarnation]
 	if w == nil || w == from || w.gone != "" || w.reg.ID != s.Subject || r.rank(s.Incarnation) < 0 {
 		return
 	}
 	if w.suspects == nil {
-		w.suspects, w.asked = map[string]wire.Evidence{}, now
+		w.suspects, w.askedAt = map[string]wire.Evidence{}, now
 		r.emit(Ask{w.reg.ID, w.reg.Incarnation})
 	}
 	w.suspects[s.From] = s.Evidence
@@ -66,44 +66,44 @@ func (r *Roster) memberNamed(id string) *worker {
 }
 
 func (r *Roster) onConnectionGone(e ConnectionGone) {
-	if w := r.workers[e.Incarnation]; w != nil && len(w.suspects) > 0 && !w.awaited {
-		r.bury(w, said(w.suspects)+"; its connection to the coordinator is gone, too", false)
+	if w := r.workers[e.Incarnation]; w != nil && len(w.suspects) > 0 && !w.reconnecting {
+		r.declareDead(w, joinEvidence(w.suspects)+"; its connection to the coordinator is gone, too", false)
 	}
 }
 
-// examine completes the evidence against members, as far as time does.
-func (r *Roster) examine(now time.Time) {
+// checkLiveness declares members dead against whom the evidence is complete.
+func (r *Roster) checkLiveness(now time.Time) {
 	for _, w := range r.members() {
-		if !w.registered && r.displaced(w) {
-			r.bury(w, wire.EvidenceReplaced, true)
+		if !w.registered && r.replaced(w) {
+			r.declareDead(w, wire.EvidenceReplaced, true)
 		}
 		if w.gone != "" {
 			continue
 		}
-		silent := now.Sub(later(w.heard, w.joined))
+		silent := now.Sub(later(w.lastHeartbeat, w.memberSince))
 		limit := r.patience(w)
-		if !w.confirmed || w.awaited {
+		if !w.confirmed || w.reconnecting {
 			limit = max(limit, r.grace())
 		}
 		quarter := r.answerWithin(w)
 		switch {
-		case w.awaited && silent < limit: // who suspects it may have been cut off as well
-		case len(r.standing(w.suspects)) >= 2:
-			r.bury(w, said(r.standing(w.suspects)), false)
-		case len(r.standing(w.suspects)) == 1 && now.Sub(w.asked) >= quarter && !w.heard.After(w.asked):
-			r.bury(w, said(w.suspects)+"; no answer within "+wire.Evidence(quarter.String()), false)
-		case !w.registered && now.Sub(later(w.heard, w.ended)) >= quarter:
-			r.bury(w, wire.EvidenceUnregistered, false)
-		case !w.deaf.IsZero() && now.Sub(w.deaf) >= quarter && hears(r.members(), w, w.deaf):
-			r.bury(w, wire.EvidenceDeaf, false)
-		case silent >= limit && hears(r.sorted(), w, now.Add(-r.cfg.FailureTimeout/2)):
-			r.bury(w, wire.EvidenceSilent+wire.Evidence(" for "+silent.Round(10*time.Millisecond).String()), false)
+		case w.reconnecting && silent < limit: // those that suspect it may have been cut off as well
+		case len(r.fromLiving(w.suspects)) >= 2:
+			r.declareDead(w, joinEvidence(r.fromLiving(w.suspects)), false)
+		case len(r.fromLiving(w.suspects)) == 1 && now.Sub(w.askedAt) >= quarter && !w.lastHeartbeat.After(w.askedAt):
+			r.declareDead(w, joinEvidence(w.suspects)+"; no answer within "+wire.Evidence(quarter.String()), false)
+		case !w.registered && now.Sub(later(w.lastHeartbeat, w.unregisteredAt)) >= quarter:
+			r.declareDead(w, wire.EvidenceUnregistered, false)
+		case !w.deafSince.IsZero() && now.Sub(w.deafSince) >= quarter && othersHeard(r.members(), w, w.deafSince):
+			r.declareDead(w, wire.EvidenceDeaf, false)
+		case silent >= limit && othersHeard(r.sorted(), w, now.Add(-r.cfg.FailureTimeout/2)):
+			r.declareDead(w, wire.EvidenceSilent+wire.Evidence(" for "+silent.Round(10*time.Millisecond).String()), false)
 		}
 	}
 }
 
-// displaced reports whether another incarnation holds a worker's ID.
-func (r *Roster) displaced(w *worker) bool {
+// replaced reports whether another incarnation holds the ID of a worker.
+func (r *Roster) replaced(w *worker) bool {
 	for _, o := range r.workers {
 		if o != w && o.registered && o.reg.ID == w.reg.ID {
 			return true
@@ -112,8 +112,8 @@ func (r *Roster) displaced(w *worker) bool {
 	return false
 }
 
-// standing are the suspicions of members that are not gone themselves.
-func (r *Roster) standing(suspects map[string]wire.Evidence) map[string]wire.Evidence {
+// fromLiving are the suspicions of members that are not gone themselves.
+func (r *Roster) fromLiving(suspects map[string]wire.Evidence) map[string]wire.Evidence {
 	out := map[string]wire.Evidence{}
 	for from, evidence := range suspects {
 		if w := r.memberNamed(from); w != nil && w.gone == "" {
@@ -123,34 +123,34 @@ func (r *Roster) standing(suspects map[string]wire.Evidence) map[string]wire.Evi
 	return out
 }
 
-// hears reports whether any of some workers but w was heard after a time. If not, it
-// is the roster that does not hear, or nobody is better off than w.
-func hears(some []*worker, w *worker, after time.Time) bool {
+// othersHeard reports whether a worker other than w sent a heartbeat after a time. If
+// none did, the coordinator may be cut off, or all are as silent as w.
+func othersHeard(some []*worker, w *worker, after time.Time) bool {
 	return slices.ContainsFunc(some, func(o *worker) bool {
-		return o != w && o.gone == "" && o.heard.After(after)
+		return o != w && o.gone == "" && o.lastHeartbeat.After(after)
 	})
 }
 
-// bury records that an incarnation is gone: for good if the evidence is final,
-// otherwise until it is heard of again with no plan made meanwhile.
-func (r *Roster) bury(w *worker, evidence wire.Evidence, final bool) {
+// declareDead records that an incarnation is gone: for good if the evidence is final,
+// otherwise until a heartbeat comes from it before a plan left it out.
+func (r *Roster) declareDead(w *worker, evidence wire.Evidence, final bool) {
 	if w.final {
 		return
 	}
 	w.final = final
 	if w.gone == "" {
 		w.gone = evidence
-		if r.over {
+		if r.finished {
 			w.gone = wire.EvidenceFinished
 		}
 	}
 	if final && w.registered {
-		r.emit(Evict{w.reg.ID, w.reg.Incarnation}) // whoever follows it needs the ID
+		r.emit(Evict{w.reg.ID, w.reg.Incarnation}) // the process that follows it needs the ID
 	}
 }
 
-// lost says why members of the plan are gone.
-func (r *Roster) lost() []string {
+// lossReasons says why members of the plan are gone.
+func (r *Roster) lossReasons() []string {
 	var all []string
 	for _, w := range r.members() {
 		if w.gone != "" && w.gone != wire.EvidenceFinished {
@@ -160,8 +160,8 @@ func (r *Roster) lost() []string {
 	return all
 }
 
-// said puts what suspects say in one line.
-func said(suspects map[string]wire.Evidence) wire.Evidence {
+// joinEvidence puts what others say of a worker in one line.
+func joinEvidence(suspects map[string]wire.Evidence) wire.Evidence {
 	var all []string
 	for _, from := range slices.Sorted(maps.Keys(suspects)) {
 		all = append(all, from+": "+string(suspects[from]))

@@ -275,7 +275,7 @@ func (s *storm) heal() {
 	}
 }
 
-func (s *storm) settle() {
+func (s *storm) answerStore() {
 	s.lag = false
 	held := s.held
 	s.held = nil
@@ -302,13 +302,13 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			s.happen(frozen)
 			s.pass(time.Duration(rng.IntN(800)) * time.Millisecond)
 			if rng.IntN(2) == 0 {
-				s.settle()
+				s.answerStore()
 			}
 			if s.r.Intent().Stop { // the last one was to leave
 				break
 			}
 		}
-		s.settle()
+		s.answerStore()
 		s.heal()
 		for _, p := range frozen {
 			p.alive = true

@@ -20,7 +20,7 @@ type Worker struct {
 	State        wire.ProcessState
 	Refused      string
 	Waits        string  // why it is not admitted yet
-	Slow         float64 // its part of the members' usual speed, where that is clearly less; else 0
+	Slow         float64 // its part of the members' median speed, where that is clearly less; else 0
 }
 
 // Workers lists the registered workers by ID.
@@ -31,15 +31,15 @@ func (r *Roster) Workers() []Worker {
 		if !w.registered || w.gone != "" {
 			continue
 		}
-		waits := w.waits
-		if !w.spare.IsZero() {
+		waits := w.waitReason
+		if !w.surplusSince.IsZero() {
 			waits = "the run has the " + words.Several(r.intent.Workers, "worker") + " that it was scaled to"
 		}
-		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refused, Waits: waits, Slow: slow[w.reg.Incarnation]}
+		v := Worker{Registration: w.reg, Beat: w.beat, Rank: r.rank(w.reg.Incarnation), State: w.beat.State, Refused: w.refusal, Waits: waits, Slow: slow[w.reg.Incarnation]}
 		switch {
-		case w.refused != "":
+		case w.refusal != "":
 			v.State = wire.WorkerRefused
-		case w.heard.IsZero():
+		case w.lastHeartbeat.IsZero():
 			v.State = wire.WorkerRegistered
 		case waits != "":
 			v.State = wire.WorkerWaiting
@@ -54,7 +54,7 @@ func (r *Roster) Workers() []Worker {
 	return all
 }
 
-// slow returns the members that are clearly slower than usual, by incarnation.
+// slow returns the members that are clearly slower than the others, by incarnation.
 func (r *Roster) slow() map[string]float64 {
 	var there []*worker
 	var speeds []float64
@@ -70,17 +70,16 @@ func (r *Roster) slow() map[string]float64 {
 	return out
 }
 
-// Refused says why an incarnation is not admitted, "" where nothing speaks against
-// it.
+// Refused says why an incarnation cannot be admitted; "": it can.
 func (r *Roster) Refused(incarnation string) string {
 	if w := r.workers[incarnation]; w != nil {
-		return w.refused
+		return w.refusal
 	}
 	return ""
 }
 
-// sorted lists the workers by ID and incarnation, so that nothing depends on the
-// order of a map.
+// sorted lists the workers by ID and incarnation: nothing may depend on the order of a
+// map.
 func (r *Roster) sorted() []*worker {
 	return slices.SortedFunc(maps.Values(r.workers), byName)
 }

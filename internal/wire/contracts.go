@@ -81,7 +81,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventMembership EventKind = "membership" // a generation began with Members, for Reason
-	EventBegun      EventKind = "begun"      // training began, or began again from a checkpoint: Begun
+	EventBegun      EventKind = "begun"      // training began, or began again from a checkpoint: Lineage
 	EventRefused    EventKind = "refused"    // a worker was not admitted
 	EventMixed      EventKind = "mixed"      // workers of different arithmetic take part: the result is not reproducible
 	EventDivergence EventKind = "divergence" // a replica differed from the others

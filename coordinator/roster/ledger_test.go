@@ -81,13 +81,13 @@ func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
 	}
 
 	// What is acknowledged is not carried on.
-	s.feed(Told{Keys: []string{first[0].Key}})
+	s.feed(Acknowledged{Keys: []string{first[0].Key}})
 	s.start("3", 50)
 	if got := keys(s.stored.Events); len(got) != 2 || slices.Contains(got, first[0].Key) {
 		t.Errorf("the third plan carries %q", got)
 	}
 	s.feed(PlanWritten{})
-	s.feed(Told{Keys: keys(s.stored.Events)})
+	s.feed(Acknowledged{Keys: keys(s.stored.Events)})
 	s.start("4", 60)
 	if got := s.stored.Events; len(got) != 1 || got[0].Generation != 4 {
 		t.Errorf("the fourth plan carries %+v", got)
@@ -143,11 +143,11 @@ func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 func TestAPlanStaysSmall(t *testing.T) {
 	s := &reigns{t: t, now: time.Unix(1000, 0)}
 	s.elect("x")
-	for g := uint64(1); g < 3*mostUntold; g++ {
+	for g := uint64(1); g < 3*maxUnacknowledged; g++ {
 		s.start(fmt.Sprint(g), g)
 		s.feed(PlanWritten{})
 	}
-	if n := len(s.stored.Events); n != mostUntold || s.stored.Events[n-1].Generation != s.stored.Generation {
+	if n := len(s.stored.Events); n != maxUnacknowledged || s.stored.Events[n-1].Generation != s.stored.Generation {
 		t.Errorf("a plan carries %d events", n)
 	}
 }

@@ -1,0 +1,28 @@
+package roster
+
+import (
+	"slices"
+	"time"
+)
+
+// drainSurplus drains workers that came although the run has as many as it was scaled
+// to, such as one that died just before it would have left and was started again:
+// following the run costs as many joules as taking part. They stay as long as it takes to
+// notice the death of a member, whose place they may take.
+func (r *Roster) drainSurplus(now time.Time, staying int) {
+	i := r.intent
+	i.Drain = slices.Clone(i.Drain)
+	for _, w := range r.sorted() {
+		switch {
+		case i.Workers == 0 || staying < i.Workers || i.Stop, !w.registered || w.gone != "" || w.refusal != "", r.rank(w.reg.Incarnation) >= 0 || r.leaving(w):
+			w.surplusSince = time.Time{}
+		case w.surplusSince.IsZero():
+			w.surplusSince = now
+		case now.Sub(w.surplusSince) >= r.startWait():
+			i.Drain = append(i.Drain, w.reg.Incarnation)
+		}
+	}
+	if len(i.Drain) > len(r.intent.Drain) {
+		r.setIntent(i)
+	}
+}
