@@ -93,8 +93,8 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 		if e.Lineage == nil {
 			return entry, fmt.Errorf("event %s does not say where training began", e.Key)
 		}
-		begun := ledger.Begun(*e.Lineage)
-		entry.Begun = &begun
+		begun := ledger.Lineage(*e.Lineage)
+		entry.Lineage = &begun
 	case wire.EventRefused, wire.EventMixed, wire.EventDivergence:
 		entry.Note = &ledger.Note{Kind: string(e.Kind), Text: e.Reason, Generation: e.Generation}
 	default:

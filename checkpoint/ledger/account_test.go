@@ -120,7 +120,7 @@ func TestConservation(t *testing.T) {
 			t.Fatal(err)
 		}
 		steal(a)
-		if a.conserved() == nil {
+		if a.checkSums() == nil {
 			t.Errorf("a µJ less of the %s is not seen", name)
 		}
 	}
@@ -245,7 +245,7 @@ notes
 	if err := json.Unmarshal(b, &again); err != nil {
 		t.Fatal(err)
 	}
-	again.seen = a.seen // for Holds, not for readers
+	again.counted = a.counted // for Holds, not for readers
 	if !reflect.DeepEqual(*a, again) {
 		t.Errorf("JSON gives\n%+v, not\n%+v", again, *a)
 	}

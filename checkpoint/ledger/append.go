@@ -6,16 +6,16 @@ import (
 	"fmt"
 )
 
-// batch is a set of entries on their way into the log.
+// batch is a set of entries that are being appended.
 type batch struct {
 	state   replay
 	entries []Entry
 	head    Head
 }
 
-// trim cuts off what stands behind the head.
-func (l *Log) trim() error {
-	if !l.cut {
+// truncateTail cuts off the bytes that the head does not cover.
+func (l *Log) truncateTail() error {
+	if !l.hasTail {
 		return nil
 	}
 	if err := l.entries.Truncate(l.state.bytes); err != nil {
@@ -24,19 +24,19 @@ func (l *Log) trim() error {
 	if err := l.entries.Sync(); err != nil {
 		return err
 	}
-	l.cut = false
+	l.hasTail = false
 	return nil
 }
 
-// Append adds entries, in this order, and returns the head that covers them.
-// When it returns without an error they are durable and signed. Records and
-// keyed entries that are there already are dropped silently. Whatever their
-// number, entries cost one sync of the entries and one of the head.
+// Append adds entries in this order and returns the head that covers them. When it
+// returns without an error they are durable and signed. Records and keyed entries that
+// are already in the log are dropped silently. A call costs one sync of the entries and
+// one of the head, however many entries it has.
 //
-// An entry that does not belong in a log gives a *Refused, and none of the call
-// is appended. After another error, a full disk say, the log is as it was and
-// may be used again; whether the entries are in it is known only once a later
-// Append returns. To append them again is right for those that count once.
+// An entry that does not belong in a log gives a *Refused, and no entry of the call is
+// appended. After any other error, such as a full disk, the log can be used again;
+// whether the entries are in it is known once a later Append returns. Appending again is
+// safe for entries that count once.
 func (l *Log) Append(entries ...Entry) (Head, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *Log) Append(entries ...Entry) (Head, error) {
 }
 
 func (l *Log) append(entries []Entry) (Head, error) {
-	if err := l.settle(); err != nil {
+	if err := l.resolveHead(); err != nil {
 		return Head{}, err
 	}
 	b, text, err := l.prepare(entries)
@@ -59,34 +59,34 @@ func (l *Log) append(entries []Entry) (Head, error) {
 	if len(b.entries) == 0 {
 		return l.head, nil
 	}
-	if err := l.write(text); err != nil {
+	if err := l.writeEntries(text); err != nil {
 		return Head{}, fmt.Errorf("append to ledger: %w", err)
 	}
-	if err := l.publish(b); err != nil {
+	if err := l.publishHead(b); err != nil {
 		return Head{}, fmt.Errorf("append to ledger: %w", err)
 	}
 	return l.head, nil
 }
 
-// settle ends a doubt about the newest head.
-func (l *Log) settle() error {
+// resolveHead publishes the head whose durability an earlier failure left unknown.
+func (l *Log) resolveHead() error {
 	if l.entries == nil {
 		return errClosed
 	}
-	if l.doubt != nil {
-		if err := l.publish(l.doubt); err != nil {
+	if l.unconfirmed != nil {
+		if err := l.publishHead(l.unconfirmed); err != nil {
 			return fmt.Errorf("append to ledger: %w", err)
 		}
 	}
 	return nil
 }
 
-// prepare makes lines of the entries that are new.
+// prepare encodes the entries that are new.
 func (l *Log) prepare(entries []Entry) (*batch, []byte, error) {
 	b := &batch{state: l.state.fork()}
 	var text bytes.Buffer
 	for i, e := range entries {
-		if b.state.seen.has(&e) {
+		if b.state.counted.has(&e) {
 			continue
 		}
 		e.Version, e.Index, e.Prev = Version, b.state.tree.size, b.state.link()
@@ -102,8 +102,8 @@ func (l *Log) prepare(entries []Entry) (*batch, []byte, error) {
 		if err != nil {
 			return nil, nil, &Refused{i, err}
 		}
-		// Read back as a verifier would: text that is not UTF-8, say, is not
-		// what it was.
+		// Read it back as a verifier would: text that is not UTF-8, for example, does
+		// not survive the encoding.
 		e, err = b.state.add(line[:len(line)-1])
 		if err != nil {
 			return nil, nil, &Refused{i, err}
@@ -119,38 +119,38 @@ func (l *Log) prepare(entries []Entry) (*batch, []byte, error) {
 	return b, text.Bytes(), err
 }
 
-// write makes lines durable behind those that the head covers.
-func (l *Log) write(text []byte) error {
-	if err := l.trim(); err != nil {
+// writeEntries makes lines durable after those that the head covers.
+func (l *Log) writeEntries(text []byte) error {
+	if err := l.truncateTail(); err != nil {
 		return err
 	}
-	l.cut = true
+	l.hasTail = true
 	_, err := l.entries.WriteAt(text, l.state.bytes)
 	if err == nil {
 		err = l.entries.Sync()
 	}
 	if err != nil {
-		return errors.Join(err, l.trim())
+		return errors.Join(err, l.truncateTail())
 	}
 	return nil
 }
 
-// publish makes the head of a batch, whose lines are durable, the log's.
-func (l *Log) publish(b *batch) error {
+// publishHead makes the head of a batch, whose lines are durable, the head of the log.
+func (l *Log) publishHead(b *batch) error {
 	path := l.path(headFile)
 	if err := stageFile(l.disk, path, b.head.Note, 0o644); err != nil {
-		if l.doubt == nil { // the old head stands
-			err = errors.Join(err, l.trim())
+		if l.unconfirmed == nil { // the old head remains
+			err = errors.Join(err, l.truncateTail())
 		}
 		return err
 	}
 	if err := swapFile(l.disk, path); err != nil {
-		// After a crash either head may stand there, and someone may have seen
-		// the new one: the lines have to stay, and the way is forward.
-		l.doubt = b
+		// After a crash the file may hold either head, and a reader may have seen the new
+		// one: the lines must stay, and the new head must be published.
+		l.unconfirmed = b
 		return err
 	}
 	l.state.adopt(b.state, b.entries)
-	l.head, l.doubt, l.cut = b.head, nil, false
+	l.head, l.unconfirmed, l.hasTail = b.head, nil, false
 	return nil
 }

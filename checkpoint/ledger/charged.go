@@ -12,10 +12,10 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 )
 
-// Charged says who is charged for what the counters of a host count. One process
-// of a host reads them, for its run, and that run is charged for all of it. While
-// it does, other runs estimate nothing that the counters cover: so the accounts of
-// the runs of a host can be added up, and their sum is what the counters counted.
+// Charged says which run is charged for what the counters of a host count. One process of
+// a host reads them, and its run is charged for everything. Meanwhile other runs estimate
+// nothing that the counters cover, so the accounts of the runs of a host add up to what
+// the counters counted.
 type Charged struct {
 	Host string `json:"host"`
 	// While a process of this run read the counters:
@@ -24,18 +24,18 @@ type Charged struct {
 	Elsewhere []Elsewhere `json:"elsewhere,omitempty"`
 }
 
-// Elsewhere is a time in which another run was charged for what this one's
-// processes drew.
+// Elsewhere is a time in which another run was charged for the energy of this run's
+// processes.
 type Elsewhere struct {
 	Run            string       `json:"run"`
 	From           time.Time    `json:"from"`
 	To             time.Time    `json:"to"`
-	Seconds        number.Float `json:"seconds"` // of the process that states the most
+	Seconds        number.Float `json:"seconds"` // the longest that one process states
 	ProcessorNanos int64        `json:"processor_ns"`
 	Records        int64        `json:"records"`
 }
 
-// charges gathers who is charged on each host.
+// charges collects which run is charged on each host.
 type charges struct {
 	loads     map[string]*energy.Load
 	elsewhere map[[2]string]*Elsewhere   // by host and run
@@ -46,7 +46,7 @@ func newCharges() charges {
 	return charges{map[string]*energy.Load{}, map[[2]string]*Elsewhere{}, map[[4]string]number.Float{}}
 }
 
-func (c *charges) reading(r *energy.Reading) {
+func (c *charges) addReading(r *energy.Reading) {
 	if r.Load == nil {
 		return
 	}
@@ -56,7 +56,7 @@ func (c *charges) reading(r *energy.Reading) {
 	c.loads[r.Host].Add(*r.Load)
 }
 
-func (c *charges) gap(g *energy.Gap) {
+func (c *charges) addGap(g *energy.Gap) {
 	key := [2]string{g.Host, g.CountedBy}
 	from, to := time.Unix(0, g.WallStart).UTC(), time.Unix(0, g.WallEnd).UTC()
 	e := c.elsewhere[key]
@@ -85,7 +85,7 @@ func saturated(a, b int64) int64 {
 	return a
 }
 
-// list returns what was gathered, by host.
+// list returns the charges by host.
 func (c *charges) list() []Charged {
 	hosts := map[string]*Charged{}
 	at := func(host string) *Charged {
@@ -112,7 +112,7 @@ func (c *charges) list() []Charged {
 	return list
 }
 
-// writeCharged says for each host with counters which run is charged.
+// writeCharged writes for each host with counters which run is charged.
 func (a *Account) writeCharged(b *strings.Builder) {
 	if len(a.Charged) > 0 {
 		b.WriteString("\n")
@@ -133,7 +133,7 @@ func (a *Account) writeCharged(b *strings.Builder) {
 			b.WriteString("\n")
 		}
 		for _, e := range c.Elsewhere {
-			fmt.Fprintf(b, "host %s: its counters were read by run %s for %.1f s, from %s to %s: what this run's processes drew then, in %.1f s of processor time, is in that run's account\n",
+			fmt.Fprintf(b, "host %s: its counters were read by run %s for %.1f s, from %s to %s: the energy of this run's processes in that time, with %.1f s of processor time, is in that run's account\n",
 				c.Host, e.Run, float64(e.Seconds), e.From.Format("2006-01-02 15:04:05"), e.To.Format("15:04:05 MST"), float64(e.ProcessorNanos)/1e9)
 		}
 	}

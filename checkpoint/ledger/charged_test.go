@@ -45,7 +45,7 @@ func TestCharged(t *testing.T) {
 	}
 	for _, want := range []string{
 		"host host-w0: its counters were read by this run, which is charged for all that they count; other processes used 75 % of the processor time in that time (run run-2 17 %)\n",
-		"host host-w1: its counters were read by run run-2 for 30.0 s, from 2026-03-01 12:00:00 to 12:00:30 UTC: what this run's processes drew then, in 6.0 s of processor time, is in that run's account\n",
+		"host host-w1: its counters were read by run run-2 for 30.0 s, from 2026-03-01 12:00:00 to 12:00:30 UTC: the energy of this run's processes in that time, with 6.0 s of processor time, is in that run's account\n",
 		"gaps: 1, in which meters gave nothing for 2.0 s\n",
 	} {
 		if !strings.Contains(a.String(), want) {

@@ -209,7 +209,7 @@ func TestFullDisk(t *testing.T) {
 			if _, err := l.Append(reading("w0", "cpu", 2, 6)); !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("%s: got %v, want ENOSPC", full, err)
 			}
-			if l.state.seen.hasRecord(source("w0", "cpu", 2).Key()) || l.Head().Size != before.Size {
+			if l.state.counted.hasRecord(source("w0", "cpu", 2).Key()) || l.Head().Size != before.Size {
 				t.Fatalf("%s: what failed counts", full)
 			}
 			a, err := verify(d, "/run/ledger", []NamedHead{{"before", before.Note}})

@@ -16,12 +16,12 @@ const (
 	keyFile     = "key"
 )
 
-// temporary is what the name of a file ends in until it replaces another. One process
-// writes a log, so that the next one finds what is left of it.
+// temporary is the suffix of a file that is to replace another. Only one process writes a
+// log, so a fixed suffix lets the next one find a file that a crash left.
 const temporary = ".tmp"
 
-// maxSmall bounds a head and a key.
-const maxSmall = 64 << 10
+// maxSmallFile bounds a head and a key.
+const maxSmallFile = 64 << 10
 
 type (
 	disk   = vfs.FS
@@ -35,20 +35,20 @@ func readFile(d disk, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
-	if err == nil && len(b) > maxSmall {
-		err = fmt.Errorf("%s: longer than %d bytes", path, maxSmall)
+	b, err := io.ReadAll(io.LimitReader(f, maxSmallFile+1))
+	if err == nil && len(b) > maxSmallFile {
+		err = fmt.Errorf("%s: longer than %d bytes", path, maxSmallFile)
 	}
 	return b, errors.Join(err, f.Close())
 }
 
-// stageFile writes what is to replace a file beside it, durably.
+// stageFile writes the replacement of a file beside it, durably.
 func stageFile(d disk, path string, b []byte, perm fs.FileMode) error {
 	return vfs.Stage(d, path+temporary, perm, vfs.Bytes(b))
 }
 
-// swapFile puts what stageFile wrote in the place of the file. After an error it is
-// open which of the two stands there after a crash.
+// swapFile replaces the file by what stageFile wrote. After an error either of the two may
+// be there after a crash.
 func swapFile(d disk, path string) error { return vfs.Commit(d, path+temporary, path) }
 
 // replaceFile replaces a file atomically and durably.
@@ -59,7 +59,7 @@ func replaceFile(d disk, path string, b []byte, perm fs.FileMode) error {
 	return swapFile(d, path)
 }
 
-// makeFolder makes a folder and those above it, durably.
+// makeFolder makes a folder and its parents, durably.
 func makeFolder(d disk, path string, perm fs.FileMode) error { return vfs.MkdirAll(d, path, perm) }
 
 func syncFolder(d disk, path string) error { return vfs.SyncDir(d, path) }

@@ -21,7 +21,7 @@ const (
 	TypeReading    Type = "reading"
 	TypeGap        Type = "gap"
 	TypeMembership Type = "membership"
-	TypeBegun      Type = "begun"
+	TypeLineage    Type = "begun"
 	TypeSteps      Type = "steps"
 	TypeCheckpoint Type = "checkpoint"
 	TypeCarbon     Type = "carbon"
@@ -34,8 +34,8 @@ const (
 type Entry struct {
 	Version int       `json:"v"`
 	Index   int64     `json:"index"`
-	Prev    string    `json:"prev"` // first 8 bytes of the hash of the line before: names the place of a fault
-	Time    time.Time `json:"time"` // when it was appended, a label
+	Prev    string    `json:"prev"` // first 8 bytes of the hash of the previous line: locates a fault
+	Time    time.Time `json:"time"` // when it was appended; only a label
 	Type    Type      `json:"type"`
 	Key     string    `json:"key,omitempty"` // counted once per key
 
@@ -44,7 +44,7 @@ type Entry struct {
 	Reading    *energy.Reading `json:"reading,omitempty"`
 	Gap        *energy.Gap     `json:"gap,omitempty"`
 	Membership *Membership     `json:"membership,omitempty"`
-	Begun      *Begun          `json:"begun,omitempty"`
+	Lineage    *Lineage        `json:"begun,omitempty"`
 	Steps      *Steps          `json:"steps,omitempty"`
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
 	Carbon     *energy.Factor  `json:"carbon,omitempty"`
@@ -60,14 +60,14 @@ type Started struct {
 	Software  string `json:"software,omitempty"`
 }
 
-// Resumed says from where a run went on, with the proof that the log which it
-// continues holds the log of the checkpoint that it continues.
+// Resumed says from where a run went on, with the proof that its log extends the log of
+// the checkpoint from which it goes on.
 type Resumed struct {
 	Prior Tree     `json:"prior"`           // the log before this entry
 	Step  uint64   `json:"step"`            // of the checkpoint; 0: from the beginning
 	From  *Tree    `json:"from,omitempty"`  // the log when that checkpoint was made
 	Proof []string `json:"proof,omitempty"` // RFC 6962 consistency proof of From in Prior, base64 hashes
-	// Software is the build that goes on; logs of before it was written do not say.
+	// Software is the build that goes on; empty in logs of older builds.
 	Software string `json:"software,omitempty"`
 }
 
@@ -77,17 +77,16 @@ type Tree struct {
 	Root string `json:"root"` // base64
 }
 
-// Membership says who trains from a generation on.
+// Membership lists the workers that train from a generation on.
 type Membership struct {
 	Generation uint64   `json:"generation"`
 	Members    []string `json:"members"`
 	Reason     string   `json:"reason"`
 }
 
-// Begun says that training began, or began anew, after step From, at the time Since
-// of the coordinator's clock: no member had a state that was trained. Session and
-// Generation name it.
-type Begun struct {
+// Lineage says that a lineage began after step From, at the time Since of the
+// coordinator's clock: no member had a trained state. Session and Generation name it.
+type Lineage struct {
 	Session    string    `json:"session"`
 	Generation uint64    `json:"generation"`
 	From       uint64    `json:"from"`
@@ -103,18 +102,18 @@ type Steps struct {
 	Tokens     uint64       `json:"tokens"`
 	Loss       number.Float `json:"loss"` // MLM + NSP of LastStep alone
 	Losses     *Losses      `json:"losses,omitempty"`
-	Skipped    uint64       `json:"skipped,omitempty"` // that changed nothing: a gradient was not finite
+	Skipped    uint64       `json:"skipped,omitempty"` // steps that changed nothing: a gradient was not finite
 }
 
-// Losses are means over those of some steps whose loss was finite; logs of before
-// they were written hold none.
+// Losses are means over the steps of a range whose loss was finite; logs of older builds
+// have none.
 type Losses struct {
-	Steps uint64       `json:"steps"` // so many
+	Steps uint64       `json:"steps"` // number of those steps
 	MLM   number.Float `json:"mlm"`
 	NSP   number.Float `json:"nsp"`
 }
 
-// Checkpoint says that a checkpoint was made, and what is in it.
+// Checkpoint names a checkpoint and the hash of its manifest.
 type Checkpoint struct {
 	Step     uint64 `json:"step"`
 	Folder   string `json:"folder"`          // its name under RUN/checkpoints
@@ -125,13 +124,13 @@ type Checkpoint struct {
 const (
 	NoteQuarantine = "quarantine"        // data or a checkpoint was set aside
 	NoteDivergence = "divergence"        // replicas differed
-	NoteMixed      = "mixed"             // workers of different arithmetic: the result is not reproducible
+	NoteMixed      = "mixed"             // workers with different numerics: the result is not reproducible
 	NoteRefused    = "refused"           // a worker was not admitted
-	NoteTraining   = "training diverged" // the loss, not the replicas
+	NoteTraining   = "training diverged" // the loss diverged, not the replicas
 	NoteRemark     = "remark"
 )
 
-// Note is what else a reader of the account should know.
+// Note is a remark for readers of the account.
 type Note struct {
 	Kind       string `json:"kind"`
 	Text       string `json:"text"`
@@ -143,7 +142,7 @@ type Note struct {
 // FromRecord returns the entry of a worker's record.
 func FromRecord(r energy.Record) Entry { return Entry{Reading: r.Reading, Gap: r.Gap} }
 
-// body returns the type that the entry's body has, and checks the body.
+// body returns the type of the entry's body, and checks the body.
 func (e *Entry) body() (Type, error) {
 	var found []Type
 	var err error
@@ -160,7 +159,7 @@ func (e *Entry) body() (Type, error) {
 	has(TypeReading, e.Reading != nil, func() error { return e.Reading.Validate() })
 	has(TypeGap, e.Gap != nil, func() error { return e.Gap.Validate() })
 	has(TypeMembership, e.Membership != nil, nil)
-	has(TypeBegun, e.Begun != nil, func() error { return e.Begun.validate() })
+	has(TypeLineage, e.Lineage != nil, func() error { return e.Lineage.validate() })
 	has(TypeSteps, e.Steps != nil, func() error { return e.Steps.validate() })
 	has(TypeCheckpoint, e.Checkpoint != nil, func() error { return e.Checkpoint.validate() })
 	has(TypeCarbon, e.Carbon != nil, func() error { return e.Carbon.Validate() })
@@ -179,7 +178,7 @@ func (s *Started) validate() error {
 	return nil
 }
 
-func (b *Begun) validate() error {
+func (b *Lineage) validate() error {
 	if b.Session == "" || b.Generation == 0 || b.Since.IsZero() {
 		return fmt.Errorf("begun after step %d: no session, no generation or no time", b.From)
 	}
@@ -206,7 +205,7 @@ func (c *Checkpoint) validate() error {
 	return nil
 }
 
-// record returns the identity of the record that the entry holds, if any.
+// record returns the identity of the entry's record, if it has one.
 func (e *Entry) record() (energy.Key, bool) {
 	switch {
 	case e.Reading != nil:

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// Fault says where a ledger is not what it should be.
+// Fault locates what is wrong with a ledger.
 type Fault struct {
-	File   string // as "ledger/entries", or the name of a head that was held elsewhere
-	Entry  int64  // index of the entry; -1 where the fault is of the file as a whole
+	File   string // such as "ledger/entries", or the name of a head kept elsewhere
+	Entry  int64  // index of the entry; -1 if the whole file is at fault
 	Reason string
 }
 
@@ -21,8 +21,8 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s, entry %d: %s", f.File, f.Entry, f.Reason)
 }
 
-// Refused says which of the entries given to Append does not belong in a log.
-// Nothing of that call was appended.
+// Refused says which of the entries given to Append does not belong in a log. No entry of
+// that call was appended.
 type Refused struct {
 	Position int // in the arguments
 	Err      error
@@ -34,13 +34,13 @@ func (r *Refused) Error() string {
 
 func (r *Refused) Unwrap() error { return r.Err }
 
-// faultOf names a file of the log in dir.
+// faultOf returns a Fault of a file of the log in dir.
 func faultOf(dir, name string, entry int64, format string, args ...any) *Fault {
 	return &Fault{File: filepath.Join(filepath.Base(dir), name), Entry: entry, Reason: fmt.Sprintf(format, args...)}
 }
 
-// readFault tells a file that is not there, which is a fault of the ledger, from
-// one that could not be read, which is none.
+// readFault tells a missing file, which is a fault of the ledger, from a file that could
+// not be read, which is none.
 func readFault(dir, name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return faultOf(dir, name, -1, "the file is missing")

@@ -13,22 +13,23 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// Handover says that another key signs the log from this entry on. Signed, the key
-// before vouches for the new one. Not signed, that key was not at hand, as where the
-// folder of a run was copied without it: then whoever had the folder went on, and
-// Note shows only that all entries before stand as the key before had signed them.
+// Handover says that another key signs the log from this entry on. If it is signed, the
+// previous key vouches for the new one. If not, the previous key was not available, as
+// where the folder of a run was copied without it: then anyone with the folder may have
+// gone on, and Note shows only that all earlier entries are as the previous key signed
+// them.
 type Handover struct {
 	Prior  Tree   `json:"prior"` // the log before this entry
 	From   string `json:"from"`  // public keys
 	To     string `json:"to"`
 	Signed bool   `json:"signed"`
-	// Note is signed by From: the text of the handover or, where it is not signed,
-	// the head of Prior.
+	// Note is signed by From: the text of the handover or, if that is not signed, the head
+	// of Prior.
 	Note   string `json:"note"`
 	Reason string `json:"reason"`
 }
 
-// handoverText is what the key before signs.
+// handoverText returns the text that the previous key signs.
 func handoverText(origin string, prior Tree, to string) string {
 	return origin + " handover\n" + strconv.FormatInt(prior.Size, 10) + "\n" + prior.Root + "\n" + to + "\n"
 }
@@ -48,8 +49,8 @@ func (h *Handover) validate() error {
 	return nil
 }
 
-// check says why a handover cannot follow on what r replayed.
-func (h *Handover) check(r *replay) error {
+// checkFollows returns why a handover cannot follow the entries that r replayed.
+func (h *Handover) checkFollows(r *replay) error {
 	if err := h.validate(); err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (h *Handover) check(r *replay) error {
 		return fmt.Errorf("handover of a log of %d entries that is not this one", h.Prior.Size)
 	}
 	if h.From != r.keyAt(r.tree.size) {
-		return errors.New("handover from another key than signed until here")
+		return errors.New("handover from a key that did not sign the entries before")
 	}
 	from, _, err := parseVerifier([]byte(h.From + "\n"))
 	if err != nil {
@@ -75,19 +76,19 @@ func (h *Handover) check(r *replay) error {
 	}
 	n, err := note.Open([]byte(h.Note), note.VerifierList(from))
 	if err != nil || n.Text != handoverText(from.Name(), h.Prior, h.To) {
-		return errors.New("handover: the key before has not signed it")
+		return errors.New("handover: the previous key has not signed it")
 	}
 	return nil
 }
 
-// signing is a key and the first entry that it signed.
-type signing struct {
+// keyChange is a key and the first entry that it signed.
+type keyChange struct {
 	entry int64
 	key   string
 }
 
-// keyAt returns the public key that signs the head of a log of a size: whose entries
-// count from the one that a handover is.
+// keyAt returns the public key that signs the head of a log of the given size: a new key
+// signs from its handover on.
 func (r *replay) keyAt(size int64) string {
 	key := r.public
 	for _, k := range r.keys {
@@ -98,11 +99,11 @@ func (r *replay) keyAt(size int64) string {
 	return key
 }
 
-// keysOf are the first key of a log and those that its entries hand it over to. They
-// are not checked: walk does that.
-func keysOf(first note.Verifier, entries io.ReaderAt) []note.Verifier {
+// allKeys returns the first key of a log and those to which its entries hand it over,
+// unchecked: walk checks them.
+func allKeys(first note.Verifier, entries io.ReaderAt) []note.Verifier {
 	keys := []note.Verifier{first}
-	in := newLines(entries, 0, math.MaxInt64)
+	in := newLineReader(entries, 0, math.MaxInt64)
 	for {
 		line, err := in.next()
 		if err != nil {
@@ -116,16 +117,15 @@ func keysOf(first note.Verifier, entries io.ReaderAt) []note.Verifier {
 			continue
 		}
 		v, _, err := parseVerifier([]byte(e.Handover.To + "\n"))
-		known := func(k note.Verifier) bool { return k.KeyHash() == v.KeyHash() } // one may come back
+		known := func(k note.Verifier) bool { return k.KeyHash() == v.KeyHash() } // a key may return
 		if err == nil && v.Name() == first.Name() && !slices.ContainsFunc(keys, known) {
 			keys = append(keys, v)
 		}
 	}
 }
 
-// takeUp lets the key of o sign: the log's own, or another to which it is handed
-// over.
-func (l *Log) takeUp(o Options) error {
+// adoptKey signs with the key of o: the log's own, or another one by a handover.
+func (l *Log) adoptKey(o Options) error {
 	current := l.state.keyAt(l.head.Size)
 	signer, public, err := readKey(l.disk, o.KeyPath, o.Run)
 	switch {
@@ -135,7 +135,7 @@ func (l *Log) takeUp(o Options) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	case o.Handover == "" && err != nil:
-		return fmt.Errorf("the signing key %s of this ledger is gone: put it back, or begin another run", o.KeyPath)
+		return fmt.Errorf("the signing key %s of this ledger is missing: restore it, or start another run", o.KeyPath)
 	case o.Handover == "":
 		return faultOf(l.dir, keyFile, -1, "does not belong to the signing key %s", o.KeyPath)
 	case err != nil:

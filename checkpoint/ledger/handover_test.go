@@ -58,7 +58,7 @@ func TestHandover(t *testing.T) {
 	if !slices.Equal(signed, []bool{true, false, false, true}) || a.PublicKey != a.Handovers[0].From {
 		t.Errorf("handovers %+v", a.Handovers)
 	}
-	if text := a.String(); strings.Count(text, "key not available: continued by a new key") != 2 || strings.Count(text, "the key before signed this") != 2 {
+	if text := a.String(); strings.Count(text, "key not available: continued by a new key") != 2 || strings.Count(text, "the previous key signed this") != 2 {
 		t.Errorf("the account says\n%s", text)
 	}
 	// Without a reason no other key goes on.
@@ -110,7 +110,7 @@ func TestForgedHandover(t *testing.T) {
 		why    string
 	}{
 		"signed by nobody":        {func(h *Handover, _ memDisk) { h.Signed = true }, "has not signed it"},
-		"from another key":        {func(h *Handover, d memDisk) { h.From = publicAt(d, "/run/keys/forger") }, "another key than signed"},
+		"from another key":        {func(h *Handover, d memDisk) { h.From = publicAt(d, "/run/keys/forger") }, "a key that did not sign"},
 		"of a shorter log":        {func(h *Handover, _ memDisk) { h.Prior.Size-- }, "is not this one"},
 		"without the head before": {func(h *Handover, _ memDisk) { h.Note = "x" }, "not the head of the log before"},
 		"to the same key":         {func(h *Handover, _ memDisk) { h.To = h.From }, "to itself"},
@@ -136,7 +136,7 @@ func TestForgedHandover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stands, err := readStanding(d, "/run/ledger")
+		stands, err := readSmallFiles(d, "/run/ledger")
 		if err != nil {
 			t.Fatal(err)
 		}

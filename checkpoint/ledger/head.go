@@ -17,10 +17,10 @@ import (
 type Head struct {
 	Size int64     // entries
 	Root tlog.Hash // of the tree over them
-	Note []byte    // the signed note, as it stands in the head file and in checkpoint folders
+	Note []byte    // the signed note, as in the head file and in checkpoint folders
 }
 
-// Tree returns size and root as entries hold them.
+// Tree returns size and root in the form of entries.
 func (h Head) Tree() Tree { return Tree{h.Size, h.Root.String()} }
 
 // emptyRoot is the root of a log without entries (SHA-256 of nothing, RFC 6962).
@@ -46,9 +46,9 @@ func sign(s note.Signer, size int64, root tlog.Hash) (Head, error) {
 	return Head{Size: size, Root: root, Note: b}, nil
 }
 
-// parseHead verifies a signed head and that its bytes are the only spelling of
-// what it says: one signature, canonical numbers and base64, nothing around it. It
-// returns which of the keys, all of one log, has signed it.
+// parseHead verifies a signed head and that its bytes are canonical: one signature,
+// canonical numbers and base64, nothing around it. It returns which of the keys, all of
+// one log, has signed it.
 func parseHead(b []byte, keys ...note.Verifier) (Head, note.Verifier, error) {
 	n, err := note.Open(b, note.VerifierList(keys...))
 	if err != nil {
@@ -64,7 +64,7 @@ func parseHead(b []byte, keys ...note.Verifier) (Head, note.Verifier, error) {
 	return h, v, err
 }
 
-// readHead reads a note that v has signed.
+// readHead parses a note that v has signed.
 func readHead(b []byte, n *note.Note, v note.Verifier) (Head, error) {
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) != 4 || lines[3] != "" {
@@ -95,7 +95,7 @@ func readHead(b []byte, n *note.Note, v note.Verifier) (Head, error) {
 	return Head{Size: size, Root: root, Note: bytes.Clone(b)}, nil
 }
 
-// headError says in plain words why a note does not open.
+// headError explains why a note does not open.
 func headError(err error) error {
 	var bad *note.InvalidSignatureError
 	var foreign *note.UnverifiedNoteError

@@ -29,7 +29,7 @@ func loadSigner(d disk, path, run string) (note.Signer, error) {
 	return s, nil
 }
 
-// makeSigner makes a private key and stores it for its owner alone.
+// makeSigner makes a private key and stores it, readable by its owner only.
 func makeSigner(d disk, path, run string) (note.Signer, error) {
 	secret, _, err := note.GenerateKey(rand.Reader, origin(run))
 	if err != nil {
@@ -44,8 +44,8 @@ func makeSigner(d disk, path, run string) (note.Signer, error) {
 	return note.NewSigner(secret)
 }
 
-// verifierKey returns the public key that belongs to a private key file's text,
-// in the one spelling that parseVerifier accepts.
+// verifierKey returns the public key of a private key file, in the canonical form that
+// parseVerifier accepts.
 func verifierKey(d disk, path string) (string, error) {
 	b, err := readFile(d, path)
 	if err != nil {
@@ -67,13 +67,13 @@ func verifierKey(d disk, path string) (string, error) {
 	return note.NewEd25519VerifierKey(parts[2], public)
 }
 
-// verifier is a public key that remembers its spelling.
+// verifier is a public key with its text.
 type verifier struct {
 	note.Verifier
 	text string
 }
 
-// parseVerifier reads a public key file: one line, in its only spelling.
+// parseVerifier reads a public key file: one line, in canonical form.
 func parseVerifier(b []byte) (note.Verifier, string, error) {
 	text, ok := strings.CutSuffix(string(b), "\n")
 	if !ok {
@@ -96,8 +96,8 @@ func parseVerifier(b []byte) (note.Verifier, string, error) {
 	return verifier{v, text}, text, nil
 }
 
-// makeKeys returns the signer and public key of a new log in dir. A key that an
-// interrupted creation left is used.
+// makeKeys returns the signer and public key of a new log in dir. It uses a key that an
+// interrupted creation left.
 func makeKeys(d disk, dir, keyPath, run string) (note.Signer, string, error) {
 	s, err := loadSigner(d, keyPath, run)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -28,9 +28,8 @@ func encode(e Entry) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// decode reads one line without its newline. It accepts exactly what encode
-// gives: any other spelling of the same entry is refused, and with it fields
-// that this program does not know.
+// decode reads one line without its newline. It accepts exactly what encode returns: any
+// other form of the same entry is an error, and so are unknown fields.
 func decode(line []byte) (Entry, error) {
 	var e Entry
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -56,5 +55,5 @@ func decode(line []byte) (Entry, error) {
 	return e, nil
 }
 
-// link is how an entry refers to the line before it.
+// link returns how an entry refers to the previous line.
 func link(leaf tlog.Hash) string { return hex.EncodeToString(leaf[:8]) }

@@ -7,24 +7,24 @@ import (
 	"io"
 )
 
-// lines reads a log line by line in bounded memory.
-type lines struct {
+// lineReader reads a log line by line in bounded memory.
+type lineReader struct {
 	r    *bufio.Reader
 	long []byte // a line that does not fit into the buffer of r
 }
 
-func newLines(r io.ReaderAt, from, to int64) *lines {
-	return &lines{r: bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), 16<<10)}
+func newLineReader(r io.ReaderAt, from, to int64) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(io.NewSectionReader(r, from, to-from), 16<<10)}
 }
 
 var (
-	errTorn    = errors.New("it is cut short")
-	errTooLong = fmt.Errorf("it is longer than %d bytes", maxLine)
+	errCutShort = errors.New("it is cut short")
+	errTooLong  = fmt.Errorf("it is longer than %d bytes", maxLine)
 )
 
-// next returns the next line without its newline, valid until the next call;
-// io.EOF at the end, errTorn where the newline is missing.
-func (l *lines) next() ([]byte, error) {
+// next returns the next line without its newline, valid until the next call; io.EOF at
+// the end, errCutShort if the newline is missing.
+func (l *lineReader) next() ([]byte, error) {
 	l.long = l.long[:0]
 	for {
 		part, err := l.r.ReadSlice('\n')
@@ -39,7 +39,7 @@ func (l *lines) next() ([]byte, error) {
 		case err == nil:
 			return l.long[:len(l.long)-1], nil
 		case errors.Is(err, io.EOF) && len(l.long) > 0:
-			return nil, errTorn
+			return nil, errCutShort
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		}

@@ -19,18 +19,18 @@ import (
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
-// Options say where a log is and whose it is.
+// Options say where a log is and which run it belongs to.
 type Options struct {
 	Dir     string // folder of the three files
-	KeyPath string // private key; made when the log is, and when it is handed over
-	// Handover is why another key than the log's may go on with it, empty where none
-	// may. OldKey is then where the log's own is, if it can be had: it signs the
-	// handover.
+	KeyPath string // private key; made with the log, and at a handover
+	// Handover is the reason for which another key than the log's may go on, empty where
+	// none may. OldKey is then the path of the log's own key, if it is available: it
+	// signs the handover.
 	Handover string
 	OldKey   string
 	Run      string
-	SpecHash string // of the run; a log of another is refused
-	Software string // that writes, for the first entry and each after which the run goes on
+	SpecHash string // of the run; a log with another is refused
+	Software string // the writing build, for the started and resumed entries
 	Now      func() time.Time
 }
 
@@ -43,20 +43,20 @@ type Log struct {
 	signer   note.Signer
 	entries  file
 
-	mu    sync.Mutex
-	state replay // what the head covers
-	head  Head
-	cut   bool   // behind state.bytes may stand a remainder to cut off
-	doubt *batch // its entries are durable; whether its head is, is not known
+	mu          sync.Mutex
+	state       replay // what the head covers
+	head        Head
+	hasTail     bool   // bytes after state.bytes may have to be cut off
+	unconfirmed *batch // its entries are durable; whether its head is, is unknown
 }
 
 var errClosed = errors.New("ledger is closed")
 
-// Open opens the log of a run for writing, and makes it, with its keys and first
-// entry, where there is none. What stands behind the head is cut off. A log that
-// does not verify is refused with a *Fault and left as it is.
+// Open opens the log of a run for writing, or makes it, with its keys and first entry. It
+// cuts off bytes that the head does not cover. A log that does not verify is refused with
+// a *Fault and left unchanged.
 //
-// One process may hold a log at a time.
+// One process at a time may open a log.
 func Open(o Options) (*Log, error) { return open(system{}, o) }
 
 func open(d disk, o Options) (_ *Log, err error) {
@@ -89,7 +89,7 @@ func open(d disk, o Options) (_ *Log, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		err = l.create(o)
 	case err == nil:
-		err = l.load(o)
+		err = l.loadExisting(o)
 	}
 	if err != nil {
 		return nil, err
@@ -99,11 +99,10 @@ func open(d disk, o Options) (_ *Log, err error) {
 
 func (l *Log) path(name string) string { return filepath.Join(l.dir, name) }
 
-// create makes the keys and the first entry. A log whose creation was
-// interrupted has no head and no second entry; anything else without a head has
-// lost it.
+// create makes the keys and the first entry. A log whose creation was interrupted has
+// neither a head nor a second entry; any other log without a head has lost it.
 func (l *Log) create(o Options) error {
-	old := newLines(l.entries, 0, math.MaxInt64)
+	old := newLineReader(l.entries, 0, math.MaxInt64)
 	if _, err := old.next(); err == nil {
 		if _, err := old.next(); !errors.Is(err, io.EOF) {
 			return faultOf(l.dir, headFile, -1, "the file is missing, but there are entries")
@@ -114,7 +113,7 @@ func (l *Log) create(o Options) error {
 	if err != nil {
 		return err
 	}
-	l.signer, l.cut = signer, true
+	l.signer, l.hasTail = signer, true
 	l.state = newReplay(o.Run, public)
 	_, err = l.append([]Entry{{Started: &Started{
 		Run: o.Run, SpecHash: o.SpecHash, PublicKey: public, Software: o.Software,
@@ -122,17 +121,17 @@ func (l *Log) create(o Options) error {
 	return err
 }
 
-// load reads what stands and cuts off what the head does not cover.
-func (l *Log) load(o Options) error {
-	stands, err := readStanding(l.disk, l.dir)
+// loadExisting reads the log and cuts off bytes that the head does not cover.
+func (l *Log) loadExisting(o Options) error {
+	files, err := readSmallFiles(l.disk, l.dir)
 	if err != nil {
 		return err
 	}
-	if stands.run != o.Run {
-		return fmt.Errorf("it is of log %q, not of %q", origin(stands.run), origin(o.Run))
+	if files.run != o.Run {
+		return fmt.Errorf("it is of log %q, not of %q", origin(files.run), origin(o.Run))
 	}
-	l.head = stands.head
-	if l.state, err = stands.fastReplay(l.dir, l.entries); err != nil {
+	l.head = files.head
+	if l.state, err = files.fastReplay(l.dir, l.entries); err != nil {
 		return err
 	}
 	if first := l.state.started; o.SpecHash != "" && first.SpecHash != o.SpecHash {
@@ -145,11 +144,11 @@ func (l *Log) load(o Options) error {
 	if err := syncFolder(l.disk, l.dir); err != nil {
 		return err
 	}
-	l.cut = true
-	if err := l.trim(); err != nil {
+	l.hasTail = true
+	if err := l.truncateTail(); err != nil {
 		return err
 	}
-	return l.takeUp(o)
+	return l.adoptKey(o)
 }
 
 // Head returns the newest durable head.
@@ -163,17 +162,17 @@ func (l *Log) Head() Head {
 func (l *Log) Has(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.seen.hasKey(key)
+	return l.state.counted.hasKey(key)
 }
 
 // HasRecord reports whether a reading or gap of this identity is in the log.
 func (l *Log) HasRecord(k energy.Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.seen.hasRecord(k)
+	return l.state.counted.hasRecord(k)
 }
 
-// Close lets go of the log. What was appended is durable already.
+// Close releases the log. Everything appended is already durable.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

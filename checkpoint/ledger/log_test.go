@@ -72,7 +72,7 @@ func TestCountedOnce(t *testing.T) {
 			e := randomEntry(r)
 			there := l.Has(e.Key)
 			if k, ok := e.record(); ok {
-				there = l.state.seen.hasRecord(k)
+				there = l.state.counted.hasRecord(k)
 			}
 			if _, had := want[nameOf(e)]; there != had {
 				t.Fatalf("%s: there is %v", nameOf(e), there)
@@ -359,11 +359,11 @@ func TestMetersAreKeptApart(t *testing.T) {
 		{Worker: "w1", Incarnation: "w0-1", Meter: "cpu", Seq: 1}, {Worker: "w0", Incarnation: "w0-2", Meter: "cpu", Seq: 1},
 		{Worker: "w0", Incarnation: "w0-1", Meter: "gpu", Seq: 1}, {Worker: "w0", Incarnation: "w0-1", Meter: "cpu", Seq: 2},
 	} {
-		if l.state.seen.hasRecord(k) {
+		if l.state.counted.hasRecord(k) {
 			t.Errorf("%+v is there", k)
 		}
 	}
-	if !l.state.seen.hasRecord(source("w0", "cpu", 1).Key()) {
+	if !l.state.counted.hasRecord(source("w0", "cpu", 1).Key()) {
 		t.Error("the record is not there")
 	}
 }

@@ -10,46 +10,45 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// replay is what a log says up to some entry. It takes entries one by one and
-// refuses one that cannot follow. Append and Verify use the same, so that what
-// the one accepts stands before the other.
+// replay is the content of a log up to some entry. It takes entries one by one and refuses
+// one that cannot follow. Append and Verify share it, so Verify accepts what Append did.
 type replay struct {
-	run, public string    // that the first entry must name
-	keys        []signing // to which handovers gave the log, ascending
-	started     *Started  // the first entry
+	run, public string      // required in the first entry
+	keys        []keyChange // of handovers, ascending
+	started     *Started    // the first entry
 	tree        tree
 	bytes       int64 // of the lines so far
 	last        tlog.Hash
-	seen        seen
+	counted     counted
 	saved       []Saved // the checkpoints
 	microJ      int64   // of all readings
 }
 
 func newReplay(run, public string) replay {
-	return replay{run: run, public: public, seen: newSeen(nil)}
+	return replay{run: run, public: public, counted: newCounted(nil)}
 }
 
-// fork returns a copy to try entries on; adopt takes over what it accepted.
+// fork returns a copy on which to try entries; adopt takes over what it accepted.
 func (r *replay) fork() replay {
 	f := *r
 	f.tree = r.tree.clone()
-	f.seen = newSeen(&r.seen)
-	f.saved = slices.Clip(r.saved) // what is added to one is not in the other
+	f.counted = newCounted(&r.counted)
+	f.saved = slices.Clip(r.saved) // additions to one are not in the other
 	f.keys = slices.Clip(r.keys)
 	return f
 }
 
 // adopt makes r the fork, which accepted these entries.
 func (r *replay) adopt(f replay, entries []Entry) {
-	mine := r.seen
+	mine := r.counted
 	for i := range entries {
 		mine.add(&entries[i])
 	}
 	*r = f
-	r.seen = mine
+	r.counted = mine
 }
 
-// link returns what the next entry refers to, empty before the first.
+// link returns the reference of the next entry, empty before the first.
 func (r *replay) link() string {
 	if r.tree.size == 0 {
 		return ""
@@ -57,7 +56,8 @@ func (r *replay) link() string {
 	return link(r.last)
 }
 
-// add takes the next line, without its newline. The error is a reason alone.
+// add checks and takes the next line, without its newline. The error is a reason without
+// the place.
 func (r *replay) add(line []byte) (Entry, error) {
 	e, err := decode(line)
 	if err != nil {
@@ -69,21 +69,21 @@ func (r *replay) add(line []byte) (Entry, error) {
 	if e.Prev != r.link() {
 		return Entry{}, fmt.Errorf("it does not follow entry %d: one of the two is not what was written", e.Index-1)
 	}
-	if r.seen.has(&e) {
-		return Entry{}, errors.New("it is here for the second time")
+	if r.counted.has(&e) {
+		return Entry{}, errors.New("it is in the log twice")
 	}
-	if err := r.check(&e); err != nil {
+	if err := r.checkFollows(&e); err != nil {
 		return Entry{}, err
 	}
 	if e.Started != nil {
 		r.started = e.Started
 	}
-	r.take(&e, line)
+	r.accept(&e, line)
 	return e, nil
 }
 
-// take goes on by an entry that is known to be in order.
-func (r *replay) take(e *Entry, line []byte) {
+// accept takes an entry that is known to be in order.
+func (r *replay) accept(e *Entry, line []byte) {
 	if e.Reading != nil {
 		r.microJ += e.Reading.MicroJ
 	}
@@ -91,16 +91,16 @@ func (r *replay) take(e *Entry, line []byte) {
 		r.saved = append(r.saved, Saved{e.Index, *e.Checkpoint})
 	}
 	if e.Handover != nil {
-		r.keys = append(r.keys, signing{e.Index, e.Handover.To})
+		r.keys = append(r.keys, keyChange{e.Index, e.Handover.To})
 	}
-	r.seen.add(e)
+	r.counted.add(e)
 	r.last = tlog.RecordHash(line)
 	r.tree.push(r.last, nil)
 	r.bytes += int64(len(line)) + 1
 }
 
-// check says why the body does not belong here.
-func (r *replay) check(e *Entry) error {
+// checkFollows returns why the body cannot follow.
+func (r *replay) checkFollows(e *Entry) error {
 	if (e.Started != nil) != (e.Index == 0) {
 		return errors.New("a log begins with its one entry of type started")
 	}
@@ -113,9 +113,9 @@ func (r *replay) check(e *Entry) error {
 			return fmt.Errorf("the log of run %q begins with run %q or another key", r.run, e.Started.Run)
 		}
 	case e.Resumed != nil:
-		return e.Resumed.check(r.tree)
+		return e.Resumed.checkFollows(r.tree)
 	case e.Handover != nil:
-		return e.Handover.check(r)
+		return e.Handover.checkFollows(r)
 	case e.Reading != nil:
 		if e.Reading.Run != r.run {
 			return fmt.Errorf("reading of run %q in the log of run %q", e.Reading.Run, r.run)

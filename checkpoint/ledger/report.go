@@ -13,8 +13,8 @@ import (
 	"github.com/gramme-project/gramme/internal/words"
 )
 
-// String returns the account as a person reads it: energy in watt-hours, carbon
-// in grams of CO2e, and "estimated" wherever no sensor stands behind a number.
+// String formats the account for people: energy in watt-hours, carbon in grams of CO2e,
+// and "estimated" beside every number that no sensor measured.
 func (a *Account) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s: %s, %s to %s\n\n", a.Run, words.Several(a.Entries, "entry"),
@@ -124,7 +124,7 @@ func (a *Account) writeTraining(b *strings.Builder) {
 	a.writeLosses(b)
 	fmt.Fprintf(b, "\nmembership: %s, the newest generation is %d\n", words.Several(a.Memberships, "change"), a.Generation)
 	if a.Mixed {
-		b.WriteString("mixed: workers of different arithmetic took part, the result is not reproducible\n")
+		b.WriteString("mixed: workers with different numerics took part, the result is not reproducible\n")
 	}
 	for _, r := range a.Resumes {
 		fmt.Fprintf(b, "resumed at step %d (entry %d)", r.Step, r.Entry)
@@ -134,9 +134,9 @@ func (a *Account) writeTraining(b *strings.Builder) {
 		b.WriteString("\n")
 	}
 	for _, h := range a.Handovers {
-		vouched := "the key before signed this"
+		vouched := "the previous key signed this"
 		if !h.Signed {
-			vouched = "key not available: continued by a new key, for which the key before does not vouch"
+			vouched = "key not available: continued by a new key, for which the previous key does not vouch"
 		}
 		fmt.Fprintf(b, "signed by another key from entry %d on: %s (%s)\n", h.Entry, vouched, h.Reason)
 	}
@@ -149,10 +149,10 @@ func (a *Account) writeTraining(b *strings.Builder) {
 	}
 }
 
-// wattHours shows energy with digits enough for the smallest of runs.
+// wattHours formats energy with enough digits for the smallest run.
 func wattHours(uj int64) string { return fmt.Sprintf("%12.4f Wh", energy.WattHours(uj)) }
 
-// estimated says how much of an amount is a guess, nothing where none is.
+// estimated returns how much of an amount is estimated, "" if nothing is.
 func estimated(uj, guessed int64) string {
 	switch {
 	case guessed == 0:

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Resume appends that the run goes on from the checkpoint of step; 0 is the
-// beginning. from is the log as that checkpoint's head has it, nil where there
-// is none: the entry proves that it is a prefix of this log.
+// Resume appends that the run goes on from the checkpoint of step; 0 is the beginning.
+// from is the log as of that checkpoint's head, nil if there is none: the entry proves
+// that it is a prefix of this log.
 func (l *Log) Resume(step uint64, from *Tree) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.settle(); err != nil {
+	if err := l.resolveHead(); err != nil {
 		return err
 	}
 	r := &Resumed{Prior: l.state.tree.state(), Step: step, From: from, Software: l.software}
@@ -22,7 +22,7 @@ func (l *Log) Resume(step uint64, from *Tree) error {
 			return fmt.Errorf("resume from the checkpoint of step %d: %w", step, err)
 		}
 		r.Proof = proof
-		if err := r.check(l.state.tree); err != nil {
+		if err := r.checkFollows(l.state.tree); err != nil {
 			return fmt.Errorf("resume: %w", err)
 		}
 	}
@@ -46,15 +46,15 @@ func (l *Log) prove(n int64) ([]string, error) {
 	return texts, nil
 }
 
-// hashes returns stored hashes by their index. They are not stored: to read all
-// lines again on the rare occasion of a proof is simpler than to keep them true.
+// hashes returns the hashes of the tree by their index. They are not stored: reading all
+// lines again for a rare proof is simpler than keeping them up to date.
 func (l *Log) hashes(indexes []int64) ([]tlog.Hash, error) {
 	wanted := map[int64]tlog.Hash{}
 	for _, i := range indexes {
 		wanted[i] = tlog.Hash{}
 	}
 	var t tree
-	in := newLines(l.entries, 0, l.state.bytes)
+	in := newLineReader(l.entries, 0, l.state.bytes)
 	for t.size < l.state.tree.size {
 		line, err := in.next()
 		if err != nil {

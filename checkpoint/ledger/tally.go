@@ -13,14 +13,14 @@ import (
 
 // tally makes an account of the entries of a log.
 type tally struct {
-	account  Account
-	devices  map[Device]*Device // by themselves without amounts
-	steps    []stepRange        // that were committed, ascending, apart from each other
-	lost     lostWork
-	charges  charges
-	training training
-	all      *energy.Factor // the newest for hosts without their own
-	host     map[string]energy.Factor
+	account       Account
+	devices       map[Device]*Device // by the device without amounts
+	steps         []stepRange        // committed, ascending, disjoint and not adjacent
+	lost          lostWork
+	charges       charges
+	training      training
+	defaultFactor *energy.Factor // the newest, for hosts without their own
+	hostFactors   map[string]energy.Factor
 }
 
 type stepRange struct{ first, last uint64 }
@@ -32,13 +32,13 @@ func newTally() *tally {
 			ByMethod: map[energy.Method]int64{}, ByWorker: map[string]int64{},
 			Devices: []Device{}, Gaps: []Gap{}, Resumes: []Resume{}, Checkpoints: []Saved{}, Notes: []NotedEntry{},
 		},
-		devices: map[Device]*Device{},
-		charges: newCharges(),
-		host:    map[string]energy.Factor{},
+		devices:     map[Device]*Device{},
+		charges:     newCharges(),
+		hostFactors: map[string]energy.Factor{},
 	}
 }
 
-// add counts an entry, which was checked.
+// add counts a checked entry.
 func (t *tally) add(e Entry) {
 	a := &t.account
 	if a.Entries == 0 {
@@ -57,34 +57,34 @@ func (t *tally) add(e Entry) {
 	case e.Handover != nil:
 		a.Handovers = append(a.Handovers, HandedOver{e.Index, e.Handover.From, e.Handover.To, e.Handover.Signed, e.Handover.Reason})
 	case e.Reading != nil:
-		t.reading(e.Reading)
+		t.countReading(e.Reading)
 	case e.Gap != nil && e.Gap.CountedBy != "":
-		t.charges.gap(e.Gap)
+		t.charges.addGap(e.Gap)
 	case e.Gap != nil:
 		a.Gaps = append(a.Gaps, Gap{e.Index, *e.Gap})
 		a.GapSeconds += number.Float(e.Gap.Seconds())
 	case e.Membership != nil:
 		a.Memberships++
 		a.Generation = max(a.Generation, e.Membership.Generation)
-	case e.Begun != nil:
-		t.lost.begun(e.Begun)
+	case e.Lineage != nil:
+		t.lost.addLineage(e.Lineage)
 	case e.Steps != nil:
-		t.committed(e.Steps)
+		t.countSteps(e.Steps)
 	case e.Checkpoint != nil:
 		a.Checkpoints = append(a.Checkpoints, Saved{e.Index, *e.Checkpoint})
 	case e.Carbon != nil && e.Carbon.Host != "":
-		t.host[e.Carbon.Host] = *e.Carbon
+		t.hostFactors[e.Carbon.Host] = *e.Carbon
 	case e.Carbon != nil:
-		t.all = e.Carbon
+		t.defaultFactor = e.Carbon
 	case e.Note != nil:
 		a.Notes = append(a.Notes, NotedEntry{e.Index, *e.Note})
 		a.Mixed = a.Mixed || e.Note.Kind == NoteMixed
 	}
 }
 
-// reading counts a reading once in every division of the total; phases from its
-// parts, the rest from itself.
-func (t *tally) reading(r *energy.Reading) {
+// countReading counts a reading once in every division of the total; in phases by its
+// parts.
+func (t *tally) countReading(r *energy.Reading) {
 	a := &t.account
 	a.Readings++
 	a.Total += r.MicroJ
@@ -94,8 +94,8 @@ func (t *tally) reading(r *energy.Reading) {
 			a.Wasted += p.MicroJ
 		}
 	}
-	t.lost.reading(r)
-	t.charges.reading(r)
+	t.lost.addReading(r)
+	t.charges.addReading(r)
 	a.ByHost[r.Host] += r.MicroJ
 	a.ByKind[r.Kind] += r.MicroJ
 	a.ByMethod[r.Method] += r.MicroJ
@@ -113,28 +113,28 @@ func (t *tally) reading(r *energy.Reading) {
 	}
 }
 
-// committed counts the steps that are new in full, and of their samples and
-// tokens the share of the steps that are new: a step always has as many.
-func (t *tally) committed(s *Steps) {
+// countSteps counts the new steps, and the share of the new steps in samples and tokens:
+// all steps have equally many.
+func (t *tally) countSteps(s *Steps) {
 	a := &t.account
 	all := s.LastStep - s.FirstStep + 1
 	t.training.add(s)
 	a.Skipped += s.Skipped
-	fresh := all - t.cover(s.FirstStep, s.LastStep)
+	fresh := all - t.addSteps(s.FirstStep, s.LastStep)
 	a.Steps += fresh
 	a.Repeated += all - fresh
 	a.Samples += share(s.Samples, fresh, all)
 	a.Tokens += share(s.Tokens, fresh, all)
 }
 
-// cover adds first to last to the steps that were committed and returns how many
-// of them had been.
-func (t *tally) cover(first, last uint64) (had uint64) {
+// addSteps adds first to last to the committed steps and returns how many of them were
+// already known.
+func (t *tally) addSteps(first, last uint64) (known uint64) {
 	merged := stepRange{first, last}
 	var rest []stepRange
 	for _, r := range t.steps {
 		if low, high := max(r.first, first), min(r.last, last); low <= high {
-			had += high - low + 1
+			known += high - low + 1
 		}
 		if r.last+1 < first || last+1 < r.first {
 			rest = append(rest, r)
@@ -145,7 +145,7 @@ func (t *tally) cover(first, last uint64) (had uint64) {
 	rest = append(rest, merged)
 	t.steps = rest
 	slices.SortFunc(t.steps, func(a, b stepRange) int { return cmp.Compare(a.first, b.first) })
-	return had
+	return known
 }
 
 // finish completes the account and checks that its divisions add up.
@@ -165,18 +165,18 @@ func (t *tally) finish() (*Account, error) {
 	a.Carbon = t.carbon()
 	a.Charged = t.charges.list()
 	t.training.finish(a)
-	return a, a.conserved()
+	return a, a.checkSums()
 }
 
-// carbon applies the newest factor of each host, nil where one has none.
+// carbon applies the newest factor of each host; nil if a host has none.
 func (t *tally) carbon() *Carbon {
 	c := &Carbon{}
 	for _, host := range slices.Sorted(maps.Keys(t.account.ByHost)) {
-		f, ok := t.host[host]
+		f, ok := t.hostFactors[host]
 		switch {
 		case ok:
-		case t.all != nil:
-			f = *t.all
+		case t.defaultFactor != nil:
+			f = *t.defaultFactor
 		default:
 			return nil
 		}
@@ -185,8 +185,8 @@ func (t *tally) carbon() *Carbon {
 			c.Factors = append(c.Factors, f)
 		}
 	}
-	if len(c.Factors) == 0 && t.all != nil {
-		c.Factors = append(c.Factors, *t.all)
+	if len(c.Factors) == 0 && t.defaultFactor != nil {
+		c.Factors = append(c.Factors, *t.defaultFactor)
 	}
 	if len(c.Factors) == 0 {
 		return nil
@@ -194,10 +194,10 @@ func (t *tally) carbon() *Carbon {
 	return c
 }
 
-// conserved checks, in integers, that the energy of the devices of a host adds
-// up to that of the host, and that every division adds up to the total. (That
-// the parts of a reading add up to it was checked with the reading.)
-func (a *Account) conserved() error {
+// checkSums checks, in integers, that the energy of the devices of a host adds up to that
+// of the host, and that every division adds up to the total. (That the parts of a reading
+// add up to it was checked with the reading.)
+func (a *Account) checkSums() error {
 	devices := map[string]int64{}
 	for _, d := range a.Devices {
 		devices[d.Host] += d.MicroJ

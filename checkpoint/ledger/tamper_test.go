@@ -262,7 +262,7 @@ func TestForger(t *testing.T) {
 		"parts do not add up":       {bad, "parts add up to 6"},
 		"raw numbers do not fit":    {raw, "raw numbers give 94"},
 		"started again":             {Entry{Started: &Started{Run: testRun}}, "begins with its one entry"},
-		"a key again":               {remark("k", "y"), "second time"},
+		"a key again":               {remark("k", "y"), "in the log twice"},
 		"resumed from another":      {Entry{Resumed: &Resumed{Prior: Tree{2, emptyRoot.String()}}}, "not this one"},
 		"a proof of nothing":        {Entry{Resumed: &Resumed{Prior: Tree{2, emptyRoot.String()}, Proof: []string{"x"}}}, "proof of nothing"},
 		"a root that is none":       {Entry{Resumed: &Resumed{Prior: Tree{2, "x"}}}, "not a hash"},
@@ -296,7 +296,7 @@ func forge(t *testing.T, d memDisk, e Entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.state.take(&Entry{Index: e.Index}, line[:len(line)-1])
+	l.state.accept(&Entry{Index: e.Index}, line[:len(line)-1])
 	h, err := sign(l.signer, l.state.tree.size, l.state.tree.root())
 	if err != nil {
 		t.Fatal(err)

@@ -9,10 +9,9 @@ import (
 	"github.com/gramme-project/gramme/internal/words"
 )
 
-// smoothed is over how many steps, at least, an account takes the mean of losses:
-// that of one step is mostly the noise of its batch. Where fewer are there, it is
-// over all.
-const smoothed = 50
+// lossWindow is the least number of steps over which an account takes the mean loss, all
+// steps if there are fewer: the loss of one step is mostly the noise of its batch.
+const lossWindow = 50
 
 // StepLoss is the sum of the MLM and the NSP loss of one step.
 type StepLoss struct {
@@ -20,28 +19,28 @@ type StepLoss struct {
 	Loss number.Float `json:"loss"`
 }
 
-// MeanLoss is the mean over those of some steps whose loss was finite.
+// MeanLoss is the mean over the steps of a range whose loss was finite.
 type MeanLoss struct {
 	FirstStep uint64 `json:"first_step"`
 	LastStep  uint64 `json:"last_step"`
 	Losses
 }
 
-// Build says which steps a build computed. Software is empty where the log does not
-// say: before it did, a run that went on did not name its build.
+// Build says which steps a build computed. Software is empty in logs of older builds,
+// which did not record it when a run went on.
 type Build struct {
 	Software  string `json:"software,omitempty"`
 	FirstStep uint64 `json:"first_step"`
 	LastStep  uint64 `json:"last_step"`
 }
 
-// training is what the entries of steps say about losses and builds.
+// training collects losses and builds from the entries of steps.
 type training struct {
-	software    string // of the process that writes
-	first, last StepLoss
-	begin       []MeanLoss // entries of the beginning, one after the other
-	end         []MeanLoss // the newest entries
-	builds      []Build
+	software     string // of the writing process
+	first, last  StepLoss
+	firstEntries []MeanLoss // consecutive entries from the beginning
+	lastEntries  []MeanLoss // the newest entries
+	builds       []Build
 }
 
 func (t *training) add(s *Steps) {
@@ -49,24 +48,24 @@ func (t *training) add(s *Steps) {
 	if t.first.Step == 0 {
 		t.first = t.last
 	}
-	t.build(s)
+	t.addToBuild(s)
 	if s.Losses == nil {
 		return
 	}
 	m := MeanLoss{s.FirstStep, s.LastStep, *s.Losses}
-	if n := len(t.begin); n == 0 || n == len(t.end) && t.begin[n-1].LastStep+1 == m.FirstStep && steps(t.begin) < smoothed {
-		t.begin = append(t.begin, m)
+	if n := len(t.firstEntries); n == 0 || n == len(t.lastEntries) && t.firstEntries[n-1].LastStep+1 == m.FirstStep && steps(t.firstEntries) < lossWindow {
+		t.firstEntries = append(t.firstEntries, m)
 	}
-	// Steps that are computed once more count as they were the last time.
-	t.end = slices.DeleteFunc(t.end, func(o MeanLoss) bool { return o.LastStep >= m.FirstStep })
-	t.end = append(t.end, m)
-	for len(t.end) > 1 && steps(t.end[1:]) >= smoothed {
-		t.end = t.end[1:]
+	// Recomputed steps count as they were the last time.
+	t.lastEntries = slices.DeleteFunc(t.lastEntries, func(o MeanLoss) bool { return o.LastStep >= m.FirstStep })
+	t.lastEntries = append(t.lastEntries, m)
+	for len(t.lastEntries) > 1 && steps(t.lastEntries[1:]) >= lossWindow {
+		t.lastEntries = t.lastEntries[1:]
 	}
 }
 
-// build adds steps to those of the build that writes.
-func (t *training) build(s *Steps) {
+// addToBuild adds steps to those of the writing build.
+func (t *training) addToBuild(s *Steps) {
 	if n := len(t.builds); n > 0 && t.builds[n-1].Software == t.software {
 		b := &t.builds[n-1]
 		b.FirstStep, b.LastStep = min(b.FirstStep, s.FirstStep), max(b.LastStep, s.LastStep)
@@ -77,7 +76,7 @@ func (t *training) build(s *Steps) {
 
 func (t *training) finish(a *Account) {
 	a.FirstLoss, a.LastLoss = t.first, t.last
-	a.First, a.Last = mean(t.begin), mean(t.end)
+	a.First, a.Last = mean(t.firstEntries), mean(t.lastEntries)
 	a.Builds = append([]Build{}, t.builds...)
 }
 
@@ -88,7 +87,7 @@ func steps(all []MeanLoss) (n uint64) {
 	return n
 }
 
-// mean is that of all steps, each counting the same.
+// mean returns the mean over all steps, each with the same weight.
 func mean(all []MeanLoss) *MeanLoss {
 	if len(all) == 0 {
 		return nil
@@ -106,14 +105,14 @@ func mean(all []MeanLoss) *MeanLoss {
 }
 
 func (m *MeanLoss) String() string {
-	text := fmt.Sprintf("MLM %.4f and NSP %.4f in %s", float64(m.MLM), float64(m.NSP), between(m.FirstStep, m.LastStep))
+	text := fmt.Sprintf("MLM %.4f and NSP %.4f in %s", float64(m.MLM), float64(m.NSP), stepsText(m.FirstStep, m.LastStep))
 	if all := m.LastStep - m.FirstStep + 1; m.Steps < all {
 		text += fmt.Sprintf(" (mean of %d of them, whose loss was finite)", m.Steps)
 	}
 	return text
 }
 
-// writeLosses writes means where the log holds them, else which single losses it has.
+// writeLosses writes means if the log has them, else the losses of single steps.
 func (a *Account) writeLosses(b *strings.Builder) {
 	switch {
 	case a.Last != nil && a.First != nil && *a.First == *a.Last:
@@ -137,11 +136,11 @@ func (a *Account) writeBuilds(b *strings.Builder) {
 		if software == "" {
 			software = "a build that the ledger does not name"
 		}
-		fmt.Fprintf(b, "build: %s, %s\n", software, between(build.FirstStep, build.LastStep))
+		fmt.Fprintf(b, "build: %s, %s\n", software, stepsText(build.FirstStep, build.LastStep))
 	}
 }
 
-func between(first, last uint64) string {
+func stepsText(first, last uint64) string {
 	if first == last {
 		return fmt.Sprintf("step %d", first)
 	}

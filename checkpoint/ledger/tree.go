@@ -9,9 +9,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// tree is the tree of a log (RFC 6962, section 2.1) as far as it takes to go on
-// with it: the roots of the full subtrees that the entries so far divide into,
-// the largest first. There are as many as the size has bits set.
+// tree is the part of a log's Merkle tree (RFC 6962, section 2.1) that is needed to append:
+// the roots of the full subtrees into which the entries divide, the largest first. Their
+// number is the number of bits set in the size.
 type tree struct {
 	size  int64
 	roots []tlog.Hash
@@ -19,8 +19,8 @@ type tree struct {
 
 func (t tree) clone() tree { return tree{t.size, slices.Clone(t.roots)} }
 
-// push adds a leaf. It calls visit, if not nil, with the root of each subtree
-// that the leaf completes, itself first: of the leaves n<<level to (n+1)<<level.
+// push adds a leaf. It calls visit, if not nil, with the root of each subtree that the leaf
+// completes, the leaf itself first: of the leaves n<<level to (n+1)<<level.
 func (t *tree) push(leaf tlog.Hash, visit func(level int, n int64, root tlog.Hash)) {
 	h := leaf
 	for level := range bits.TrailingZeros64(^uint64(t.size)) + 1 {
@@ -51,7 +51,7 @@ func (t tree) root() tlog.Hash {
 
 func (t tree) state() Tree { return Tree{t.size, t.root().String()} }
 
-// parseHash reads a hash in its only spelling.
+// parseHash reads a hash in canonical form.
 func parseHash(s string) (tlog.Hash, error) {
 	h, err := tlog.ParseHash(s)
 	if err != nil || h.String() != s {
@@ -81,8 +81,8 @@ func parseProof(texts []string) (tlog.TreeProof, error) {
 	return proof, nil
 }
 
-// check says why r does not follow a log that stands at prior.
-func (r *Resumed) check(prior tree) error {
+// checkFollows returns why r cannot follow a log with the tree prior.
+func (r *Resumed) checkFollows(prior tree) error {
 	if r.Prior != prior.state() {
 		return fmt.Errorf("resumed from a log of %d entries that is not this one", r.Prior.Size)
 	}

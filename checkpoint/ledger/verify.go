@@ -16,24 +16,24 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// Verify checks the log in dir and returns its account. It needs nothing else,
-// and works while the log is written: it reads the head, then the entries that
-// the head covers. heads are to be of the same log, earlier or the same. What is
-// wrong with the log or with one of heads is a *Fault.
+// Verify checks the log in dir and returns its account. It needs nothing else, and works
+// while the log is written: it reads the head, then the entries that the head covers.
+// heads must be heads of the same log, earlier or the same. A fault of the log or of one
+// of heads is a *Fault.
 func Verify(dir string, heads ...NamedHead) (*Account, error) {
 	return verify(system{}, dir, heads)
 }
 
-// standing is what the small files of a log say.
-type standing struct {
+// smallFiles is the content of the key and head files of a log.
+type smallFiles struct {
 	run    string
-	public string          // the first key, by which the log is known
-	keys   []note.Verifier // the first, and those that it was handed over to, unchecked
+	public string          // the first key, which identifies the log
+	keys   []note.Verifier // the first, and those of handovers, unchecked
 	head   Head
 	signer string // public key that signed the head
 }
 
-func readStanding(d disk, dir string) (s standing, err error) {
+func readSmallFiles(d disk, dir string) (s smallFiles, err error) {
 	b, err := readFile(d, filepath.Join(dir, keyFile))
 	if err != nil {
 		return s, readFault(dir, keyFile, err)
@@ -52,12 +52,12 @@ func readStanding(d disk, dir string) (s standing, err error) {
 	}
 	head, v, err := parseHead(b, s.keys...)
 	if err != nil {
-		// Its signer may be a key to which the log was handed over.
+		// The signer may be the key of a handover.
 		entries, openErr := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
 		if openErr != nil {
 			return s, readFault(dir, entriesFile, openErr)
 		}
-		s.keys = keysOf(first, entries)
+		s.keys = allKeys(first, entries)
 		if closeErr := entries.Close(); closeErr != nil {
 			return s, fmt.Errorf("read ledger: %w", closeErr)
 		}
@@ -71,30 +71,30 @@ func readStanding(d disk, dir string) (s standing, err error) {
 	return s, err
 }
 
-// signed checks that the key which signed the head is the one that the entries say.
-func (s *standing) signed(dir string, r *replay) error {
+// checkSigner checks that the head is signed by the key that the entries name.
+func (s *smallFiles) checkSigner(dir string, r *replay) error {
 	if s.signer != r.keyAt(s.head.Size) {
 		return faultOf(dir, headFile, -1, "not signed by the key that the entries name")
 	}
 	return nil
 }
 
-// fastReplay replays the entries as a writer of its own log does.
-func (s *standing) fastReplay(dir string, entries io.ReaderAt) (replay, error) {
+// fastReplay replays the entries of the own log.
+func (s *smallFiles) fastReplay(dir string, entries io.ReaderAt) (replay, error) {
 	state := newReplay(s.run, s.public)
 	if err := fastReplay(dir, entries, s.head, &state); err != nil {
 		return state, err
 	}
-	return state, s.signed(dir, &state)
+	return state, s.checkSigner(dir, &state)
 }
 
 func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
-	stands, err := readStanding(d, dir)
+	files, err := readSmallFiles(d, dir)
 	if err != nil {
 		return nil, err
 	}
-	head := stands.head
-	prefixes, err := prefixesOf(heads, stands.keys, head.Size)
+	head := files.head
+	prefixes, err := parseHeads(heads, files.keys, head.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -104,17 +104,17 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
 
-	state, sum := newReplay(stands.run, stands.public), newTally()
-	if prefixes, err = match(prefixes, &state); err != nil {
+	state, sum := newReplay(files.run, files.public), newTally()
+	if prefixes, err = matchHeads(prefixes, &state); err != nil {
 		return nil, err
 	}
 	err = walk(dir, entries, head, &state, func(e Entry) error {
 		sum.add(e)
-		prefixes, err = match(prefixes, &state)
+		prefixes, err = matchHeads(prefixes, &state)
 		return err
 	})
 	if err == nil {
-		err = stands.signed(dir, &state)
+		err = files.checkSigner(dir, &state)
 	}
 	if err != nil {
 		return nil, err
@@ -123,21 +123,21 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	if err != nil {
 		return nil, faultOf(dir, entriesFile, -1, "%v", err)
 	}
-	account.Root, account.seen = head.Root.String(), state.seen
-	if account.Lost, err = holes(dir, state.seen.meters); err != nil {
+	account.Root, account.counted = head.Root.String(), state.counted
+	if account.Lost, err = missingRecords(dir, state.counted.meters); err != nil {
 		return nil, err
 	}
-	account.Behind, err = behind(d, dir, entries, head.Note, &state)
+	account.Behind, err = entriesBehind(d, dir, entries, head.Note, &state)
 	return account, err
 }
 
-// Checkpoints reads which checkpoints the log in dir names, in its order. A process
-// may be writing it. It checks that the entries are those of the head, and no more:
-// Verify does the rest.
+// Checkpoints returns the checkpoints in the log in dir, in its order, also while a process
+// writes the log. It only checks that the entries are those of the head; Verify does the
+// rest.
 func Checkpoints(dir string) ([]Saved, error) { return checkpoints(system{}, dir) }
 
 func checkpoints(d disk, dir string) (_ []Saved, err error) {
-	stands, err := readStanding(d, dir)
+	files, err := readSmallFiles(d, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -146,23 +146,23 @@ func checkpoints(d disk, dir string) (_ []Saved, err error) {
 		return nil, readFault(dir, entriesFile, err)
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
-	state, err := stands.fastReplay(dir, entries)
+	state, err := files.fastReplay(dir, entries)
 	return state.saved, err
 }
 
-// CurrentKey returns the public key that the log in dir is signed with now; empty
-// where there is no log.
+// CurrentKey returns the public key that now signs the log in dir; empty if there is no
+// log.
 func CurrentKey(dir string) (string, error) {
 	if _, err := readFile(system{}, filepath.Join(dir, headFile)); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	stands, err := readStanding(system{}, dir)
-	return stands.signer, err
+	files, err := readSmallFiles(system{}, dir)
+	return files.signer, err
 }
 
-// holes counts the sequence numbers that no record has. One after a hole has to
-// be a gap: a meter that lost records says so.
-func holes(dir string, meters map[meterKey]sequence) (lost uint64, err error) {
+// missingRecords counts the sequence numbers that no record has. The record after a hole
+// must be a gap: a meter that lost records says so.
+func missingRecords(dir string, meters map[meterKey]sequence) (lost uint64, err error) {
 	var worst *Fault
 	for m, q := range meters {
 		next := uint64(1)
@@ -181,13 +181,12 @@ func holes(dir string, meters map[meterKey]sequence) (lost uint64, err error) {
 	return lost, nil
 }
 
-// behind counts the entries that stand behind the head. They are being appended
-// right now, or the writer died before it could acknowledge them; then they
-// follow the log, up to a last one that may be cut short. Anything else was put
-// there.
-func behind(d disk, dir string, entries file, note []byte, state *replay) (int64, error) {
+// entriesBehind counts the entries after those that the head covers. They are being
+// appended now, or the writer died before it could acknowledge them; then they follow the
+// log, and the last one may be cut short. Anything else was tampered with.
+func entriesBehind(d disk, dir string, entries file, note []byte, state *replay) (int64, error) {
 	rest, n := state.fork(), int64(0)
-	in := newLines(entries, state.bytes, math.MaxInt64)
+	in := newLineReader(entries, state.bytes, math.MaxInt64)
 	for {
 		line, err := in.next()
 		if err == nil {
@@ -197,14 +196,14 @@ func behind(d disk, dir string, entries file, note []byte, state *replay) (int64
 			}
 			err = faultOf(dir, entriesFile, rest.tree.size, "it stands behind the head and does not follow: %v", err)
 		}
-		// A head that is newer by now makes entries of what was behind it.
+		// A newer head may cover these entries by now.
 		now, readErr := readFile(d, filepath.Join(dir, headFile))
 		switch {
 		case readErr != nil:
 			return 0, readFault(dir, headFile, readErr)
 		case !bytes.Equal(now, note):
 			return 0, nil
-		case errors.Is(err, io.EOF) || errors.Is(err, errTorn):
+		case errors.Is(err, io.EOF) || errors.Is(err, errCutShort):
 			return n, nil
 		case errors.Is(err, errTooLong):
 			err = faultOf(dir, entriesFile, rest.tree.size, "it stands behind the head and is no entry: %v", err)

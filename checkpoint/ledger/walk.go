@@ -6,18 +6,18 @@ import (
 	"math"
 )
 
-// walk reads the entries that a head covers, checks them and that they are what
-// the head says, and hands each to visit. An error of visit ends it as it is;
-// what is wrong with the log is a *Fault.
+// walk reads the entries that a head covers, checks them one by one and against the head,
+// and passes each to visit. It returns an error of visit unchanged; a fault of the log is
+// a *Fault.
 func walk(dir string, r io.ReaderAt, h Head, to *replay, visit func(Entry) error) error {
-	in := newLines(r, 0, math.MaxInt64)
+	in := newLineReader(r, 0, math.MaxInt64)
 	for to.tree.size < h.Size {
 		i := to.tree.size
 		line, err := in.next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return faultOf(dir, entriesFile, i, "it is missing: the head covers %d entries", h.Size)
-		case errors.Is(err, errTorn) || errors.Is(err, errTooLong):
+		case errors.Is(err, errCutShort) || errors.Is(err, errTooLong):
 			return faultOf(dir, entriesFile, i, "%v", err)
 		case err != nil:
 			return readFault(dir, entriesFile, err)

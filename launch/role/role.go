@@ -245,13 +245,13 @@ func (r *Role) sendPending(ctx context.Context) {
 	for failing := false; r.SendsPending && ctx.Err() == nil; failing = true {
 		n, _, err := meter.SendPending(ctx, r.Energy, r.Endpoint.Run, r.send)
 		if n > 0 {
-			r.Log.Info("waitAcknowledged pending energy readings of earlier processes", zap.Int("readings", n))
+			r.Log.Info("sent pending energy readings of earlier processes", zap.Int("readings", n))
 		}
 		if err == nil {
 			return
 		}
 		if !failing {
-			r.Log.Warn("pending energy readings of earlier processes could not be waitAcknowledged; retrying", zap.Error(err))
+			r.Log.Warn("pending energy readings of earlier processes could not be sent; retrying", zap.Error(err))
 		}
 		select {
 		case <-time.After(pendingRetry):

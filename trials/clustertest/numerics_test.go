@@ -129,7 +129,7 @@ func (s *site) mixed() {
 	if told := notes(a, ledger.NoteDivergence); len(told) > 0 {
 		s.Errorf("replicas differed: %q", told)
 	}
-	s.want(s.gramme("audit", "run"), 0, "mixed: workers of different arithmetic took part", ", of a mixed run")
+	s.want(s.gramme("audit", "run"), 0, "mixed: workers with different numerics took part", ", of a mixed run")
 }
 
 // TestGoingOnWithOtherArithmetic stops a run and goes on with it as on a machine of

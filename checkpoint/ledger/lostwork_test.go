@@ -19,7 +19,7 @@ func spent(seq uint64, second int, phase energy.Phase, first, last uint64, uj in
 }
 
 func begins(name string, second int, from uint64) Entry {
-	return Entry{Begun: &Begun{Session: name, Generation: 1, From: from, Since: at(second)}}
+	return Entry{Lineage: &Lineage{Session: name, Generation: 1, From: from, Since: at(second)}}
 }
 
 func TestWorkThatWasLostIsWasted(t *testing.T) {

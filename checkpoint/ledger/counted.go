@@ -11,36 +11,36 @@ type meterKey struct{ worker, incarnation, meter string }
 
 func meterOf(k energy.Key) meterKey { return meterKey{k.Worker, k.Incarnation, k.Meter} }
 
-// seen is what a log holds already and counts once. It takes memory for every
-// key and, of each meter, for every hole in its sequence numbers.
-type seen struct {
+// counted is what a log already holds and counts once. It takes memory for every key and
+// for every hole in the sequence numbers of each meter.
+type counted struct {
 	keys   map[string]struct{}
 	meters map[meterKey]sequence
-	base   *seen // what was seen before; nil: nothing
+	base   *counted // counted before; may be nil
 }
 
-func newSeen(base *seen) seen {
-	return seen{keys: map[string]struct{}{}, meters: map[meterKey]sequence{}, base: base}
+func newCounted(base *counted) counted {
+	return counted{keys: map[string]struct{}{}, meters: map[meterKey]sequence{}, base: base}
 }
 
-func (s *seen) hasKey(key string) bool {
+func (s *counted) hasKey(key string) bool {
 	_, ok := s.keys[key]
 	return ok || s.base != nil && s.base.hasKey(key)
 }
 
-func (s *seen) hasRecord(k energy.Key) bool {
+func (s *counted) hasRecord(k energy.Key) bool {
 	return s.meters[meterOf(k)].has(k.Seq) || s.base != nil && s.base.hasRecord(k)
 }
 
-// has reports whether the entry is one that counts once and is there.
-func (s *seen) has(e *Entry) bool {
+// has reports whether the entry counts once and is already there.
+func (s *counted) has(e *Entry) bool {
 	if k, ok := e.record(); ok {
 		return s.hasRecord(k)
 	}
 	return e.Key != "" && s.hasKey(e.Key)
 }
 
-func (s *seen) add(e *Entry) {
+func (s *counted) add(e *Entry) {
 	if k, ok := e.record(); ok {
 		m := meterOf(k)
 		s.meters[m] = s.meters[m].add(k.Seq, e.Gap != nil, e.Index)
@@ -49,30 +49,30 @@ func (s *seen) add(e *Entry) {
 	}
 }
 
-// run is sequence numbers without a hole.
-type run struct {
+// seqRange is consecutive sequence numbers.
+type seqRange struct {
 	first, last uint64
-	gap         bool  // the record numbered first is a gap
-	entry       int64 // where that record stands
+	gap         bool  // record number first is a gap
+	entry       int64 // index of that record's entry
 }
 
-// sequence is the numbers that a meter has used, as runs in ascending order.
-// Numbers are 1 and up.
-type sequence []run
+// sequence is the numbers that a meter has used, as ranges in ascending order. Numbers
+// start at 1.
+type sequence []seqRange
 
-// at returns the first run that ends with n or above.
-func (q sequence) at(n uint64) int {
+// find returns the index of the first range that ends with n or above.
+func (q sequence) find(n uint64) int {
 	return sort.Search(len(q), func(i int) bool { return q[i].last >= n })
 }
 
 func (q sequence) has(n uint64) bool {
-	i := q.at(n)
+	i := q.find(n)
 	return i < len(q) && q[i].first <= n
 }
 
-// add returns the sequence with n, which it does not have.
+// add returns the sequence with n, which it did not have.
 func (q sequence) add(n uint64, gap bool, entry int64) sequence {
-	i := q.at(n)
+	i := q.find(n)
 	joinsLeft := i > 0 && q[i-1].last == n-1
 	joinsRight := i < len(q) && q[i].first-1 == n
 	switch {
@@ -84,9 +84,9 @@ func (q sequence) add(n uint64, gap bool, entry int64) sequence {
 	case joinsRight:
 		q[i].first, q[i].gap, q[i].entry = n, gap, entry
 	default:
-		q = append(q, run{})
+		q = append(q, seqRange{})
 		copy(q[i+1:], q[i:])
-		q[i] = run{n, n, gap, entry}
+		q[i] = seqRange{n, n, gap, entry}
 	}
 	return q
 }

@@ -10,26 +10,26 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// NamedHead is a head that was kept apart from the log: in a checkpoint folder,
-// or elsewhere.
+// NamedHead is a head that was kept apart from the log, in a checkpoint folder or
+// elsewhere.
 type NamedHead struct {
 	Name string // for the message
 	Note []byte
 }
 
-// ErrUnsigned says of a head that the key of the log has not signed it.
+// ErrUnsigned says that the key of the log has not signed a head.
 var ErrUnsigned = errors.New("not a head that the key of this log has signed")
 
-// prefix is an earlier head and who has it.
-type prefix struct {
+// knownHead is an earlier head and where it is kept.
+type knownHead struct {
 	name   string
 	head   Head
 	signer string // public key
 }
 
-// prefixesOf reads heads that are to be of a log of a size, and sorts them.
-func prefixesOf(heads []NamedHead, keys []note.Verifier, size int64) ([]prefix, error) {
-	var all []prefix
+// parseHeads reads heads of a log of the given size, and sorts them.
+func parseHeads(heads []NamedHead, keys []note.Verifier, size int64) ([]knownHead, error) {
+	var all []knownHead
 	for _, h := range heads {
 		parsed, v, err := parseHead(h.Note, keys...)
 		if err != nil {
@@ -42,15 +42,15 @@ func prefixesOf(heads []NamedHead, keys []note.Verifier, size int64) ([]prefix, 
 		if parsed.Size > size {
 			return nil, &Fault{h.Name, -1, fmt.Sprintf("it covers %d entries, the ledger has %d: entries are missing", parsed.Size, size)}
 		}
-		all = append(all, prefix{h.Name, parsed, signer})
+		all = append(all, knownHead{h.Name, parsed, signer})
 	}
-	slices.SortStableFunc(all, func(a, b prefix) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
+	slices.SortStableFunc(all, func(a, b knownHead) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
 	return all, nil
 }
 
-// match checks the first of the prefixes, which ascend, when the log is as long,
-// and returns the others.
-func match(prefixes []prefix, r *replay) ([]prefix, error) {
+// matchHeads checks those heads, in ascending order, whose size r has reached, and returns
+// the others.
+func matchHeads(prefixes []knownHead, r *replay) ([]knownHead, error) {
 	for len(prefixes) > 0 && prefixes[0].head.Size == r.tree.size {
 		p := prefixes[0]
 		if p.head.Root != r.tree.root() {
@@ -65,31 +65,31 @@ func match(prefixes []prefix, r *replay) ([]prefix, error) {
 	return prefixes, nil
 }
 
-// Extends checks that the log is a head's own, at that point or later, and returns
-// the head. The error is ErrUnsigned where the head is none of the log's key, and a
-// *Fault where the log has lost what the head covers, or was written anew.
+// Extends checks that the log is the head's log, at that size or a larger one, and returns
+// the head. The error is ErrUnsigned if no key of the log signed the head, and a *Fault if
+// the log has lost entries that the head covers, or was rewritten.
 func (l *Log) Extends(h NamedHead) (Head, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.settle(); err != nil {
+	if err := l.resolveHead(); err != nil {
 		return Head{}, err
 	}
 	first, _, err := parseVerifier([]byte(l.state.public + "\n"))
 	if err != nil {
 		return Head{}, err
 	}
-	keys := keysOf(first, l.entries)
+	keys := allKeys(first, l.entries)
 	head, _, err := parseHead(h.Note, keys...)
 	if err != nil {
 		return Head{}, fmt.Errorf("%s: %w: %w", h.Name, ErrUnsigned, err)
 	}
-	prefixes, err := prefixesOf([]NamedHead{h}, keys, l.state.tree.size)
+	prefixes, err := parseHeads([]NamedHead{h}, keys, l.state.tree.size)
 	if err != nil {
 		return Head{}, err
 	}
 	then := replay{public: l.state.public, keys: l.state.keys}
 	t := &then.tree
-	in := newLines(l.entries, 0, math.MaxInt64)
+	in := newLineReader(l.entries, 0, math.MaxInt64)
 	for t.size < head.Size {
 		line, err := in.next()
 		if err != nil {
@@ -97,7 +97,7 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 		}
 		t.push(tlog.RecordHash(line), nil)
 	}
-	_, err = match(prefixes, &then)
+	_, err = matchHeads(prefixes, &then)
 	return head, err
 }
 
@@ -110,17 +110,17 @@ func publicOf(v note.Verifier) (string, error) {
 	return k.text, nil
 }
 
-// Signed reports whether a head is one that a key of the log in dir has signed.
+// Signed reports whether a key of the log in dir has signed a head.
 func Signed(dir string, head []byte) bool {
-	stands, err := readStanding(system{}, dir)
+	files, err := readSmallFiles(system{}, dir)
 	if err != nil {
 		return false
 	}
-	_, _, err = parseHead(head, stands.keys...)
+	_, _, err = parseHead(head, files.keys...)
 	return err == nil
 }
 
-// Checkpoints are those that the log names, in its order.
+// Checkpoints returns the checkpoints in the log, in its order.
 func (l *Log) Checkpoints() []Saved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
