@@ -1,78 +1,71 @@
 package launch
 
 import (
-	"errors"
-	"fmt"
-	"time"
+	"runtime"
 
-	"github.com/gramme-project/gramme/internal/exit"
+	"go.uber.org/zap"
+
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// child is a process that is kept alive.
-type child struct {
-	command   process.Command
-	role      wire.Role
-	id        string
-	proc      *process.Process
-	started   time.Time
-	useful    bool // since then: a worker took part in a step, or a service did its work
-	trouble   trouble
-	absence   absence
-	failure   string // why it ended, until the run gets on
-	finished  bool   // ended as it should; not started again
-	shown     bool   // the status has shown this process
-	again     bool   // wanted, but on its way out: started again when it has ended
-	dismissed bool   // a service that is asked to end; not started again
-	gone      bool   // it cannot live; not started again
+// command is how a process of the run is started.
+func (c *cluster) command(id string, role wire.Role) process.Command {
+	command := process.Command{
+		ID: id, Name: id, Path: c.Gramme.Path, Held: c.Gramme, Args: []string{string(role), "--run", string(c.Dir), "--id", id},
+		Env: c.environ, Log: c.Dir.Log(id),
+	}
+	if role != wire.RoleWorker {
+		return command
+	}
+	command.Name, command.Path, command.Held, command.Args[0] = string(role)+" "+id, c.Worker.Path, c.Worker, "run"
+	if c.Host != "" {
+		command.Args = append(command.Args, "--host", c.Host)
+	}
+	if c.Spec.Threads > 1 && c.Spec.Threads*c.Spec.Workers.Max > runtime.NumCPU() {
+		// libgomp's threads spin while they wait, which takes the processor from
+		// the other workers: two of two threads on two cores are 6 times slower.
+		command.Env = append(command.Env[:len(command.Env):len(command.Env)], "OMP_WAIT_POLICY=passive")
+	}
+	return command
 }
 
-// givenUp is the error of a process that cannot live.
-func (c *child) givenUp(e process.Ending, times int) error {
-	hint := "its whole log is " + c.command.Log
-	if e.Manner == process.Failed {
-		if e.Report.Hint != "" {
-			hint = e.Report.Hint
+func (c *cluster) start(id string, role wire.Role) (*process.Process, error) {
+	command := c.command(id, role)
+	if _, replaced := command.Held.Executable(); replaced && !c.replaced {
+		c.replaced = true
+		c.say(command.Path + " was replaced; this run goes on with the program that it began with, the next with the new one")
+	}
+	p, err := c.starter.Start(command)
+	if err != nil {
+		c.Log.Warn("start", zap.String("process", command.Name), zap.Error(err))
+		return nil, err
+	}
+	c.processes[id] = p
+	c.Log.Info("started", zap.String("process", p.Name), zap.Int("pid", p.PID))
+	if role == wire.RoleWorker { // which costs the run least
+		if err := p.KillFirst(); err != nil {
+			c.Log.Info("a worker is not preferred where memory runs out", zap.Error(err))
 		}
-		text := fmt.Sprintf("%s ended %s in a row: %s", c.command.Name, often(times), e.Words)
-		if times <= 1 {
-			text = fmt.Sprintf("%s ended: %s", c.command.Name, e.Words)
+	}
+	go func() { // ends with the process, or with the cluster
+		<-p.Ended()
+		select {
+		case c.ended <- p:
+		case <-c.role.Done():
 		}
-		return exit.Wrap(e.Report.Code, hint, errors.New(text))
-	}
-	how := "crashed"
-	if e.Manner == process.Killed {
-		how = "was killed"
-	}
-	return exit.Wrap(exit.Failure, hint, fmt.Errorf("%s %s %s in a row, and the run made no new step meanwhile: %s", c.command.Name, how, often(times), e.Words))
+	}()
+	return p, nil
 }
 
-func often(times int) string {
-	if times == 1 {
-		return "once"
+// killAll leaves no child behind.
+func (c *cluster) killAll() {
+	for _, p := range c.processes {
+		if err := p.Kill(); err != nil {
+			c.Log.Warn("kill", zap.Error(err))
+		}
 	}
-	return fmt.Sprintf("%d times", times)
+	for _, p := range c.processes {
+		<-p.Ended()
+	}
 }
-
-// follows says in a line how a process ended that is started again.
-func (c *child) follows(e process.Ending, starved bool, wait time.Duration) string {
-	then := " and is started again"
-	if wait >= time.Second {
-		then += " in " + wait.Round(time.Second).String()
-	}
-	switch {
-	case starved && e.Manner == process.Killed:
-		return c.command.Name + " was killed by the kernel for want of memory" + then
-	case e.Manner == process.Killed:
-		return c.command.Name + " was killed" + then
-	case e.Manner == process.Crashed:
-		return c.command.Name + " crashed" + then + ": " + e.Words
-	case e.Manner == process.Failed:
-		return c.command.Name + " ended" + then + ": " + e.Words
-	}
-	return c.command.Name + " ended" + then
-}
-
-// ErrKilled is the cause of a Run that was told to end at once.
-var ErrKilled = errors.New("ended at once")

@@ -1,13 +1,12 @@
 package launch
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-multierror"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/energy"
@@ -19,6 +18,7 @@ import (
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/launch/role"
+	"github.com/gramme-project/gramme/launch/supervisor"
 	"github.com/gramme-project/gramme/runspec"
 )
 
@@ -50,36 +50,26 @@ type Options struct {
 	Last func(ctx context.Context, env []string) error
 
 	limits   func() cgroup.Limits // of tests; nil: those of this process
-	hurry    time.Duration        // of tests: the longest pause before a start; 0: as long as it is
-	patience time.Duration        // of tests, with workers that do not end; 0: leaveFor
+	straggle time.Duration        // of tests: as in supervisor.Config
 }
 
-// cluster is one call of Run.
+// cluster is one call of Run. Its fields belong to the goroutine of Run.
 type cluster struct {
 	Options
-	services *services
-	environ  []string // how a child finds the services
-	role     *role.Role
-	starter  *process.Starter
-	children []*child
-	ends     chan *child
-	starts   chan *child
-	stop     stop
-	cause    error // why the run ends before its time; nil: it does not
-	advance  advance
-	shortage shortage
-	oom      oomKills
-	refused  map[string]int // process of each worker of which it was told that it is refused
-	deposed  bool           // another process has the run: only what this one started ends
-	replaced bool           // it was told that another program lies where the run's did
-	warned   bool           // the status shows warnings of this process
-	scales   uint64         // newest scale that was acted on
-	status   wire.Status
-	done     bool      // the last step is in a checkpoint
-	over     time.Time // when the status said so first
-	progress time.Time // when the status last showed any
-	silent   silence   // that of the coordinator since the start
+	services  *services
+	environ   []string // how a child finds the services
+	role      *role.Role
+	starter   *process.Starter
+	processes map[string]*process.Process // the newest of each ID
+	ended     chan *process.Process
+	job       *job
+	flush     func() error // ends the meter, and sends its last readings
+	stored    bool         // the last step is in a checkpoint
+	replaced  bool         // it was told that another program lies where the run's did
 }
+
+// ErrKilled is the cause of a Run that was told to end at once.
+var ErrKilled = supervisor.ErrKilled
 
 // ErrStopped is the cause of a Run that was told to end before its processes were
 // started.
@@ -88,23 +78,22 @@ var ErrStopped = errors.New("stopped before the training went on")
 // Run trains until the steps are done, or until Stop, and returns when nothing
 // of the cluster is left.
 func Run(ctx context.Context, o Options) (err error) {
-	c := &cluster{Options: o, ends: make(chan *child), starts: make(chan *child), progress: time.Now(), refused: map[string]int{}}
+	c := &cluster{Options: o, processes: map[string]*process.Process{}, ended: make(chan *process.Process)}
 	if c.limits == nil {
-		c.limits = readLimits
+		c.limits = func() cgroup.Limits { return cgroup.Read(os.DirFS("/")) }
 	}
-	c.oom = newOOMKills(func() uint64 { return c.limits().OOMKills })
 	c.serialize()
 	starting, started := c.untilStopped(ctx)
 	defer started()
 	defer func() {
 		if c.services != nil {
-			err = gather(err, c.services.close(err == nil && c.done))
+			err = errors.Join(err, c.services.close(err == nil && c.stored))
 		}
 	}()
 	if err := c.begin(starting); err != nil {
 		return err
 	}
-	defer func() { err = gather(err, c.role.Close()) }()
+	defer func() { err = errors.Join(err, c.role.Close()) }()
 	started()
 	c.starter = process.NewStarter()
 	defer c.starter.Close() // kills what still lives
@@ -184,16 +173,6 @@ func (c *cluster) begin(ctx context.Context) (err error) {
 	return err
 }
 
-func gather(err, other error) error {
-	if other == nil {
-		return err
-	}
-	if err == nil {
-		return other
-	}
-	return multierror.Append(err, other)
-}
-
 // publishSpec puts the spec where every process of the run reads it.
 func (c *cluster) publishSpec(ctx context.Context) error {
 	client, err := c.services.endpoint.DialEtcd(ctx)
@@ -208,54 +187,16 @@ func (c *cluster) publishSpec(ctx context.Context) error {
 	return etcdstore.New(client, c.Spec.Run).PutSpec(ctx, b)
 }
 
-// wanted is how many workers are started.
-func (c *cluster) wanted() int { return cmp.Or(c.Workers, c.Spec.Workers.Max) }
-
+// run supervises the processes while the meter runs. The checkpoint service gets what the
+// meter has left when all else is done, and is the last to go: it holds the ledger.
 func (c *cluster) run(ctx context.Context) error {
-	service := func(role wire.Role) *child {
-		name := string(role)
-		return c.child(role, name, c.Gramme, name, "--run", string(c.Dir), "--id", name)
-	}
-	store, coordinator := service(wire.RoleCheckpoint), service(wire.RoleCoordinator)
-	c.children = []*child{store, coordinator}
-	for range c.wanted() {
-		c.children = append(c.children, c.newWorker())
-	}
 	defer c.killAll()
-	// The meter runs until all else is done; then the checkpoint service gets what
-	// it has left, and is the last to go: it holds the ledger.
 	ending, metered := make(chan struct{}), make(chan error, 1)
 	go func() { metered <- c.role.Run(ctx, func(context.Context) error { <-ending; return nil }) }()
-	last, err := c.train(ctx, coordinator)
-	close(ending)
-	if err != nil {
-		return gather(err, <-metered)
+	c.flush = sync.OnceValue(func() error { close(ending); return <-metered })
+	err := c.loop(ctx)
+	if failed := c.flush(); !errors.Is(err, failed) {
+		err = errors.Join(err, failed)
 	}
-	err = c.attend(ctx, func(ctx context.Context) error {
-		return waiting.For(ctx, c.Tell, "the checkpoint service to take the last energy readings", role.FlushWithin, func(context.Context) error { return <-metered })
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.finish(ctx, store); err != nil || c.cause != nil {
-		return gather(c.cause, err)
-	}
-	return last
-}
-
-// train returns what came of the last call, and what ended the training else.
-func (c *cluster) train(ctx context.Context, coordinator *child) (last, err error) {
-	for _, ch := range c.children {
-		if err := c.start(ch); err != nil {
-			return nil, err
-		}
-	}
-	err = c.supervise(ctx)
-	if err != nil && !errors.Is(err, ErrKilled) && ctx.Err() == nil {
-		err = c.rescue(ctx, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.conclude(ctx, coordinator)
+	return err
 }

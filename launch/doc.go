@@ -8,5 +8,6 @@
 // nothing is left when Run returns: no process, no port, no file of the cluster.
 // In an etcd that others run it leaves the keys of a run that has steps to do, and
 // none of one that is done.
-// It does not train, decide or store anything itself.
+// It does not train or store anything itself. What becomes of the processes package
+// supervisor decides; this one carries it out.
 package launch

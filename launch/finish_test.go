@@ -91,7 +91,7 @@ func TestNoLastCallAfterAStop(t *testing.T) {
 // TestWorkerThatHangsAfterTheEndIsKilled has one that does not end when the run is done.
 func TestWorkerThatHangsAfterTheEndIsKilled(t *testing.T) {
 	x := newTrial(t)
-	x.options.patience = 500 * time.Millisecond
+	x.options.straggle = 500 * time.Millisecond
 	x.begin()
 	x.status(wire.Status{State: wire.StateDone, Step: 3, Checkpoint: 3})
 	x.until("it is killed, and another comes", func() bool { return len(x.pids("w1")) == 2 })

@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/hashicorp/go-multierror"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
@@ -41,7 +40,7 @@ func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Log
 	s = &services{dir: dir}
 	defer func() {
 		if err != nil {
-			err = multierror.Append(err, s.close(false)).ErrorOrNil()
+			err = errors.Join(err, s.close(false))
 		}
 	}()
 	if err := s.clear(); err != nil {
@@ -74,15 +73,12 @@ func (s *services) clear() error {
 }
 
 // close ends what runs in this process, and leaves what runs elsewhere.
-func (s *services) close(done bool) error {
-	result := &multierror.Error{}
+func (s *services) close(done bool) (err error) {
 	if s.claim != nil {
 		if s.kept != nil {
 			s.kept()
 		}
-		if err := s.leave(done); err != nil {
-			result = multierror.Append(result, err)
-		}
+		err = s.leave(done)
 	}
 	if s.nats != nil {
 		s.nats.Close()
@@ -91,12 +87,7 @@ func (s *services) close(done bool) error {
 		s.etcd.Close()
 	}
 	if s.sockets != nil {
-		if err := s.sockets.Close(); err != nil {
-			result = multierror.Append(result, err)
-		}
+		err = errors.Join(err, s.sockets.Close())
 	}
-	if err := s.clear(); err != nil {
-		result = multierror.Append(result, err)
-	}
-	return result.ErrorOrNil()
+	return errors.Join(err, s.clear())
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/energy/meter"
@@ -25,8 +24,6 @@ const (
 	joinWithin = 30 * time.Second
 	// serviceWithin bounds the search for NATS or etcd alone.
 	serviceWithin = 10 * time.Second
-	// othersWithin bounds how long the end waits for workers of other machines.
-	othersWithin = 10 * time.Second
 	// leaveWithin bounds what is tidied up there in the end.
 	leaveWithin = 5 * time.Second
 	// payload is the least that a message must be able to carry.
@@ -42,7 +39,7 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	s = &services{dir: dir}
 	defer func() {
 		if err != nil {
-			err = gather(err, s.close(false))
+			err = errors.Join(err, s.close(false))
 		}
 	}()
 	if err := s.clear(); err != nil {
@@ -164,30 +161,6 @@ func ended(r wire.Registration) bool {
 	return process.Gone(r.PID)
 }
 
-// awaitOthers lets workers of other machines end before the services of the run
-// that take their last energy readings do.
-func (c *cluster) awaitOthers(ctx context.Context, now wire.Status) {
-	own := map[string]bool{}
-	for _, ch := range c.workers() {
-		own[ch.id] = true
-	}
-	ctx, cancel := context.WithTimeout(ctx, othersWithin)
-	defer cancel()
-	for met := false; ctx.Err() == nil; met = true {
-		others := slices.ContainsFunc(now.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !own[p.ID] })
-		if !others {
-			if met { // their readings follow the end of their registration
-				rest(ctx, time.Second)
-			}
-			return
-		}
-		rest(ctx, 100*time.Millisecond)
-		if newer, ok := c.hear(ctx); ok {
-			now = newer
-		}
-	}
-}
-
 // leave tidies up: a run that is done leaves no key behind.
 func (s *services) leave(done bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
@@ -196,5 +169,5 @@ func (s *services) leave(done bool) error {
 	if done {
 		err = s.claim.Clean(ctx)
 	}
-	return gather(err, s.claim.Release(ctx))
+	return errors.Join(err, s.claim.Release(ctx))
 }

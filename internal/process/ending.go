@@ -11,41 +11,22 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 )
 
-// Manner is how a process ended.
-type Manner int
-
-// The manners of an end.
-const (
-	Succeeded Manner = iota // exit code 0
-	Failed                  // the process said itself why it ends
-	Killed                  // SIGKILL, by whomever
-	Crashed                 // any other end
-)
-
-// Ending is the end of a process, as far as it can be known.
-type Ending struct {
-	Manner Manner
-	Report exit.Report // where it has Failed
-	Words  string      // a line that says why, for people
-	Peak   int64       // bytes of memory that it held at most; 0: not known
-}
-
 // Ending says how a child that has ended did so.
-func (p *Process) Ending() Ending {
-	e := Ending{Peak: p.peak}
+func (p *Process) Ending() exit.Ending {
+	e := exit.Ending{Peak: p.peak}
 	var status syscall.WaitStatus
 	if exited := (*exec.ExitError)(nil); errors.As(p.err, &exited) {
 		status, _ = exited.Sys().(syscall.WaitStatus)
 	}
 	switch {
 	case p.err == nil:
-		e.Manner = Succeeded
+		e.Manner = exit.Succeeded
 	case p.report != nil && p.report.Code != 0 && !status.Signaled():
-		e.Manner, e.Report, e.Words = Failed, *p.report, p.report.Error
+		e.Manner, e.Report, e.Words = exit.Reported, *p.report, p.report.Error
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
-		e.Manner, e.Words = Killed, "SIGKILL: killed"
+		e.Manner, e.Words = exit.Killed, "SIGKILL: killed"
 	default:
-		e.Manner, e.Words = Crashed, CrashLine(p.output())
+		e.Manner, e.Words = exit.Crashed, CrashLine(p.output())
 		if e.Words == "" && status.Signaled() {
 			e.Words = describe(status.Signal())
 		}

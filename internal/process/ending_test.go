@@ -78,27 +78,27 @@ func TestEndings(t *testing.T) {
 	long := strings.Repeat("ü\x01", 5000)
 	for _, c := range []struct {
 		how    string
-		manner Manner
+		manner exit.Manner
 		words  string
 	}{
-		{"nothing", Succeeded, ""},
-		{"report it cannot be", Failed, "it cannot be"},
-		{"report " + long, Failed, long[:20]},
-		{"code 1", Crashed, "it ended with code 1 and did not say why"},
-		{"code 2", Crashed, "it ended with code 2 and did not say why"},
-		{"print the disk is on fire", Crashed, "code 1: the disk is on fire"},
-		{"print libgomp: Thread creation failed: Resource temporarily unavailable", Crashed, "libgomp: Thread creation failed: Resource temporarily unavailable"},
-		{"panic on purpose", Crashed, "panic: on purpose"},
-		{"nil", Crashed, "panic: runtime error: invalid memory address or nil pointer dereference"},
-		{"signal SIGSEGV", Crashed, "SIGSEGV: segmentation violation"},
-		{"signal SIGABRT", Crashed, "SIGABRT: abort"},
-		{"signal SIGQUIT", Crashed, "SIGQUIT: quit"},
-		{"signal SIGBUS", Crashed, "SIGBUS: bus error"},
-		{"signal SIGFPE", Crashed, "SIGFPE: floating-point exception"},
-		{"signal SIGILL", Crashed, "SIGILL: illegal instruction"},
-		{"signal SIGTERM", Crashed, "SIGTERM: terminated"},
-		{"signal SIGKILL", Killed, "SIGKILL: killed"},
-		{"grandchild", Crashed, "it ended with code 2 and did not say why"},
+		{"nothing", exit.Succeeded, ""},
+		{"report it cannot be", exit.Reported, "it cannot be"},
+		{"report " + long, exit.Reported, long[:20]},
+		{"code 1", exit.Crashed, "it ended with code 1 and did not say why"},
+		{"code 2", exit.Crashed, "it ended with code 2 and did not say why"},
+		{"print the disk is on fire", exit.Crashed, "code 1: the disk is on fire"},
+		{"print libgomp: Thread creation failed: Resource temporarily unavailable", exit.Crashed, "libgomp: Thread creation failed: Resource temporarily unavailable"},
+		{"panic on purpose", exit.Crashed, "panic: on purpose"},
+		{"nil", exit.Crashed, "panic: runtime error: invalid memory address or nil pointer dereference"},
+		{"signal SIGSEGV", exit.Crashed, "SIGSEGV: segmentation violation"},
+		{"signal SIGABRT", exit.Crashed, "SIGABRT: abort"},
+		{"signal SIGQUIT", exit.Crashed, "SIGQUIT: quit"},
+		{"signal SIGBUS", exit.Crashed, "SIGBUS: bus error"},
+		{"signal SIGFPE", exit.Crashed, "SIGFPE: floating-point exception"},
+		{"signal SIGILL", exit.Crashed, "SIGILL: illegal instruction"},
+		{"signal SIGTERM", exit.Crashed, "SIGTERM: terminated"},
+		{"signal SIGKILL", exit.Killed, "SIGKILL: killed"},
+		{"grandchild", exit.Crashed, "it ended with code 2 and did not say why"},
 	} {
 		p, err := starter.Start(Command{Name: "it", Path: self, Env: []string{endingVariable + "=" + c.how}, Log: log})
 		if err != nil {
@@ -109,7 +109,7 @@ func TestEndings(t *testing.T) {
 		if e.Manner != c.manner || !strings.HasPrefix(e.Words, c.words) || strings.Contains(e.Words, "\n") || (e.Words == "") != (c.words == "") {
 			t.Errorf("%.40s: %+v", c.how, e)
 		}
-		if c.manner == Failed && (e.Report.Code != exit.Usage || e.Report.Hint != "another way") {
+		if c.manner == exit.Reported && (e.Report.Code != exit.Usage || e.Report.Hint != "another way") {
 			t.Errorf("%.40s: %+v", c.how, e.Report)
 		}
 		if e.Peak == 0 {

@@ -22,6 +22,7 @@ import (
 
 // Command says what to start.
 type Command struct {
+	ID   string   // of the process in its run
 	Name string   // for people: "worker w1"
 	Path string   // of the executable
 	Held *Program // instead of what lies at Path now; nil: that

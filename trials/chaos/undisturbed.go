@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
-	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
@@ -124,7 +123,7 @@ func (t *trial) trainUndisturbed(ctx context.Context, want wanted) (err error) {
 	}
 	if err := c.failure(); err != nil {
 		code := exit.Failure
-		if e := c.proc.Ending(); e.Manner == process.Failed {
+		if e := c.proc.Ending(); e.Manner == exit.Reported {
 			code = e.Report.Code
 		}
 		return exit.Wrap(code, "its whole log is "+c.log, fmt.Errorf("the undisturbed run: %w", err))

@@ -1,15 +1,13 @@
-package launch
+package supervisor
 
 import (
 	"testing"
 	"time"
-
-	"github.com/gramme-project/gramme/internal/process"
 )
 
-// TestAbsence plays how a worker may be that the coordinator does not know, with a look
+// TestReadiness plays how a worker may be that the coordinator does not know, with a look
 // every half second.
-func TestAbsence(t *testing.T) {
+func TestReadiness(t *testing.T) {
 	const second = time.Second
 	type stretch struct {
 		of        time.Duration
@@ -38,14 +36,14 @@ func TestAbsence(t *testing.T) {
 		"the next hangs as well":           {is: []stretch{{of: 40 * second}, {of: 40 * second, pid: 8}}, kill: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var a absence
+			var r readiness
 			now, used, told, kill := time.Unix(1000, 0), time.Duration(0), 0, 0
 			for _, s := range c.is {
 				now = now.Add(s.slept)
 				for range int(s.of / (second / 2)) {
 					now = now.Add(second / 2)
 					used += time.Duration(s.processor * float64(second/2))
-					tells, kills := a.next(now, absent{1 + s.pid, s.known, process.Vitals{State: s.state, Used: used}, 30 * second})
+					tells, kills := r.next(now, sample{1 + s.pid, s.known, Vitals{State: s.state, Used: used}, 30 * second})
 					if tells {
 						told++
 					}
@@ -58,5 +56,29 @@ func TestAbsence(t *testing.T) {
 				t.Errorf("told %d times, killed %d times; want %d and %d", told, kill, c.told, c.kill)
 			}
 		})
+	}
+}
+
+func TestFirstAnswerOfTheCoordinator(t *testing.T) {
+	begun := time.Now()
+	var f firstAnswer
+	for _, c := range []struct {
+		name       string
+		after      time.Duration
+		tell, over bool
+	}{
+		{"at the start", 0, false, false},
+		{"soon after", patience - 1, false, false},
+		{"it does not come", patience, true, false},
+		{"it was told", time.Minute, false, false},
+		{"it never comes", answerWithin, false, true},
+	} {
+		if tell, over := f.next(begun.Add(c.after)); tell != c.tell || over != c.over {
+			t.Errorf("%s: tell %v, over %v", c.name, tell, over)
+		}
+	}
+	f.came = true
+	if tell, over := f.next(begun.Add(time.Hour)); tell || over {
+		t.Error("a coordinator that answered once is waited for")
 	}
 }

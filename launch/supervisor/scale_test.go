@@ -1,17 +1,16 @@
-package launch
+package supervisor
 
 import (
 	"testing"
 
-	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// TestMuster scales to more while a worker that an earlier scale let go has left
+// TestReconcile scales to more while a worker that an earlier scale let go has left
 // the ring and its process has yet to end: it is wanted, and comes back.
-func TestMuster(t *testing.T) {
+func TestReconcile(t *testing.T) {
 	worker := func(id string, pid int) *child {
-		return &child{role: wire.RoleWorker, id: id, proc: &process.Process{PID: pid}}
+		return &child{role: wire.RoleWorker, id: id, pid: pid}
 	}
 	status := func(states ...wire.Process) wire.Status { return wire.Status{Processes: states} }
 	shown := func(id string, pid int, state wire.ProcessState) wire.Process {
@@ -22,16 +21,16 @@ func TestMuster(t *testing.T) {
 	w4.finished = true
 	show(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)))
 	// w3 was only just started: nobody has seen it.
-	lack, free := muster(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)), 3)
+	lack, free := reconcile(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)), 3)
 	if lack != 1 || len(free) != 1 || free[0] != w4 || w1.again || w2.again || w3.again {
 		t.Errorf("%d are lacking, %d are free; w3 comes back: %t", lack, len(free), w3.again)
 	}
 	show(all, status(shown("w3", 3, wire.WorkerComputing)))
 	now := status(shown("w1", 1, wire.WorkerComputing)) // w2 and w3 have left
-	if lack, _ := muster(all, now, 3); lack != 0 || !w2.again || !w3.again || w1.again {
+	if lack, _ := reconcile(all, now, 3); lack != 0 || !w2.again || !w3.again || w1.again {
 		t.Errorf("%d are lacking; w1 %t, w2 %t, w3 %t come back", lack, w1.again, w2.again, w3.again)
 	}
-	// It has not left after all: it was thrown out, and joined anew.
+	// It has not left after all: it was thrown out, and joined again.
 	show(all, status(shown("w3", 3, wire.WorkerComputing)))
 	if w3.again || !w2.again {
 		t.Errorf("w2 %t, w3 %t come back", w2.again, w3.again)
