@@ -7,7 +7,7 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
-// recipe is what a good default of depends on the size of the model.
+// recipe holds the defaults that depend on the size of the model.
 type recipe struct {
 	rows, microBatches int
 	lr, beta2, dropout float64

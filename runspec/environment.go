@@ -12,8 +12,8 @@ import (
 // prefix begins every name of Gramme's in the environment.
 const prefix = "GRAMME_"
 
-// others are the names in the environment that are no keys, with what they are for.
-// A test sees to it that none is missing.
+// others are the names in the environment that are no keys, with their purpose. A test
+// checks that none is missing.
 var others = map[string]string{
 	"GRAMME_ETCD":        "as --etcd",
 	"GRAMME_NATS":        "as --nats",
@@ -50,8 +50,8 @@ func Environment(environ []string) []Setting {
 	return settings
 }
 
-// CheckEnvironment reports names among NAME=value pairs that are a typing error away
-// from one that is known: whoever gave it meant that.
+// CheckEnvironment reports names among NAME=value pairs that are probably typing errors of
+// known ones.
 func CheckEnvironment(environ []string) error {
 	var known []string
 	for _, k := range allKeys {

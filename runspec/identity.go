@@ -41,9 +41,9 @@ func (c *Conflict) Error() string {
 	return fmt.Sprintf("%s: this run began with %s, and %s says %s", c.Key, c.Stored, c.Origin, c.Given)
 }
 
-// Resume returns the spec with which a stored run goes on: what is stored, with
-// the operational keys that were given now. An identity key that is given must
-// agree with what is stored; each one that does not is a *Conflict.
+// Resume returns the spec with which a stored run resumes: the stored spec, with the
+// operational keys that are given now. A given identity key must agree with the stored
+// one; each that does not is a *Conflict.
 func Resume(stored Spec, origin string, layers ...[]Setting) (Spec, Origins, error) {
 	spec, origins := stored, Origins{}
 	for _, k := range allKeys {

@@ -151,7 +151,7 @@ func New(layers ...[]Setting) (Spec, Origins, error) {
 }
 
 // withoutReplaced leaves out the sizes of models whose name a later layer replaces.
-// Sizes that were given without a name are meant for whatever model there is.
+// Sizes that were given without a name apply to any model.
 func withoutReplaced(layers [][]Setting) [][]Setting {
 	names := func(layer []Setting) bool {
 		return slices.ContainsFunc(layer, func(s Setting) bool { return s.Key.Name == "model.name" })

@@ -15,8 +15,8 @@ func settingsOf(t *testing.T, s Spec) []Setting {
 	return slices.DeleteFunc(yamlOf(t, string(b)), func(s Setting) bool { return s.Key.Name == "run_id" })
 }
 
-// What is given for a new run counts, whatever the settings of the run say that it
-// begins with: key by key.
+// Settings that are given for a new run override those of the run that it takes after,
+// key by key.
 func TestWhatIsGivenBeatsTheSettingsOfAnotherRun(t *testing.T) {
 	like := mustNew(t, []Setting{flag(t, "model", "small"), flag(t, "precision", "bf16"), flag(t, "steps", "77"), flag(t, "threads", "3"), flag(t, "stop_on_divergence", "never")})
 	for _, k := range Keys() {

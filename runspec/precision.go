@@ -10,19 +10,19 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 )
 
-// bf16Gain is how much faster bf16 must be before it is chosen. A lead that large is
-// there the next time, too; a smaller one may be chance.
+// bf16Gain is how much faster bf16 must be before it is chosen. A lead that large shows
+// in the next measurement, too; a smaller one may be chance.
 const bf16Gain = 1.1
 
-// PrecisionChoice is what precision auto came to, and why.
+// PrecisionChoice is the choice of precision auto, with its reason.
 type PrecisionChoice struct {
 	Precision string       `json:"precision"`
 	F32       number.Float `json:"f32_micro_batches_per_second,omitempty"` // 0: the measurement is not known any more
 	BF16      number.Float `json:"bf16_micro_batches_per_second,omitempty"`
 }
 
-// ChoosePrecision compares the micro-batches a second that were measured. Both are
-// fit to train with: the faster also takes less energy.
+// ChoosePrecision compares the measured micro-batches per second. Both precisions are fit
+// for training; the faster one also takes less energy.
 func ChoosePrecision(f32, bf16 float64) PrecisionChoice {
 	c := PrecisionChoice{PrecisionF32, number.Float(f32), number.Float(bf16)}
 	if bf16 >= bf16Gain*f32 {
@@ -31,7 +31,7 @@ func ChoosePrecision(f32, bf16 float64) PrecisionChoice {
 	return c
 }
 
-// String says what was chosen and why.
+// String describes the choice and its reason.
 func (c PrecisionChoice) String() string {
 	if c.F32 <= 0 || c.BF16 <= 0 {
 		return fmt.Sprintf("precision %s, chosen by a measurement of which the rates were not kept", c.Precision)
@@ -44,8 +44,7 @@ func (c PrecisionChoice) String() string {
 	return text
 }
 
-// ReadPrecisionChoice reads what WritePrecisionChoice wrote; nil where there is no
-// such file.
+// ReadPrecisionChoice reads the file of WritePrecisionChoice; nil if there is none.
 func ReadPrecisionChoice(path string) (*PrecisionChoice, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

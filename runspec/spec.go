@@ -24,8 +24,8 @@ const (
 // other. The other values of Ring are those of package wire.
 const RingAuto = "auto"
 
-// Spec is a run. The tags say how a key is called in files (yaml), whether it
-// determines the bits (key), and what it means (doc); docs/configuration.md is
+// Spec is the configuration of a run. The tags hold the name of a key in files (yaml),
+// whether it determines the bits (key), and its meaning (doc); docs/configuration.md is
 // made from them.
 type Spec struct {
 	Run    string   `yaml:"run_id" json:"run_id" key:"operational" doc:"name of the run in etcd, NATS and the ledger: letters, digits and dashes; the default is random"`
@@ -116,8 +116,8 @@ type Checkpoint struct {
 	Keep  int           `yaml:"keep" json:"keep" key:"operational" doc:"number of newest checkpoints to keep"`
 }
 
-// Energy holds what turns processor time into watt-hours and those into CO2e
-// where no counter says more.
+// Energy holds the factors that turn processor time into watt-hours, without a counter,
+// and watt-hours into CO2e.
 type Energy struct {
 	Country         string  `yaml:"country" json:"country" key:"operational" doc:"three-letter ISO code of the country whose grid intensity applies; empty is the world's mean"`
 	Intensity       float64 `yaml:"intensity" json:"intensity" key:"operational" doc:"grid intensity in g CO2e per kWh; 0 takes the country's"`
@@ -126,16 +126,16 @@ type Energy struct {
 	RAMWattsPerGB   float64 `yaml:"ram_watts_per_gb" json:"ram_watts_per_gb" key:"operational" doc:"estimate: watts of one GB of memory in use"`
 }
 
-// Log says what the roles write to RUN/logs.
+// Log configures the logs of the roles in RUN/logs.
 type Log struct {
 	Level  string `yaml:"level" json:"level" key:"operational" doc:"debug, info, warn or error"`
 	Format string `yaml:"format" json:"format" key:"operational" doc:"console or json"`
 }
 
-// Patience is the failure timeout where what is waited for is work: that of a disk, or
-// of a donor that reads its whole state for a digest. It does not get less where a
-// user wants to know of failures sooner. A member that is gone is not waited for
-// any longer: the plan without it ends the fetch.
+// Patience is the failure timeout for waits on work: of a disk, or of a donor that reads
+// its whole state for a digest. It does not get shorter if a user wants to know of
+// failures sooner. A dead member does not prolong a wait: the plan without it ends the
+// fetch.
 func (s Spec) Patience() time.Duration { return max(s.FailureTimeout, time.Second) }
 
 // ModelConfig returns the architecture for a vocabulary of a known size.

@@ -20,7 +20,7 @@ func Read(path string) (Spec, error) {
 	return Decode(path, b)
 }
 
-// Decode reads what Encode wrote; name is for errors.
+// Decode reads the bytes of Encode; name is for errors.
 func Decode(path string, b []byte) (Spec, error) {
 	settings, err := ParseYAML(path, b)
 	if err != nil {

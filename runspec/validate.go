@@ -126,7 +126,7 @@ func (o Optimizer) validate() []error {
 	return errs
 }
 
-// Complete reports what has still to be settled before anything can train.
+// Complete reports the keys that still need a value before anything can train.
 func (s Spec) Complete() error {
 	var errs []error
 	for _, f := range []struct {
@@ -143,7 +143,7 @@ func (s Spec) Complete() error {
 	return errors.Join(append(errs, s.Validate())...)
 }
 
-// Warnings tells what is valid and yet likely not what was meant.
+// Warnings reports settings that are valid, but probably not intended.
 func (s Spec) Warnings() []string {
 	var w []string
 	if m := s.Batch.MicroBatches; s.Workers.Max > m {

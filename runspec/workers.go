@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Workers is how many workers a machine starts (Max) and with how few the run
-// goes on (Min). Its text is "N" or "min:max".
+// Workers is how many workers a machine starts (Max) and with how few the run continues
+// (Min). Its text is "N" or "min:max".
 type Workers struct{ Min, Max int }
 
 // ParseWorkers reads "N" or "min:max".
@@ -47,7 +47,7 @@ func (w Workers) String() string {
 // MarshalText makes the text form that of files and messages.
 func (w Workers) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText reads the text of MarshalText.
 func (w *Workers) UnmarshalText(b []byte) error {
 	v, err := ParseWorkers(string(b))
 	if err == nil {

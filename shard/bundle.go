@@ -13,15 +13,15 @@ import (
 	"slices"
 )
 
-// BundleName is what a source of ranges calls the bundle, where it calls a shard
-// by its SHA-256.
+// BundleName is the name of the bundle in a source of ranges, which names a shard by its
+// SHA-256.
 const BundleName = "bundle"
 
 // maxBundle bounds the files of a bundle in memory.
 const maxBundle = 64 << 20
 
-// Bundle is what a worker needs of a prepared folder besides the shards: the
-// manifest and the tokenizer's files, each verified against the manifest.
+// Bundle holds the files of a prepared folder that a worker needs besides the shards:
+// the manifest and the tokenizer's files, each verified against the manifest.
 type Bundle struct {
 	Manifest Manifest
 	// Files are the tokenizer's files by name.
@@ -47,7 +47,7 @@ func EncodeBundle(dir string) ([]byte, error) {
 			return nil, fmt.Errorf("bundle corpus %s: read %s: %w", dir, name, withoutPath(err))
 		}
 	}
-	// The folder may have been prepared anew since it was opened.
+	// The folder may have been prepared again since it was opened.
 	b, err := newBundle(raw, files)
 	if err != nil {
 		return nil, fmt.Errorf("bundle corpus %s: %w", dir, err)
@@ -107,8 +107,8 @@ func (b Bundle) encode() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// DecodeBundle unpacks and verifies what EncodeBundle packed. That it is the
-// corpus of the run, Manifest.Digest tells.
+// DecodeBundle unpacks and verifies the bytes of EncodeBundle. Manifest.Digest tells
+// whether it is the corpus of the run.
 func DecodeBundle(packed []byte) (Bundle, error) {
 	fail := func(err error) (Bundle, error) { return Bundle{}, fmt.Errorf("decode bundle: %w", err) }
 	z, err := gzip.NewReader(bytes.NewReader(packed))

@@ -18,7 +18,7 @@ type span struct {
 // tokens if the document has. The budget is at least 5.
 func chunks(tokens []int32, ends []int, budget int, piece []bool) []span {
 	var out []span
-	from, start := 0, 0 // of the chunk, and of what is not yet in it
+	from, start := 0, 0 // of the chunk, and of the tokens not yet in it
 	closeAt := func(at int) {
 		out = append(out, span{from: from, to: at})
 		from = at

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// crashDisk knows what a power cut after so many operations may leave: of a file,
-// what was synced; of the changes to the folder, everything up to the last
-// syncDir and any of those after it.
+// crashDisk knows the states that a power cut after so many operations may leave: of a
+// file, the synced bytes; of the changes to the folder, all up to the last syncDir and
+// any of those after it.
 type crashDisk struct {
 	quickDisk
 	out     string

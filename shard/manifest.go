@@ -195,7 +195,7 @@ func (m Manifest) Encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// DecodeManifest is the inverse of Encode; it refuses what Validate refuses.
+// DecodeManifest is the inverse of Encode; it returns the errors of Validate.
 func DecodeManifest(b []byte) (Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(b, &m); err != nil {
@@ -224,8 +224,8 @@ func OpenManifest(dir string) (Manifest, error) {
 	return m, nil
 }
 
-// Fetcher brings a shard to this machine and says where it lies. Who opens it
-// verifies it.
+// Fetcher brings a shard to this machine and returns its path. The caller verifies the
+// shard when it opens it.
 type Fetcher interface {
 	Fetch(ctx context.Context, info ShardInfo) (path string, err error)
 }

@@ -25,7 +25,7 @@ const (
 	StageTokenize   = "tokenize"   // bytes of text
 )
 
-// PrepareOptions say what to prepare and how.
+// PrepareOptions are the inputs and settings of a preparation.
 type PrepareOptions struct {
 	// Inputs are files, folders and "-": see corpus.Read.
 	Inputs []string
@@ -47,7 +47,7 @@ type PrepareOptions struct {
 	Seed uint64
 	// KeepDuplicates keeps paragraphs that occurred before.
 	KeepDuplicates bool
-	// Stdin is what the input "-" reads; nil means the process's own.
+	// Stdin is the reader for the input "-"; nil means the process's own.
 	Stdin io.Reader
 	// Progress, if not nil, is called often, from one goroutine at a time.
 	Progress func(stage string, done, total int64)

@@ -19,8 +19,8 @@ import (
 	"github.com/gramme-project/gramme/shard/corpus"
 )
 
-// stagingName is the folder within OutDir in which a preparation works; what is
-// found there is of one that was interrupted.
+// stagingName is the folder within OutDir in which a preparation works; files there
+// belong to an interrupted one.
 const stagingName = ".prepare"
 
 // Prepare reads a corpus, trains a vocabulary, and writes shards and manifest to
@@ -184,7 +184,7 @@ func hasTwoWords(paragraphs []string) bool {
 	return len(paragraphs) > 1 || size > 16
 }
 
-// splitSmall spools a corpus of one or two documents anew as several, cut
+// splitSmall spools a corpus of one or two documents again as several, cut
 // between sentences, so that every split gets one.
 func (p *preparation) splitSmall() error {
 	var sentences []string
@@ -287,7 +287,7 @@ func (p *preparation) tokenize(ctx context.Context, tok textTokenizer) error {
 	return nil
 }
 
-// publish writes what is left and makes the corpus visible: the old manifest
+// publish writes the remaining files and makes the corpus visible: the old manifest
 // goes first, the new one comes last.
 func (p *preparation) publish(tok textTokenizer) error {
 	files, err := tok.Files(max(512, p.opts.MaxSeq))

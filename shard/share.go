@@ -13,10 +13,10 @@ import (
 
 // Share makes the folder `to` a prepared corpus of its own with the content of the
 // prepared folder `from`. Each of the two may be moved, changed by another
-// preparation or removed without the other noticing. Where the file system can, the
-// shards are there once, under two names: no preparation writes into a shard that is
-// there, and whoever reads one compares its hash. Else they are copied; tell hears of
-// that. What stands at `to` is replaced, unless it is `from` itself.
+// preparation or removed without affecting the other. If the file system can, the
+// shards are hard links: no preparation writes into an existing shard, and every reader
+// of one compares its hash. Otherwise they are copied, which is reported to tell. A
+// corpus at `to` is replaced, unless it is `from` itself.
 func Share(from, to string, tell func(text string)) (Manifest, error) {
 	return share(from, to, tell, os.Link)
 }
@@ -45,7 +45,7 @@ func share(from, to string, tell func(string), link func(from, to string) error)
 	told := false
 	for _, s := range []Split{m.Splits.Train, m.Splits.Validation, m.Splits.Test} {
 		for _, i := range s.Shards {
-			at, err := filepath.EvalSymlinks(filepath.Join(from, i.Name)) // a link to a link would stand on its folder
+			at, err := filepath.EvalSymlinks(filepath.Join(from, i.Name)) // a link to a link would depend on its folder
 			if err != nil {
 				return m, fmt.Errorf("share corpus: %w", err)
 			}
@@ -79,7 +79,7 @@ func cannotLink(err error) bool {
 	return false
 }
 
-// copyShard copies a shard durably, and compares what it reads with its hash.
+// copyShard copies a shard durably, and verifies its hash while reading.
 func copyShard(from, to, sha string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {

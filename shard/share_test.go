@@ -24,7 +24,7 @@ func TestShare(t *testing.T) {
 				t.Fatal(err)
 			}
 			shardFile := want.Splits.Train.Shards[0].Name
-			// A folder that other runs link to, as runs of before did.
+			// A folder that other runs link to, as earlier versions did.
 			if err := os.Symlink(from, filepath.Join(dir, "link")); err != nil {
 				t.Fatal(err)
 			}

@@ -12,8 +12,8 @@ import (
 // jobBytes is the text that one core tokenizes at a time.
 const jobBytes = 256 << 10
 
-// encoder is what tokenizing needs of a tokenizer; Encode is safe for concurrent
-// use.
+// encoder is the part of a tokenizer that this package needs; Encode is safe for
+// concurrent use.
 type encoder interface {
 	Encode(dst []int32, text string) []int32
 }
@@ -40,7 +40,7 @@ type tokenizer struct {
 	tooShort  int64
 }
 
-// run tokenizes on all cores; what it writes does not depend on their number.
+// run tokenizes on all cores; the result does not depend on their number.
 func (t *tokenizer) run(ctx context.Context, documents iter.Seq2[document, error]) error {
 	return pipeline.Ordered(ctx, batches(documents), t.work, t.take)
 }

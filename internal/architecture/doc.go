@@ -1,11 +1,11 @@
 // Package architecture holds no code, only tests that read the source of every package
-// of this module for what no linter sees:
+// of this module and check rules that no linter knows:
 //
 //   - a core has no clock and starts no goroutine: time comes in as a value;
 //   - measured numbers stand in JSON as types that may be not finite;
-//   - paths that texts and scripts name are there.
+//   - paths that texts and scripts name exist.
 //
-// What may import what, and what ends a process, are rules of .golangci.yml. Files are
+// Imports, and calls that end a process, have rules in .golangci.yml. Files are
 // parsed, not built, so that files for other systems and files that need cgo count as
 // well. Tests of packages are free of the rules.
 package architecture

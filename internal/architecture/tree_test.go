@@ -38,7 +38,7 @@ func readTree(t *testing.T, root string) tree {
 		}
 		base := d.Name()
 		if d.IsDir() {
-			// What the go command leaves out as well.
+			// The go command leaves these out as well.
 			if name != root && (base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
 				return fs.SkipDir
 			}

@@ -6,5 +6,5 @@ package buildinfo
 // sources are not those of one, their hash.
 var Version = "devel"
 
-// Software is what ledgers and model cards say of who made them.
+// Software is the name and version that ledgers and model cards record.
 func Software() string { return "gramme " + Version }

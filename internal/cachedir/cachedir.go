@@ -1,8 +1,8 @@
-// Package cachedir finds the folder of this user for what may be lost: fetched
-// shards, choices, readings of a worker without the run's folder.
+// Package cachedir finds the user's folder for files that may be lost: fetched shards,
+// choices, readings of a worker without the run's folder.
 //
-// It guarantees that nothing is made in the root folder or below a HOME that is none,
-// as accounts without a home have, and that a folder which it returns can be written.
+// It guarantees that nothing is made in the root folder or below the HOME of an account
+// without a home, and that a folder which it returns can be written.
 package cachedir
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/gramme-project/gramme/internal/userdir"
 )
 
-// Hint is what to do where nothing can be written.
+// Hint is the hint for a user whose folders cannot be written.
 const Hint = "set XDG_CACHE_HOME to a folder that may be written"
 
 // ErrNone says that this user has no folder for a cache.

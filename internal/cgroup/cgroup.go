@@ -1,5 +1,5 @@
-// Package cgroup reads what the control groups of a process allow it: memory and
-// tasks, of version 1, version 2 and machines that have both.
+// Package cgroup reads the limits of a process's control groups: memory and tasks, of
+// version 1, version 2 and machines that have both.
 //
 // A limit may stand at any group between a process and the root, so all of them
 // are read, and the one that leaves the least counts. Groups above the root of a
@@ -20,14 +20,14 @@ import (
 // Limit is the limit of one group.
 type Limit struct {
 	Group string // path of the group's folder, for people
-	Max   int64  // what the group may have
-	Used  int64  // what all processes in it hold, without what the kernel can take back
+	Max   int64  // the limit of the group
+	Used  int64  // held by all processes in it, without memory that the kernel can take back
 }
 
-// Free is what is left.
+// Free is the rest below the limit.
 func (l Limit) Free() int64 { return max(0, l.Max-l.Used) }
 
-// Limits are what the control groups of a process allow.
+// Limits are the limits of a process by its control groups.
 type Limits struct {
 	Memory *Limit // bytes; nil: no limit
 	Swap   int64  // bytes of swap that the group of Memory may have besides; Unlimited: no limit
@@ -93,8 +93,8 @@ func Read(machine fs.FS) Limits {
 	return l
 }
 
-// kept is what the kernel cannot take back: files in memory can be read again,
-// but not those of a tmpfs.
+// kept is the memory that the kernel cannot take back: files in memory can be read
+// again, but not those of a tmpfs.
 func kept(used int64, cached, shared uint64) int64 {
 	return max(0, used-max(0, int64(cached)-int64(shared)))
 }
@@ -227,7 +227,7 @@ func (r reader) text(name string) string {
 	return string(b)
 }
 
-// number reads a file of one number; "max" and what means it are no limit.
+// number reads a file of one number; "max" and equivalents are no limit.
 func (r reader) number(dir, name string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(r.text(path.Join(dir, name))), 10, 64)
 	return n, err == nil && n >= 0 && n < huge

@@ -1,14 +1,14 @@
 // Package divergence tells from the losses of a run, and from the steps that were
 // skipped, whether the training diverged.
 //
-// What it remembers is a small value that belongs to the state of every replica and
-// to its checkpoints. So all members of a run find the same at the same step, whoever
-// leads it, and a run that goes on remembers what was before.
+// Its memory is a small value that belongs to the state of every replica and to its
+// checkpoints. So all members of a run come to the same finding at the same step,
+// whichever coordinator leads, and a resumed run remembers the steps before.
 //
 // It guarantees that the first steps of a run, a restart, single steps that are
 // skipped and the noise of small batches are not taken for divergence: it takes many
 // of the newest steps. It does not find a model that learns nothing, or worse than it
-// could: only what is far above where the run began.
+// could: only losses far above the first one.
 package divergence
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 )
 
-// How much of what counts as divergence.
+// Thresholds of divergence.
 const (
 	window     = 32 // newest steps that are looked at
 	rowSkips   = 4  // skipped one after the other: a warning
@@ -70,7 +70,7 @@ func (c Course) Next(step uint64, loss float64, skipped bool) Course {
 // bound is the loss above which a step is far above where the run began.
 func (c Course) bound() float64 { return float64(highFactor*float64(c.Start)) + highMargin }
 
-// Kind is what was found.
+// Kind is the kind of a finding.
 type Kind string
 
 // The kinds of findings.
@@ -81,7 +81,7 @@ const (
 	FarLoss Kind = "loss far above" // than where the run began
 )
 
-// Finding is what the course of a run says about it.
+// Finding is the conclusion from the course of a run.
 type Finding struct {
 	Kind Kind
 	Text string // what happens, in a sentence without a full stop; empty if nothing does
@@ -112,14 +112,14 @@ func (c Course) skips(n int) string {
 	return text
 }
 
-// Policies say what stops a run.
+// Policies for stopping a run.
 const (
 	StopSkipped = "skipped" // most of the newest steps were skipped
 	StopLoss    = "loss"    // that, or a loss far above where the run began
 	StopNever   = "never"
 )
 
-// Stops tells whether a run of this policy ends for what was found. No policy is
+// Stops tells whether a run of this policy ends because of the finding. No policy is
 // StopSkipped.
 func (f Finding) Stops(policy string) bool {
 	switch policy {
@@ -131,7 +131,7 @@ func (f Finding) Stops(policy string) bool {
 	return f.Kind == Stuck
 }
 
-// Warning is a sentence for people: what happens, and what to do.
+// Warning is a sentence for users: what happens, and what to do.
 func (f Finding) Warning(learningRate float64) string {
 	if f.Kind == None {
 		return ""

@@ -57,8 +57,8 @@ func TestFinding(t *testing.T) {
 	}
 }
 
-// Who reads the course from a checkpoint finds what those found who lived through
-// the steps.
+// A course that is read from a checkpoint gives the same finding as the one that lived
+// through the steps.
 func TestCourseOutlivesACheckpoint(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
@@ -100,7 +100,7 @@ func TestStops(t *testing.T) {
 		{None, StopLoss, false}, {Skips, StopLoss, false}, {FarLoss, StopLoss, true}, {Stuck, StopLoss, true},
 		{None, StopSkipped, false}, {Skips, StopSkipped, false}, {FarLoss, StopSkipped, false}, {Stuck, StopSkipped, true},
 		{FarLoss, StopNever, false}, {Stuck, StopNever, false},
-		{FarLoss, "", false}, {Stuck, "", true}, // specs of before the key was there
+		{FarLoss, "", false}, {Stuck, "", true}, // specs from before the key existed
 	} {
 		if got := (Finding{Kind: c.kind}).Stops(c.policy); got != c.stops {
 			t.Errorf("%q with %q: %t", c.kind, c.policy, got)

@@ -19,7 +19,7 @@ const (
 	Failure     = 1   // the run failed
 	Usage       = 2   // bad flags, arguments or configuration
 	Data        = 3   // bad input data: the corpus
-	Verify      = 4   // something that was verified is not what it should be
+	Verify      = 4   // a verification failed
 	Resource    = 5   // disk full, port in use, out of memory, libtorch missing
 	Diverged    = 6   // the training diverged, and the run was stopped for it
 	Interrupted = 130 // interrupted twice: ended without a checkpoint
@@ -59,7 +59,7 @@ func Code(err error) int {
 	return Failure
 }
 
-// Hint returns what to do about an error, or "".
+// Hint returns the hint of an error, or "".
 func Hint(err error) string {
 	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {
 		if e.Hint != "" {
@@ -72,7 +72,7 @@ func Hint(err error) string {
 	return scarce(err)
 }
 
-// Report is what a process says of its own end: what its command line shows of an error.
+// Report is a process's account of its own end: the error that its command line shows.
 type Report struct {
 	Code  int    `json:"code"`
 	Error string `json:"error,omitempty"`
@@ -87,7 +87,7 @@ func ReportOf(err error) Report {
 	return Report{Code: Code(err), Error: err.Error(), Hint: Hint(err)}
 }
 
-// scarce names what ran out.
+// scarce names the resource that ran out.
 func scarce(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

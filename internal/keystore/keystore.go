@@ -1,11 +1,11 @@
 // Package keystore finds the place for the private keys of this user's runs: a folder
-// outside of the runs', so that a key does not travel with a run's folder that is
-// copied.
+// outside of the runs' folders, so that a copy of a run's folder does not contain its
+// key.
 //
-// Beside each key stands for which folder it was made. It guarantees that of two
+// Each key is stored with the folder for which it was made. It guarantees that of two
 // copies of a folder that this user has on one machine one at a time holds the key: a
 // folder that was moved keeps it, a copy beside the original does not get it. It does
-// not see other machines, nor does it keep from reading a key who may read this
+// not see other machines, and does not protect a key from processes that may read this
 // user's files.
 package keystore
 

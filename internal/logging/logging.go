@@ -12,7 +12,7 @@ import (
 // side by side. All of its digits are always there, so that lines stand in columns.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// Config is what a user chooses.
+// Config holds the user's choices.
 type Config struct {
 	Level  string // debug, info, warn or error
 	Format string // console or json

@@ -1,6 +1,6 @@
-// Package number is how measured numbers stand in JSON. Whatever is measured may be
-// not finite, a loss before all, and plain JSON has no text for that: encoding/json
-// refuses the whole document for one such number.
+// Package number writes measured numbers as JSON. A measurement may be not finite, above
+// all a loss, and plain JSON has no text for that: encoding/json refuses the whole
+// document for one such number.
 //
 // It guarantees that a Float and an Optional of any value are written and read back
 // as they were, and that finite ones look as plain numbers do. The texts of the
@@ -21,7 +21,7 @@ type Float float64
 // Finite tells whether it is neither NaN nor an infinity.
 func (f Float) Finite() bool { return !math.IsNaN(float64(f)) && !math.IsInf(float64(f), 0) }
 
-// MarshalJSON writes a number, or the name of what is none.
+// MarshalJSON writes a number, or the name of a value that is not finite.
 func (f Float) MarshalJSON() ([]byte, error) {
 	switch v := float64(f); {
 	case math.IsNaN(v):

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// What a program prints when it crashes is long: registers, and the stacks of all
-// goroutines. One line of it says what happened.
+// The output of a crash is long: registers, and the stacks of all goroutines. One line
+// of it says what happened.
 
 // naming are the beginnings of such lines, in the order in which they are believed: a
 // C++ exception ends in an abort, which the Go runtime reports after it.
@@ -29,8 +29,7 @@ var naming = []*regexp.Regexp{
 // the line that counts.
 const mostRead = 4 << 20
 
-// CrashLine finds the line that names a crash in what a program has printed, "" where
-// there is none.
+// CrashLine finds the line that names a crash in a program's output, or "".
 func CrashLine(output string) string {
 	lines := strings.Split(output, "\n")
 	for _, name := range naming {
@@ -60,7 +59,7 @@ func told(lines []string) []string {
 	return nil
 }
 
-// plain leaves out what a program logged in JSON and what else is not for people.
+// plain leaves out log lines in JSON, and other lines that are not for people.
 func plain(lines []string) []string {
 	var out []string
 	for _, line := range lines {
@@ -71,7 +70,7 @@ func plain(lines []string) []string {
 	return out
 }
 
-// lastWords says in at most so many lines what a program printed of its end.
+// lastWords returns the last lines that a program printed, at most so many.
 func lastWords(output string, most int) string {
 	if line := CrashLine(output); line != "" {
 		return line

@@ -40,7 +40,7 @@ func (p *Process) Ending() exit.Ending {
 	return e
 }
 
-// output is what this child has printed.
+// output is the output of this child.
 func (p *Process) output() string { return readFrom(p.Log, p.from) }
 
 // describe names a signal as the Go runtime does.

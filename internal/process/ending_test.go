@@ -118,7 +118,7 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// TestCrashLine finds the line that names a crash in what runtimes print.
+// TestCrashLine finds the line that names a crash in the output of runtimes.
 func TestCrashLine(t *testing.T) {
 	for _, c := range []struct{ output, want string }{
 		{"{\"level\":\"info\"}\nerror: open x: no such file\nhint: make it", ""},

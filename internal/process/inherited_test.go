@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// inheritor makes this test a program that mends what it inherited.
+// inheritor makes this test a program that calls MendInherited.
 const inheritor = "GRAMME_TEST_INHERITOR"
 
 // TestMendInherited starts a program with a umask that keeps it from its own files,

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// oomScore is what KillFirst adds to a process's score, of at most 1000: as if it held
-// as much more of the memory that there is, in thousandths.
+// oomScore is added to a process's score by KillFirst, of at most 1000: as if the process
+// held as many more thousandths of the memory.
 const oomScore = 500
 
-// KillFirst asks the kernel to choose this child rather than its parent where memory
-// runs out: the parent starts a child again, and nobody the parent. Where the system
-// has no such thing it does nothing.
+// KillFirst asks the kernel to choose this child rather than its parent when memory runs
+// out: the parent restarts a child, and nothing restarts the parent. On systems without
+// such a setting it does nothing.
 func (p *Process) KillFirst() error {
 	own, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {

@@ -3,9 +3,9 @@
 //
 // It guarantees, on Linux, that the kernel kills a child when its parent ends,
 // however it ends; that a child gets no signal from the terminal, so that the
-// parent decides what an interrupt means; and that what a child prints is in its
-// log file. It tells an end that the child says itself from a crash, whatever the exit
-// code. It does not restart: who owns the process decides.
+// parent decides what an interrupt means; and that the output of a child is in its log
+// file. It tells an end that the child reports itself from a crash, whatever the exit
+// code. It does not restart: the owner of the process decides.
 package process
 
 import (
@@ -20,12 +20,12 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 )
 
-// Command says what to start.
+// Command describes a process to start.
 type Command struct {
 	ID   string   // of the process in its run
 	Name string   // for people: "worker w1"
 	Path string   // of the executable
-	Held *Program // instead of what lies at Path now; nil: that
+	Held *Program // instead of the file that is at Path now; nil: that file
 	Args []string // without the name of the program
 	Env  []string // added to the parent's environment
 	Log  string   // file that its output is appended to

@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// Program is an executable file, held open: what lies at its path may be replaced, by a
-// new build or another version, while processes of it are still to be started. It is not
-// copied: a program finds its libraries by the place where it lies.
+// Program is an executable file, held open: the file at its path may be replaced by
+// another build while processes of this one are still to be started. It is not copied,
+// because a program finds its libraries by its own place.
 type Program struct {
-	Path string // where it was found, and the name that its processes are called by
+	Path string // where it was found, and the name of its processes
 	file *os.File
 	info os.FileInfo
 }

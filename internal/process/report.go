@@ -25,12 +25,12 @@ const reportVariable = "GRAMME_EXIT_REPORT"
 // waits for the other.
 const mostReport = 4096
 
-// Reporter is the way from a child to the process that started it. Its zero value is
-// that of a process that nobody listens to.
+// Reporter sends reports from a child to the process that started it. Its zero value is
+// for a process without a listener.
 type Reporter struct{ pipe *os.File }
 
-// OpenReporter takes over what Start gave this process. Call it once, first of all: what
-// this process starts must not write there.
+// OpenReporter takes over the pipe that Start gave this process. Call it once, before
+// anything else: children of this process must not write there.
 func OpenReporter() *Reporter {
 	text, given := os.LookupEnv(reportVariable)
 	if !given {
@@ -96,14 +96,14 @@ func reporting(cmd *exec.Cmd) (l listener, err error) {
 // started closes the child's side, which that has now.
 func (l listener) started() { _ = l.to.Close() } // nothing was written to it here
 
-// read reads what a child that has ended left in its pipe, if anything.
+// read reads the report that a child which has ended left in its pipe, if there is one.
 func (l listener) read() *exit.Report {
 	defer l.from.Close()
 	return readReport(l.from)
 }
 
-// Output runs a command whose environment is set, and returns what it prints and, where
-// it ended by itself with an error, its report of that.
+// Output runs a command whose environment is set, and returns its output and, if it
+// ended by itself with an error, its report of that.
 func Output(cmd *exec.Cmd) ([]byte, *exit.Report, error) {
 	report, err := reporting(cmd)
 	if err != nil {

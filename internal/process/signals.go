@@ -8,8 +8,8 @@ import (
 )
 
 // Ends are the signals that ask a process to end: an interrupt, the request of a
-// supervisor, and a terminal that was closed, unless whoever started the process
-// has switched that off, as nohup does.
+// supervisor, and a closed terminal, unless that one was switched off when the process
+// started, as nohup does.
 func Ends() []os.Signal {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

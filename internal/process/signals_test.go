@@ -14,7 +14,7 @@ func TestEnds(t *testing.T) {
 	for _, ignored := range []bool{true, false} {
 		if ignored {
 			signal.Ignore(syscall.SIGHUP)
-		} else { // a handler takes the place of what this process was started with
+		} else { // a handler replaces the setting with which this process was started
 			signal.Notify(make(chan<- os.Signal, 1), syscall.SIGHUP)
 		}
 		ends := Ends()

@@ -6,9 +6,9 @@ import (
 )
 
 // ReserveThreads makes sure that this process has some threads. A Go program that
-// cannot start one ends with a dump there and then; threads that it has, it keeps and
-// uses again. Whoever starts children in a container of few threads takes its own before
-// they do, so that it is a child that finds none.
+// cannot start one ends with a dump at once; threads that it has, it keeps and uses
+// again. In a container of few threads, a parent takes its own before it starts
+// children, so that a child rather than the parent finds none.
 func ReserveThreads(n int) {
 	var have, done sync.WaitGroup
 	have.Add(n)

@@ -23,11 +23,11 @@ const (
 	stalls = 3
 	// memory is after how long a stall counts half.
 	memory = 30 * time.Second
-	// longest is what no link gets more than.
+	// longest is the most that any link gets.
 	longest = 30 * time.Second
 )
 
-// Estimate is what is known of a link. The zero value knows nothing.
+// Estimate is the knowledge about a link. The zero value knows nothing.
 type Estimate struct {
 	known              bool
 	smoothed, variance time.Duration // as in RFC 6298
@@ -48,7 +48,7 @@ func (e *Estimate) Add(now time.Time, took time.Duration) {
 	}
 	e.stall, e.at = max(e.stallAt(now), took), now
 	e.least = min(e.least, took)
-	took = min(took, e.smoothed+4*e.variance+leastTimeout) // what is beyond is a stall
+	took = min(took, e.smoothed+4*e.variance+leastTimeout) // the rest is a stall
 	e.variance += ((e.smoothed - took).Abs() - e.variance) / 4
 	e.smoothed += (took - e.smoothed) / 8
 }

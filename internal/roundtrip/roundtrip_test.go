@@ -7,7 +7,7 @@ import (
 
 const ms = time.Millisecond
 
-// TestPatience shows what links of several kinds get, by a round trip every 125 ms.
+// TestPatience shows the patience of several kinds of links, by a round trip every 125 ms.
 func TestPatience(t *testing.T) {
 	steady := func(took time.Duration) func(int) time.Duration { return func(int) time.Duration { return took } }
 	for name, c := range map[string]struct {

@@ -1,5 +1,5 @@
-// Package rundir is the folder of a run: where everything lies in it, and who
-// may use it.
+// Package rundir is the folder of a run: the places in it, and the lock of the process
+// that uses it.
 //
 // It guarantees that two processes never run the same folder at once: Lock holds
 // the folder itself, which leaves no file behind and ends with the process.
@@ -30,7 +30,7 @@ func (d Dir) Energy() string            { return d.join("energy") }   // reading
 func (d Dir) Cluster() string           { return d.join(".cluster") } // only while the run is up
 func (d Dir) Endpoint() string          { return filepath.Join(d.Cluster(), "endpoint.json") }
 func (d Dir) Evaluation() string        { return d.join("evaluation.json") }
-func (d Dir) Precision() string         { return d.join("precision.json") } // what --precision auto came to
+func (d Dir) Precision() string         { return d.join("precision.json") } // the choice of --precision auto
 func (d Dir) Log(process string) string { return filepath.Join(d.Logs(), process+".log") }
 
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }
@@ -59,7 +59,7 @@ func (d Dir) Make() error {
 var ErrInUse = errors.New("in use")
 
 // lockWithin is how long Lock waits: a process that was killed a moment ago may
-// still hold the folder, and who looks whether it is held does so for a moment.
+// still hold the folder, and a process that tests the lock holds it for a moment.
 const lockWithin = 2 * time.Second
 
 // Lock holds the folder until the returned function is called or the process
@@ -68,12 +68,12 @@ func (d Dir) Lock() (unlock func(), err error) {
 	for end := time.Now().Add(lockWithin); ; time.Sleep(20 * time.Millisecond) {
 		f, err := d.flock(syscall.LOCK_EX)
 		if err == nil {
-			return func() { _ = f.Close() }, nil // the lock ends, whatever Close says
+			return func() { _ = f.Close() }, nil // the lock ends even if Close fails
 		}
 		if time.Now().After(end) || !errors.Is(err, ErrInUse) && !errors.Is(err, errReplaced) {
 			return nil, fmt.Errorf("lock run %s: %w", d, err)
 		}
-		if errors.Is(err, errReplaced) { // who held it has removed it
+		if errors.Is(err, errReplaced) { // the holder has removed it
 			if err := d.Make(); err != nil {
 				return nil, err
 			}

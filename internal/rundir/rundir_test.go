@@ -19,7 +19,7 @@ func TestOneHoldsTheFolder(t *testing.T) {
 	if _, err := d.Lock(); !errors.Is(err, ErrInUse) || !d.Locked() {
 		t.Errorf("two hold it: %v", err)
 	}
-	// Whoever holds it may be about to end.
+	// The holder may be about to end.
 	time.AfterFunc(lockWithin/8, unlock)
 	again, err := d.Lock()
 	if err != nil {
@@ -67,7 +67,7 @@ func TestLookingIsNoHolding(t *testing.T) {
 	unlock()
 }
 
-// TestHolderRemovesTheFolder waits for one that removes what it began.
+// TestHolderRemovesTheFolder waits for a holder that removes its folder.
 func TestHolderRemovesTheFolder(t *testing.T) {
 	d := Dir(filepath.Join(t.TempDir(), "run"))
 	if err := d.Make(); err != nil {

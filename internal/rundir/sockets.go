@@ -41,8 +41,8 @@ func (s *Sockets) Close() error {
 }
 
 // OpenSockets makes a folder in which unix sockets work, for this user alone. The
-// error names every folder that was tried. Only who holds the run may call it:
-// what an earlier process left is removed.
+// error names every folder that was tried. Only the holder of the run may call it: it
+// removes the sockets of an earlier process.
 func (d Dir) OpenSockets() (*Sockets, error) {
 	if err := d.ClearSockets(); err != nil {
 		return nil, err
@@ -54,10 +54,10 @@ func (d Dir) OpenSockets() (*Sockets, error) {
 	for _, path := range d.SocketFolders() {
 		err := makeSockets(path)
 		if err == nil {
-			// Whoever clears up after this process finds it by the link, also
-			// where TMPDIR is another one then.
+			// A later process that cleans up finds it by the link, even if TMPDIR is
+			// another one then.
 			if filepath.Dir(path) != d.Cluster() {
-				_ = os.Symlink(path, d.socketLink()) // else it is found where it is looked for anyway
+				_ = os.Symlink(path, d.socketLink()) // without it, the search of the usual folders finds it
 			}
 			return &Sockets{Path: path}, nil
 		}
@@ -116,7 +116,7 @@ func (d Dir) absolute() string {
 	return path
 }
 
-// temporary are the folders for what does not outlive a process.
+// temporary are the folders for files that do not outlive a process.
 func temporary() (places []string) {
 	for _, place := range []string{
 		os.TempDir(), "/tmp", os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid()), "/dev/shm", "/var/tmp",

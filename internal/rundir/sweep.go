@@ -15,9 +15,8 @@ import (
 // be about to get its sockets.
 const sweepAfter = 10 * time.Minute
 
-// SweepSockets removes the folders for sockets that processes of this user which were
-// killed have left among the temporary files, of whatever run. One lives as long as
-// somebody listens in it.
+// SweepSockets removes folders for sockets that killed processes of this user left among
+// the temporary files, of any run. A folder stays as long as a process listens in it.
 func SweepSockets(now time.Time) error {
 	var errs []error
 	for _, place := range temporary() {
@@ -51,8 +50,8 @@ func own(info fs.FileInfo) bool {
 	return ok && int(s.Uid) == os.Getuid()
 }
 
-// listens reports whether somebody takes connections at a socket of a folder. What
-// cannot be found out counts as such.
+// listens reports whether a process accepts connections at a socket of a folder. If that
+// cannot be found out, it reports true.
 func listens(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestSweep removes what nobody listens in any more, and nothing else.
+// TestSweep removes the folders in which no process listens any more, and no others.
 func TestSweep(t *testing.T) {
 	place, err := os.MkdirTemp("", "sweep") // t.TempDir is too long for a socket
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package suggest finds what somebody meant who mistyped a name.
+// Package suggest finds the name that a mistyped one was meant to be.
 package suggest
 
 // Nearest returns the index of the name that is fewest edits away from what was

@@ -2,8 +2,8 @@
 // requests for a range (wire.Range), answers with the range, its CRC32C and the
 // size of the whole.
 //
-// It guarantees that a piece that Read returns is what Answer was given. It does
-// not say that it is the right thing: who asked verifies the whole.
+// It guarantees that Read returns the bytes that were given to Answer. It does not
+// guarantee that they are the right ones: the caller verifies the whole.
 package transfer
 
 import (
@@ -56,10 +56,10 @@ func Refuse(request *nats.Msg, reason error) error {
 	return request.RespondMsg(m)
 }
 
-// ErrLater says that what was asked for has yet to come.
+// ErrLater says that the requested object has yet to come.
 var ErrLater = errors.New("it has yet to come")
 
-// Later replies that what was asked for has yet to come.
+// Later replies that the requested object has yet to come.
 func Later(request *nats.Msg) error {
 	m := nats.NewMsg(request.Reply)
 	m.Header.Set(wire.HeaderError, ErrLater.Error())

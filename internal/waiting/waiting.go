@@ -1,9 +1,9 @@
-// Package waiting bounds what a process waits for, and tells of it: a wait that is
-// not over after two seconds is named, with its bound, and one that reaches its
-// bound ends in an error that says what did not come.
+// Package waiting bounds the waits of a process, and reports them: a wait that is not
+// over after two seconds is named, with its bound, and one that reaches its bound ends
+// in an error that names what did not come.
 //
-// It guarantees that For returns nil only if what was waited for came, and says
-// nothing after it has returned. It cannot end a call that does not heed its context.
+// It guarantees that For returns nil only if the call succeeded, and says nothing after
+// it has returned. It cannot end a call that ignores its context.
 package waiting
 
 import (
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Patience is how long a wait goes on before it is told.
+// Patience is how long a wait lasts before it is reported.
 const Patience = 2 * time.Second
 
-// Say tells somebody a line: a user on the screen, or a log.
+// Say takes a line for the user's screen or a log.
 type Say func(text string)
 
 // LateError says that something did not come in time.
@@ -30,8 +30,9 @@ func (e *LateError) Error() string { return fmt.Sprintf("waited %s for %s", e.Bo
 // Unwrap makes it the end of a deadline, as it is.
 func (e *LateError) Unwrap() error { return context.DeadlineExceeded }
 
-// For calls f, whose context ends with ctx and after the bound. What completes the
-// sentence "waiting for …". A bound of 0 is none: for what a user asked to wait for.
+// For calls f, whose context ends with ctx and after the bound. The argument what
+// completes the sentence "waiting for …". A bound of 0 is none, for waits that a user
+// asked for.
 func For(ctx context.Context, say Say, what string, bound time.Duration, f func(ctx context.Context) error) error {
 	late := &LateError{what, bound}
 	text := "waiting for " + what + "; Ctrl-C ends it"

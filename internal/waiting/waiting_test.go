@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestFor tells what a user hears of waits that end in each way.
+// TestFor shows the reports of waits that end in each way.
 func TestFor(t *testing.T) {
 	refused, stopped := errors.New("connection refused"), errors.New("stopped")
 	take := func(d time.Duration, result error) func(context.Context) error {
@@ -63,7 +63,7 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestForWithACause does not say twice what the call has said.
+// TestForWithACause does not repeat the message of the call.
 func TestForWithACause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		err := For(t.Context(), func(string) {}, "NATS to answer", time.Second, func(ctx context.Context) error {

@@ -1,5 +1,5 @@
-// Package words writes for people what programs get wrong most often: how many there
-// are of something, and commands that can be pasted into a shell.
+// Package words writes texts that programs often get wrong: numbers with their nouns,
+// and commands that can be pasted into a shell.
 //
 // It guarantees that a POSIX shell takes a quoted word as it was, whatever it holds but
 // a zero byte, which no argument can hold.
@@ -12,7 +12,7 @@ import (
 )
 
 // Several writes how many there are of something: "1 step", "2 steps", "0 entries".
-// What is the word for one; the last word of it becomes a plural.
+// The argument what is the singular; its last word becomes a plural.
 func Several[N int | int64 | uint64 | int32 | uint32](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -64,7 +64,7 @@ func Command(words ...string) string {
 var program = regexp.MustCompile("`gramme ")
 
 // Called writes the commands of a text, which stand in backquotes and begin with
-// "gramme", with what the program is called by where the text is shown.
+// "gramme", with the name of the program where the text is shown.
 func Called(text, name string) string {
 	if name == "gramme" {
 		return text

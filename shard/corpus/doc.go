@@ -3,7 +3,7 @@
 //
 // It guarantees that memory stays bounded whatever the input, that the order of
 // documents is a function of the inputs alone, and that a bad record never ends
-// the run: it is set aside with its place and reason. What cannot be a corpus
+// the run: it is set aside with its place and reason. An input that cannot be a corpus
 // at all (a missing file, a binary file given alone) is an *InputError.
 //
 // It does not tokenize, de-duplicate or guess languages, and it does not know

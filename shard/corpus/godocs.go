@@ -17,7 +17,7 @@ import (
 	"github.com/gramme-project/gramme/shard/internal/pipeline"
 )
 
-// Stats says what GoDocs found.
+// Stats counts the findings of GoDocs.
 type Stats struct {
 	Files      int64 // parsed
 	Documents  int64
@@ -103,7 +103,7 @@ func goFiles(ctx context.Context, root string) ([]string, error) {
 	return files, err
 }
 
-// goFile is what one file gives.
+// goFile is the content of one file.
 type goFile struct {
 	path       string
 	paragraphs []string

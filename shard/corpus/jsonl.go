@@ -56,7 +56,7 @@ func (s *source) readJSONL(ctx context.Context) error {
 	}
 }
 
-// jsonReason says what is wrong with a record, in words of JSON.
+// jsonReason describes the fault of a record, in terms of JSON.
 func jsonReason(err error) string {
 	var kind *json.UnmarshalTypeError
 	switch {

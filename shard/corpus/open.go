@@ -39,7 +39,7 @@ func (r *raw) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// finish reads what the format's reader left, so that the hash is of the whole.
+// finish reads the rest that the format's reader left, so that the hash is of the whole.
 func (r *raw) finish() (int64, string, error) {
 	_, err := io.Copy(io.Discard, r)
 	return r.bytes, hex.EncodeToString(r.sum.Sum(nil)), err

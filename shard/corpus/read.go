@@ -23,7 +23,7 @@ type Options struct {
 	// Exclude is a folder that is not read although it lies within an input: the
 	// one that the result is written to.
 	Exclude string
-	// Stdin is what the input "-" reads; nil means the process's own.
+	// Stdin is the reader for the input "-"; nil means the process's own.
 	Stdin io.Reader
 	// Progress is called with the bytes read so far, as they lie on the disk, and
 	// the bytes of all inputs, 0 when they are not known.

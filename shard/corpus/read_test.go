@@ -17,7 +17,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// readAll reads inputs and checks what holds for every document.
+// readAll reads inputs and checks the invariants of every document.
 func readAll(t testing.TB, opts Options, inputs ...string) ([]Document, Report, error) {
 	t.Helper()
 	var out []Document
@@ -186,7 +186,7 @@ func TestCompressionAndEncoding(t *testing.T) {
 	}
 }
 
-// TestCutShort: what came before the damage is kept, and the place is told.
+// TestCutShort: the text before the damage is kept, and the place is reported.
 func TestCutShort(t *testing.T) {
 	var text strings.Builder
 	for i := range 20000 {

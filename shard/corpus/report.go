@@ -17,7 +17,7 @@ type Document struct {
 	Paragraphs []string
 }
 
-// Report says what was read and what was not.
+// Report lists the sources that were read, and the records that were not.
 type Report struct {
 	// Sources are the files that were read, at most 10000 of them; the next three
 	// fields cover all.
@@ -66,8 +66,8 @@ func (r *Report) reject(place, format string, args ...any) {
 
 func (r *Report) rejectPlain(place, reason string) { r.reject(place, "%s", reason) }
 
-// InputError says that an input cannot be used as a corpus. It is the user's to
-// mend: the program maps it to the exit code for bad input data.
+// InputError says that an input cannot be used as a corpus. The user must correct it:
+// the program maps it to the exit code for bad input data.
 type InputError struct {
 	Input  string
 	Reason string
@@ -84,7 +84,7 @@ func (e *InputError) Error() string {
 
 func (e *InputError) Unwrap() error { return e.Err }
 
-// Empty is the error for inputs that gave no text. It names what was seen.
+// Empty is the error for inputs that gave no text. It names the inputs.
 func (r *Report) Empty(inputs []string) error {
 	e := &InputError{Input: strings.Join(inputs, ", "), Reason: "holds no text"}
 	var seen []string

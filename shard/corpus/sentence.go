@@ -120,7 +120,7 @@ func isNumber(s string) bool {
 	return strings.Trim(s, "0123456789.") == "" || len(s) == 1 && s[0] >= 'a' && s[0] <= 'z' || strings.Trim(s, "ivx") == ""
 }
 
-// What an abbreviation's full stop can be besides its own.
+// Meanings of an abbreviation's full stop besides its own.
 const (
 	_            = iota
 	never        // something always follows: a name, a number

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// sniffSize is how much of the beginning of a file decides what it is.
+// sniffSize is the number of bytes at the beginning of a file that decide its format.
 const sniffSize = 64 << 10
 
 // containers are formats that begin with printable bytes or that deserve their

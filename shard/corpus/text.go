@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// layout says what line ends and blank lines mean in a plain text.
+// layout is the meaning of line ends and blank lines in a plain text.
 type layout struct {
 	hardLines  bool // a line end ends a paragraph: sentences or paragraphs line by line
 	blankSplit bool // a blank line ends a document

@@ -9,7 +9,7 @@ import (
 )
 
 // Bytes downloads something small, such as a shard.Bundle, into memory: name and
-// sha256 are handed to the Source as they are, and what comes is not verified
+// sha256 are handed to the Source as they are, and the result is not verified
 // (shard.DecodeBundle does that). More than limit bytes are refused. A failing
 // Source is asked three times.
 func Bytes(ctx context.Context, source Source, name, sha256 string, limit int64) ([]byte, error) {

@@ -13,12 +13,12 @@ import (
 	"github.com/gramme-project/gramme/shard"
 )
 
-// ErrContent is wrapped by the error of a Fetch whose Source keeps sending what
-// the manifest does not describe.
+// ErrContent is wrapped by the error of a Fetch whose Source keeps sending bytes that
+// do not match the manifest.
 var ErrContent = errors.New("wrong content")
 
-// MaxRange is the most bytes that a Source is asked for at once: what a message
-// of the run carries.
+// MaxRange is the most bytes that a Source is asked for at once: those of one message
+// of the run.
 const MaxRange = 1 << 19
 
 // DefaultMaxBytes is the size of a cache when Config.MaxBytes is 0.
@@ -34,7 +34,7 @@ type Source func(ctx context.Context, name, sha256 string, offset int64, length 
 type Config struct {
 	// Dir is made if it is not there. Processes may share it.
 	Dir string
-	// Source is what shards come from.
+	// Source is the origin of the shards.
 	Source Source
 	// MaxBytes bounds the folder; 0 means 4 GiB. It should hold two windows of
 	// shards, or each is fetched more than once an epoch.
@@ -73,9 +73,8 @@ func New(cfg Config) (*Cache, error) {
 }
 
 // Fetch returns the path of a shard's file, downloading it first if need be. It
-// fails when the Source has failed three times, with ErrContent when what it sent
-// was not the shard, or when ctx ends. What was downloaded stays for the next
-// call.
+// fails when the Source has failed three times, with ErrContent when it did not send the
+// shard, or when ctx ends. Downloaded bytes stay for the next call.
 func (c *Cache) Fetch(ctx context.Context, info shard.ShardInfo) (string, error) {
 	path := filepath.Join(c.cfg.Dir, filepath.Base(info.SHA256)+suffix)
 	fail := func(err error) (string, error) { return "", fmt.Errorf("fetch shard %s: %w", info.Name, err) }
@@ -145,7 +144,7 @@ func (c *Cache) provide(ctx context.Context, info shard.ShardInfo, path string) 
 	if err != nil {
 		return plain(err)
 	}
-	// Another process may have dropped it at this moment; who opens it will see.
+	// Another process may have dropped it at this moment; then opening it fails.
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return plain(err)

@@ -70,7 +70,7 @@ type sourceError struct{ error }
 
 func (e sourceError) Unwrap() error { return e.error }
 
-// fill downloads what the part file lacks.
+// fill downloads the bytes that the part file lacks.
 func (c *Cache) fill(ctx context.Context, f *os.File, info shard.ShardInfo) error {
 	stat, err := f.Stat()
 	if err != nil {
@@ -114,7 +114,7 @@ func checkRange(got, length int, total, want int64) error {
 	return nil
 }
 
-// verify compares a file with what the manifest says.
+// verify compares a file with the manifest.
 func verify(path string, info shard.ShardInfo) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -164,7 +164,7 @@ func lockPart(ctx context.Context, path string) (*os.File, error) {
 		if err == nil && sameFile(f) {
 			if _, err := os.Stat(path); err == nil {
 				// It was finished before our part file was made.
-				_ = os.Remove(f.Name()) // or somebody else did
+				_ = os.Remove(f.Name()) // or another process did
 				_ = f.Close()           // nothing was written to it
 				return nil, nil
 			}

@@ -19,7 +19,7 @@ type entry struct {
 }
 
 // makeRoom drops the shards and unfinished downloads that were used longest ago
-// until the rest and all flights fit. It never drops what a flight is about.
+// until the rest and all flights fit. It never drops the file of a flight.
 func (c *Cache) makeRoom() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

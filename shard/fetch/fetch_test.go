@@ -135,7 +135,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// TestFetchResumes: what was downloaded before an interruption is not again.
+// TestFetchResumes: bytes from before an interruption are not downloaded again.
 func TestFetchResumes(t *testing.T) {
 	s := &store{}
 	info := s.add(5*MaxRange + 5)
@@ -164,7 +164,7 @@ func TestFetchResumes(t *testing.T) {
 	}
 }
 
-// TestFetchRefuses: what is not the shard is refused after three attempts, and a
+// TestFetchRefuses: other bytes than the shard's are refused after three attempts, and a
 // source that recovers in time is forgiven. Time is that of a bubble.
 func TestFetchRefuses(t *testing.T) {
 	broken := errors.New("connection lost")
@@ -215,7 +215,7 @@ func TestFetchRefuses(t *testing.T) {
 	}
 }
 
-// TestFetchDecayed: a file that is no longer what was downloaded is replaced.
+// TestFetchDecayed: a file that changed after its download is replaced.
 func TestFetchDecayed(t *testing.T) {
 	s := &store{}
 	info := s.add(3000)

@@ -64,7 +64,7 @@ func (m *masker) choose(ids []int64, n int, r *rng.Source) []int32 {
 	return m.columns
 }
 
-// replacement draws what a masked token becomes: [MASK] in 80%, a random word
+// replacement draws the replacement of a masked token: [MASK] in 80%, a random word
 // in 10%, itself in 10% of the cases.
 func (m *masker) replacement(original int64, r *rng.Source) int64 {
 	switch k := r.IntN(10); {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Vocabulary is what the sampler must know of a tokenizer. It is immutable.
+// Vocabulary holds the properties of a tokenizer that the sampler needs. It is immutable.
 type Vocabulary struct {
 	size                int
 	pad, cls, sep, mask int32
 	special             []bool  // never masked, never drawn
 	piece               []bool  // continues the word before it
-	words               []int32 // what random words are drawn from
+	words               []int32 // the tokens from which random words are drawn
 }
 
 // NewVocabulary derives it from the list of tokens, by id. [PAD], [UNK], [CLS],

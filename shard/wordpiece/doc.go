@@ -8,7 +8,7 @@
 //   - a Tokenizer never changes and may be used from many goroutines. Encode takes
 //     time in proportion to the text, and allocates nothing but room in its result;
 //   - Train gives the same vocabulary for the same text in the same order;
-//   - what Files writes, Load reads, and transformers' AutoTokenizer with it.
+//   - Load reads the files that Files writes, and so does transformers' AutoTokenizer.
 //
 // It does not read other kinds of tokenizers (byte-level BPE, SentencePiece), nor
 // a BERT tokenizer whose normalizer or limits are not BERT's own: Load says so.

@@ -139,7 +139,7 @@ func TestGoldenPairs(t *testing.T) {
 	}
 }
 
-// TestEveryCharacter compares what becomes of every character that there is,
+// TestEveryCharacter compares the treatment of every character,
 // between marks that it may move or stop.
 func TestEveryCharacter(t *testing.T) {
 	const block = 4096

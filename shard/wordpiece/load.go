@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// maxFileBytes bounds what is read of a tokenizer's file: the largest published
-// ones are a few megabytes.
+// maxFileBytes bounds the size of a tokenizer's file: the largest published ones are a
+// few megabytes.
 const maxFileBytes = 256 << 20
 
 // Load reads the tokenizer of a model's folder: vocab.txt, and where they are,
@@ -60,7 +60,7 @@ func readFile(dir, name string) ([]byte, error) {
 	return b, nil
 }
 
-// withoutPath leaves off what the error around it says.
+// withoutPath drops the path, which the error around it names.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -135,7 +135,7 @@ func parseVocab(b []byte) []string {
 	return vocab
 }
 
-// tokenizerFile is what matters of tokenizer.json.
+// tokenizerFile holds the parts of tokenizer.json that matter here.
 type tokenizerFile struct {
 	Normalizer struct {
 		Type               string `json:"type"`
@@ -156,7 +156,7 @@ type tokenizerFile struct {
 	} `json:"model"`
 }
 
-// check refuses what this package would tokenize otherwise than the file says.
+// check refuses a file whose rules differ from those of this package.
 func (f *tokenizerFile) check() error {
 	m := &f.Model
 	switch {
@@ -195,7 +195,7 @@ func (f *tokenizerFile) vocab() ([]string, error) {
 	return vocab, nil
 }
 
-// configFile is what matters of tokenizer_config.json.
+// configFile holds the parts of tokenizer_config.json that matter here.
 type configFile struct {
 	DoLowerCase          *bool   `json:"do_lower_case"`
 	StripAccents         *bool   `json:"strip_accents"`

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// merger joins pairs of pieces, the most frequent first. What a merge changes is
-// counted anew in the words that hold the pair, and nowhere else.
+// merger joins pairs of pieces, the most frequent first. After a merge, only the words
+// that hold the pair are counted again.
 type merger struct {
 	vocab []string
 	ids   map[string]int32

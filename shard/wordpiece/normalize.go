@@ -6,8 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// normalization says what is done to text before it is cut: the three settings
-// of a BERT tokenizer.
+// normalization holds the three settings of a BERT tokenizer for text before it is cut.
 type normalization struct {
 	lowercase    bool
 	stripAccents bool
@@ -33,7 +32,7 @@ type lowerRun struct {
 	first, last, stride, delta rune
 }
 
-// class is what becomes of a character: its kind, and what replaces it.
+// class is the treatment of a character: its kind, and its replacement.
 type class uint32
 
 const (
@@ -66,8 +65,7 @@ func newNormalizer(how normalization) *normalizer {
 	return n
 }
 
-// class returns what becomes of a character; U+FFFD stands for bytes that are
-// not UTF-8.
+// class returns the class of a character; U+FFFD stands for bytes that are not UTF-8.
 func (n *normalizer) class(c rune) class {
 	if c < planeSize {
 		return n.plane[c]

@@ -7,7 +7,7 @@ import (
 	"iter"
 )
 
-// TrainOptions says what vocabulary to train.
+// TrainOptions describes the vocabulary to train.
 type TrainOptions struct {
 	// VocabSize is the number of tokens at most, the five special ones included;
 	// at least MinVocabSize.

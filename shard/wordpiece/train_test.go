@@ -21,8 +21,8 @@ func texts(ss ...string) iter.Seq2[string, error] {
 	}
 }
 
-// naiveTrain counts every pair anew for every piece. Words are given, so that
-// only what follows the counting is checked.
+// naiveTrain counts every pair again for every piece. Words are given, so that only the
+// steps after the counting are checked.
 func naiveTrain(words map[string]int, size int) []string {
 	chars, vocab := map[string]int{}, specialTokens()
 	var split [][]string
