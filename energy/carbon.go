@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// Factor turns energy into carbon: grams of CO2e a kilowatt-hour of the grid,
-// and how much energy the site draws for each that its machines draw (PUE).
+// Factor turns energy into carbon: grams of CO2e per kilowatt-hour of the grid, and the
+// energy of the site per energy of its machines (PUE).
 type Factor struct {
-	Country     string  `json:"country,omitempty"` // ISO 3166-1 alpha-3, empty: the world's mean or given by hand
-	Host        string  `json:"host,omitempty"`    // only of this host; empty: all that have none of their own
+	Country     string  `json:"country,omitempty"` // ISO 3166-1 alpha-3, empty: the world's mean or set by the user
+	Host        string  `json:"host,omitempty"`    // only for this host; empty: all hosts without their own
 	GramsPerKWh float64 `json:"g_per_kwh"`         // location-based, lifecycle
-	Year        int     `json:"year,omitempty"`    // of the data; 0 where given by hand
+	Year        int     `json:"year,omitempty"`    // of the data; 0 if set by the user
 	PUE         float64 `json:"pue"`               // 1 or more
-	Origin      string  `json:"source"`            // who says so
+	Origin      string  `json:"source"`            // of the data
 }
 
-// Licence under which the table of grid intensities stands.
+// Licence of the table of grid intensities.
 const Licence = "Ember, CC BY-SA 4.0"
 
-// NewFactor returns the factor of a country (ISO code of three letters; empty
-// is the world's mean). A positive intensity, in g/kWh, is taken instead of the
-// table's; pue 0 is 1.
+// NewFactor returns the factor of a country (three-letter ISO code; empty is the world's
+// mean). A positive intensity, in g/kWh, replaces the table's; pue 0 is 1.
 func NewFactor(country string, intensity, pue float64) (Factor, error) {
 	f := Factor{Country: strings.ToUpper(country), PUE: pue}
 	if pue == 0 {
@@ -44,7 +43,7 @@ func NewFactor(country string, intensity, pue float64) (Factor, error) {
 	return f, f.Validate()
 }
 
-// Validate says what is wrong with a factor.
+// Validate reports what is wrong with a factor.
 func (f Factor) Validate() error {
 	switch {
 	case math.IsNaN(f.GramsPerKWh) || f.GramsPerKWh < 0 || f.GramsPerKWh > 1e5:
@@ -57,8 +56,8 @@ func (f Factor) Validate() error {
 	return nil
 }
 
-// Grams returns the grams of CO2e of an amount of energy of machines, the
-// site's overhead included.
+// Grams returns the grams of CO2e for the energy of machines, the site's overhead
+// included.
 func (f Factor) Grams(microJ int64) float64 {
 	return WattHours(microJ) / 1000 * f.PUE * f.GramsPerKWh
 }

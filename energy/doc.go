@@ -1,6 +1,6 @@
-// Package energy holds what the roles say to each other about energy: readings
-// of meters, gaps between them, phases, and the conversion from microjoules to
-// watt-hours and grams of CO2e.
+// Package energy defines the records of energy that the roles exchange: readings of
+// meters, gaps between them, phases, and the conversion from microjoules to watt-hours and
+// grams of CO2e.
 //
 // Energy is integers, in microjoules, so that sums do not depend on their order
 // and conservation can be checked exactly: the parts of a reading add up to the
@@ -8,6 +8,6 @@
 // to the cluster. Carbon is never stored with energy. It is derived from it by
 // a Factor, which has a source and a year and may be replaced by a better one.
 //
-// What was not measured is a Gap, never a zero; what was estimated says so in
-// its Method. The package does no input or output and knows no clock.
+// Time without a measurement is a Gap, never a zero; an estimate says so in its Method.
+// The package does no input or output and has no clock.
 package energy

@@ -5,9 +5,9 @@ import (
 	"math/bits"
 )
 
-// RawDelta returns how far a counter went from start to end, having wrapped
-// wraps times. False when that cannot be: a fall without a wrap, a wrap of a
-// counter without a range, or more than 64 bits.
+// RawDelta returns how far a counter went from start to end with the given number of
+// wraps; false if that is impossible: a fall without a wrap, a wrap of a counter without a
+// range, or more than 64 bits.
 func RawDelta(start, end, wrapRange, wraps uint64) (uint64, bool) {
 	if wraps == 0 {
 		return end - start, end >= start
@@ -21,9 +21,9 @@ func RawDelta(start, end, wrapRange, wraps uint64) (uint64, bool) {
 	return sum, high == 0 && c1 == 0 && c2 == 0
 }
 
-// Scale returns (raw·num + carry) / den in whole microjoules and the remainder,
-// which the caller hands in as the next carry (carry < den), so that nothing is
-// lost however often it is called. False when the result is not an int64.
+// Scale returns (raw·num + carry) / den in whole microjoules and the remainder, which the
+// caller passes as the next carry (carry < den), so that nothing is lost over many calls;
+// false if the result does not fit an int64.
 func Scale(raw, num, den, carry uint64) (uj int64, rest uint64, ok bool) {
 	if den == 0 || carry >= den {
 		return 0, 0, false
@@ -41,9 +41,9 @@ func Scale(raw, num, den, carry uint64) (uj int64, rest uint64, ok bool) {
 	return int64(quotient), rest, true
 }
 
-// Split divides total among the weights in proportion, exactly: the parts add up
-// to total, and each is within 1 of its share. Without any weight all of it goes
-// to the last part. The parts are appended to dst.
+// Split divides total among the weights in proportion, exactly: the parts add up to total,
+// and each is within 1 of its share. If all weights are 0, the last part gets everything.
+// The parts are appended to dst.
 //
 // It needs total >= 0, at least one weight, and weights whose sum fits 64 bits.
 func Split(dst []int64, total int64, weights []uint64) []int64 {
@@ -69,10 +69,19 @@ func Split(dst []int64, total int64, weights []uint64) []int64 {
 	return dst
 }
 
-// Add returns a + b of two non-negative amounts, false when it overflows.
+// Add returns a + b of two non-negative amounts; false if it overflows.
 func Add(a, b int64) (int64, bool) {
 	if b > math.MaxInt64-a {
 		return 0, false
 	}
 	return a + b, true
+}
+
+// AddSaturating returns a + b of two non-negative amounts, or the largest int64 when it
+// overflows.
+func AddSaturating(a, b int64) int64 {
+	if sum, ok := Add(a, b); ok {
+		return sum
+	}
+	return math.MaxInt64
 }

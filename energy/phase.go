@@ -8,15 +8,15 @@ type Phase string
 // The phases. A worker is always in exactly one.
 const (
 	Compute       Phase = "compute"       // forward and backward passes that count
-	Communication Phase = "communication" // the ring, and applying what it gave
-	Checkpoint    Phase = "checkpoint"    // giving or storing state
-	Idle          Phase = "idle"          // nothing to do: before, after, and hardware that stands by
+	Communication Phase = "communication" // the ring, and applying its result
+	Checkpoint    Phase = "checkpoint"    // sending or storing state
+	Idle          Phase = "idle"          // nothing to do: before, after, and hardware on standby
 	Preparation   Phase = "preparation"   // corpus, vocabulary, loading, calibration
 	Evaluation    Phase = "evaluation"    // validation and test
-	Joining       Phase = "joining"       // fetching the state of a run that goes on
+	Joining       Phase = "joining"       // fetching the state of a running cluster
 	Recovery      Phase = "recovery"      // agreeing on a new generation after a failure
 	Recompute     Phase = "recompute"     // micro-batches that were computed before and lost
-	Waiting       Phase = "waiting"       // held up by fewer members than the run wants
+	Waiting       Phase = "waiting"       // for members, while the run has too few
 )
 
 var phases = []Phase{
@@ -29,19 +29,19 @@ func Phases() []Phase { return slices.Clone(phases) }
 // Valid reports whether p is one of the phases.
 func (p Phase) Valid() bool { return slices.Contains(phases, p) }
 
-// Wasted reports whether energy of this phase did no good: a run without
-// failures would not have spent it.
+// Wasted reports whether energy of this phase is wasted: a run without failures would not
+// have used it.
 func (p Phase) Wasted() bool { return p == Recovery || p == Recompute || p == Waiting }
 
-// Method is how a number of microjoules came about.
+// Method is how a number of microjoules was determined.
 type Method string
 
 // The methods, from the most to the least trustworthy.
 const (
 	Counter    Method = "counter"    // difference of two readings of an energy counter
 	Integrated Method = "integrated" // sampled power, integrated over time
-	Estimated  Method = "estimated"  // from what was used (processor time, memory) and assumed power
-	Imputed    Method = "imputed"    // filled in for a time in which the meter gave nothing
+	Estimated  Method = "estimated"  // from usage (processor time, memory) and an assumed power
+	Imputed    Method = "imputed"    // filled in for a time without a measurement
 )
 
 var methods = []Method{Counter, Integrated, Estimated, Imputed}
@@ -52,10 +52,10 @@ func Methods() []Method { return slices.Clone(methods) }
 // Valid reports whether m is one of the methods.
 func (m Method) Valid() bool { return slices.Contains(methods, m) }
 
-// Guess reports whether no sensor stands behind the number.
+// Guess reports whether no sensor measured the number.
 func (m Method) Guess() bool { return m == Estimated || m == Imputed }
 
-// Scope is whose energy a meter sees.
+// Scope is whose energy a meter measures.
 type Scope string
 
 // The scopes.

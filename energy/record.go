@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// Source says which meter of which process speaks.
+// Source identifies the meter and the process of a record.
 type Source struct {
 	Run         string `json:"run"`
 	Worker      string `json:"worker"`      // stable name of the process
 	Incarnation string `json:"incarnation"` // of that name: new at every start
 	Host        string `json:"host"`
-	BootID      string `json:"boot_id"` // of the host's kernel; clocks and counters compare within one only
-	Meter       string `json:"meter"`   // as "cpu", "rapl:package-0", "gpu:GPU-<uuid>"
+	BootID      string `json:"boot_id"` // of the host's kernel; clocks and counters are comparable only within one boot
+	Meter       string `json:"meter"`   // such as "cpu", "rapl:package-0", "gpu:GPU-<uuid>"
 	Kind        string `json:"kind"`    // of device: cpu, memory, gpu, platform
 	Seq         uint64 `json:"seq"`     // 1, 2, … within (worker, incarnation, meter)
 }
@@ -22,7 +22,7 @@ type Source struct {
 type Span struct {
 	Start     int64 `json:"start_ns"` // clock of the host since boot, suspension included
 	End       int64 `json:"end_ns"`
-	WallStart int64 `json:"wall_start_ns"` // Unix time, a label only: it may jump
+	WallStart int64 `json:"wall_start_ns"` // Unix time, only a label: it may jump
 	WallEnd   int64 `json:"wall_end_ns"`
 }
 
@@ -39,8 +39,8 @@ type Part struct {
 	Nanos      int64  `json:"ns"` // time spent in the phase
 }
 
-// Reading is what one meter saw between two looks at it. Its parts add up to
-// MicroJ exactly.
+// Reading is what one meter measured between two samples. Its parts add up to MicroJ
+// exactly.
 type Reading struct {
 	Source
 	Method Method `json:"method"`
@@ -49,9 +49,9 @@ type Reading struct {
 	Unit     string   `json:"unit"`      // of the raw numbers: uJ, mJ, cpu_ns, MiB_us, …
 	RawStart uint64   `json:"raw_start"` // the counter as read
 	RawEnd   uint64   `json:"raw_end"`
-	Range    uint64   `json:"range"` // the counter falls to 0 after this; 0: it does not wrap
-	Wraps    uint64   `json:"wraps"` // times that it did between the two
-	Num      uint64   `json:"num"`   // one raw unit is Num/Den µJ; what a division leaves is carried on
+	Range    uint64   `json:"range"` // the counter wraps to 0 after this; 0: it does not wrap
+	Wraps    uint64   `json:"wraps"` // between the two values
+	Num      uint64   `json:"num"`   // one raw unit is Num/Den µJ; remainders are carried on
 	Den      uint64   `json:"den"`
 	MicroJ   int64    `json:"uj"`
 	Parts    []Part   `json:"parts"`
@@ -62,11 +62,11 @@ type Reading struct {
 // Quality flags of a reading.
 const (
 	QualityApportioned = "apportioned" // divided among its phases by time, not by reading the meter at each change
-	QualityBaseline    = "baseline"    // RawStart does not continue the reading before: the meter was looked at anew
+	QualityBaseline    = "baseline"    // RawStart does not continue the previous reading: the meter started again
 	QualityWrapped     = "wrapped"     // the counter wrapped in between
 )
 
-// Gap is a time in which a meter gave nothing that can be used.
+// Gap is a time in which a meter gave no usable value.
 type Gap struct {
 	Source
 	Span
@@ -74,10 +74,10 @@ type Gap struct {
 	LastStep  uint64 `json:"last_step"`
 	Reason    string `json:"reason"`
 	Imputed   bool   `json:"imputed,omitempty"` // the next record of the meter estimates it
-	// CountedBy is the run whose process read the counters of the host in that time:
-	// what this meter would have measured is in the account of that run.
+	// CountedBy is the run whose process read the counters of the host in that time: the
+	// energy that this meter would have measured is in the account of that run.
 	CountedBy      string `json:"counted_by,omitempty"`
-	ProcessorNanos int64  `json:"processor_ns,omitempty"` // what this process used then, for a division among the runs
+	ProcessorNanos int64  `json:"processor_ns,omitempty"` // used by this process in that time, to divide the energy among runs
 }
 
 // Record is a reading or a gap: exactly one is set.
@@ -86,7 +86,7 @@ type Record struct {
 	Gap     *Gap     `json:"gap,omitempty"`
 }
 
-// Source returns where the record comes from, the zero Source of a zero Record.
+// Source returns the source of the record, the zero Source of a zero Record.
 func (r Record) Source() Source {
 	switch {
 	case r.Reading != nil:
@@ -97,16 +97,16 @@ func (r Record) Source() Source {
 	return Source{}
 }
 
-// Key identifies a record: whatever arrives twice under one key counts once.
+// Key identifies a record: a record that arrives twice counts once.
 type Key struct {
 	Worker, Incarnation, Meter string
 	Seq                        uint64
 }
 
-// Key returns the identity of what this source says.
+// Key returns the identity of the record with this source.
 func (s Source) Key() Key { return Key{s.Worker, s.Incarnation, s.Meter, s.Seq} }
 
-// Validate says what is wrong with a record.
+// Validate reports what is wrong with a record.
 func (r Record) Validate() error {
 	switch {
 	case (r.Reading == nil) == (r.Gap == nil):
@@ -117,9 +117,8 @@ func (r Record) Validate() error {
 	return r.Gap.Validate()
 }
 
-// Validate says what is wrong with a reading: an unnamed source, a time that
-// runs backwards, parts that do not add up, or a counter whose numbers do not
-// give the energy that is claimed.
+// Validate reports what is wrong with a reading: an unnamed source, time that runs
+// backwards, parts that do not add up, or raw numbers that do not give the energy.
 func (r *Reading) Validate() error {
 	if err := r.Source.validate(); err != nil {
 		return fmt.Errorf("reading %w", err)
@@ -138,7 +137,7 @@ func (r *Reading) Validate() error {
 		return fail("negative energy")
 	case r.Den == 0 || r.Num == 0:
 		return fail("no conversion of raw units")
-	case r.Load.negative():
+	case r.Load.hasNegative():
 		return fail("negative processor time")
 	}
 	var sum int64
@@ -161,11 +160,11 @@ func (r *Reading) Validate() error {
 	return r.checkRaw(fail)
 }
 
-// checkRaw checks that the raw numbers give the energy, up to the one µJ that a
-// remainder carried from the reading before may add.
+// checkRaw checks that the raw numbers give the energy, up to the one µJ that the remainder
+// of the previous reading may add.
 func (r *Reading) checkRaw(fail func(string, ...any) error) error {
 	if r.Method == Imputed {
-		return nil // there are no raw numbers behind it
+		return nil // it has no raw numbers
 	}
 	delta, ok := RawDelta(r.RawStart, r.RawEnd, r.Range, r.Wraps)
 	if !ok {
@@ -181,7 +180,7 @@ func (r *Reading) checkRaw(fail func(string, ...any) error) error {
 	return nil
 }
 
-// Validate says what is wrong with a gap.
+// Validate reports what is wrong with a gap.
 func (g *Gap) Validate() error {
 	if err := g.Source.validate(); err != nil {
 		return fmt.Errorf("gap %w", err)

@@ -73,16 +73,8 @@ func (c *charges) addGap(g *energy.Gap) {
 	meter := [4]string{g.Host, g.CountedBy, g.Worker, g.Meter}
 	c.seconds[meter] += number.Float(g.Seconds())
 	e.Seconds = max(e.Seconds, c.seconds[meter])
-	e.ProcessorNanos = saturated(e.ProcessorNanos, g.ProcessorNanos)
+	e.ProcessorNanos = energy.AddSaturating(e.ProcessorNanos, g.ProcessorNanos)
 	e.Records++
-}
-
-// saturated adds two amounts that are not negative.
-func saturated(a, b int64) int64 {
-	if sum, ok := energy.Add(a, b); ok {
-		return sum
-	}
-	return a
 }
 
 // list returns the charges by host.

@@ -2,7 +2,6 @@ package meter
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -123,7 +122,7 @@ func (p *plausibility) observe(o observation) []verdict {
 		z := &p.counters[i]
 		for j, part := range p.counters {
 			if z.comparedSince < o.awake && part.trust != distrusted && z.contains(part.desc.Meter) {
-				z.partsMoved = saturate(z.partsMoved, steps[j])
+				z.partsMoved = energy.AddSaturating(z.partsMoved, steps[j])
 			}
 		}
 		if verdicts[i].outcome == undecided {
@@ -188,7 +187,7 @@ func (z *counterState) note(o observation, v value) (step int64, _ verdict) {
 	if fault == "" {
 		var ok bool
 		if step, _, ok = energy.Scale(delta, z.desc.Num, z.desc.Den, 0); ok {
-			z.moved = saturate(z.moved, step)
+			z.moved = energy.AddSaturating(z.moved, step)
 			return step, verdict{outcome: undecided}
 		}
 		fault = "counter went further than can be counted"
@@ -286,11 +285,3 @@ func watts(microJ int64, d time.Duration) string {
 
 // shortName returns a meter's name without the kind of counter.
 func shortName(meter string) string { return strings.TrimPrefix(meter, "rapl:") }
-
-// saturate adds two amounts that are not negative.
-func saturate(a, b int64) int64 {
-	if sum, ok := energy.Add(a, b); ok {
-		return sum
-	}
-	return math.MaxInt64
-}

@@ -5,7 +5,7 @@ package sampler
 type Batch struct {
 	Rows, Seq int
 	// IDs are the token ids after masking, Types the segment (0 = [CLS] A [SEP],
-	// 1 = B [SEP] and 0 again for padding), Mask is 1 where a token stands.
+	// 1 = B [SEP] and 0 again for padding), Mask is 1 at every token.
 	IDs, Types, Mask []int64
 	// Positions are the flat indices (row*Seq + column) of the masked positions,
 	// ascending; Labels are the original ids there.

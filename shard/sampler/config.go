@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Config says how batches are drawn. Every field shapes them: two processes
-// with the same Config and corpus get the same batches.
+// Config determines how batches are drawn: two processes with the same Config and corpus
+// get the same batches.
 type Config struct {
 	Seed uint64
 	// Split is the part of the corpus: train (default), validation or test.

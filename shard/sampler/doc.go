@@ -6,7 +6,7 @@
 //   - a batch is a pure function of (seed, step, index) and the corpus: any
 //     process may ask for any batch in any order, at the same cost;
 //   - an epoch has every chunk as first segment exactly once and every second
-//     half exactly once, so that it uses every token once, but for the few that
+//     half exactly once, so it uses every token once, except the few that
 //     Batch.Truncated counts;
 //   - a random second half is of another document;
 //   - memory is bounded by the shards of two windows.

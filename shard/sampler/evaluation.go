@@ -6,11 +6,11 @@ import "github.com/gramme-project/gramme/shard"
 // different runs and steps compare the same predictions.
 const evaluationSeed = 0x6576616c
 
-// NewEvaluation makes a sampler for measuring: Batch(0, i) for i below the
-// returned number of batches. They are the first batches of the first epoch of
-// cfg.Split (validation by default), with a seed of their own whatever cfg.Seed
-// says. There are cfg.MicroBatches of them, or as many as the split fills; the
-// last of a small split is filled up from its second epoch.
+// NewEvaluation makes a sampler for evaluation: Batch(0, i) for i below the returned
+// number of batches. They are the first batches of the first epoch of cfg.Split
+// (validation by default), with a fixed seed in place of cfg.Seed. There are
+// cfg.MicroBatches of them, or as many as the split fills; the last batch of a small split
+// is filled up from its second epoch.
 func NewEvaluation(cfg Config, m shard.Manifest, v *Vocabulary, load func(i int) (*shard.Shard, error)) (*Sampler, int, error) {
 	if cfg.Split == "" {
 		cfg.Split = "validation"

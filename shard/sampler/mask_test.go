@@ -145,8 +145,8 @@ func TestWholeWord(t *testing.T) {
 // TestMaskNothing: a row of special tokens alone has no candidate.
 func TestMaskNothing(t *testing.T) {
 	v := testVocabulary(t, 20)
-	m := masker{v: v, prob: 0.5, most: 10}
-	if got := m.choose([]int64{cls, unk, sep, unk, sep}, 5, rng.New(1)); len(got) != 0 {
+	m := masker{v: v, prob: 0.5, maxPredictions: 10}
+	if got := m.drawPositions([]int64{cls, unk, sep, unk, sep}, 5, rng.New(1)); len(got) != 0 {
 		t.Errorf("columns %v are masked", got)
 	}
 }

@@ -6,19 +6,19 @@ import (
 	"github.com/gramme-project/gramme/internal/rng"
 )
 
-// order is the arithmetic of positions: which window of which epoch a sample
-// falls in. It knows the sizes of the shards, not their content.
+// order computes to which window of which epoch a sample belongs. It knows the sizes of
+// the shards, not their content.
 type order struct {
 	seed    uint64
 	window  int
 	sizes   []int // chunks by shard
 	chunks  uint64
 	windows int
-	cached  [2]*epochOrder // a batch touches two epochs at most when it is shorter than one
+	cached  [2]*epochOrder // a batch shorter than an epoch touches at most two
 	next    int
 }
 
-// epochOrder is the shards of one epoch in their order, cut into windows.
+// epochOrder is the order of the shards in one epoch, cut into windows.
 type epochOrder struct {
 	epoch  uint64
 	shards []int32
@@ -45,7 +45,7 @@ func (o *order) epoch(e uint64) *epochOrder {
 	eo.starts = make([]uint64, o.windows+1)
 	for w := range o.windows {
 		eo.starts[w+1] = eo.starts[w]
-		for _, s := range o.members(eo, w) {
+		for _, s := range o.shardsOf(eo, w) {
 			eo.starts[w+1] += uint64(o.sizes[s])
 		}
 	}
@@ -54,15 +54,15 @@ func (o *order) epoch(e uint64) *epochOrder {
 	return eo
 }
 
-// members are the shards of window w. The windows of an epoch differ by one
-// shard at most, so that none is left with too few chunks to shuffle.
-func (o *order) members(e *epochOrder, w int) []int32 {
+// shardsOf returns the shards of window w. The windows of an epoch differ by at most one
+// shard, so that none has too few chunks to shuffle.
+func (o *order) shardsOf(e *epochOrder, w int) []int32 {
 	n := len(e.shards)
 	return e.shards[w*n/o.windows : (w+1)*n/o.windows]
 }
 
-// place is where sample n stands: its epoch, the window, the position in it.
-func (o *order) place(n uint64) (e *epochOrder, w int, at int) {
+// locate returns the epoch of sample n, its window, and its position in the window.
+func (o *order) locate(n uint64) (e *epochOrder, w int, at int) {
 	e = o.epoch(n / o.chunks)
 	pos := n % o.chunks
 	w = sort.Search(o.windows, func(i int) bool { return e.starts[i+1] > pos })

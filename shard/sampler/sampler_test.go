@@ -147,28 +147,6 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestNeeds: exactly the shards that the batches of a step load.
-func TestNeeds(t *testing.T) {
-	for _, shape := range shapes {
-		c := newCorpus(t, 5, 24, shape.sizes...)
-		cfg := Config{Seed: 6, Rows: shape.rows, Seq: 24, MicroBatches: shape.micro, Window: shape.width}
-		for _, step := range []uint64{0, 1, 2, 3, 5, 8, 13, 21, 34, 1 << 35} {
-			c.loads = nil
-			s := c.sampler(t, cfg)
-			need := s.Needs(step)
-			if len(c.loads) != 0 {
-				t.Fatalf("%s: Needs loaded something", shape.name)
-			}
-			for index := range shape.micro {
-				batch(t, s, step, index)
-			}
-			if got := slices.Compact(slices.Sorted(slices.Values(c.loads))); !slices.Equal(got, need) {
-				t.Errorf("%s, step %d: loaded %v, needs %v", shape.name, step, got, need)
-			}
-		}
-	}
-}
-
 func TestEpochOfStep(t *testing.T) {
 	c := newCorpus(t, 5, 24, 30)
 	s := c.sampler(t, Config{Rows: 4, Seq: 24, MicroBatches: 3})

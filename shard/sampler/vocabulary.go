@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// Vocabulary holds the properties of a tokenizer that the sampler needs. It is immutable.
+// Vocabulary is what the sampler needs of a tokenizer. It is immutable.
 type Vocabulary struct {
 	size                int
 	pad, cls, sep, mask int32
 	special             []bool  // never masked, never drawn
-	piece               []bool  // continues the word before it
-	words               []int32 // the tokens from which random words are drawn
+	piece               []bool  // continues the previous word
+	words               []int32 // from which random words are drawn
 }
 
-// NewVocabulary derives it from the list of tokens, by id. [PAD], [UNK], [CLS],
-// [SEP] and [MASK] must be there; they and [unused…] are special; tokens that
-// begin with ## continue a word.
+// NewVocabulary derives a Vocabulary from the list of tokens, by id. [PAD], [UNK], [CLS],
+// [SEP] and [MASK] are required; they and [unused…] are special; tokens that begin with ##
+// continue a word.
 func NewVocabulary(tokens []string) (*Vocabulary, error) {
 	v := &Vocabulary{size: len(tokens), special: make([]bool, len(tokens)), piece: make([]bool, len(tokens))}
 	seen := map[string]int32{"[PAD]": -1, "[UNK]": -1, "[CLS]": -1, "[SEP]": -1, "[MASK]": -1}

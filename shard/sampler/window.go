@@ -8,47 +8,46 @@ import (
 	"github.com/gramme-project/gramme/shard"
 )
 
-// window is a few shards, shuffled together: the samples of one stretch of an
-// epoch. It is immutable once built.
+// window is the chunks of a few shards, shuffled together: the samples of one stretch of
+// an epoch. It is immutable once drawn.
 type window struct {
-	epoch  uint64
-	number int
-	ids    []int32 // shard numbers in the split
-	shards []*shard.Shard
-	refs   []ref    // by position
-	cuts   []uint16 // by position: where the chunk's second half begins
-	donors []int32  // by position: whose second half follows, its own if real
+	epoch    uint64
+	number   int
+	ids      []int32 // shard numbers in the split
+	shards   []*shard.Shard
+	refs     []chunkRef // by position
+	cuts     []uint16   // by position: where the chunk's second half begins
+	secondOf []int32    // by position: the sample whose second half follows, itself if real
 }
 
-// ref is a chunk: the shard's place in the window and the number in it.
-type ref struct{ shard, chunk int32 }
+// chunkRef is a chunk: the index of its shard in the window and its number in the shard.
+type chunkRef struct{ shard, chunk int32 }
 
-// buildWindow draws order, cuts and exchanges of a window from its shards.
-func buildWindow(seed uint64, e *epochOrder, number int, ids []int32, shards []*shard.Shard, v *Vocabulary) *window {
+// drawWindow draws the order, cuts and exchanges of a window.
+func drawWindow(seed uint64, e *epochOrder, number int, ids []int32, shards []*shard.Shard, v *Vocabulary) *window {
 	w := &window{epoch: e.epoch, number: number, ids: ids, shards: shards}
-	var all []ref
+	var all []chunkRef
 	for i, s := range shards {
 		for c := range s.Chunks() {
-			all = append(all, ref{int32(i), int32(c)})
+			all = append(all, chunkRef{int32(i), int32(c)})
 		}
 	}
-	w.refs = make([]ref, len(all))
+	w.refs = make([]chunkRef, len(all))
 	w.cuts = make([]uint16, len(all))
-	w.donors = make([]int32, len(all))
+	w.secondOf = make([]int32, len(all))
 	for at, from := range rng.New(rng.DomainWindowOrder, seed, e.epoch, uint64(number)).Perm(len(all)) {
 		r := all[from]
 		w.refs[at] = r
-		w.cuts[at] = uint16(cut(seed, e.epoch, uint64(ids[r.shard]), shards[r.shard], int(r.chunk), v))
-		w.donors[at] = int32(at)
+		w.cuts[at] = uint16(drawCut(seed, e.epoch, uint64(ids[r.shard]), shards[r.shard], int(r.chunk), v))
+		w.secondOf[at] = int32(at)
 	}
-	w.exchange(rng.New(rng.DomainExchange, seed, e.epoch, uint64(number)))
+	w.exchangeSecondHalves(rng.New(rng.DomainExchange, seed, e.epoch, uint64(number)))
 	return w
 }
 
-// cut draws where a chunk's second half begins: at one of its sentence
-// boundaries, or, when it has a single sentence, at the word boundary nearest
-// to its middle.
-func cut(seed, epoch, id uint64, s *shard.Shard, chunk int, v *Vocabulary) int {
+// drawCut draws where a chunk's second half begins: at one of its sentence boundaries, or,
+// if it has a single sentence, at the word boundary nearest to its middle.
+func drawCut(seed, epoch, id uint64, s *shard.Shard, chunk int, v *Vocabulary) int {
 	if n := s.Bounds(chunk); n > 0 {
 		return s.Bound(chunk, int(rng.Mix(rng.DomainCut, seed, epoch, id, uint64(chunk))%uint64(n)))
 	}
@@ -74,18 +73,18 @@ func (w *window) document(at int) uint64 {
 	return w.shards[r.shard].Document(int(r.chunk))
 }
 
-// exchange lets about half of the samples swap second halves in pairs of
-// different documents. Partners are sought in the order of the length of their
-// second halves, so that a swapped pair is about as long as the real ones: little
-// must be cut off, and the length betrays nothing to the model.
-func (w *window) exchange(r *rng.Source) {
+// exchangeSecondHalves swaps the second halves of about half of the samples, in pairs of
+// different documents. Partners are matched in the order of the length of their second
+// halves, so that a swapped pair is about as long as a real one: little is cut off, and the
+// length tells the model nothing.
+func (w *window) exchangeSecondHalves(r *rng.Source) {
 	n := len(w.refs)
-	some := n / 2
-	if some%2 == 1 {
-		some += 1 - 2*r.IntN(2)
+	count := n / 2
+	if count%2 == 1 {
+		count += 1 - 2*r.IntN(2)
 	}
-	chosen := make([]int32, 0, some)
-	for _, at := range r.Perm(n)[:some] {
+	chosen := make([]int32, 0, count)
+	for _, at := range r.Perm(n)[:count] {
 		if w.length(int(at)) > int(w.cuts[at]) {
 			chosen = append(chosen, at)
 		}
@@ -93,12 +92,12 @@ func (w *window) exchange(r *rng.Source) {
 	slices.SortStableFunc(chosen, func(a, b int32) int {
 		return (w.length(int(a)) - int(w.cuts[a])) - (w.length(int(b)) - int(w.cuts[b]))
 	})
-	// The samples that wait for a partner are all of one document.
+	// All samples that wait for a partner are of one document.
 	var waiting []int32
 	for _, at := range chosen {
 		last := len(waiting) - 1
 		if last >= 0 && w.document(int(waiting[last])) != w.document(int(at)) {
-			w.donors[at], w.donors[waiting[last]] = waiting[last], at
+			w.secondOf[at], w.secondOf[waiting[last]] = waiting[last], at
 			waiting = waiting[:last]
 		} else {
 			waiting = append(waiting, at)
@@ -110,14 +109,14 @@ func (w *window) exchange(r *rng.Source) {
 func (w *window) segments(a, b []int32, at int) ([]int32, []int32) {
 	r := w.refs[at]
 	a = w.shards[r.shard].AppendTokens(a, int(r.chunk), 0, int(w.cuts[at]))
-	d := int(w.donors[at])
+	d := int(w.secondOf[at])
 	r = w.refs[d]
 	b = w.shards[r.shard].AppendTokens(b, int(r.chunk), int(w.cuts[d]), w.length(d))
 	return a, b
 }
 
-// check refuses a shard that is not the one that the manifest describes.
-func check(s *shard.Shard, info shard.ShardInfo, maxSeq int, v *Vocabulary) error {
+// checkShard reports a shard that is not the one in the manifest.
+func checkShard(s *shard.Shard, info shard.ShardInfo, maxSeq int, v *Vocabulary) error {
 	switch {
 	case s == nil:
 		return fmt.Errorf("load shard %s: nothing loaded", info.Name)
