@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,9 +82,21 @@ func TestASlowWorkerComputesLess(t *testing.T) {
 	want := calm(t, steps)
 	c := newCluster(t, steps)
 	plans := c.decides(3, 3)
-	all := []*running{c.start("a"), c.start("b"), c.startWith("c", func(step uint64, _ *pureTrainer) {
+	var longest atomic.Int64 // that a micro-batch of the others took: they may be slow, too
+	measured := func() func(uint64, *pureTrainer) {
+		var last time.Time
+		var of uint64
+		return func(step uint64, _ *pureTrainer) {
+			now := time.Now()
+			if step == of {
+				longest.Store(max(longest.Load(), int64(now.Sub(last))))
+			}
+			last, of = now, step
+		}
+	}
+	all := []*running{c.startWith("a", measured()), c.startWith("b", measured()), c.startWith("c", func(step uint64, _ *pureTrainer) {
 		if step >= slowFrom {
-			time.Sleep(60 * time.Millisecond)
+			time.Sleep(max(60*time.Millisecond, 4*time.Duration(longest.Load())))
 		}
 	})}
 	for _, w := range all {
