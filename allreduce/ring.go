@@ -34,7 +34,7 @@ type Config struct {
 // Ring sums vectors over the ranks of one generation. One goroutine uses it.
 type Ring struct {
 	cfg     Config
-	run     uint64
+	place   Place
 	link    Link
 	step    uint64 // of the newest reduction
 	started bool
@@ -73,7 +73,7 @@ func New(cfg Config, link Link) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ring of generation %d: %w", cfg.Generation, err)
 	}
-	return &Ring{cfg: cfg, run: RunHash(cfg.Run), link: link, credits: cfg.Window}, nil
+	return &Ring{cfg: cfg, place: Place{RunHash(cfg.Run), cfg.Generation, cfg.Rank, cfg.World}, link: link, credits: cfg.Window}, nil
 }
 
 // AllReduce sets result to the sum of the own vectors of all ranks. It does not

@@ -19,7 +19,7 @@ var clock = []string{
 // fails the test.
 var excused = map[string]string{
 	"checkpoint/ledger/log.go time.Now": "the default of an option",
-	"allreduce/exchange.go go":          "sends while it receives, and joins before it returns",
+	"allreduce/reduce.go go":            "sends while it receives, and joins before it returns",
 	"replica/chunks.go Go":              "parallel loops whose result does not depend on the order; joined before they return",
 }
 

@@ -29,4 +29,5 @@ const (
 	LostChunks             // the checkpoint service acknowledges chunks that it has lost
 	OldChunks              // the checkpoint service takes chunks of older generations as if they were new
 	StalePin               // a member gives the entry before the one that it is asked for, where it has pinned that
+	SendBeforeSum          // a rank passes a chunk on before it has added its own
 )

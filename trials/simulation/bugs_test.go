@@ -32,6 +32,7 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"a chunk of a checkpoint is lost and acknowledged", LostChunks, 2000},
 		{"chunks of older generations count", OldChunks, 10000},
 		{"an older entry of a pin is served", StalePin, 2000},
+		{"a chunk is passed on before it is summed", SendBeforeSum, 2000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && c.seeds > 2000 {

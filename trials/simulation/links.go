@@ -65,10 +65,11 @@ func (l *link) world() int { return len(l.members) }
 
 // neighbour is the rank on one side.
 func (l *link) neighbour(side int) int {
+	place := allreduce.Place{Rank: l.rank, World: l.world()}
 	if side == next {
-		return (l.rank + 1) % l.world()
+		return place.Next()
 	}
-	return (l.rank + l.world() - 1) % l.world()
+	return place.Previous()
 }
 
 // peer is the process of the neighbour.

@@ -2,19 +2,17 @@ package simulation
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// ring is a worker's place in the ring of one generation: the schedule and the
-// frames are those of package allreduce, what sends and receives them is a state
-// machine here. Credits are left out: nothing here is so large that it must wait.
+// ring is a worker's place in the ring of one generation: it moves the frames of an
+// allreduce.Exchange, as allreduce.Ring does. Credits are left out: nothing here is so
+// large that it must wait.
 type ring struct {
 	*link
 	k    *worker
@@ -23,7 +21,7 @@ type ring struct {
 	step     uint64 // being reduced; 0: none
 	wanted   uint64 // asked for before it was joined
 	began    time.Duration
-	schedule allreduce.Schedule
+	exchange *allreduce.Exchange
 	sends    int
 	receives int
 	sequence uint64 // of frames sent
@@ -67,28 +65,44 @@ func (r *ring) reduce(number uint64) {
 		return
 	}
 	r.wanted, r.step, r.began, r.sends, r.receives = 0, number, k.w.now, 0, 0
-	r.schedule = allreduce.NewSchedule(r.rank, r.world(), k.w.rule.EntryLen(), chunkWords)
+	r.exchange = allreduce.NewExchange(r.place(), number, allreduce.Int32, chunkWords, k.sum.Entry(), k.Spare)
 	r.pump()
+}
+
+func (r *ring) place() allreduce.Place {
+	return allreduce.Place{Run: runHash, Generation: r.generation, Rank: r.rank, World: r.world()}
 }
 
 // pump does what can be done of the reduction.
 func (r *ring) pump() {
-	k := r.k
+	k, x := r.k, r.exchange
 	for r.step > 0 && !r.closed && !r.dead {
+		added := r.receives
+		if k.w.bug == SendBeforeSum {
+			added++
+		}
 		switch {
-		case r.sends < len(r.schedule.Sends) && r.sends < r.schedule.Ready+r.receives:
+		case r.sends < len(x.Sends) && x.Needs(r.sends) <= added:
 			if r.lost[next] != nil {
 				r.fail(r.lost[next])
 				return
 			}
-			r.give(r.schedule.Sends[r.sends])
-		case r.receives < len(r.schedule.Receives) && len(r.inbox) > 0:
+			r.give()
+		case r.receives < len(x.Receives) && len(r.inbox) > 0:
 			f, _ := r.take()
-			if err := r.receive(f, r.schedule.Receives[r.receives]); err != nil {
-				r.fail(&allreduce.PeerError{Rank: r.neighbour(previous), Err: err})
+			if k.w.bug == LateFrames && !r.fits(&f) {
+				continue
+			}
+			old, err := x.Take(r.receives, r.due, f.header, f.payload)
+			if peer := (*allreduce.PeerError)(nil); errors.As(err, &peer) {
+				r.fail(peer)
 				return
 			}
-		case r.receives < len(r.schedule.Receives):
+			if !old {
+				r.due++
+				r.receives++
+			}
+		case r.receives < len(x.Receives):
 			if why := r.starved(); why != nil {
 				r.fail(why)
 			}
@@ -103,48 +117,25 @@ func (r *ring) pump() {
 	}
 }
 
-// give sends a chunk to the next rank: own words first, then sums.
-func (r *ring) give(t allreduce.Transfer) {
-	k := r.k
-	from := k.Spare
-	if r.sends < r.schedule.Ready {
-		from = k.sum.Entry()
-	}
-	payload := slices.Clone(replica.WordBytes(from[t.Offset : t.Offset+t.Length]))
-	header := allreduce.Frame{
-		Run: runHash, Generation: r.generation, Step: r.step, Sequence: r.sequence,
-		Rank: r.rank, World: r.world(), Transfer: t,
-	}.Encode(payload)
+// give sends a chunk to the next rank.
+func (r *ring) give() {
+	header, payload := r.exchange.Frame(r.sends, r.sequence)
 	r.sends++
 	r.sequence++
-	r.send(frame{header[:], payload})
+	r.send(frame{header[:], slices.Clone(payload)})
 }
 
-// receive takes the frame that is due. Those of older generations are dropped.
-func (r *ring) receive(m frame, t allreduce.Transfer) error {
+// fits makes a frame of any generation the one that is due, if it is of its step and
+// place.
+func (r *ring) fits(m *frame) bool {
 	f, err := allreduce.DecodeFrame(m.header, m.payload)
-	switch fits := f.Step == r.step && f.Transfer == t; {
-	case err != nil:
-		return err
-	case r.k.w.bug == LateFrames && !fits, r.k.w.bug != LateFrames && f.Generation < r.generation:
-		return nil
-	case r.k.w.bug == LateFrames:
-	case f.Generation > r.generation || f.Rank != r.neighbour(previous) || f.World != r.world() || f.Sequence != r.due || f.Step != r.step || f.Transfer != t:
-		return fmt.Errorf("%v: frame %d of step %d is due", f, r.due, r.step)
+	if err != nil || f.Step != r.step || f.Transfer != r.exchange.Receives[r.receives] {
+		return false
 	}
-	r.due++
-	r.receives++
-	k := r.k
-	own, to := k.sum.Entry()[t.Offset:t.Offset+t.Length], k.Spare[t.Offset:t.Offset+t.Length]
-	got := make([]int32, t.Length)
-	copy(replica.WordBytes(got), m.payload)
-	for i, v := range got {
-		if t.Phase == allreduce.ReduceScatter {
-			v += own[i]
-		}
-		to[i] = v
-	}
-	return nil
+	f.Generation, f.Rank, f.World, f.Sequence = r.generation, r.place().Previous(), r.world(), r.due
+	header := f.Encode(m.payload)
+	m.header = header[:]
+	return true
 }
 
 // watch ends the ring when a neighbour was lost: a reduction under way goes on for
