@@ -45,7 +45,7 @@ func chunks(tokens []int32, ends []int, budget int, piece []bool) []span {
 	if start > from {
 		closeAt(start)
 	}
-	return addBounds(mendLast(out, tokens, budget, piece), ends)
+	return addBounds(mergeShortLast(out, tokens, budget, piece), ends)
 }
 
 // wordBoundary is the last word boundary in (from, limit], or from if there is
@@ -59,9 +59,9 @@ func wordBoundary(tokens []int32, from, limit int, piece []bool) int {
 	return from
 }
 
-// mendLast joins a last chunk of a single token to the one before or, if that is
+// mergeShortLast joins a last chunk of a single token to the one before or, if that is
 // full, gives it the last word of it. No other chunk can be so short.
-func mendLast(out []span, tokens []int32, budget int, piece []bool) []span {
+func mergeShortLast(out []span, tokens []int32, budget int, piece []bool) []span {
 	n := len(out)
 	if n < 2 || out[n-1].to-out[n-1].from > 1 {
 		return out

@@ -39,7 +39,7 @@ type Manifest struct {
 	MaxSeq int `json:"max_seq"`
 	// UnigramEntropyNats is the cross entropy, in nats a token, of the
 	// validation split under the unigram distribution of the train split with
-	// add-one smoothing: what a model that knows only frequencies reaches.
+	// add-one smoothing: the loss of a model that knows only frequencies.
 	UnigramEntropyNats number.Float `json:"unigram_entropy_nats"`
 	// TrainEntropyNats is the entropy of the train split's own unigrams.
 	TrainEntropyNats number.Float `json:"train_entropy_nats"`

@@ -323,11 +323,11 @@ func (p *preparation) publish(tok textTokenizer) error {
 			names = append(names, i.Name)
 		}
 	}
-	return p.reveal(names)
+	return p.moveIntoPlace(names)
 }
 
-// reveal moves the files of the staging folder to their place.
-func (p *preparation) reveal(names []string) error {
+// moveIntoPlace moves the files of the staging folder to their place.
+func (p *preparation) moveIntoPlace(names []string) error {
 	out := p.opts.OutDir
 	move := func(name string) error {
 		return p.disk.rename(filepath.Join(p.staging, name), filepath.Join(out, name))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/shard/internal/pipeline"
 )
 
@@ -82,7 +83,7 @@ func goFiles(ctx context.Context, root string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return &InputError{Input: root, Reason: "cannot be read", Err: plainPathError(err)}
+			return &InputError{Input: root, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // maxSources bounds the list of sources in a report.
@@ -98,7 +100,7 @@ func (r *reader) measure(ctx context.Context, inputs []string) error {
 		}
 		info, err := os.Stat(input)
 		if err != nil {
-			return &InputError{Input: input, Reason: "cannot be read", Err: plainPathError(err)}
+			return &InputError{Input: input, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
 		}
 		if !info.IsDir() {
 			unknown = unknown || !info.Mode().IsRegular()
@@ -137,7 +139,7 @@ func (r *reader) input(ctx context.Context, input string) error {
 	}
 	info, err := os.Stat(input)
 	if err != nil {
-		return &InputError{Input: input, Reason: "cannot be read", Err: plainPathError(err)}
+		return &InputError{Input: input, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
 	}
 	if !info.IsDir() {
 		format, _ := formatOf(filepath.ToSlash(input))
@@ -162,7 +164,7 @@ func (r *reader) walk(ctx context.Context, root string, visit func(string, fs.Di
 		}
 		path = filepath.Clean(path)
 		if err != nil {
-			reject(path, plainPathError(err).Error())
+			reject(path, vfs.WithoutPath(err).Error())
 			if d != nil && d.IsDir() {
 				return fs.SkipDir
 			}
@@ -198,9 +200,9 @@ func (r *reader) file(ctx context.Context, path, format string, alone bool) erro
 	f, err := os.Open(path)
 	if err != nil {
 		if alone {
-			return &InputError{Input: path, Reason: "cannot be read", Err: plainPathError(err)}
+			return &InputError{Input: path, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
 		}
-		r.report.reject(path, "%v", plainPathError(err))
+		r.report.reject(path, "%v", vfs.WithoutPath(err))
 		return nil
 	}
 	defer f.Close()
@@ -249,7 +251,7 @@ func (r *reader) source(ctx context.Context, name, format string, in io.Reader, 
 	}
 	bytes, sum, err := raw.finish()
 	if err != nil {
-		r.report.reject(name, "%v", plainPathError(err))
+		r.report.reject(name, "%v", vfs.WithoutPath(err))
 	}
 	fmt.Fprintf(r.digest, "%d %s %s\n", len(name), name, sum)
 	r.report.Files++
@@ -265,9 +267,9 @@ func (r *reader) decoded(ctx context.Context, name, format string, raw *raw, alo
 	b, done, err := decode(raw)
 	if err != nil {
 		if alone {
-			return "", 0, &InputError{Input: name, Reason: "cannot be read", Err: plainPathError(err)}
+			return "", 0, &InputError{Input: name, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
 		}
-		r.report.reject(name, "%v", plainPathError(err))
+		r.report.reject(name, "%v", vfs.WithoutPath(err))
 		return "unreadable", 0, nil
 	}
 	defer done()
@@ -300,16 +302,7 @@ func (r *reader) decoded(ctx context.Context, name, format string, raw *raw, alo
 		return format, s.count, err
 	}
 	if err != nil {
-		r.report.reject(name, "cut short: %v", plainPathError(err))
+		r.report.reject(name, "cut short: %v", vfs.WithoutPath(err))
 	}
 	return format, s.count, nil
-}
-
-// plainPathError drops the path from an error whose message names it already.
-func plainPathError(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

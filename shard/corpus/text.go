@@ -117,7 +117,7 @@ func (s *source) readText(ctx context.Context, wiki bool) error {
 }
 
 // eachLine hands each line of a text to use, as it is and cleaned, but for binary
-// content, and ends p. What was read before an error is kept.
+// content, and ends p. Text before an error is kept.
 func (s *source) eachLine(ctx context.Context, p *prose, use func(in *lines, line, clean string) error) error {
 	in := &lines{r: s.r, max: maxLine}
 	for n := 0; ; n++ {

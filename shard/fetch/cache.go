@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -67,7 +68,7 @@ func New(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("shard cache %s: %d bytes, want more than 0", cfg.Dir, cfg.MaxBytes)
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("shard cache %s: %w", cfg.Dir, plain(err))
+		return nil, fmt.Errorf("shard cache %s: %w", cfg.Dir, vfs.WithoutPath(err))
 	}
 	return &Cache{cfg: cfg, flights: map[string]*flight{}}, nil
 }
@@ -132,7 +133,7 @@ func (c *Cache) provide(ctx context.Context, info shard.ShardInfo, path string) 
 	if errors.Is(err, ErrContent) {
 		// It has decayed since it was downloaded.
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return plain(err)
+			return vfs.WithoutPath(err)
 		}
 		err = fs.ErrNotExist
 	}
@@ -142,21 +143,12 @@ func (c *Cache) provide(ctx context.Context, info shard.ShardInfo, path string) 
 		}
 	}
 	if err != nil {
-		return plain(err)
+		return vfs.WithoutPath(err)
 	}
 	// Another process may have dropped it at this moment; then opening it fails.
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return plain(err)
+		return vfs.WithoutPath(err)
 	}
 	return nil
-}
-
-// plain drops the path from an error whose message names the thing already.
-func plain(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard"
@@ -49,7 +50,7 @@ func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string)
 			return ctx.Err()
 		case errors.Is(err, ErrContent):
 			if e := f.Truncate(0); e != nil {
-				return plain(e)
+				return vfs.WithoutPath(e)
 			}
 		case !errors.As(err, &failed):
 			return err
@@ -74,7 +75,7 @@ func (e sourceError) Unwrap() error { return e.error }
 func (c *Cache) fill(ctx context.Context, f *os.File, info shard.ShardInfo) error {
 	stat, err := f.Stat()
 	if err != nil {
-		return plain(err)
+		return vfs.WithoutPath(err)
 	}
 	at := stat.Size()
 	if at > info.Bytes {
@@ -86,7 +87,7 @@ func (c *Cache) fill(ctx context.Context, f *os.File, info shard.ShardInfo) erro
 			return err
 		}
 		if _, err := f.WriteAt(data, at); err != nil {
-			return plain(err)
+			return vfs.WithoutPath(err)
 		}
 		at += int64(len(data))
 	}
@@ -124,7 +125,7 @@ func verify(path string, info shard.ShardInfo) error {
 	h := sha256.New()
 	n, err := io.Copy(h, f)
 	if err != nil {
-		return plain(err)
+		return vfs.WithoutPath(err)
 	}
 	if n != info.Bytes {
 		return fmt.Errorf("%w: %d bytes, the manifest says %d", ErrContent, n, info.Bytes)
@@ -138,7 +139,7 @@ func verify(path string, info shard.ShardInfo) error {
 // finish makes the download durable and gives it its name.
 func finish(f *os.File, path string) error {
 	if err := f.Sync(); err != nil {
-		return plain(err)
+		return vfs.WithoutPath(err)
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
@@ -158,7 +159,7 @@ func lockPart(ctx context.Context, path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path+partSuffix, os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
-			return nil, plain(err)
+			return nil, vfs.WithoutPath(err)
 		}
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil && sameFile(f) {

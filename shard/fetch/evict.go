@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // entry is a file of the cache.
@@ -53,7 +55,7 @@ func (c *Cache) makeRoom() error {
 func (c *Cache) entries() ([]entry, error) {
 	files, err := os.ReadDir(c.cfg.Dir)
 	if err != nil {
-		return nil, plain(err)
+		return nil, vfs.WithoutPath(err)
 	}
 	var out []entry
 	for _, f := range files {
@@ -66,7 +68,7 @@ func (c *Cache) entries() ([]entry, error) {
 			continue // dropped by another process
 		}
 		if err != nil {
-			return nil, plain(err)
+			return nil, vfs.WithoutPath(err)
 		}
 		out = append(out, entry{f.Name(), info.Size(), info.ModTime()})
 	}
@@ -87,7 +89,7 @@ func drop(path string) (bool, error) {
 			return true, nil
 		}
 		if err != nil {
-			return false, plain(err)
+			return false, vfs.WithoutPath(err)
 		}
 		defer f.Close()
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
@@ -95,7 +97,7 @@ func drop(path string) (bool, error) {
 		}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, plain(err)
+		return false, vfs.WithoutPath(err)
 	}
 	return true, nil
 }

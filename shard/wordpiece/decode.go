@@ -3,10 +3,10 @@ package wordpiece
 import "strings"
 
 // Decode returns the text of ids: words with spaces between, pieces joined to
-// what is before them, and spaces taken out where English has none, as Hugging
+// the one before, and spaces taken out where English has none, as Hugging
 // Face's clean-up does it ("it ' s here ." is "it's here."). Special tokens are
-// spelled out. What encoding lost (case, accents, spacing, words that were [UNK])
-// is not restored; an id beyond the vocabulary is left out.
+// spelled out. Losses of encoding (case, accents, spacing, words that were [UNK])
+// are not restored; an id beyond the vocabulary is left out.
 func (t *Tokenizer) Decode(ids []int32) string {
 	var b strings.Builder
 	for _, id := range ids {

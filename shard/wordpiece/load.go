@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // maxFileBytes bounds the size of a tokenizer's file: the largest published ones are a
@@ -45,27 +47,19 @@ func readFile(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return nil, fmt.Errorf("%s: %w", name, vfs.WithoutPath(err))
 	}
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s: %d bytes are more than a tokenizer has", name, info.Size())
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return nil, fmt.Errorf("%s: %w", name, vfs.WithoutPath(err))
 	}
 	if b == nil {
 		b = []byte{}
 	}
 	return b, nil
-}
-
-// withoutPath drops the path, which the error around it names.
-func withoutPath(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // parse makes a tokenizer of the files' content; nil is a file that is not there.

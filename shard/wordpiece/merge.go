@@ -38,7 +38,7 @@ func newMerger(counts []wordCount, alphabetSize int) *merger {
 	for _, token := range specialTokens() {
 		m.add(token)
 	}
-	alphabet := commonest(counts, alphabetSize)
+	alphabet := mostFrequent(counts, alphabetSize)
 	for _, c := range alphabet {
 		m.add(string(c))
 	}
@@ -84,8 +84,8 @@ func newMerger(counts []wordCount, alphabetSize int) *merger {
 	return m
 }
 
-// commonest returns at most n characters of the words, the most frequent, in order.
-func commonest(counts []wordCount, n int) []rune {
+// mostFrequent returns at most n characters of the words, the most frequent, in order.
+func mostFrequent(counts []wordCount, n int) []rune {
 	seen := map[rune]int64{}
 	for _, w := range counts {
 		for _, c := range w.word {

@@ -7,8 +7,8 @@ import (
 )
 
 // EncodeWithSpecial appends the ids of text to dst, as Encode does, but takes the
-// names of special tokens in it for those tokens: what Hugging Face's tokenizer
-// does by default, without adding [CLS] and [SEP]. Names count as they are
+// names of special tokens in it for those tokens, as Hugging Face's tokenizer does
+// by default, without adding [CLS] and [SEP]. Names count as they are
 // written, in capitals; the text between is encoded by itself.
 func (t *Tokenizer) EncodeWithSpecial(dst []int32, text string) []int32 {
 	for text != "" {

@@ -27,7 +27,7 @@ func clusterCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().SetInterspersed(false) // what follows run belongs to the command
+	c.Flags().SetInterspersed(false) // the arguments after run belong to the command
 	c.Flags().StringVar(&o.Host, "host", "", "`address` to listen on; loopback by default")
 	c.Flags().IntVar(&o.Each, "members", cluster.Size, "members of etcd and of NATS")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
