@@ -47,8 +47,11 @@ func (w *worker) compute(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("gradient of micro-batch %d of step %d: %w", job.Index, job.Step, err)
 		}
-		w.result = computed{job, measured, time.Since(begun)}
-		w.post(ctx, step.Computed{Step: job.Step, Index: job.Index})
+		select {
+		case w.results <- computed{job, measured, time.Since(begun)}:
+		case <-ctx.Done():
+			return nil
+		}
 		ahead.ok = false
 		if job.Index+1 < w.cfg.Spec.Batch.MicroBatches {
 			ahead.job = step.Compute{Step: job.Step, Index: job.Index + 1}

@@ -77,13 +77,14 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 			f.Votes.Digest = d
 		}
 		w.sum.Vote(f.Votes)
-		w.ring.reduce(f.Step)
+		w.ring.reductions <- reduction{f.Step, w.sum.Entry(), w.replica.Spare}
 	case step.Apply:
 		return w.updating(func() (step.Event, error) { return w.apply(f.Step) })
 	case step.Load:
 		return w.updating(func() (step.Event, error) { return w.load(f.Step) })
 	case step.FetchEntry:
-		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f) })
+		into := w.replica.Spare
+		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f, into) })
 	case step.FetchPinned:
 		w.begin(ctx, func(ctx context.Context) step.Event { return w.getPinned(ctx, f) })
 	case step.FetchSnapshot:

@@ -60,15 +60,14 @@ func (w *worker) failed(ctx context.Context, generation uint64, err error) step.
 	return step.FetchFailed{Generation: generation, Reason: err.Error()}
 }
 
-// getEntry fetches members' entry into the spare buffer.
-func (w *worker) getEntry(ctx context.Context, f step.FetchEntry) step.Event {
+// getEntry fetches the entry of a step from members into a buffer of the loop.
+func (w *worker) getEntry(ctx context.Context, f step.FetchEntry, into []int32) step.Event {
 	from := make([]string, len(f.From))
 	for i, id := range f.From {
 		from[i] = w.subjects.Entry(id)
 	}
-	dst := replica.WordBytes(w.replica.Spare)
 	for told := false; ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
-		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, dst}})
+		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, replica.WordBytes(into)}})
 		switch {
 		case err == nil:
 			return step.EntryFetched{Generation: f.Generation, Step: f.Step}

@@ -12,20 +12,24 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// session is the ring of one generation: a goroutine that connects it, reduces
-// when told to, and says when it breaks.
+// session is the ring of one generation: a goroutine that connects it, reduces on
+// request, and reports when it breaks.
 type session struct {
-	steps  chan uint64
-	cancel context.CancelFunc
-	ended  chan struct{}
+	reductions chan reduction
+	cancel     context.CancelFunc
+	ended      chan struct{}
 }
 
-// reduce asks for the entry of a step. One at a time.
-func (s *session) reduce(number uint64) { s.steps <- number }
+// reduction asks for the entry of a step, one at a time. It lends both buffers to the
+// ring until Reduced, or until the ring has ended.
+type reduction struct {
+	step      uint64
+	own, into []int32
+}
 
 func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 	ringCtx, cancel := context.WithCancel(ctx)
-	s := &session{steps: make(chan uint64, 1), cancel: cancel, ended: make(chan struct{})}
+	s := &session{reductions: make(chan reduction, 1), cancel: cancel, ended: make(chan struct{})}
 	w.ring = s
 	go func() { // joined by endRing
 		defer close(s.ended)
@@ -77,12 +81,12 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 			return nil
 		case <-lost:
 			return fmt.Errorf("ring of generation %d: %w", p.Generation, link.Err())
-		case number := <-s.steps:
+		case r := <-s.reductions:
 			begun := time.Now()
-			if err := ring.AllReduce(ctx, number, w.sum.Entry(), w.replica.Spare); err != nil {
+			if err := ring.AllReduce(ctx, r.step, r.own, r.into); err != nil {
 				return err
 			}
-			w.post(ctx, step.Reduced{Generation: p.Generation, Step: number, Took: time.Since(begun)})
+			w.post(ctx, step.Reduced{Generation: p.Generation, Step: r.step, Took: time.Since(begun)})
 		}
 	}
 }

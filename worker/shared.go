@@ -6,8 +6,9 @@ import (
 	"github.com/gramme-project/gramme/worker/pin"
 )
 
-// shared is the replica, read by peers while the loop changes it. Spare is the ring's
-// while it reduces, and a fetch's while it lasts; the loop waits for both.
+// shared is the replica, which peers read while the loop changes it. Only the loop uses
+// Spare: it lends the buffer to a reduction or a fetch, and waits for the end of either
+// before it uses it again.
 type shared struct {
 	*pin.Replica
 	mu sync.RWMutex

@@ -22,8 +22,8 @@ import (
 // leave, with steps left to do.
 var ErrDrained = errors.New("drained")
 
-// worker is one call of Run. The fields below `events` belong to the goroutine
-// in loop; replica is shared with those who serve it.
+// worker is one call of Run. Only the goroutine in loop uses the fields from machine on;
+// the ID in reg never changes, and all may read it.
 type worker struct {
 	cfg      Config
 	log      *zap.Logger
@@ -32,6 +32,7 @@ type worker struct {
 	replica  *shared
 	events   chan step.Event
 	jobs     chan step.Compute
+	results  chan computed // of jobs
 	saves    chan saveJob
 	refusals chan wire.Refusal
 	apart    chan struct{}                // members do not reach each other any more
@@ -41,7 +42,14 @@ type worker struct {
 	dog      *Watchdog
 
 	announced  atomic.Pointer[wire.Registration] // what announce is to write
-	announcing sync.Mutex                        // held by whoever does
+	announcing sync.Mutex                        // held during a write
+
+	meeting atomic.Bool          // it finds out whether it reaches the others
+	leaving sync.WaitGroup       // links that are being closed
+	told    atomic.Pointer[told] // the newest heartbeat, for live
+	echoes  echoMonitor          // of this worker's own heartbeats
+	stands  atomic.Bool          // the store holds the run's spec, or did
+	group   *errgroup.Group
 
 	machine *step.Machine
 	applier *replica.Applier
@@ -50,23 +58,17 @@ type worker struct {
 	state   wire.Numerics // by which the state was computed
 	theirs  wire.Numerics // of the newest plan
 	met     bool          // it knows whether it reaches the others
-	meeting atomic.Bool   // it finds that out
 	lease   membership.Lease
-	rejoins bool           // it was a member before
-	result  computed       // of the newest micro-batch
-	ring    *session       // nil outside
-	leaving sync.WaitGroup // links that are being closed
-	beat    wire.Beat
-	told    atomic.Pointer[told] // the newest heartbeat, for live
-	echoes  echoMonitor          // of this worker's own heartbeats
-	looked  time.Time            // when it was last asked whether the run is still there
-	stands  atomic.Bool          // the store holds the run's spec, or did
-	trained bool                 // it was a member of a generation
-	refused time.Time            // when the run first refused this incarnation
-	stepAt  time.Time            // when the newest step was applied
-	pace    *step.Pace           // of what it computes
-	fetch   context.CancelFunc   // of the fetch under way, or nil
-	group   *errgroup.Group
+	rejoins bool               // it was a member before
+	result  computed           // of the newest micro-batch
+	ring    *session           // nil outside
+	beat    wire.Beat          // the next heartbeat
+	looked  time.Time          // when it was last asked whether the run is still there
+	trained bool               // it was a member of a generation
+	refused time.Time          // when the run first refused this incarnation
+	stepAt  time.Time          // when the newest step was applied
+	pace    *step.Pace         // of what it computes
+	fetch   context.CancelFunc // of the fetch in flight, or nil
 }
 
 // computed is the outcome of a Compute; its gradient lies in the trainer's
@@ -91,7 +93,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
 		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
 		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
@@ -248,6 +250,8 @@ func (w *worker) loop(ctx context.Context) error {
 		case <-w.apart:
 			w.detour(ctx)
 			continue
+		case w.result = <-w.results:
+			e = step.Computed{Step: w.result.job.Step, Index: w.result.job.Index}
 		case e = <-w.events:
 		}
 		done, err := w.handle(ctx, e)
