@@ -163,7 +163,7 @@ func FuzzSum(f *testing.F) {
 
 // TestGoldenBits pins the arithmetic itself: every processor and every release
 // of Go must come to these digests. They change only when the arithmetic does,
-// and then a checkpoint of before continues otherwise than it would have. On
+// and then an older checkpoint no longer continues to the same bits. On
 // amd64, GOAMD64=v3 (which fuses where it may) and GOARCH=386 are good trials.
 func TestGoldenBits(t *testing.T) {
 	for mode, want := range map[Reduce]string{

@@ -216,7 +216,7 @@ func TestFullDisk(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", full, err)
 			}
-			// What takes up room in vain goes at once, where that can be synced.
+			// Bytes of a failed append are cut off at once, if that can be synced.
 			if (full == "write" || full == "create") && (a.Behind != 0 || len(d.read(inLog(entriesFile))) != size) {
 				t.Errorf("%s: what failed was left behind the head", full)
 			}

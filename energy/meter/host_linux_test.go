@@ -271,7 +271,7 @@ func TestCounterThatBreaks(t *testing.T) {
 		if !slices.ContainsFunc(rapl, func(r energy.Record) bool {
 			return r.Reading != nil && slices.Contains(r.Reading.Quality, energy.QualityBaseline)
 		}) {
-			t.Error("no reading says that the counter was looked at anew")
+			t.Error("no reading says that the counter started again")
 		}
 		if got := microJ(rapl); got != 9*40_000_000 {
 			t.Errorf("%d µJ", got)

@@ -89,12 +89,12 @@ func (c *cluster) start(step uint64) *member {
 	return p
 }
 
-// counts checks that work which is done once more is called so, and no other is.
+// counts checks that exactly the recomputed micro-batches are marked so.
 func (c *cluster) counts(p *member, f Compute) {
 	key := [2]uint64{f.Step, uint64(f.Index)}
 	before := c.given[key]
 	gone := before != nil && !before.alive && slices.ContainsFunc(c.members, func(o *member) bool {
-		return o.alive && o.began == f.Step && o.in < p.m.plan.Generation // else nobody is left who knows
+		return o.alive && o.began == f.Step && o.in < p.m.plan.Generation // else no member knows
 	})
 	if f.Recompute && !c.kills {
 		c.fail("%s computes %d of step %d, and nobody was lost", p.id, f.Index, f.Step)
@@ -128,12 +128,12 @@ func (c *cluster) replan(reason string) {
 	if len(p.Members) == 0 {
 		return
 	}
-	anew := true
+	newSession := true
 	for _, m := range c.plan.Members {
 		p.LostMembers = p.LostMembers || c.find(m.ID) == nil
-		anew = anew && c.find(m.ID) == nil
+		newSession = newSession && c.find(m.ID) == nil
 	}
-	if anew { // what was lost then is lost as a whole
+	if newSession { // a session ends as a whole: nothing of it is recomputed as lost
 		clear(c.given)
 	}
 	for i := range microBatches {
@@ -394,8 +394,8 @@ func (c *cluster) staying() int {
 	return n
 }
 
-// mend is the coordinator: it replaces a plan that cannot go on, and takes in who
-// is ready.
+// mend is the coordinator: it replaces a plan that cannot go on, and admits workers that
+// are ready.
 func (c *cluster) mend() {
 	for _, p := range c.members {
 		switch {

@@ -12,7 +12,7 @@ import (
 func alone(t *testing.T, now time.Time, applied uint64, diverged bool) *Machine {
 	t.Helper()
 	m := New(Config{ID: "a", Incarnation: "1", Steps: 90, FailureTimeout: time.Second, SaveEvery: time.Minute, Diverged: diverged}, now, applied)
-	m.Handle(now, PlanChanged{began(1, now, 1)})
+	m.Handle(now, PlanChanged{planSince(1, now, 1)})
 	if got, ok := last(m.Handle(now, Digested{applied, "x"})).(Compute); !ok {
 		t.Fatalf("it does %+v", got)
 	}
@@ -29,9 +29,9 @@ func votes(t *testing.T, now time.Time, m *Machine, number uint64) bool {
 	return r.Votes.Stop
 }
 
-// A member whose state tells that the run is to stop votes so in the next step, and
-// whoever takes that state over does, too: all at the same step, whoever leads.
-func TestADivergedStateVotesForAStop(t *testing.T) {
+// A member whose state shows a divergence votes for a stop in the next step, and so does
+// every worker that loads that state: all stop at the same step, whichever is rank 0.
+func TestDivergedStateVotesForStop(t *testing.T) {
 	now := time.Unix(1000, 0)
 	m := alone(t, now, 3, false)
 	if votes(t, now, m, 4) {
@@ -57,7 +57,7 @@ func TestADivergedStateVotesForAStop(t *testing.T) {
 
 func TestALoadedStateVotesForAStop(t *testing.T) {
 	now := time.Unix(1000, 0)
-	m := two(now, 3)
+	m := secondOfTwo(now, 3)
 	m.Handle(now, SnapshotFetched{1, 7})
 	if m.Handle(now, Loaded{Step: 7, Digest: "z", Diverged: true}); !m.votes().Stop {
 		t.Error("a state that diverged, taken from others, does not vote for a stop")
