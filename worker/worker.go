@@ -114,12 +114,12 @@ func (e *RefusedError) Error() string { return "the run refuses this worker: " +
 var errFinished = errors.New("finished")
 
 func (w *worker) run(ctx context.Context) error {
-	ctx, end := context.WithCancelCause(ctx)
+	running, end := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() { w.watch(ctx, end) })
+	watching.Go(func() { w.watch(running, end) })
 	defer watching.Wait()
 	defer end(nil)
-	err := w.unlessDrained(ctx, func(ctx context.Context) error {
+	err := w.unlessDrained(running, func(ctx context.Context) error {
 		if err := w.resume(ctx); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (w *worker) run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	w.group, ctx = errgroup.WithContext(ctx)
+	w.group, ctx = errgroup.WithContext(running)
 	w.group.Go(func() error { return w.compute(ctx) })
 	w.group.Go(func() error { return w.save(ctx) })
 	w.group.Go(func() error { return w.live(ctx) })
