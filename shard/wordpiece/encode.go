@@ -98,8 +98,8 @@ func (t *Tokenizer) encodeWord(dst []int32, word []byte) []int32 {
 		return append(dst, t.unk)
 	}
 	before := len(dst)
-	for root := uint32(wordRoot); len(word) > 0; root = pieceRoot {
-		id, n := t.trie.longest(root, word)
+	for from := &t.begin; len(word) > 0; from = &t.next {
+		id, n := from.match(word)
 		if n == 0 {
 			return append(dst[:before], t.unk)
 		}

@@ -35,7 +35,8 @@ type Tokenizer struct {
 	vocab []string
 	ids   map[string]int32
 	norm  *normalizer
-	trie  *trie
+	begin pieces // of a word
+	next  pieces
 	// single is the id of each ASCII character as a word by itself.
 	single [utf8.RuneSelf]int32
 
@@ -75,7 +76,7 @@ func newTokenizer(vocab []string, how normalization) (*Tokenizer, error) {
 		}
 		*s.id = id
 	}
-	t.trie = newTrie(t.vocab)
+	t.begin, t.next = newPieces(t.vocab)
 	for c := range t.single {
 		t.single[c] = t.unk
 		if id, ok := t.ids[string(rune(c))]; ok {

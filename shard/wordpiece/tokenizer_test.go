@@ -2,7 +2,6 @@ package wordpiece
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -87,50 +86,5 @@ func TestEncodeAllocatesNothing(t *testing.T) {
 	dst := make([]int32, 0, 1000)
 	if n := testing.AllocsPerRun(10, func() { dst = tok.Encode(dst[:0], text) }); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-// TestTrie has many pieces that share beginnings, and compares with a map.
-func TestTrie(t *testing.T) {
-	draw := rand.New(rand.NewPCG(5, 6))
-	word := func() string {
-		var b strings.Builder
-		for range 1 + draw.IntN(6) {
-			b.WriteString([]string{"a", "b", "c", "é", "中", "\x00", "ÿ", "#"}[draw.IntN(8)])
-		}
-		return b.String()
-	}
-	ids := map[string]int32{}
-	var vocab []string
-	for range 20000 {
-		token := word()
-		if draw.IntN(2) == 0 {
-			token = continuation + token
-		}
-		if _, ok := ids[token]; !ok {
-			ids[token] = int32(len(vocab))
-			vocab = append(vocab, token)
-		}
-	}
-	trie := newTrie(vocab)
-	for range 20000 {
-		w := word() + word()
-		for root, prefix := range []string{wordRoot: "", pieceRoot: continuation} {
-			id, n := trie.longest(uint32(root), []byte(w))
-			want, end := int32(0), len(w)
-			for ; end > 0; end-- {
-				token := prefix + w[:end]
-				if prefix == "" && len(token) > len(continuation) && strings.HasPrefix(token, continuation) {
-					continue // a piece that continues a word does not begin one
-				}
-				if i, ok := ids[token]; ok {
-					want = i
-					break
-				}
-			}
-			if id != want || n != end {
-				t.Fatalf("%q: longest is %d of %d bytes, want %d of %d", prefix+w, id, n, want, end)
-			}
-		}
 	}
 }
