@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/net/html/charset"
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
@@ -45,8 +48,8 @@ func (r *raw) finish() (int64, string, error) {
 	return r.bytes, hex.EncodeToString(r.sum.Sum(nil)), err
 }
 
-// decode undoes compression and UTF-16, both told by their first bytes, and
-// returns a reader whose beginning can be peeked at.
+// decode undoes compression, told by its first bytes, and decodes text that is not
+// UTF-8. It returns a reader whose beginning can be peeked at.
 func decode(r io.Reader) (*bufio.Reader, func(), error) {
 	b := bufio.NewReaderSize(r, sniffSize)
 	head, err := b.Peek(4)
@@ -76,14 +79,41 @@ func decode(r io.Reader) (*bufio.Reader, func(), error) {
 	}
 	if in != io.Reader(b) {
 		b = bufio.NewReaderSize(in, sniffSize)
-		// An error here comes again with the first read.
-		head, _ = b.Peek(4)
 	}
-	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
-		utf16 := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
-		b = bufio.NewReaderSize(transform.NewReader(b, utf16.NewDecoder()), sniffSize)
+	// An error here comes again with the first read.
+	head, _ = b.Peek(sniffSize)
+	if e := encodingOf(head); e != nil {
+		b = bufio.NewReaderSize(transform.NewReader(b, unicode.BOMOverride(e.NewDecoder())), sniffSize)
 	}
 	return b, done, nil
+}
+
+// encodingOf tells the encoding of a text by its beginning; nil is UTF-8. A byte order
+// mark decides, which is not part of the text. Where more characters are no UTF-8 than
+// are, it is what an HTML page declares, else Windows-1252, of which ISO-8859-1 is a part.
+func encodingOf(head []byte) encoding.Encoding {
+	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) || bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		return encoding.Nop
+	}
+	valid, invalid := 0, 0
+	for rest := head; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch {
+		case n > 1:
+			valid++
+		case r == utf8.RuneError && utf8.FullRune(rest):
+			invalid++
+		}
+		rest = rest[n:]
+	}
+	if invalid <= valid {
+		return nil // stray bytes are dropped
+	}
+	e, _, declared := charset.DetermineEncoding(head, "")
+	if !declared && binaryReason(head) != "" {
+		return nil
+	}
+	return e
 }
 
 // maxLine bounds a line in memory; a longer one comes in pieces.

@@ -82,7 +82,7 @@ func TestFormats(t *testing.T) {
 			[][]string{{"A line with spaces.", "Another."}}},
 		{"byte order mark", "a.txt", "\xef\xbb\xbfMarked text.", "text", [][]string{{"Marked text."}}},
 		{"invalid UTF-8", "a.txt", "Caf\xe9 and a long line of good text after it.", "text",
-			[][]string{{"Caf and a long line of good text after it."}}},
+			[][]string{{"Café and a long line of good text after it."}}},
 		{"stray NUL", "a.txt", "A stray \x00 byte in a text" + strings.Repeat(" that goes on", 10) + ".", "text",
 			[][]string{{"A stray byte in a text" + strings.Repeat(" that goes on", 10) + "."}}},
 		{"no extension", "README", "Some text in it.", "text", [][]string{{"Some text in it."}}},
@@ -170,7 +170,9 @@ func TestCompressionAndEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mark := "\xef\xbb\xbf"
 	for name, content := range map[string][]byte{
+		"mark.txt": []byte(mark + text), "marked": []byte(mark + "<html><p>" + text), "marked.txt": []byte(mark + "<doc id=1>\n" + text + "</doc>\n"),
 		"a.txt.gz": gzipped(t, text), "a.txt.zst": z.EncodeAll([]byte(text), nil), "a.txt.bz2": bz,
 		"a.txt": gzipped(t, text), // told by content, not by name
 		"b.txt": utf16, "c.txt.gz": gzipped(t, string(utf16)),
@@ -183,6 +185,30 @@ func TestCompressionAndEncoding(t *testing.T) {
 		if report.InputBytes != int64(len(content)) {
 			t.Errorf("%s: %d bytes read of %d", name, report.InputBytes, len(content))
 		}
+	}
+}
+
+// TestOtherEncodings reads text of one byte a character, as it is or as a page says.
+func TestOtherEncodings(t *testing.T) {
+	for name, c := range map[string]struct{ content, want string }{
+		"latin.txt":    {"Die Pr\xfcfung war f\xfcr Andr\xe9 schwer.\n", "Die Prüfung war für André schwer."},
+		"quotes.txt":   {"He said \x93no\x94 \x96 twice.\n", "He said “no” – twice."},
+		"russian.html": {"<html><meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!</p>", "Привет, мир!"},
+		"lies.html":    {"<html><meta charset=iso-8859-1><p>Die Prüfung.</p>", "Die Prüfung."}, // it is UTF-8
+		"stray.txt":    {"Die Prüfung war für\xff André schwer.\n", "Die Prüfung war für André schwer."},
+		"stray.html":   {"<html><meta charset=utf-8><p>A\xffn end.</p>", "An end."},
+	} {
+		docs, _, err := readAll(t, Options{}, writeFile(t, name, []byte(c.content)))
+		if err != nil || !reflect.DeepEqual(paragraphs(docs), [][]string{{c.want}}) {
+			t.Errorf("%s: %q, %v", name, paragraphs(docs), err)
+		}
+	}
+	noise := make([]byte, 4000)
+	for i := range noise {
+		noise[i] = byte(0x80 + i*37%0x80)
+	}
+	if docs, _, err := readAll(t, Options{}, writeFile(t, "noise.txt", noise)); err == nil {
+		t.Errorf("noise is %d documents", len(docs))
 	}
 }
 
