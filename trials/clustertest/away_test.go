@@ -80,6 +80,7 @@ func (c *shared) stays(before, now wire.Status) {
 // coordinator: training goes on meanwhile, and with the same members when it is
 // back.
 func TestSharedEtcdAway(t *testing.T) {
+	t.Parallel()
 	c := long(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "2")...)
@@ -103,6 +104,7 @@ func TestSharedEtcdAway(t *testing.T) {
 
 // TestSharedNATSAway kills all of NATS, with the ring straight and through it.
 func TestSharedNATSAway(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	for _, ring := range []string{"direct", "broker"} {
 		t.Run(ring, func(t *testing.T) {

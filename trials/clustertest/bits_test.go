@@ -19,6 +19,7 @@ func text(steps uint64) string { return strconv.FormatUint(steps, 10) }
 
 // TestWorkers trains with two and with three workers.
 func TestWorkers(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	counts := []string{"2", "3"}
 	if testing.Short() {
@@ -36,6 +37,7 @@ func TestWorkers(t *testing.T) {
 // TestKillEverything kills all processes twice, the first time without any
 // checkpoint to go on from.
 func TestKillEverything(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := elastic(t)
 	up := s.up(text(c.steps), "2")
@@ -69,6 +71,7 @@ func TestKillEverything(t *testing.T) {
 
 // TestKillParent kills the one process that started all others.
 func TestKillParent(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := elastic(t)
 	up := s.up(text(c.steps), "2")
@@ -84,6 +87,7 @@ func TestKillParent(t *testing.T) {
 // TestKillOne kills one process of each role while the run goes on, and lets a worker
 // crash, which ends with the exit code of bad usage.
 func TestKillOne(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	for _, how := range []struct {
 		role   wire.Role
@@ -114,6 +118,7 @@ func TestKillOne(t *testing.T) {
 // TestScaleThrough has four workers, then two, three and one, and kills one after
 // each change.
 func TestScaleThrough(t *testing.T) {
+	t.Parallel()
 	c := long(t)
 	s := elastic(t)
 	r := s.start(s.command(s.up(text(c.steps), "1:4")...))
@@ -134,6 +139,7 @@ func TestScaleThrough(t *testing.T) {
 
 // TestInterrupt stops a run in order, and goes on.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 	// The children of a test that runs under nohup would ignore it.
@@ -168,6 +174,7 @@ func TestInterrupt(t *testing.T) {
 
 // TestInterruptTwice ends a run at once.
 func TestInterruptTwice(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := elastic(t)
 	up := s.up(text(c.steps), "2")
@@ -188,12 +195,13 @@ func TestInterruptTwice(t *testing.T) {
 
 // TestDone gives the same command once more after the last step.
 func TestDone(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := copyOf(t, c)
 	before := contents(t, string(s.run))
-	s.want(s.gramme(append(s.up(text(c.steps), "1"), "--minutes", "1")...), 2, "two ways to say how long")
+	s.want(s.gramme(append(s.up(text(c.steps), "1"), "--minutes", "1")...), 2, "--minutes and --steps both set the length of the run")
 	s.want(s.gramme("up", "--run", "run", "--minutes", "1"), 0,
-		fmt.Sprintf("note: --minutes is for a new run; this one began with %d steps", c.steps),
+		fmt.Sprintf("note: --minutes is for a new run; this one started with %d steps", c.steps),
 		fmt.Sprintf("all %d steps are done", c.steps), "validation: MLM loss ", "speed: ", "checkpoint: run/checkpoints/latest", "energy: ",
 		"audit:      ok", "for longer: ", fmt.Sprintf("gramme up --run run-2 --like run --steps %d", 2*c.steps))
 	after := contents(t, string(s.run))

@@ -17,6 +17,7 @@ import (
 // of etcd and NATS that goes away and comes back, and once more against an
 // undisturbed run that was tampered with.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	// As many for each, and the same settings, so that they share the undisturbed run, and enough for the
 	// seconds in which the run trains on without a coordinator or etcd.
 	steps := strconv.FormatUint(4*calm(t).steps, 10)

@@ -16,10 +16,11 @@ import (
 // infinite in the first step. The run ends by itself, at a step that does not depend
 // on who computes, with a code of its own, and everything that reads it says why.
 func TestARunThatDivergesStops(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const why = "21 of the newest 22 steps were skipped, because gradients were not finite"
 	r := s.gramme(s.up("40", "2", "--optimizer-lr", "1e39", "--optimizer-warmup", "0")...)
-	s.want(r, 6, "warning: the training diverges: ", "stopped at step 22 of 40", "error: the training diverged: up to step 22, "+why, "hint: begin another run")
+	s.want(r, 6, "warning: the training diverges: ", "stopped at step 22 of 40", "error: the training diverged: up to step 22, "+why, "hint: start another run")
 	s.want(s.gramme("up", "--run", "run"), 6, "error: the training diverged: up to step 22, "+why, "--stop-on-divergence=never")
 
 	var status wire.Status

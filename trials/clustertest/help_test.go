@@ -10,6 +10,7 @@ import (
 // TestOneCommand asks for the help of what the worker's binary does: it speaks as
 // the command that a user has typed.
 func TestOneCommand(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for verb, flag := range map[string]string{"worker": "--run-id name", "predict": "--top int"} {
 		for _, args := range [][]string{{verb, "--help"}, {"help", verb}} {

@@ -31,6 +31,7 @@ const taken = "another live process holds this ID"
 
 // TestSharedOneIdentity starts a second worker under the name of one that lives.
 func TestSharedOneIdentity(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
@@ -45,6 +46,7 @@ func TestSharedOneIdentity(t *testing.T) {
 // TestSharedFrozenWorker freezes a worker until another has its place, and lets it
 // wake up: it is kept out, says why, and disturbs nothing.
 func TestSharedFrozenWorker(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
@@ -67,6 +69,7 @@ func TestSharedFrozenWorker(t *testing.T) {
 // secret of the others' mailboxes, nor they its own: as if something stood between
 // them. Nobody says which way the ring goes.
 func TestSharedRingFindsItsWay(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
@@ -102,6 +105,7 @@ func TestSharedRingFindsItsWay(t *testing.T) {
 // touch with everybody else: to the mailbox of one the other does not come any more.
 // Nobody is taken for dead.
 func TestSharedRingLosesItsWay(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	proxy, err := partition.Listen(filepath.Join(s.dir, "proxy"))
@@ -154,6 +158,7 @@ func (c *shared) mailbox(run, id string) string {
 // TestSharedCoordinatorInvites starts a coordinator elsewhere, and a worker by the
 // command that it prints.
 func TestSharedCoordinatorInvites(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)

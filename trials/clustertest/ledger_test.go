@@ -15,6 +15,7 @@ import (
 // TestForgedLedger changes a run's ledger in every way that a forger would try
 // first. The audit finds each and names the place.
 func TestForgedLedger(t *testing.T) {
+	t.Parallel()
 	s := copyOf(t, calm(t))
 	s.audit()
 	refused := func(what, path string, changed []byte, places ...string) {

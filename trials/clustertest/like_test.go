@@ -14,6 +14,7 @@ import (
 // TestLike trains as another run did: with the same steps to the same bits, with
 // more to others, and under a name of its own.
 func TestLike(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := copyOf(t, c)
 	first, err := runspec.Read(s.run.Spec())

@@ -18,6 +18,7 @@ import (
 
 // TestOtherSettings goes on with a run under settings that it did not begin with.
 func TestOtherSettings(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := copyOf(t, c)
 	again := s.up(text(c.steps), "1")
@@ -30,7 +31,7 @@ func TestOtherSettings(t *testing.T) {
 		"batch.rows": {"--batch-rows", "3"},
 		"run_id":     {"--run-id", "another"},
 	} {
-		s.want(s.gramme(append(again, args...)...), 2, "error: "+key+": this run began with ", "hint: give --run another folder")
+		s.want(s.gramme(append(again, args...)...), 2, "error: "+key+": this run began with ", "hint: to start another run, give --run another folder")
 	}
 	for path, was := range contents(t, string(s.run)) {
 		if before[path] != was {
@@ -48,6 +49,7 @@ func TestOtherSettings(t *testing.T) {
 
 // TestSecondUp starts the same run while it is up.
 func TestSecondUp(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newSite(t)
 	up := s.up(text(c.steps), "1")
@@ -63,6 +65,7 @@ func TestSecondUp(t *testing.T) {
 // TestRefused gives what cannot be trained on, or with. A folder that was not
 // there is not there afterwards.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, dir := range []string{"empty", "pictures"} {
 		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil {
@@ -115,6 +118,7 @@ func TestRefused(t *testing.T) {
 
 // TestCorruptShard damages the corpus of a run, and mends it.
 func TestCorruptShard(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newSite(t)
 	s.must("prepare", "--out", "prepared", "--vocab-size", "256", "--max-seq", "32", corpus)
@@ -137,7 +141,7 @@ func TestCorruptShard(t *testing.T) {
 	// What a prepared corpus is not cannot be asked of it.
 	s.run = rundir.Dir(filepath.Join(s.dir, "other"))
 	s.want(s.gramme("up", "--config", "config.yaml", "--max-seq", "16", "--run", "other", "prepared"), 2,
-		"max_seq: the corpus was prepared with 32, and --max-seq says 16")
+		"max_seq: the corpus was prepared with 32, but --max-seq says 16")
 }
 
 // smallDisk returns the command before a script that may mount a disk in memory in
@@ -179,6 +183,7 @@ func without(t *testing.T, what string, why error) {
 // may mount one, a full disk is left to the tests of checkpoint, ledger, meter and
 // shard, which fill one in the place of the file system.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes half a minute: every process tries for a while to get rid of its readings")
 	}

@@ -68,6 +68,7 @@ const arithmetic = "its arithmetic gives "
 // TestOtherArithmeticIsRefused lets workers ask that would not compute the bits of
 // the run. It ends with the weights that it has without them.
 func TestOtherArithmeticIsRefused(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	for _, o := range others {
 		t.Run(o.name, func(t *testing.T) {
@@ -94,6 +95,7 @@ func TestOtherArithmeticIsRefused(t *testing.T) {
 // TestOtherArithmeticIsAdmitted lets the same workers in. The replicas stay equal,
 // and everything that is left of the run says that it cannot be had again.
 func TestOtherArithmeticIsAdmitted(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	for _, o := range others {
 		t.Run(o.name, func(t *testing.T) {
@@ -136,6 +138,7 @@ func (s *site) mixed() {
 // another kind: the checkpoint says what it was computed by, whatever etcd has
 // forgotten. Once mixed, it stays so.
 func TestGoingOnWithOtherArithmetic(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newSite(t)
 	steps := 3 * c.steps // room for three stops

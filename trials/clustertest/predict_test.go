@@ -13,6 +13,7 @@ import (
 
 // TestPredict fills the blanks of a text by the model that a run has trained.
 func TestPredict(t *testing.T) {
+	t.Parallel()
 	s := copyOf(t, calm(t))
 	const blank = "The worker [MASK] the weights."
 	out := s.must("predict", "--run", "run", blank)

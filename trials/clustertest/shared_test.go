@@ -29,6 +29,7 @@ func (c *shared) done(r *running, calm calmRun) {
 
 // TestShared trains on services that others run, once for each way of the ring.
 func TestShared(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	for _, ring := range []string{"direct", "broker", "auto"} {
 		t.Run(ring, func(t *testing.T) {
@@ -49,6 +50,7 @@ func TestShared(t *testing.T) {
 // TestSharedMembersDie kills one member of etcd and one server of NATS, with the
 // ring straight and through that NATS.
 func TestSharedMembersDie(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	for i, ring := range []string{"direct", "broker"} {
 		t.Run(ring, func(t *testing.T) {
@@ -68,6 +70,7 @@ func TestSharedMembersDie(t *testing.T) {
 // TestSharedResume goes on after everything of the run was killed, after a stop,
 // and with other settings, on services that kept what they were told.
 func TestSharedResume(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "2")...)
@@ -99,6 +102,7 @@ func trains(s wire.Status, id string) bool {
 // TestSharedRemote lets a worker join that has nothing of the run: neither its
 // folder nor the home of its user.
 func TestSharedRemote(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
@@ -134,6 +138,7 @@ func TestSharedRemote(t *testing.T) {
 // TestSharedOrphan kills all of the run but a worker of another machine: it holds
 // the newest state until the same command is given again.
 func TestSharedOrphan(t *testing.T) {
+	t.Parallel()
 	c := calm(t)
 	s := newShared(newSite(t))
 	up := s.up(text(c.steps), "1", "--checkpoint-every", "1h")
@@ -164,6 +169,7 @@ func TestSharedOrphan(t *testing.T) {
 
 // TestSharedMistakes are told in plain words.
 func TestSharedMistakes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for want, args := range map[string][]string{
 		"--nats is missing":     {"up", "--etcd", "http://127.0.0.1:1", corpus},
