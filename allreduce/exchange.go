@@ -23,8 +23,10 @@ type Place struct {
 	Rank, World int
 }
 
-// Next and Previous are the neighbours' ranks.
-func (p Place) Next() int     { return (p.Rank + 1) % p.World }
+// Next returns the rank that gets this rank's frames.
+func (p Place) Next() int { return (p.Rank + 1) % p.World }
+
+// Previous returns the rank from which this rank gets frames.
 func (p Place) Previous() int { return (p.Rank + p.World - 1) % p.World }
 
 // NewExchange begins the all-reduce of a step. It reads own and writes result.

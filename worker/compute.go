@@ -15,10 +15,10 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// compute answers the jobs with gradients. While the answer is on its way it
-// draws the batch that comes next in a run of neighbours.
+// compute answers jobs with gradients. Meanwhile it draws the batch after each: the
+// micro-batches of a member are mostly consecutive.
 func (w *worker) compute(ctx context.Context) error {
-	var ahead struct {
+	var prefetched struct {
 		job   step.Compute
 		batch sampler.Batch
 		ok    bool
@@ -30,15 +30,15 @@ func (w *worker) compute(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		batch := ahead.batch
-		if !ahead.ok || ahead.job.Step != job.Step || ahead.job.Index != job.Index {
+		batch := prefetched.batch
+		if !prefetched.ok || prefetched.job.Step != job.Step || prefetched.job.Index != job.Index {
 			var err error
-			if batch, err = w.draw(ctx, job.Step-1, job.Index); err != nil {
+			if batch, err = w.drawBatch(ctx, job.Step-1, job.Index); err != nil {
 				return err
 			}
 		}
 		seed := rng.Mix(rng.DomainDropout, w.cfg.Spec.Seed, job.Step, uint64(job.Index))
-		begun := time.Now() // a batch may have had to wait for a shard, which is not this worker's speed
+		started := time.Now() // waiting for a shard above is not this worker's speed
 		var measured replica.Measured
 		err := w.dog.Guard("micro-batches", w.cfg.computeLimits(), func() (err error) {
 			measured, err = w.cfg.Trainer.Compute(batch, seed)
@@ -48,23 +48,23 @@ func (w *worker) compute(ctx context.Context) error {
 			return fmt.Errorf("gradient of micro-batch %d of step %d: %w", job.Index, job.Step, err)
 		}
 		select {
-		case w.results <- computed{job, measured, time.Since(begun)}:
+		case w.results <- computed{job, measured, time.Since(started)}:
 		case <-ctx.Done():
 			return nil
 		}
-		ahead.ok = false
+		prefetched.ok = false
 		if job.Index+1 < w.cfg.Spec.Batch.MicroBatches {
-			ahead.job = step.Compute{Step: job.Step, Index: job.Index + 1}
-			if b, err := w.cfg.Batch(job.Step-1, job.Index+1); err == nil { // else the job itself will say so
-				ahead.batch, ahead.ok = b, true
+			prefetched.job = step.Compute{Step: job.Step, Index: job.Index + 1}
+			if b, err := w.cfg.Batch(job.Step-1, job.Index+1); err == nil { // else the job itself reports it
+				prefetched.batch, prefetched.ok = b, true
 			}
 		}
 	}
 }
 
-// draw makes a micro-batch. Where it takes a shard that nobody gives just now, it waits
-// until somebody does: training may go on without a coordinator.
-func (w *worker) draw(ctx context.Context, step uint64, index int) (sampler.Batch, error) {
+// drawBatch draws a micro-batch. If it needs a shard that is unavailable now, it waits for
+// it: training may go on without a coordinator.
+func (w *worker) drawBatch(ctx context.Context, step uint64, index int) (sampler.Batch, error) {
 	for {
 		b, err := w.cfg.Batch(step, index)
 		if err == nil {

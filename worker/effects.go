@@ -126,7 +126,7 @@ func (w *worker) add(index int) error {
 // apply makes the entry at hand part of the state.
 func (w *worker) apply(applied uint64) (step.Event, error) {
 	if w.machine.State() == wire.WorkerReducing { // all members are where this one is
-		w.replica.change(func() { w.replica.Joined(w.machine.Plan()) })
+		w.replica.change(func() { w.replica.ReleaseMembers(w.machine.Plan()) })
 	}
 	var o replica.Outcome
 	var err error

@@ -99,7 +99,7 @@ func (w *worker) register(ctx context.Context) error {
 		cancel()
 		if err == nil {
 			w.lease = lease
-			if err := w.meet(ctx); err != nil {
+			if err := w.probeRoutes(ctx); err != nil {
 				return err
 			}
 			w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))

@@ -35,16 +35,16 @@ func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 		defer close(s.ended)
 		if err := w.runRing(ringCtx, s, p, rank); err != nil && ringCtx.Err() == nil {
 			if errors.Is(err, allreduce.ErrSilent) {
-				w.meetAgain(ctx, p)
+				w.probeRoutesAgain(ctx, p)
 			}
 			w.post(ringCtx, step.RingBroken{Generation: p.Generation, Rank: allreduce.FailedRank(err), Reason: err.Error()})
 		}
 	}()
 }
 
-// endRing stops the ring and waits until nothing reads the sum any more. To leave
-// neighbours that do not listen takes longer than a worker may be silent: that goes
-// on by itself, until close.
+// endRing stops the ring and waits until nothing uses the lent buffers any more. Leaving
+// neighbours that do not read may take longer than a worker may be silent: that goes on in
+// the background, until closeLoop.
 func (w *worker) endRing() {
 	if w.ring == nil {
 		return
@@ -68,7 +68,7 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 		if link, err = w.cfg.Links.Connect(ctx, p, rank); err != nil {
 			return err
 		}
-		defer w.leaving.Go(func() { _ = link.Close() }) // it says nothing that is of use now
+		defer w.leaving.Go(func() { _ = link.Close() }) // its error is of no use any more
 		lost = link.Lost()
 	}
 	ring, err := allreduce.New(cfg, link)
@@ -82,11 +82,11 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 		case <-lost:
 			return fmt.Errorf("ring of generation %d: %w", p.Generation, link.Err())
 		case r := <-s.reductions:
-			begun := time.Now()
+			started := time.Now()
 			if err := ring.AllReduce(ctx, r.step, r.own, r.into); err != nil {
 				return err
 			}
-			w.post(ctx, step.Reduced{Generation: p.Generation, Step: r.step, Took: time.Since(begun)})
+			w.post(ctx, step.Reduced{Generation: p.Generation, Step: r.step, Took: time.Since(started)})
 		}
 	}
 }

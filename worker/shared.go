@@ -14,7 +14,7 @@ type shared struct {
 	mu sync.RWMutex
 }
 
-// change does something while no peer reads.
+// change runs do while no peer reads.
 func (s *shared) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

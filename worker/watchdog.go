@@ -99,7 +99,7 @@ func used() step.Usage {
 
 // watch runs the watchdog. When a computation hangs it reports that and ends the rest of
 // the worker; the caller of the worker ends the process.
-func (w *worker) watch(ctx context.Context, end func(cause error)) {
+func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 	hung := (*HungError)(nil)
 	if !errors.As(w.dog.Run(ctx), &hung) {
 		return

@@ -25,26 +25,26 @@ var ErrDrained = errors.New("drained")
 // worker is one call of Run. Only the goroutine in loop uses the fields from machine on;
 // the ID in reg never changes, and all may read it.
 type worker struct {
-	cfg      Config
-	log      *zap.Logger
-	subjects wire.Subjects
-	rule     replica.Rule
-	replica  *shared
-	events   chan step.Event
-	jobs     chan step.Compute
-	results  chan computed // of jobs
-	saves    chan saveJob
-	refusals chan wire.Refusal
-	apart    chan struct{}                // members do not reach each other any more
-	fetched  atomic.Pointer[fetchedState] // waits for Load
-	closed   chan struct{}                // when the loop has ended
-	start    time.Time
-	dog      *Watchdog
+	cfg         Config
+	log         *zap.Logger
+	subjects    wire.Subjects
+	rule        replica.Rule
+	replica     *shared
+	events      chan step.Event
+	jobs        chan step.Compute
+	results     chan computed // of jobs
+	saves       chan saveJob
+	refusals    chan wire.Refusal
+	unreachable chan struct{}                // members no longer reach each other
+	fetched     atomic.Pointer[fetchedState] // waits for Load
+	closed      chan struct{}                // when the loop has ended
+	start       time.Time
+	dog         *Watchdog
 
 	announced  atomic.Pointer[wire.Registration] // what announce is to write
 	announcing sync.Mutex                        // held during a write
 
-	meeting atomic.Bool          // it finds out whether it reaches the others
+	probing atomic.Bool          // a probe of the mailboxes is running
 	leaving sync.WaitGroup       // links that are being closed
 	told    atomic.Pointer[told] // the newest heartbeat, for live
 	echoes  echoMonitor          // of this worker's own heartbeats
@@ -57,7 +57,7 @@ type worker struct {
 	reg     wire.Registration
 	state   wire.Numerics // by which the state was computed
 	theirs  wire.Numerics // of the newest plan
-	met     bool          // it knows whether it reaches the others
+	probed  bool          // it knows whether it reaches the others
 	lease   membership.Lease
 	rejoins bool               // it was a member before
 	result  computed           // of the newest micro-batch
@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), apart: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
 		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
 		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
 	}
@@ -101,7 +101,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	w.replica = &shared{Replica: pin.New(state, rule, pin.MostEntries(rule))}
+	w.replica = &shared{Replica: pin.New(state, rule, pin.MaxEntries(rule))}
 	return w.run(ctx)
 }
 
@@ -116,7 +116,7 @@ var errFinished = errors.New("finished")
 func (w *worker) run(ctx context.Context) error {
 	running, end := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() { w.watch(running, end) })
+	watching.Go(func() { w.watchComputations(running, end) })
 	defer watching.Wait()
 	defer end(nil)
 	err := w.unlessDrained(running, func(ctx context.Context) error {
@@ -128,7 +128,7 @@ func (w *worker) run(ctx context.Context) error {
 			return nil
 		}
 		// The shards of the next steps are fetched before anyone waits for this worker.
-		_, err := w.draw(ctx, done, 0)
+		_, err := w.drawBatch(ctx, done, 0)
 		return err
 	})
 	if err != nil {
@@ -146,7 +146,7 @@ func (w *worker) run(ctx context.Context) error {
 	w.group.Go(func() error {
 		err := w.loop(ctx)
 		close(w.closed)
-		w.close()
+		w.closeLoop()
 		if err == nil {
 			err = errFinished // ends the others
 		}
@@ -231,7 +231,7 @@ func (w *worker) loop(ctx context.Context) error {
 		case <-ticker.C:
 			w.publishBeat()
 			w.lookForRun(ctx)
-			w.replica.change(func() { w.replica.Release(w.now().Add(-5 * w.cfg.Spec.FailureTimeout)) })
+			w.replica.change(func() { w.replica.ReleaseUnused(w.now().Add(-5 * w.cfg.Spec.FailureTimeout)) })
 			e = step.Tick{}
 		case r := <-w.refusals:
 			if r.Incarnation != w.reg.Incarnation {
@@ -247,8 +247,8 @@ func (w *worker) loop(ctx context.Context) error {
 				return &RefusedError{r.Reason}
 			}
 			e = step.Refused{}
-		case <-w.apart:
-			w.detour(ctx)
+		case <-w.unreachable:
+			w.routeThroughNATS(ctx)
 			continue
 		case w.result = <-w.results:
 			e = step.Computed{Step: w.result.job.Step, Index: w.result.job.Index}
@@ -264,8 +264,8 @@ func (w *worker) loop(ctx context.Context) error {
 // now is time on a clock that never jumps.
 func (w *worker) now() time.Time { return time.Unix(0, 0).Add(time.Since(w.start)) }
 
-// close ends what the loop had begun.
-func (w *worker) close() {
+// closeLoop ends what the loop started.
+func (w *worker) closeLoop() {
 	w.endFetch()
 	w.endRing()
 	defer w.leaving.Wait()

@@ -137,7 +137,7 @@ func (k *worker) reset() {
 // apply makes the entry at hand part of the state.
 func (k *worker) apply(number uint64) step.Event {
 	if k.machine.State() == wire.WorkerReducing { // all members are where this one is
-		k.Joined(k.machine.Plan())
+		k.ReleaseMembers(k.machine.Plan())
 	}
 	if k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
 		if _, err := k.applier.Apply(k.State, k.Spare); err == nil {

@@ -31,7 +31,7 @@ func (l *loop) tick() {
 	l.do(func() {
 		l.ticked = false
 		l.k.beat()
-		l.k.Release(l.k.w.time().Add(-5 * failureTimeout))
+		l.k.ReleaseUnused(l.k.w.time().Add(-5 * failureTimeout))
 		l.handle(step.Tick{})
 	})
 }

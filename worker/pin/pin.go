@@ -1,13 +1,13 @@
-// Package pin is the replica of a worker as its peers see it: the state, the entry of
-// the newest step, and what the worker pins for those who join. A pin is a copy of
-// the state after one step together with the entries since. A worker that joins takes
-// both while the member goes on.
+// Package pin is the replica of a worker as its peers see it: the state, the entry of the
+// newest step, and the pin for workers that join. A pin is a copy of the state after one
+// step together with the entries since. A worker that joins fetches both while the member
+// trains on.
 //
-// It guarantees that what it gives under the number of a step is the state or the
-// entry of that step, and that a pinned state does not change. It is no promise: a pin
-// is given up where it grows too large, where nobody asks for it, and where the state
-// is replaced. It has no lock: State, Entry, Spare and Describe may be read by several
-// goroutines, all else needs one alone.
+// It guarantees that a state or entry returned for a step is that of the step, and that a
+// pinned state does not change. A pin may be dropped at any time: when it grows too large,
+// when no worker asks for it, and when the state is replaced. The package has no lock:
+// several goroutines may read State and Entry and call Describe; everything else needs
+// exclusive access.
 package pin
 
 import (
@@ -21,32 +21,31 @@ import (
 
 // Replica is a state with the entry that led to it.
 type Replica struct {
-	State *replica.State
-	Entry []int32 // of State.Step; nil before the first
-	Spare []int32 // where the next entry is summed
-	most  int     // entries of a pin
-	pin   *Pin    // nil: nobody joins
+	State      *replica.State
+	Entry      []int32 // of State.Step; nil before the first
+	Spare      []int32 // buffer of the next entry
+	maxEntries int     // of a pin
+	pin        *Pin    // nil: no worker joins
 }
 
-// New returns the replica of a state. A pin has so many entries at most; one more,
-// and it is given up.
+// New returns the replica of a state. A pin with more than maxEntries entries is dropped.
 func New(s *replica.State, r replica.Rule, most int) *Replica {
-	return &Replica{State: s, Spare: make([]int32, r.EntryLen()), most: most}
+	return &Replica{State: s, Spare: make([]int32, r.EntryLen()), maxEntries: most}
 }
 
-// Bounds of the entries of a pin: as many as this, and more where they are small. A
-// worker that does not keep up with that is taken in as it is.
+// A pin may have minEntries entries, and more as long as they fit pinBytes. A worker that
+// does not keep up joins as it is, and the members wait.
 const (
-	fewEntries = 4
+	minEntries = 4
 	pinBytes   = 1 << 27
 )
 
-// MostEntries is how many entries of a rule a pin should have at most.
-func MostEntries(r replica.Rule) int { return max(fewEntries, pinBytes/(4*r.EntryLen())) }
+// MaxEntries returns how many entries of a rule a pin should have at most.
+func MaxEntries(r replica.Rule) int { return max(minEntries, pinBytes/(4*r.EntryLen())) }
 
 // Load replaces the state by another.
 func (r *Replica) Load(s *replica.State) {
-	r.pin = nil // what follows does not follow from it
+	r.pin = nil // later entries do not continue it
 	copy(r.State.Weights, s.Weights)
 	copy(r.State.Moment1, s.Moment1)
 	copy(r.State.Moment2, s.Moment2)
@@ -67,7 +66,7 @@ func (r *Replica) Apply(a *replica.Applier) (replica.Outcome, error) {
 	if old == nil || r.pin.entry(r.State.Step-1) != nil {
 		r.Spare = make([]int32, len(r.Entry))
 	}
-	if r.pin != nil && !r.pin.follow(r.State, r.Entry, r.most) {
+	if r.pin != nil && !r.pin.advance(r.State, r.Entry, r.maxEntries) {
 		r.pin = nil
 	}
 	return o, nil
@@ -77,14 +76,14 @@ func (r *Replica) Apply(a *replica.Applier) (replica.Outcome, error) {
 type Pin struct {
 	At    uint64             // step of the state
 	State *replica.State     // nil: the step has yet to come
-	Info  *wire.SnapshotInfo // of State, for whoever describes it once
+	Info  *wire.SnapshotInfo // of State, once it is described
 
 	entries [][]int32 // of At+1 and the steps after it
 	users   map[string]bool
-	used    atomic.Int64 // when somebody last asked for it, in Unix nanoseconds
+	lastUse atomic.Int64 // time of the last request, in Unix nanoseconds
 }
 
-// entry is that of a step, nil where it is not among those of the pin.
+// entry returns the entry of a step, nil if the pin does not have it.
 func (p *Pin) entry(step uint64) []int32 {
 	if p == nil || step <= p.At || step > p.At+uint64(len(p.entries)) {
 		return nil
@@ -92,9 +91,8 @@ func (p *Pin) entry(step uint64) []int32 {
 	return p.entries[step-p.At-1]
 }
 
-// follow goes with the member by a step. It returns false where the pin has grown too
-// large.
-func (p *Pin) follow(s *replica.State, entry []int32, most int) bool {
+// advance adds a step of the member. It returns false if the pin has grown too large.
+func (p *Pin) advance(s *replica.State, entry []int32, most int) bool {
 	switch {
 	case p.State != nil:
 		p.entries = append(p.entries, entry)
@@ -104,8 +102,8 @@ func (p *Pin) follow(s *replica.State, entry []int32, most int) bool {
 	return len(p.entries) <= most
 }
 
-// Pin pins the state after a step, which may be the next one; 0 is the newest. A pin
-// that is there already stays. nil: the step has passed, or is far ahead.
+// Pin pins the state after a step, which may be the next one; 0 is the newest. An existing
+// pin stays. It returns nil if the step has passed or is far ahead.
 func (r *Replica) Pin(now time.Time, step uint64, user string) *Pin {
 	at := r.State.Step
 	if step == 0 {
@@ -125,10 +123,10 @@ func (r *Replica) Pin(now time.Time, step uint64, user string) *Pin {
 	return r.pin
 }
 
-func (p *Pin) touch(now time.Time) { p.used.Store(now.UnixNano()) }
+func (p *Pin) touch(now time.Time) { p.lastUse.Store(now.UnixNano()) }
 
-// Joined gives up the pin if all that asked for it are members now.
-func (r *Replica) Joined(p wire.Plan) {
+// ReleaseMembers drops the pin if all workers that asked for it are members now.
+func (r *Replica) ReleaseMembers(p wire.Plan) {
 	if r.pin == nil {
 		return
 	}
@@ -140,14 +138,14 @@ func (r *Replica) Joined(p wire.Plan) {
 	}
 }
 
-// Release gives up the pin if nobody asked for it since a time.
-func (r *Replica) Release(since time.Time) {
-	if r.pin != nil && r.pin.used.Load() < since.UnixNano() {
+// ReleaseUnused drops the pin if no worker asked for it since a time.
+func (r *Replica) ReleaseUnused(since time.Time) {
+	if r.pin != nil && r.pin.lastUse.Load() < since.UnixNano() {
 		r.pin = nil
 	}
 }
 
-// StateAt returns the state after a step, nil if it is not at hand.
+// StateAt returns the state after a step, nil if the worker does not hold it.
 func (r *Replica) StateAt(now time.Time, step uint64) *replica.State {
 	switch {
 	case step == r.State.Step:
@@ -159,8 +157,8 @@ func (r *Replica) StateAt(now time.Time, step uint64) *replica.State {
 	return nil
 }
 
-// EntryAt returns the entry of a step, nil if it is not at hand: it has yet to come
-// then, or will not come any more.
+// EntryAt returns the entry of a step, nil if the worker does not hold it; later says that
+// the step has yet to come.
 func (r *Replica) EntryAt(now time.Time, step uint64) (entry []int32, later bool) {
 	if r.pin != nil {
 		r.pin.touch(now)
@@ -171,7 +169,7 @@ func (r *Replica) EntryAt(now time.Time, step uint64) (entry []int32, later bool
 	return r.pin.entry(step), step > r.State.Step
 }
 
-// Part returns where a part of a state lies, nil where a state has no such part.
+// Part returns a part of a state, nil if a state has no such part.
 func Part(s *replica.State, name string) *[]float32 {
 	switch name {
 	case wire.PartWeights:
@@ -184,7 +182,7 @@ func Part(s *replica.State, name string) *[]float32 {
 	return nil
 }
 
-// Describe names a state that can be given.
+// Describe describes a state for peers.
 func Describe(s *replica.State, cores int) (wire.SnapshotInfo, error) {
 	info := wire.SnapshotInfo{Found: true, Step: s.Step, Elements: len(s.Weights)}
 	var err error

@@ -24,7 +24,7 @@ func TestWhatIsPinnedForThoseWhoJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, now := New(state, rule, MostEntries(rule)), time.Unix(100, 0)
+	s, now := New(state, rule, MaxEntries(rule)), time.Unix(100, 0)
 	sum, gradient := replica.NewAccumulator(rule, 1), make([]float32, layout.Total)
 	apply := func() {
 		sum.Reset(state)
@@ -70,20 +70,20 @@ func TestWhatIsPinnedForThoseWhoJoin(t *testing.T) {
 		}
 		return p
 	}
-	s.Joined(plan("a", "b"))
+	s.ReleaseMembers(plan("a", "b"))
 	if s.pin == nil {
 		t.Error("nothing is kept for the one that has yet to join")
 	}
-	s.Joined(plan("a", "b", "d"))
+	s.ReleaseMembers(plan("a", "b", "d"))
 	if s.pin != nil {
 		t.Error("it is kept though all have joined")
 	}
 	s.Pin(now, 0, "e")
-	s.Release(now)
+	s.ReleaseUnused(now)
 	if s.pin == nil {
 		t.Error("it is given up while somebody asks for it")
 	}
-	s.Release(now.Add(time.Second))
+	s.ReleaseUnused(now.Add(time.Second))
 	if s.pin != nil {
 		t.Error("it is kept though nobody asks for it")
 	}
@@ -92,16 +92,16 @@ func TestWhatIsPinnedForThoseWhoJoin(t *testing.T) {
 // TestNotTooMuchIsPinned has entries of which few fit.
 func TestNotTooMuchIsPinned(t *testing.T) {
 	rule := replica.Rule{Layout: model.Layout{Total: pinBytes / 4}}
-	if most := MostEntries(rule); most != fewEntries {
+	if most := MaxEntries(rule); most != minEntries {
 		t.Errorf("%d entries of a large model", most)
 	}
 	p := &Pin{State: &replica.State{}}
 	for n := range 3 {
-		if !p.follow(nil, nil, 3) {
+		if !p.advance(nil, nil, 3) {
 			t.Fatalf("given up with %d entries", n+1)
 		}
 	}
-	if p.follow(nil, nil, 3) {
+	if p.advance(nil, nil, 3) {
 		t.Error("more is pinned than may be")
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// How a worker finds out in which way it and the others reach each other.
+// How a worker finds out whether workers reach each other's mailboxes.
 
-// meet finds out, once, how this worker and those that are registered reach each
-// other, and says so in its registration. Nobody takes it in meanwhile: it has sent
-// no heartbeat yet.
-func (w *worker) meet(ctx context.Context) error {
-	if w.cfg.Meet == nil || w.met {
+// probeRoutes finds out, once, how this worker and the registered ones reach each other,
+// and puts that into its registration. The worker is not admitted meanwhile: it has sent no
+// heartbeat yet.
+func (w *worker) probeRoutes(ctx context.Context) error {
+	if w.cfg.Meet == nil || w.probed {
 		return nil
 	}
 	watching, cancel := context.WithCancel(ctx)
@@ -50,25 +50,25 @@ func (w *worker) meet(ctx context.Context) error {
 	if w.reg.Ring, err = w.cfg.Meet(ctx, mailboxes, gone); err != nil {
 		return err
 	}
-	w.met = true
+	w.probed = true
 	if w.reg.Ring == "" {
 		return nil
 	}
 	_, err = insist(ctx, w, "say that the ring goes through NATS", func() (struct{}, error) {
 		err := w.lease.Update(ctx, w.reg)
 		if errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
-			err = nil // it registers anew, with what there is to say
+			err = nil // the worker registers again, with the route
 		}
 		return struct{}{}, err
 	})
 	return err
 }
 
-// meetAgain finds out, in the background, whether the members of a plan still reach
-// each other's mailboxes: a network may break between workers that stay in touch with
-// everybody else. The loop hears of it by apart.
-func (w *worker) meetAgain(ctx context.Context, p wire.Plan) {
-	if w.cfg.Meet == nil || p.Ring == wire.RingBroker || !w.meeting.CompareAndSwap(false, true) {
+// probeRoutesAgain finds out, in the background, whether the members of a plan still reach
+// each other's mailboxes: a network may break between two workers that still reach
+// everything else. Channel unreachable tells the loop.
+func (w *worker) probeRoutesAgain(ctx context.Context, p wire.Plan) {
+	if w.cfg.Meet == nil || p.Ring == wire.RingBroker || !w.probing.CompareAndSwap(false, true) {
 		return
 	}
 	var mailboxes []string
@@ -76,22 +76,22 @@ func (w *worker) meetAgain(ctx context.Context, p wire.Plan) {
 		mailboxes = append(mailboxes, m.Mailbox)
 	}
 	w.group.Go(func() error {
-		defer w.meeting.Store(false)
-		switch way, err := w.cfg.Meet(ctx, mailboxes, nil); {
+		defer w.probing.Store(false)
+		switch route, err := w.cfg.Meet(ctx, mailboxes, nil); {
 		case err != nil:
-			w.log.Warn("find out who reaches whom", zap.Error(err)) // it is asked again when the next ring breaks
-		case way == wire.RingBroker:
+			w.log.Warn("probe the mailboxes of the members", zap.Error(err)) // repeated when the next ring breaks
+		case route == wire.RingBroker:
 			select {
-			case w.apart <- struct{}{}:
-			default: // it is about to be told
+			case w.unreachable <- struct{}{}:
+			default: // the loop is about to be told
 			}
 		}
 		return nil
 	})
 }
 
-// detour says in the registration that the ring has to go through NATS.
-func (w *worker) detour(ctx context.Context) {
+// routeThroughNATS says in the registration that the ring has to go through NATS.
+func (w *worker) routeThroughNATS(ctx context.Context) {
 	if w.reg.Ring == "" {
 		w.reg.Ring = wire.RingBroker
 		w.announce(ctx, "say that the ring goes through NATS", func() {})
