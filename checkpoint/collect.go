@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -28,7 +28,7 @@ type outcome struct {
 }
 
 // collect owns the state that is being assembled and the newest checkpoint.
-func (s *Service) collect(ctx context.Context, slices <-chan *nats.Msg) error {
+func (s *Service) collect(ctx context.Context, slices <-chan *bus.Message) error {
 	states := assembly.NewCollector(s.rule)
 	if s.newest != nil {
 		states.Stored(s.newest.step)
@@ -73,9 +73,9 @@ func (s *Service) collect(ctx context.Context, slices <-chan *nats.Msg) error {
 	}
 }
 
-func readSlice(m *nats.Msg) (wire.SliceHeader, error) {
+func readSlice(m *bus.Message) (wire.SliceHeader, error) {
 	var h wire.SliceHeader
-	if err := json.Unmarshal([]byte(m.Header.Get(wire.HeaderSlice)), &h); err != nil {
+	if err := json.Unmarshal([]byte(m.Header[wire.HeaderSlice]), &h); err != nil {
 		return h, fmt.Errorf("header of a slice: %w", err)
 	}
 	return h, transfer.Verify(m)
@@ -100,13 +100,9 @@ func (s *Service) refuse(err error) {
 	if !r.Doubted {
 		return
 	}
-	b, err := wire.Encode(wire.Suspicion{
+	if err := bus.Publish(s.cfg.Bus, s.subjects.Suspect(), wire.Suspicion{
 		Generation: r.Generation, From: wire.IDCheckpoint, Evidence: wire.Evidence(fmt.Sprintf("the replicas were not equal after step %d", r.Step)),
-	})
-	if err == nil {
-		err = s.cfg.NATS.Publish(s.subjects.Suspect(), b)
-	}
-	if err != nil {
+	}); err != nil {
 		s.log.Warn("tell that the replicas are not equal", zap.Error(err))
 	}
 }
@@ -156,11 +152,8 @@ func (s *Service) announce() {
 	if s.newest == nil {
 		return
 	}
-	b, err := wire.Encode(wire.Committed{Step: s.newest.step, Path: s.newest.dir, Manifest: s.newest.manifest, Time: time.Now().UTC()})
-	if err == nil {
-		err = s.cfg.NATS.Publish(s.subjects.Committed(), b)
-	}
-	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+	c := wire.Committed{Step: s.newest.step, Path: s.newest.dir, Manifest: s.newest.manifest, Time: time.Now().UTC()}
+	if err := bus.Publish(s.cfg.Bus, s.subjects.Committed(), c); err != nil && !errors.Is(err, bus.ErrClosed) {
 		s.log.Warn("announce the checkpoint", zap.Error(err))
 	}
 }

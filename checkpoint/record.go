@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -18,9 +18,9 @@ const mostMessages = 256
 
 // record writes readings and events into the ledger and acknowledges them once
 // they are durable. What came meanwhile shares one sync.
-func (s *Service) record(ctx context.Context, messages <-chan *nats.Msg) {
+func (s *Service) record(ctx context.Context, messages <-chan *bus.Message) {
 	for {
-		var batch []*nats.Msg
+		var batch []*bus.Message
 		select {
 		case <-ctx.Done():
 			return
@@ -40,8 +40,8 @@ func (s *Service) record(ctx context.Context, messages <-chan *nats.Msg) {
 	}
 }
 
-func (s *Service) recordBatch(batch []*nats.Msg) {
-	var good []*nats.Msg
+func (s *Service) recordBatch(batch []*bus.Message) {
+	var good []*bus.Message
 	var all []ledger.Entry
 	for _, m := range batch {
 		entries, err := s.entriesOf(m)
@@ -60,7 +60,7 @@ func (s *Service) recordBatch(batch []*nats.Msg) {
 	}
 }
 
-func (s *Service) entriesOf(m *nats.Msg) ([]ledger.Entry, error) {
+func (s *Service) entriesOf(m *bus.Message) ([]ledger.Entry, error) {
 	if m.Subject == s.subjects.Readings() {
 		var records []energy.Record
 		if err := wire.Decode(m.Data, &records); err != nil {

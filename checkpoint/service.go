@@ -9,12 +9,12 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -28,7 +28,7 @@ type Config struct {
 	ID       string
 	RunDir   string       // folder of the run, with its prepared corpus
 	Spec     runspec.Spec // complete
-	NATS     *nats.Conn
+	Bus      bus.Conn
 	Log      *zap.Logger
 	Software string // that writes, for ledger and manifests
 }
@@ -168,33 +168,21 @@ func (s *Service) Close() error {
 // again gives the workers the chance to send it again.
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	slices := make(chan *nats.Msg, 64)
-	entries := make(chan *nats.Msg, 1024)
-	asked := make(chan *nats.Msg, 256)
-	var subs []*nats.Subscription
-	defer func() {
-		for _, sub := range subs {
-			if err := sub.Unsubscribe(); err != nil {
-				s.log.Debug("unsubscribe", zap.String("subject", sub.Subject), zap.Error(err))
-			}
-		}
-	}()
-	for _, w := range []struct {
-		subject string
-		to      chan *nats.Msg
-	}{
-		{s.subjects.Slice(), slices},
-		{s.subjects.Readings(), entries},
-		{s.subjects.Events(), entries},
-		{s.subjects.SnapshotInfo(wire.IDCheckpoint), asked},
-		{s.subjects.Snapshot(wire.IDCheckpoint), asked},
-	} {
-		sub, err := s.cfg.NATS.ChanSubscribe(w.subject, w.to)
-		if err != nil {
-			return fmt.Errorf("subscribe %s: %w", w.subject, err)
-		}
-		subs = append(subs, sub)
+	slices, stop, err := bus.Channel(s.cfg.Bus, 64, "", s.subjects.Slice())
+	if err != nil {
+		return err
 	}
+	defer stop()
+	entries, stop, err := bus.Channel(s.cfg.Bus, 1024, "", s.subjects.Readings(), s.subjects.Events())
+	if err != nil {
+		return err
+	}
+	defer stop()
+	asked, stop, err := bus.Channel(s.cfg.Bus, 256, "", s.subjects.SnapshotInfo(wire.IDCheckpoint), s.subjects.Snapshot(wire.IDCheckpoint))
+	if err != nil {
+		return err
+	}
+	defer stop()
 	group.Go(func() error { return s.collect(ctx, slices) })
 	group.Go(func() error { s.record(ctx, entries); return nil })
 	group.Go(func() error { s.answer(ctx, asked); return nil })
@@ -211,23 +199,8 @@ func (s *Service) step() uint64 {
 }
 
 // reply answers a request with a result or an error.
-func (s *Service) reply(m *nats.Msg, result any, failure error) {
-	var r wire.Reply
-	var err error
-	switch {
-	case failure != nil:
-		r.Error = failure.Error()
-	case result != nil:
-		r.Result, err = wire.Encode(result)
-	}
-	var b []byte
-	if err == nil {
-		b, err = wire.Encode(r)
-	}
-	if err == nil {
-		err = m.Respond(b)
-	}
-	if err != nil {
-		s.log.Debug("answer", zap.String("subject", m.Subject), zap.Error(err))
+func (s *Service) reply(m *bus.Message, result any, failure error) {
+	if err := bus.Respond(m, result, failure); err != nil {
+		s.log.Debug("reply", zap.Error(err))
 	}
 }

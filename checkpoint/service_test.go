@@ -14,27 +14,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/bus/membus"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/launch/embedded"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 
-// serving is a service of a run in a folder, with a NATS of its own.
+// serving is a service of a run in a folder, with a bus of its own.
 type serving struct {
 	t     *testing.T
 	dir   rundir.Dir
 	spec  runspec.Spec
-	nats  *embedded.NATS
-	conn  *nats.Conn
+	bus   *membus.Server
+	conn  *membus.Conn
 	subj  wire.Subjects
 	begun wire.Lineage // of the states that are sent
 
@@ -45,7 +45,7 @@ type serving struct {
 
 func newServing(t *testing.T) *serving {
 	t.Helper()
-	s := &serving{t: t, dir: rundir.Dir(t.TempDir()), spec: smallSpec(t)}
+	s := &serving{t: t, dir: rundir.Dir(t.TempDir()), spec: smallSpec(t), bus: membus.New()}
 	text := filepath.Join(t.TempDir(), "text.txt")
 	var b strings.Builder
 	for i := range 60 {
@@ -64,27 +64,19 @@ func newServing(t *testing.T) *serving {
 	if err := s.spec.Write(s.dir.Spec()); err != nil {
 		t.Fatal(err)
 	}
-	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "s"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.nats.Close)
 	s.conn, s.subj = s.dial(), wire.SubjectsOf(s.spec.Run)
 	return s
 }
 
-func (s *serving) dial() *nats.Conn {
-	s.t.Helper()
-	c, err := nats.Connect(s.nats.URL(), nats.Token("s"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+func (s *serving) dial() *membus.Conn {
+	c := s.bus.Connect("test")
 	s.t.Cleanup(c.Close)
 	return c
 }
 
 func (s *serving) config() Config {
 	return Config{
-		ID: "checkpoint", RunDir: string(s.dir), Spec: s.spec, NATS: s.dial(),
+		ID: "checkpoint", RunDir: string(s.dir), Spec: s.spec, Bus: s.dial(),
 		Log: zaptest.NewLogger(s.t, zaptest.Level(zap.FatalLevel)), Software: "gramme test",
 	}
 }
@@ -102,7 +94,7 @@ func (s *serving) up() {
 	go func() { ended <- service.Run(ctx) }()
 	s.t.Cleanup(func() { cancel() })
 	for end := time.Now().Add(10 * time.Second); ; {
-		if _, err := s.request(s.subj.SnapshotInfo(wire.IDCheckpoint), nil); !errors.Is(err, nats.ErrNoResponders) {
+		if _, err := s.request(s.subj.SnapshotInfo(wire.IDCheckpoint), nil); !errors.Is(err, bus.ErrNoResponders) {
 			return
 		} else if time.Now().After(end) {
 			s.t.Fatal(err)
@@ -125,11 +117,13 @@ func (s *serving) request(subject string, body any) (wire.Reply, error) {
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	return s.send(&nats.Msg{Subject: subject, Data: b})
+	return s.send(&bus.Message{Subject: subject, Data: b})
 }
 
-func (s *serving) send(m *nats.Msg) (reply wire.Reply, err error) {
-	answer, err := s.conn.RequestMsg(m, 10*time.Second)
+func (s *serving) send(m *bus.Message) (reply wire.Reply, err error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	answer, err := s.conn.Request(ctx, *m)
 	if err != nil {
 		return reply, err
 	}
@@ -137,13 +131,13 @@ func (s *serving) send(m *nats.Msg) (reply wire.Reply, err error) {
 }
 
 // chunks cuts a state as `world` workers would send it, by rank.
-func (s *serving) chunks(state *replica.State, digest string, world int) [][]*nats.Msg {
+func (s *serving) chunks(state *replica.State, digest string, world int) [][]*bus.Message {
 	s.t.Helper()
 	meta, err := state.EncodeMeta()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	all := make([][]*nats.Msg, world)
+	all := make([][]*bus.Message, world)
 	total, length := len(state.Weights), 200
 	for rank := range world {
 		first, end := total*rank/world, total*(rank+1)/world
@@ -163,28 +157,27 @@ func (s *serving) chunks(state *replica.State, digest string, world int) [][]*na
 	return all
 }
 
-func chunk(t *testing.T, subjects wire.Subjects, h wire.SliceHeader, data []byte) *nats.Msg {
+func chunk(t *testing.T, subjects wire.Subjects, h wire.SliceHeader, data []byte) *bus.Message {
 	t.Helper()
 	text, err := wire.Encode(h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := nats.NewMsg(subjects.Slice())
-	m.Data = data
-	m.Header.Set(wire.HeaderSlice, string(text))
-	m.Header.Set(wire.HeaderCRC, transfer.Checksum(data))
-	return m
+	return &bus.Message{
+		Subject: subjects.Slice(), Data: data,
+		Header: map[string]string{wire.HeaderSlice: string(text), wire.HeaderCRC: transfer.Checksum(data)},
+	}
 }
 
 // store sends a state and waits until the service announces it.
 func (s *serving) store(step uint64, world int) *replica.State {
 	s.t.Helper()
 	state, digest := stateAt(s.t, s.spec, step)
-	committed, err := s.conn.SubscribeSync(s.subj.Committed())
+	committed, stop, err := bus.Channel(s.conn, 64, "", s.subj.Committed())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer func() { _ = committed.Unsubscribe() }()
+	defer stop()
 	messages := slices.Concat(s.chunks(state, digest, world)...)
 	r := rand.New(rand.NewPCG(step, 2))
 	messages = append(messages, messages[r.IntN(len(messages))]) // one comes twice
@@ -194,10 +187,12 @@ func (s *serving) store(step uint64, world int) *replica.State {
 			s.t.Fatalf("chunk: %v %s", err, reply.Error)
 		}
 	}
-	for {
-		m, err := committed.NextMsg(10 * time.Second)
-		if err != nil {
-			s.t.Fatalf("step %d is not announced: %v", step, err)
+	for late := time.After(10 * time.Second); ; {
+		var m *bus.Message
+		select {
+		case m = <-committed:
+		case <-late:
+			s.t.Fatalf("step %d is not announced", step)
 		}
 		var c wire.Committed
 		if err := json.Unmarshal(m.Data, &c); err != nil {
@@ -318,8 +313,8 @@ func TestChunksThatAreNotTaken(t *testing.T) {
 	s.up()
 	state, digest := stateAt(t, s.spec, 10)
 	all := s.chunks(state, digest, 1)[0]
-	for name, m := range map[string]*nats.Msg{
-		"checksum":      func() *nats.Msg { m := *all[0]; m.Data = slices.Clone(m.Data); m.Data[3] ^= 1; return &m }(),
+	for name, m := range map[string]*bus.Message{
+		"checksum":      func() *bus.Message { m := *all[0]; m.Data = slices.Clone(m.Data); m.Data[3] ^= 1; return &m }(),
 		"no header":     {Subject: s.subj.Slice(), Data: []byte("x")},
 		"unknown part":  chunk(t, s.subj, wire.SliceHeader{Step: 10, Part: "moment3", Count: 1}, make([]byte, 4)),
 		"behind end":    chunk(t, s.subj, wire.SliceHeader{Step: 10, Part: wire.PartWeights, Offset: len(state.Weights), Count: 1}, make([]byte, 4)),
@@ -356,7 +351,7 @@ func TestChunksThatAreNotTaken(t *testing.T) {
 func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 	s := newServing(t)
 	s.up()
-	suspicions, err := s.conn.SubscribeSync(s.subj.Suspect())
+	suspicions, stop, err := bus.Channel(s.conn, 64, "", s.subj.Suspect())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +366,7 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 			}
 			for _, m := range half {
 				var h wire.SliceHeader
-				if err := json.Unmarshal([]byte(m.Header.Get(wire.HeaderSlice)), &h); err != nil {
+				if err := json.Unmarshal([]byte(m.Header[wire.HeaderSlice]), &h); err != nil {
 					t.Fatal(err)
 				}
 				h.Generation, h.Final = generation, true
@@ -400,14 +395,17 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 		}
 	}
 	var asked []uint64
-	for {
-		m, err := suspicions.NextMsg(10 * time.Millisecond)
-		if err != nil {
-			break // all were sent before the checkpoint stood
-		}
+	if err := bus.Publish(s.conn, s.subj.Suspect(), wire.Suspicion{}); err != nil { // all were sent before the checkpoint stood
+		t.Fatal(err)
+	}
+	defer stop()
+	for m := range suspicions {
 		var got wire.Suspicion
 		if err := json.Unmarshal(m.Data, &got); err != nil {
 			t.Fatal(err)
+		}
+		if got.From == "" {
+			break
 		}
 		if got.From != wire.IDCheckpoint || got.Subject != "" || !strings.Contains(string(got.Evidence), "not equal after step 10") {
 			t.Errorf("%+v", got)

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -93,9 +93,9 @@ func (s *snapshot) read(r wire.Range) ([]byte, int64, error) {
 }
 
 // answer serves those who join.
-func (s *Service) answer(ctx context.Context, asked <-chan *nats.Msg) {
+func (s *Service) answer(ctx context.Context, asked <-chan *bus.Message) {
 	for {
-		var m *nats.Msg
+		var m *bus.Message
 		select {
 		case <-ctx.Done():
 			return
@@ -108,19 +108,7 @@ func (s *Service) answer(ctx context.Context, asked <-chan *nats.Msg) {
 			s.reply(m, info, nil)
 			continue
 		}
-		var r wire.Range
-		var data []byte
-		var total int64
-		err := wire.Decode(m.Data, &r)
-		if err == nil {
-			data, total, err = s.snapshot.read(r)
-		}
-		if err != nil {
-			err = transfer.Refuse(m, err)
-		} else {
-			err = transfer.AnswerPiece(m, data, total)
-		}
-		if err != nil {
+		if err := transfer.Serve(m, s.snapshot.read); err != nil {
 			s.log.Debug("answer", zap.String("subject", m.Subject), zap.Error(err))
 		}
 	}

@@ -2,7 +2,7 @@ package coordinator_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/gramme-project/gramme/coordinator"
+	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/bus/membus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
@@ -82,8 +83,8 @@ type cluster struct {
 	t        *testing.T
 	spec     runspec.Spec
 	corpus   shard.Manifest
-	nats     *embedded.NATS
-	conn     *nats.Conn
+	bus      *membus.Server
+	conn     *membus.Conn
 	connect  func() membership.Store // the store, for one process
 	subjects wire.Subjects
 }
@@ -96,26 +97,18 @@ func newCluster(t *testing.T, workers runspec.Workers, steps uint64) *cluster {
 	}
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", steps, runspec.PrecisionF32, 1
 	spec.Workers, spec.FailureTimeout = workers, time.Second
-	c := &cluster{t: t, spec: spec, subjects: wire.SubjectsOf(spec.Run)}
+	c := &cluster{t: t, spec: spec, subjects: wire.SubjectsOf(spec.Run), bus: membus.New()}
 	server := memstore.New()
 	c.connect = func() membership.Store { return server.Connect() }
 	if c.corpus, err = shard.OpenManifest(corpusDir); err != nil {
 		t.Fatal(err)
 	}
-	if c.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "secret"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.nats.Close)
 	c.conn = c.dial()
 	return c
 }
 
-func (c *cluster) dial() *nats.Conn {
-	c.t.Helper()
-	conn, err := nats.Connect(c.nats.URL(), nats.Token("secret"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+func (c *cluster) dial() *membus.Conn {
+	conn := c.bus.Connect("test")
 	c.t.Cleanup(conn.Close)
 	return conn
 }
@@ -159,7 +152,7 @@ func (c *cluster) coordinatorWith(id string, store membership.Store) (stop func(
 	go func() {
 		ended <- coordinator.Run(ctx, coordinator.Config{
 			ID: id, Host: "host", PID: 7, Spec: c.spec, CorpusDir: corpusDir, Store: store,
-			NATS: conn, Log: log, Software: "test", Meter: func() (float64, float64) { return 5, 2 },
+			Bus: conn, Log: log, Software: "test", Meter: func() (float64, float64) { return 5, 2 },
 		})
 	}()
 	stop = sync.OnceFunc(func() {
@@ -174,48 +167,33 @@ func (c *cluster) coordinatorWith(id string, store membership.Store) (stop func(
 		}
 	})
 	c.t.Cleanup(stop)
-	within(c.t, id+" listens", func() bool { return conn.NumSubscriptions() >= 4 && conn.Flush() == nil })
+	within(c.t, id+" listens", func() bool { return conn.Subjects() >= 4 })
 	return stop
-}
-
-// request asks and returns the reply; ok is false if none comes.
-func (c *cluster) request(subject string, v any) (reply wire.Reply, ok bool) {
-	c.t.Helper()
-	body, err := wire.Encode(v)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	m, err := c.conn.Request(subject, body, 500*time.Millisecond)
-	if err != nil {
-		return reply, false
-	}
-	if err := wire.Decode(m.Data, &reply); err != nil {
-		c.t.Fatal(err)
-	}
-	return reply, true
 }
 
 // control asks until it is answered, and returns the refusal.
 func (c *cluster) control(request wire.Control) (refusal string) {
 	c.t.Helper()
 	within(c.t, "answer to "+string(request.Verb), func() bool {
-		reply, ok := c.request(c.subjects.Control(), request)
-		refusal = reply.Error
-		return ok && !strings.Contains(refusal, "ask again")
+		ctx, cancel := context.WithTimeout(c.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		err := bus.Deliver(ctx, c.conn, c.subjects.Control(), request)
+		refused := (*bus.RefusedError)(nil)
+		if errors.As(err, &refused) {
+			refusal = refused.Reason
+			return !strings.Contains(refusal, "ask again")
+		}
+		return err == nil
 	})
 	return refusal
 }
 
 func (c *cluster) status() (s wire.Status, ok bool) {
 	c.t.Helper()
-	reply, ok := c.request(c.subjects.Status(), nil)
-	if !ok {
-		return s, false
-	}
-	if err := json.Unmarshal(reply.Result, &s); err != nil || reply.Error != "" {
-		c.t.Fatalf("status: %v %s", err, reply.Error)
-	}
-	return s, true
+	ctx, cancel := context.WithTimeout(c.t.Context(), 500*time.Millisecond)
+	defer cancel()
+	s, err := bus.Request[wire.Status](ctx, c.conn, c.subjects.Status(), nil)
+	return s, err == nil
 }
 
 // statusWhere waits for a status.
@@ -232,11 +210,7 @@ func (c *cluster) statusWhere(what string, holds func(wire.Status) bool) (s wire
 // committed announces a checkpoint.
 func (c *cluster) committed(step uint64) {
 	c.t.Helper()
-	body, err := wire.Encode(wire.Committed{Step: step})
-	if err == nil {
-		err = c.conn.Publish(c.subjects.Committed(), body)
-	}
-	if err != nil {
+	if err := bus.Publish(c.conn, c.subjects.Committed(), wire.Committed{Step: step}); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -21,7 +21,7 @@ type Config struct {
 	Spec      runspec.Spec
 	CorpusDir string // a prepared folder
 	Store     membership.Store
-	NATS      *nats.Conn
+	Bus       bus.Conn
 	Log       *zap.Logger
 	Software  string // optional; for the log
 	// Meter tells what this process has used; optional.
@@ -29,7 +29,7 @@ type Config struct {
 }
 
 func (c Config) validate() error {
-	if c.ID == "" || c.CorpusDir == "" || c.Store == nil || c.NATS == nil || c.Log == nil {
+	if c.ID == "" || c.CorpusDir == "" || c.Store == nil || c.Bus == nil || c.Log == nil {
 		return errors.New("coordinator: incomplete configuration")
 	}
 	if err := c.Spec.Complete(); err != nil {

@@ -3,14 +3,13 @@ package coordinator
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
 )
@@ -25,6 +24,13 @@ const (
 	pending = 1 << 14
 )
 
+// heard is a message that waits for the loop.
+type heard struct {
+	message *bus.Message
+	handle  func(*bus.Message)
+	reign   *reign // in which it was heard, if only a leader hears it
+}
+
 // coordinator is a running one. The loop owns all but the outbox.
 type coordinator struct {
 	cfg      Config
@@ -32,16 +38,16 @@ type coordinator struct {
 	subjects wire.Subjects
 	corpus   string // hash
 	outbox   *outbox
-	messages chan *nats.Msg
-	handlers map[*nats.Subscription]func(*nats.Msg)
+	messages chan heard
 	elected  chan *reign
 	results  chan result
 
-	reign     *reign // nil: another leads, or nobody
-	sources   sources
-	book      book
-	hangs     hangs
-	committed uint64
+	reign      *reign // nil: another leads, or nobody
+	reconnects uint64 // of the bus, as far as the roster knows
+	sources    sources
+	book       book
+	hangs      hangs
+	committed  uint64
 }
 
 // Run is a coordinator. It returns nil when ctx ends, or an error if it cannot
@@ -61,23 +67,23 @@ func Run(ctx context.Context, cfg Config) error {
 	subjects := wire.SubjectsOf(cfg.Spec.Run)
 	c := &coordinator{
 		cfg: cfg, log: cfg.Log, subjects: subjects, corpus: manifest.Digest(),
-		outbox:   newOutbox(cfg.NATS, subjects.Events(), cfg.Log),
-		messages: make(chan *nats.Msg, pending), handlers: map[*nats.Subscription]func(*nats.Msg){},
-		elected: make(chan *reign), results: make(chan result),
+		outbox:   newOutbox(cfg.Bus, subjects.Events(), cfg.Log),
+		messages: make(chan heard, pending),
+		elected:  make(chan *reign), results: make(chan result),
 		sources: sources{}, hangs: hangs{},
 	}
-	requests := make(chan *nats.Msg, pending)
-	serving, err := cfg.NATS.ChanQueueSubscribe(subjects.Shard(), shardQueue, requests)
+	requests, unsubscribe, err := bus.Channel(cfg.Bus, pending, shardQueue, subjects.Shard())
 	if err != nil {
-		return fmt.Errorf("coordinator: subscribe %s: %w", subjects.Shard(), err)
-	}
-	c.handlers[serving] = nil // the shard server takes its messages
-	defer c.unsubscribe()
-	if err := c.subscribe(map[string]func(*nats.Msg){
-		subjects.Beats(): c.onBeat, subjects.Process(): c.onProcess, subjects.Committed(): c.onCommitted,
-	}); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
+	defer unsubscribe()
+	unsubscribe, err = c.subscribe(nil, map[string]func(*bus.Message){
+		subjects.Beats(): c.onBeat, subjects.Process(): c.onProcess, subjects.Committed(): c.onCommitted,
+	})
+	if err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	defer unsubscribe()
 	c.log.Info("coordinator is up", zap.String("software", cfg.Software), zap.Int("shards", len(shards.shards)))
 
 	inner, stop := context.WithCancel(ctx)
@@ -112,8 +118,6 @@ func Run(ctx context.Context, cfg Config) error {
 func (c *coordinator) loop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.Spec.FailureTimeout / 8)
 	defer tick.Stop()
-	connected := c.cfg.NATS.StatusChanged(nats.CONNECTED)
-	defer c.cfg.NATS.RemoveStatusListener(connected)
 	for {
 		var workers <-chan []wire.Registration
 		var lost <-chan struct{}
@@ -135,14 +139,11 @@ func (c *coordinator) loop(ctx context.Context) {
 			c.feed(roster.Registered{All: all})
 		case r := <-c.results:
 			c.onResult(r)
-		case <-connected:
-			c.log.Info("connected to NATS again")
-			c.feed(roster.Reconnected{})
 		case keys := <-c.outbox.told:
 			c.feed(roster.Acknowledged{Keys: keys})
-		case m := <-c.messages:
-			if handle := c.handlers[m.Sub]; handle != nil {
-				handle(m)
+		case h := <-c.messages:
+			if h.reign == nil || h.reign == c.reign {
+				h.handle(h.message)
 			}
 		case <-tick.C:
 			c.feed(roster.Tick{})
@@ -150,29 +151,18 @@ func (c *coordinator) loop(ctx context.Context) {
 	}
 }
 
-// subscribe hands what comes to the loop.
-func (c *coordinator) subscribe(handlers map[string]func(*nats.Msg)) error {
+// subscribe hands what comes to the loop, in the reign r, or always if that is nil.
+func (c *coordinator) subscribe(r *reign, handlers map[string]func(*bus.Message)) (stop func(), err error) {
+	s := bus.Subscription{Handlers: map[string]func(*bus.Message){}, Pending: pending}
 	for subject, handle := range handlers {
-		s, err := c.cfg.NATS.ChanSubscribe(subject, c.messages)
-		if err != nil {
-			return fmt.Errorf("subscribe %s: %w", subject, err)
-		}
-		c.handlers[s] = handle
-	}
-	return nil
-}
-
-// unsubscribe ends the subscriptions of some subjects, or all.
-func (c *coordinator) unsubscribe(subjects ...string) {
-	for s := range c.handlers {
-		if len(subjects) > 0 && !slices.Contains(subjects, s.Subject) {
-			continue
-		}
-		delete(c.handlers, s)
-		if err := s.Unsubscribe(); err != nil {
-			c.log.Debug("unsubscribe", zap.String("subject", s.Subject), zap.Error(err))
+		s.Handlers[subject] = func(m *bus.Message) {
+			select {
+			case c.messages <- heard{m, handle, r}:
+			default: // as if it had been lost on the way
+			}
 		}
 	}
+	return c.cfg.Bus.Subscribe(s)
 }
 
 // campaign stands for election until ctx ends; a reign that ended is followed by

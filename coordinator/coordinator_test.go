@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/transfer"
@@ -90,12 +91,9 @@ func TestStatusBeforeAnyWorker(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 10)
 	c.ledger(4, 0)
 	c.coordinator("c1")
-	body, err := wire.Encode(wire.ProcessBeat{Role: wire.RoleCheckpoint, ID: "store", PID: 3, Host: "h", State: wire.ProcessRunning, Joules: 7, Watts: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	beat := wire.ProcessBeat{Role: wire.RoleCheckpoint, ID: "store", PID: 3, Host: "h", State: wire.ProcessRunning, Joules: 7, Watts: 1}
 	s := c.statusWhere("it knows the checkpoint", func(s wire.Status) bool {
-		if err := c.conn.Publish(c.subjects.Process(), body); err != nil {
+		if err := bus.Publish(c.conn, c.subjects.Process(), beat); err != nil {
 			t.Fatal(err)
 		}
 		return s.Checkpoint == 4 && process(s, "store").ID != ""

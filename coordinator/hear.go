@@ -1,20 +1,19 @@
 package coordinator
 
 import (
-	"encoding/json"
 	"runtime"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // decode reads a message, or logs why it is of no use.
-func (c *coordinator) decode(m *nats.Msg, v any) bool {
+func (c *coordinator) decode(m *bus.Message, v any) bool {
 	if err := wire.Decode(m.Data, v); err != nil {
 		c.log.Warn("a message is dropped", zap.String("subject", m.Subject), zap.Error(err))
 		return false
@@ -22,7 +21,7 @@ func (c *coordinator) decode(m *nats.Msg, v any) bool {
 	return true
 }
 
-func (c *coordinator) onBeat(m *nats.Msg) {
+func (c *coordinator) onBeat(m *bus.Message) {
 	var b wire.Beat
 	if !c.decode(m, &b) {
 		return
@@ -48,16 +47,13 @@ func (c *coordinator) refuse(b wire.Beat) {
 	if why == "" {
 		return
 	}
-	body, err := wire.Encode(wire.Refusal{Incarnation: b.Incarnation, Reason: why})
-	if err == nil {
-		err = c.cfg.NATS.Publish(c.subjects.Refused(b.ID), body)
-	}
-	if err != nil {
+	refusal := wire.Refusal{Incarnation: b.Incarnation, Reason: why}
+	if err := bus.Publish(c.cfg.Bus, c.subjects.Refused(b.ID), refusal); err != nil {
 		c.log.Debug("tell a worker that it is refused", zap.String("worker", b.ID), zap.Error(err))
 	}
 }
 
-func (c *coordinator) onProcess(m *nats.Msg) {
+func (c *coordinator) onProcess(m *bus.Message) {
 	var b wire.ProcessBeat
 	if !c.decode(m, &b) {
 		return
@@ -68,7 +64,7 @@ func (c *coordinator) onProcess(m *nats.Msg) {
 	c.sources.other(time.Now(), b)
 }
 
-func (c *coordinator) onCommitted(m *nats.Msg) {
+func (c *coordinator) onCommitted(m *bus.Message) {
 	var e wire.Committed
 	if !c.decode(m, &e) {
 		return
@@ -77,7 +73,7 @@ func (c *coordinator) onCommitted(m *nats.Msg) {
 	c.feed(roster.Committed{Step: e.Step})
 }
 
-func (c *coordinator) onSuspect(m *nats.Msg) {
+func (c *coordinator) onSuspect(m *bus.Message) {
 	var s wire.Suspicion
 	if c.decode(m, &s) {
 		c.hangs.heard(time.Now(), s)
@@ -85,14 +81,14 @@ func (c *coordinator) onSuspect(m *nats.Msg) {
 	}
 }
 
-func (c *coordinator) onControl(m *nats.Msg) {
+func (c *coordinator) onControl(m *bus.Message) {
 	r := c.reign
 	if r == nil || m.Reply == "" {
 		return
 	}
 	var request wire.Control
 	if err := wire.Decode(m.Data, &request); err != nil {
-		respond(m, wire.Reply{Error: err.Error()}, c.log)
+		respond(m, nil, err, c.log)
 		return
 	}
 	r.next++
@@ -101,7 +97,7 @@ func (c *coordinator) onControl(m *nats.Msg) {
 }
 
 // onStatus answers once there is something to tell.
-func (c *coordinator) onStatus(m *nats.Msg) {
+func (c *coordinator) onStatus(m *bus.Message) {
 	r := c.reign
 	if r == nil || m.Reply == "" {
 		return
@@ -114,12 +110,7 @@ func (c *coordinator) onStatus(m *nats.Msg) {
 		run: c.cfg.Spec.Run, steps: c.cfg.Spec.Steps, state: state, reason: reason, plan: r.roster.Plan(),
 		committed: r.roster.Committed(), workers: r.roster.Workers(), slowdowns: r.roster.Slowdowns(), book: c.book, sources: c.sources, hangs: c.hangs, self: c.self(),
 	}
-	body, err := json.Marshal(s.status(time.Now()))
-	if err != nil {
-		respond(m, wire.Reply{Error: err.Error()}, c.log)
-		return
-	}
-	respond(m, wire.Reply{Result: body}, c.log)
+	respond(m, s.status(time.Now()), nil, c.log)
 }
 
 // self is what this coordinator tells of itself.

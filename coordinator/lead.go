@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -17,11 +17,13 @@ func (c *coordinator) begin(r *reign) {
 	c.reign = r
 	r.roster = roster.New(rosterConfig(r.spec, c.corpus))
 	c.book.begin(wire.Lineage{}) // another may have led meanwhile
-	err := c.subscribe(map[string]func(*nats.Msg){
+	c.reconnects = c.cfg.Bus.Reconnects()
+	var err error
+	r.unsubscribe, err = c.subscribe(r, map[string]func(*bus.Message){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
 	})
 	r.work.Go(func() { r.carryOut(c.log, c.results) })
-	r.work.Go(func() { r.askCommitted(c.cfg.NATS, c.subjects, c.results) })
+	r.work.Go(func() { r.askCommitted(c.cfg.Bus, c.subjects, c.results) })
 	if err != nil {
 		c.log.Error("begin to lead", zap.Error(err))
 		c.depose("nothing can be heard")
@@ -39,7 +41,9 @@ func (c *coordinator) depose(why string) {
 		return
 	}
 	c.reign = nil
-	c.unsubscribe(c.subjects.Suspect(), c.subjects.Control(), c.subjects.Status())
+	if r.unsubscribe != nil {
+		r.unsubscribe()
+	}
 	r.end()
 	c.log.Info("no longer elected", zap.String("reason", why))
 }
@@ -50,6 +54,15 @@ func (c *coordinator) feed(e roster.Event) {
 	if r == nil {
 		return
 	}
+	if n := c.cfg.Bus.Reconnects(); n != c.reconnects { // before what it did not hear is judged
+		c.reconnects = n
+		c.log.Info("connected to NATS again")
+		c.carryAll(r, roster.Reconnected{})
+	}
+	c.carryAll(r, e)
+}
+
+func (c *coordinator) carryAll(r *reign, e roster.Event) {
 	for _, f := range r.roster.Handle(time.Now(), e) {
 		c.carry(r, f)
 	}
@@ -72,7 +85,7 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 		delete(r.requests, f.Token)
 	case roster.Ask:
 		within := c.cfg.Spec.FailureTimeout
-		r.work.Go(func() { r.ask(c.cfg.NATS, c.subjects, f, within, c.results) })
+		r.work.Go(func() { r.ask(c.cfg.Bus, c.subjects, f, within, c.results) })
 	case roster.Note:
 		c.outbox.add(f.Event)
 		if f.Event.Kind != wire.EventMembership {
@@ -99,33 +112,24 @@ func (c *coordinator) onResult(r result) {
 
 // ask finds out whether a worker's connection is still there: nobody listens
 // where it did if it is not.
-func (r *reign) ask(conn *nats.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
+func (r *reign) ask(conn bus.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
 	ctx, cancel := context.WithTimeout(r.ctx, within)
 	defer cancel()
 	// An empty request to keep a state is refused at once, where an answer with the
 	// state's digest would take a large model seconds.
-	_, err := conn.RequestWithContext(ctx, subjects.Pin(a.ID), nil)
-	if errors.Is(err, nats.ErrNoResponders) {
+	if err := bus.Deliver(ctx, conn, subjects.Pin(a.ID), nil); errors.Is(err, bus.ErrNoResponders) {
 		r.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
 	}
 }
 
 // askCommitted finds out which step is durable: it may have become so while
 // nobody led.
-func (r *reign) askCommitted(conn *nats.Conn, subjects wire.Subjects, results chan<- result) {
+func (r *reign) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan<- result) {
 	for r.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(r.ctx, eventsWithin)
-		m, err := conn.RequestWithContext(ctx, subjects.SnapshotInfo(wire.IDCheckpoint), nil)
+		info, err := bus.Request[wire.SnapshotInfo](ctx, conn, subjects.SnapshotInfo(wire.IDCheckpoint), nil)
 		cancel()
-		var reply wire.Reply
-		var info wire.SnapshotInfo
 		if err == nil {
-			err = wire.Decode(m.Data, &reply)
-		}
-		if err == nil && reply.Error == "" {
-			err = wire.Decode(reply.Result, &info)
-		}
-		if err == nil && reply.Error == "" {
 			if info.Found {
 				r.post(results, roster.Committed{Step: info.Step})
 			}

@@ -1,11 +1,10 @@
 package coordinator_test
 
 import (
-	"encoding/json"
+	"errors"
 	"sync"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -23,19 +22,15 @@ func (c *cluster) ledger(step uint64, refuse int) *ledger {
 	c.t.Helper()
 	l := &ledger{keys: map[string]bool{}, refuse: refuse}
 	conn := c.dial()
-	answer := func(m *nats.Msg, r wire.Reply) {
-		body, err := wire.Encode(r)
-		if err != nil {
-			c.t.Error(err)
-		}
-		_ = m.Respond(body) // who hears no answer asks again
+	answer := func(m *bus.Message, result any, failure error) {
+		_ = bus.Respond(m, result, failure) // who hears no answer asks again
 	}
-	subscribe := func(subject string, f nats.MsgHandler) {
-		if _, err := conn.Subscribe(subject, f); err != nil {
+	subscribe := func(subject string, f func(*bus.Message)) {
+		if _, err := bus.Subscribe(conn, subject, f); err != nil {
 			c.t.Fatal(err)
 		}
 	}
-	subscribe(c.subjects.Events(), func(m *nats.Msg) {
+	subscribe(c.subjects.Events(), func(m *bus.Message) {
 		var events []wire.Event
 		if err := wire.Decode(m.Data, &events); err != nil {
 			c.t.Error(err)
@@ -43,7 +38,7 @@ func (c *cluster) ledger(step uint64, refuse int) *ledger {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.asked++; l.asked <= l.refuse {
-			answer(m, wire.Reply{Error: "the disk is full"})
+			answer(m, nil, errors.New("the disk is full"))
 			return
 		}
 		for _, e := range events {
@@ -52,14 +47,10 @@ func (c *cluster) ledger(step uint64, refuse int) *ledger {
 				l.events = append(l.events, e)
 			}
 		}
-		answer(m, wire.Reply{})
+		answer(m, nil, nil)
 	})
-	subscribe(c.subjects.SnapshotInfo(wire.IDCheckpoint), func(m *nats.Msg) {
-		body, err := json.Marshal(wire.SnapshotInfo{Found: step > 0, Step: step})
-		if err != nil {
-			c.t.Error(err)
-		}
-		answer(m, wire.Reply{Result: body})
+	subscribe(c.subjects.SnapshotInfo(wire.IDCheckpoint), func(m *bus.Message) {
+		answer(m, wire.SnapshotInfo{Found: step > 0, Step: step}, nil)
 	})
 	return l
 }

@@ -2,13 +2,12 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -22,14 +21,14 @@ const (
 // outbox brings events to the checkpoint service, in order, each until it is
 // acknowledged. Keys keep the service from counting one twice.
 type outbox struct {
-	conn    *nats.Conn
+	conn    bus.Conn
 	subject string
 	log     *zap.Logger
 	events  *queue[wire.Event]
 	told    chan []string // keys of events that are acknowledged
 }
 
-func newOutbox(conn *nats.Conn, subject string, log *zap.Logger) *outbox {
+func newOutbox(conn bus.Conn, subject string, log *zap.Logger) *outbox {
 	return &outbox{conn: conn, subject: subject, log: log, events: newQueue[wire.Event](), told: make(chan []string)}
 }
 
@@ -84,20 +83,8 @@ func (o *outbox) deliver(ctx context.Context, batch []wire.Event) error {
 func (o *outbox) send(ctx context.Context, batch []wire.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, eventsWithin)
 	defer cancel()
-	body, err := wire.Encode(batch)
-	if err != nil {
-		return err
-	}
-	m, err := o.conn.RequestWithContext(ctx, o.subject, body)
-	if err != nil {
+	if err := bus.Deliver(ctx, o.conn, o.subject, batch); err != nil {
 		return fmt.Errorf("send events: %w", err)
-	}
-	var reply wire.Reply
-	if err := wire.Decode(m.Data, &reply); err != nil {
-		return fmt.Errorf("send events: %w", err)
-	}
-	if reply.Error != "" {
-		return fmt.Errorf("send events: %w", errors.New(reply.Error))
 	}
 	return nil
 }

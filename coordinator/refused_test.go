@@ -1,11 +1,12 @@
 package coordinator_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -16,10 +17,24 @@ import (
 func TestWhoDoesNotFitIsRefused(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 1000)
 	c.withEtcd()
-	events, err := c.conn.SubscribeSync(c.subjects.Events())
-	if err != nil {
-		t.Fatal(err)
+	listen := func(subject string) <-chan *bus.Message {
+		messages, stop, err := bus.Channel(c.conn, 1024, "", subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(stop)
+		return messages
 	}
+	next := func(messages <-chan *bus.Message, what string) *bus.Message {
+		select {
+		case m := <-messages:
+			return m
+		case <-time.After(patience):
+			t.Fatal(what)
+			return nil
+		}
+	}
+	events := listen(c.subjects.Events())
 	c.coordinator("c")
 	c.worker("good", 0, 1000)
 	c.statusWhere("training", func(s wire.Status) bool { return s.State == wire.StateTraining })
@@ -27,14 +42,9 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 		"build": `it is build "another"`, "spec": "it was started with another spec of the run",
 		"corpus": "its corpus is ", "print": "its arithmetic gives ", "threads": "threads 2, the run has 1: ", "device": "device cuda, the run has cpu: ",
 	}
-	heard := map[string]*nats.Subscription{}
+	heard := map[string]<-chan *bus.Message{}
 	for id := range reasons {
-		if heard[id], err = c.conn.SubscribeSync(c.subjects.Refused(id)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.conn.Flush(); err != nil {
-		t.Fatal(err)
+		heard[id] = listen(c.subjects.Refused(id))
 	}
 	c.workerWith("build", 0, 1000, func(r *wire.Registration) { r.Build = "another" })
 	c.workerWith("spec", 0, 1000, func(r *wire.Registration) { r.SpecHash = "another" })
@@ -61,11 +71,8 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 	if s.State != wire.StateTraining || s.Generation != 1 || s.Mixed {
 		t.Errorf("the run was disturbed: %+v", s)
 	}
-	for id, sub := range heard {
-		m, err := sub.NextMsg(patience)
-		if err != nil {
-			t.Fatalf("%s is not told: %v", id, err)
-		}
+	for id, messages := range heard {
+		m := next(messages, id+" is not told")
 		var r wire.Refusal
 		if err := wire.Decode(m.Data, &r); err != nil || !strings.HasPrefix(r.Incarnation, id+"-") || !strings.HasPrefix(r.Reason, reasons[id]) {
 			t.Errorf("%s is told %+v, %v", id, r, err)
@@ -76,10 +83,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 		missing[id] = true
 	}
 	for len(missing) > 0 {
-		m, err := events.NextMsg(patience)
-		if err != nil {
-			t.Fatalf("the ledger does not hear of %v: %v", missing, err)
-		}
+		m := next(events, fmt.Sprintf("the ledger does not hear of %v", missing))
 		var all []wire.Event
 		if err := wire.Decode(m.Data, &all); err != nil {
 			t.Fatal(err)
@@ -91,11 +95,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 				}
 			}
 		}
-		body, err := wire.Encode(wire.Reply{})
-		if err == nil {
-			err = m.Respond(body)
-		}
-		if err != nil {
+		if err := bus.Respond(m, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

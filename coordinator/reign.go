@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
@@ -37,9 +37,10 @@ type reign struct {
 	ended  chan struct{}
 
 	// Of the coordinator's loop.
-	roster   *roster.Roster
-	requests map[int]*nats.Msg // that wait for an answer, by token
-	next     int
+	unsubscribe func() // from what only a leader hears; nil: it hears nothing
+	roster      *roster.Roster
+	requests    map[int]*bus.Message // that wait for an answer, by token
+	next        int
 
 	orders *queue[order]
 }
@@ -48,7 +49,7 @@ type reign struct {
 // or the answer to a request.
 type order struct {
 	effect  roster.Effect
-	request *nats.Msg // of a roster.Reply
+	request *bus.Message // of a roster.Reply
 }
 
 // result is what came of an effect. It counts only while its reign lasts.
@@ -61,7 +62,7 @@ type result struct {
 func newReign(ctx context.Context, l membership.Leadership) *reign {
 	r := &reign{
 		leadership: l, nonce: strings.ToLower(rand.Text()[:8]), ended: make(chan struct{}),
-		requests: map[int]*nats.Msg{}, orders: newQueue[order](),
+		requests: map[int]*bus.Message{}, orders: newQueue[order](),
 	}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
@@ -139,7 +140,7 @@ func (r *reign) carryOut(log *zap.Logger, results chan<- result) {
 	}
 	for _, o := range r.orders.takeNow(1 << 30) {
 		if _, ok := o.effect.(roster.Reply); ok {
-			respond(o.request, wire.Reply{Error: "this coordinator has just ceased to lead: ask again in a moment"}, log)
+			respond(o.request, nil, errors.New("this coordinator has just ceased to lead: ask again in a moment"), log)
 		}
 	}
 }
@@ -155,7 +156,11 @@ func (r *reign) do(o order, log *zap.Logger) (roster.Event, error) {
 	case roster.Evict:
 		return nil, r.insist(log, "evict "+e.ID, func(ctx context.Context) error { return r.leadership.Evict(ctx, e.ID, e.Incarnation) })
 	case roster.Reply:
-		respond(o.request, wire.Reply{Error: e.Error}, log)
+		var refusal error
+		if e.Error != "" {
+			refusal = errors.New(e.Error)
+		}
+		respond(o.request, nil, refusal, log)
 	}
 	return nil, nil
 }
@@ -215,12 +220,8 @@ func (r *reign) insist(log *zap.Logger, what string, try func(ctx context.Contex
 }
 
 // respond answers a request. Who gets no answer asks again.
-func respond(request *nats.Msg, reply wire.Reply, log *zap.Logger) {
-	body, err := wire.Encode(reply)
-	if err == nil {
-		err = request.Respond(body)
-	}
-	if err != nil {
-		log.Debug("answer", zap.String("subject", request.Subject), zap.Error(err))
+func respond(request *bus.Message, result any, failure error, log *zap.Logger) {
+	if err := bus.Respond(request, result, failure); err != nil {
+		log.Debug("reply", zap.Error(err))
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
@@ -42,39 +42,24 @@ func newShardServer(dir string, m shard.Manifest, log *zap.Logger) (*shardServer
 }
 
 // run answers requests until ctx ends.
-func (s *shardServer) run(ctx context.Context, requests <-chan *nats.Msg) {
+func (s *shardServer) run(ctx context.Context, requests <-chan *bus.Message) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case m, ok := <-requests:
-			if !ok {
-				return
-			}
-			if err := s.answer(m); err != nil {
+		case m := <-requests:
+			if err := transfer.Serve(m, s.read); err != nil {
 				s.log.Debug("serve shards", zap.Error(err)) // who asked will ask again
 			}
 		}
 	}
 }
 
-func (s *shardServer) answer(m *nats.Msg) error {
-	var r wire.Range
-	if err := wire.Decode(m.Data, &r); err != nil {
-		return transfer.Refuse(m, err)
-	}
-	if r.Name == shard.BundleName {
-		return transfer.Answer(m, r, s.bundle)
-	}
-	data, total, err := s.read(r)
-	if err != nil {
-		return transfer.Refuse(m, err)
-	}
-	return transfer.AnswerPiece(m, data, total)
-}
-
-// read returns a range of a shard and the shard's size.
+// read returns a range of a shard, or of the bundle, and the size of the whole.
 func (s *shardServer) read(r wire.Range) ([]byte, int64, error) {
+	if r.Name == shard.BundleName {
+		return transfer.Cut(s.bundle, r)
+	}
 	info, ok := s.shards[r.Name]
 	if !ok {
 		return nil, 0, fmt.Errorf("shard %.80q is not one of this corpus", r.Name)

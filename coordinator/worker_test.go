@@ -5,9 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/number"
@@ -61,7 +60,7 @@ func (c *cluster) workerWith(id string, step, limit uint64, change func(*wire.Re
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if _, err := conn.Subscribe(c.subjects.Pin(id), func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+	if _, err := bus.Subscribe(conn, c.subjects.Pin(id), func(m *bus.Message) { _ = m.Respond(bus.Message{}) }); err != nil {
 		c.t.Fatal(err)
 	}
 	ended := make(chan struct{})
@@ -100,7 +99,7 @@ func (c *cluster) workerWith(id string, step, limit uint64, change func(*wire.Re
 	return w, kill
 }
 
-func (w *worker) beat(conn *nats.Conn) {
+func (w *worker) beat(conn bus.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b := wire.Beat{ID: w.reg.ID, Incarnation: w.reg.Incarnation, Rank: w.plan.Rank(w.reg.ID, w.reg.Incarnation), State: wire.WorkerJoining, Generation: w.plan.Generation, Joules: 10, Watts: 4, Speed: 8}
@@ -121,11 +120,7 @@ func (w *worker) beat(conn *nats.Conn) {
 		}
 	}
 	b.Step = w.step
-	body, err := wire.Encode(b)
-	if err == nil {
-		err = conn.Publish(w.c.subjects.Beat(b.ID), body)
-	}
-	if err != nil {
+	if err := bus.Publish(conn, w.c.subjects.Beat(b.ID), b); err != nil {
 		w.c.t.Error(err)
 	}
 }

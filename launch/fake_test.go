@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
@@ -99,7 +100,7 @@ func (p standIn) run(what string) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := e.DialNATS(ctx, p.id)
+	conn, err := e.DialBus(ctx, p.id)
 	if err != nil {
 		return 1, err
 	}
@@ -123,27 +124,19 @@ func (p standIn) run(what string) (int, error) {
 		if !mine {
 			continue
 		}
-		asked, err := conn.SubscribeSync(subject)
-		if err != nil {
+		if _, err := bus.Subscribe(conn, subject, func(m *bus.Message) { // until the process ends
+			reply, err := answer(m.Data)
+			if err != nil {
+				reply.Error = err.Error()
+			}
+			if b, err := wire.Encode(reply); err == nil {
+				_ = m.Respond(bus.Message{Data: b}) // who asked will notice
+			}
+		}); err != nil {
 			return 1, err
 		}
-		go func() { // ends with the process
-			for {
-				m, err := asked.NextMsgWithContext(context.Background())
-				if err != nil {
-					return
-				}
-				reply, err := answer(m.Data)
-				if err != nil {
-					reply.Error = err.Error()
-				}
-				if b, err := wire.Encode(reply); err == nil {
-					_ = m.Respond(b) // who asked will notice
-				}
-			}
-		}()
 	}
-	if err := errors.Join(conn.Flush(), p.add(p.id, fmt.Sprintln(os.Getpid()))); err != nil {
+	if err := errors.Join(conn.Flush(ctx), p.add(p.id, fmt.Sprintln(os.Getpid()))); err != nil {
 		return 1, err
 	}
 	for {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/launch/role"
@@ -109,7 +110,7 @@ func (c *cluster) awaitAnswer(ctx context.Context, service string) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	c.tryFor(ctx, func(ctx context.Context) bool {
-		_, err := c.role.NATS.RequestWithContext(ctx, subject, nil)
+		_, err := c.role.Bus.Request(ctx, bus.Message{Subject: subject})
 		return err == nil
 	})
 }

@@ -115,7 +115,7 @@ func (s *services) keep(ctx context.Context) {
 func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
 	ctx, cancel := context.WithTimeout(ctx, serviceWithin)
 	defer cancel()
-	conn, err := e.DialNATS(ctx, wire.IDUp)
+	conn, err := e.DialBus(ctx, wire.IDUp)
 	if err != nil {
 		return exit.Wrap(exit.Resource, "see whether NATS answers there, and whether the certificates and credentials are those that it asks for", err)
 	}

@@ -2,13 +2,13 @@ package launch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/launch/supervisor"
 )
@@ -25,14 +25,11 @@ func (c *cluster) status(ctx context.Context) *wire.Status {
 
 // fetch asks the coordinator for the status, and shows it.
 func (c *cluster) fetch(ctx context.Context) *wire.Status {
-	m, err := c.role.NATS.RequestWithContext(ctx, wire.SubjectsOf(c.Spec.Run).Status(), nil)
+	s, err := bus.Request[wire.Status](ctx, c.role.Bus, wire.SubjectsOf(c.Spec.Run).Status(), nil)
 	if err != nil {
-		return nil
-	}
-	var s wire.Status
-	var reply wire.Reply
-	if err := errors.Join(json.Unmarshal(m.Data, &reply), json.Unmarshal(reply.Result, &s)); err != nil {
-		c.Log.Warn("status", zap.Error(err))
+		if ctx.Err() == nil && !errors.Is(err, bus.ErrNoResponders) {
+			c.Log.Warn("status", zap.Error(err))
+		}
 		return nil
 	}
 	c.Watch(s)
@@ -42,19 +39,9 @@ func (c *cluster) fetch(ctx context.Context) *wire.Status {
 // askStop asks the coordinator for a stop. One that was elected a moment ago, or will
 // not be in a moment, refuses: it has to be asked again.
 func (c *cluster) askStop(ctx context.Context, reason string) error {
-	b, err := wire.Encode(wire.Control{Verb: wire.VerbStop, Reason: reason})
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, replyWithin)
 	defer cancel()
-	m, err := c.role.NATS.RequestWithContext(ctx, wire.SubjectsOf(c.Spec.Run).Control(), b)
-	if err == nil {
-		var reply wire.Reply
-		if err = wire.Decode(m.Data, &reply); err == nil && reply.Error != "" {
-			err = errors.New(reply.Error)
-		}
-	}
+	err := bus.Deliver(ctx, c.role.Bus, wire.SubjectsOf(c.Spec.Run).Control(), wire.Control{Verb: wire.VerbStop, Reason: reason})
 	if err != nil {
 		c.Log.Info("a stop is not accepted yet", zap.Error(err))
 	}
@@ -69,15 +56,7 @@ func (c *cluster) show(s supervisor.Show) {
 
 // publish sends a message; nil is one without content.
 func (c *cluster) publish(what, subject string, message any) {
-	var b []byte
-	var err error
-	if message != nil {
-		b, err = wire.Encode(message)
-	}
-	if err == nil {
-		err = c.role.NATS.Publish(subject, b)
-	}
-	if err != nil {
+	if err := bus.Publish(c.role.Bus, subject, message); err != nil {
 		c.Log.Warn(what, zap.Error(err))
 	}
 }

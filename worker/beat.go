@@ -47,7 +47,7 @@ func (w *worker) judge() bool {
 func (w *worker) sendBeat(b wire.Beat) {
 	now := w.now()
 	var patience time.Duration
-	b.Deaf, patience = w.echoes.sent(now, w.cfg.NATS.IsConnected())
+	b.Deaf, patience = w.echoes.sent(now, w.cfg.Bus.Connected())
 	b.Sent, b.Patience = now.UnixNano(), number.Float(patience.Seconds())
 	if err := w.publish(w.subjects.Beat(b.ID), b); err != nil {
 		w.log.Warn("heartbeat", zap.Error(err))

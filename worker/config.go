@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -55,10 +55,10 @@ type Config struct {
 	Trainer      Trainer
 	Batch        func(step uint64, index int) (sampler.Batch, error) // the sampler's; steps from 0
 	Store        membership.Store
-	NATS         *nats.Conn
+	Bus          bus.Conn
 	// Bulk is a connection of its own for what is large: on a slow link heartbeats do not
-	// wait behind it. Optional: nil is NATS.
-	Bulk  *nats.Conn
+	// wait behind it. Optional: nil is Bus.
+	Bulk  bus.Conn
 	Links Links
 	// Meet finds out how the frames of a ring can go among this worker and those of
 	// some mailboxes: wire.RingBroker, or "" for straight. It does not wait for those
@@ -88,11 +88,11 @@ func (c Config) lease() time.Duration {
 func (c Config) answer() time.Duration { return 10 * c.Spec.Patience() }
 
 // bulk is the connection for what is large.
-func (c Config) bulk() *nats.Conn {
+func (c Config) bulk() bus.Conn {
 	if c.Bulk != nil {
 		return c.Bulk
 	}
-	return c.NATS
+	return c.Bus
 }
 
 // parting bounds what a worker does for its registration to end with it: the lease
@@ -105,7 +105,7 @@ func (c Config) computeLimits() step.Limits {
 
 func (c Config) validate() error {
 	switch {
-	case c.Trainer == nil, c.Batch == nil, c.Store == nil, c.NATS == nil, c.Links == nil, c.Meter == nil, c.Log == nil:
+	case c.Trainer == nil, c.Batch == nil, c.Store == nil, c.Bus == nil, c.Links == nil, c.Meter == nil, c.Log == nil:
 		return errors.New("worker: incomplete configuration")
 	case len(c.Trainer.Weights()) != c.Layout.Total, len(c.Trainer.Gradient()) != c.Layout.Total:
 		return fmt.Errorf("worker: the model has %d weights and %d gradients, the layout %d",

@@ -4,9 +4,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -25,7 +25,7 @@ func (h *echoMonitor) sent(now time.Time, connected bool) (deaf bool, patience t
 
 // onOwnBeat takes heartbeats under the ID of this worker: its own, unless another worker
 // uses the ID.
-func (w *worker) onOwnBeat(m *nats.Msg) {
+func (w *worker) onOwnBeat(m *bus.Message) {
 	var b wire.Beat
 	if err := wire.Decode(m.Data, &b); err != nil {
 		w.log.Warn("heartbeat", zap.Error(err))

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -169,19 +169,12 @@ func (w *worker) load(number uint64) (step.Event, error) {
 }
 
 func (w *worker) publish(subject string, v any) error {
-	b, err := wire.Encode(v)
-	if err != nil {
-		return err
-	}
-	err = w.cfg.NATS.Publish(subject, b)
-	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+	err := bus.Publish(w.cfg.Bus, subject, v)
+	if errors.Is(err, bus.ErrBufferFull) {
 		w.log.Warn("lost, as NATS is away", zap.String("subject", subject))
 		return nil // what has to arrive is said again
 	}
-	if err != nil {
-		return fmt.Errorf("publish %s: %w", subject, err)
-	}
-	return nil
+	return err
 }
 
 // meterPhase tells the meter what the worker is at.

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
@@ -107,10 +107,10 @@ func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Eve
 func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotInfo, error) {
 	for {
 		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
-		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(donor), nil)
+		info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.SnapshotInfo(donor), nil)
 		cancel()
-		if err == nil {
-			return decodeInfo(m.Data)
+		if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) {
+			return info, err
 		}
 		if ctx.Err() != nil || donor != wire.IDCheckpoint {
 			return wire.SnapshotInfo{}, fmt.Errorf("ask %s for its state: %w", donor, err)
@@ -122,21 +122,6 @@ func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotI
 			return wire.SnapshotInfo{}, context.Cause(ctx)
 		}
 	}
-}
-
-func decodeInfo(b []byte) (wire.SnapshotInfo, error) {
-	var reply wire.Reply
-	if err := wire.Decode(b, &reply); err != nil {
-		return wire.SnapshotInfo{}, err
-	}
-	if reply.Error != "" {
-		return wire.SnapshotInfo{}, errors.New(reply.Error)
-	}
-	var info wire.SnapshotInfo
-	if err := json.Unmarshal(reply.Result, &info); err != nil {
-		return wire.SnapshotInfo{}, fmt.Errorf("decode snapshot info: %w", err)
-	}
-	return info, nil
 }
 
 // fetchSnapshot brings a state from donors that all hold it, and verifies it.

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -78,15 +79,11 @@ func (w *worker) pinsToo(ctx context.Context, id string, want wire.SnapshotInfo)
 
 // pinAt asks a member to keep its state after a step.
 func (w *worker) pinAt(ctx context.Context, id string, number uint64) (wire.SnapshotInfo, error) {
-	body, err := wire.Encode(wire.Pin{Step: number, For: w.reg.ID})
-	if err != nil {
-		return wire.SnapshotInfo{}, err
-	}
 	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
 	defer cancel()
-	m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.Pin(id), body)
+	info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.Pin(id), wire.Pin{Step: number, For: w.reg.ID})
 	if err != nil {
-		return wire.SnapshotInfo{}, fmt.Errorf("ask %s to keep its state: %w", id, err)
+		return info, fmt.Errorf("ask %s to keep its state: %w", id, err)
 	}
-	return decodeInfo(m.Data)
+	return info, nil
 }

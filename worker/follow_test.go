@@ -2,13 +2,13 @@ package worker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -19,7 +19,7 @@ func (c *cluster) hellos() func(generation uint64, id string) (wire.Hello, bool)
 	var mu sync.Mutex
 	all := map[string]wire.Hello{}
 	key := func(generation uint64, id string) string { return fmt.Sprint(generation, " ", id) }
-	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Hello(), func(m *nats.Msg) {
+	if _, err := bus.Subscribe(c.conn, wire.SubjectsOf("test").Hello(), func(m *bus.Message) {
 		var h wire.Hello
 		if err := wire.Decode(m.Data, &h); err != nil {
 			c.t.Error(err)
@@ -83,34 +83,30 @@ func TestPiecesComeFromWhoeverIsLeft(t *testing.T) {
 	whole := bytes.Repeat([]byte("0123456789abcdef"), 3*wire.MaxChunk/16)
 	var taken atomic.Int32
 	last := make(chan struct{}) // the good donor has given all that was left
-	for subject, answer := range map[string]nats.MsgHandler{
-		"good": func(m *nats.Msg) {
-			var r wire.Range
-			if err := wire.Decode(m.Data, &r); err != nil {
-				t.Error(err)
-			}
-			if err := transfer.Answer(m, r, whole); err != nil {
+	for subject, answer := range map[string]func(*bus.Message){
+		"good": func(m *bus.Message) {
+			if err := transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { return transfer.Cut(whole, r) }); err != nil {
 				t.Error(err)
 			}
 			if taken.Add(1) == 2 {
 				close(last)
 			}
 		},
-		"bad": func(m *nats.Msg) {
+		"bad": func(m *bus.Message) {
 			<-last
-			if err := transfer.Refuse(m, fmt.Errorf("it is about to end")); err != nil {
+			if err := transfer.Serve(m, func(wire.Range) ([]byte, int64, error) { return nil, 0, errors.New("it is about to end") }); err != nil {
 				t.Error(err)
 			}
 		},
 	} {
-		if _, err := c.conn.Subscribe(subject, answer); err != nil {
+		if _, err := bus.Subscribe(c.conn, subject, answer); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.conn.Flush(); err != nil {
+	if err := c.conn.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w := &worker{cfg: Config{NATS: c.dial()}}
+	w := &worker{cfg: Config{Bus: c.dial()}}
 	got := make([]byte, len(whole))
 	if err := w.fetchAll(t.Context(), []string{"bad", "good"}, []part{{wire.Range{Name: "x"}, got}}); err != nil {
 		t.Fatal(err)

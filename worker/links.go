@@ -2,10 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
-	"sync"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/allreduce/natslink"
@@ -44,12 +40,9 @@ func sessionOf(run string, p wire.Plan, rank int) natslink.Session {
 // or through the NATS of the run. Close ends it, after the links of it.
 type Rings struct {
 	Mailboxes
-	// Dial connects to the NATS of the run. Frames have a connection of their own,
+	// Relay joins rings through the NATS of the run. Frames have a connection of their own,
 	// so that what the control plane says does not wait behind them.
-	Dial func(ctx context.Context) (*nats.Conn, error)
-
-	mu   sync.Mutex
-	conn *nats.Conn // dialled when it is first needed
+	Relay *natslink.Relay
 }
 
 // Connect joins the ring of a plan.
@@ -57,31 +50,8 @@ func (r *Rings) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.L
 	if p.Ring != wire.RingBroker {
 		return r.Mailboxes.Connect(ctx, p, rank)
 	}
-	conn, err := r.broker(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect ring of generation %d: %w", p.Generation, err)
-	}
-	return natslink.Broker(ctx, conn, sessionOf(r.Run, p, rank))
-}
-
-func (r *Rings) broker(ctx context.Context) (*nats.Conn, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conn == nil || r.conn.IsClosed() {
-		conn, err := r.Dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r.conn = conn
-	}
-	return r.conn, nil
+	return r.Relay.Connect(ctx, sessionOf(r.Run, p, rank))
 }
 
 // Close ends the connection to the NATS of the run.
-func (r *Rings) Close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conn != nil {
-		r.conn.Close()
-	}
-}
+func (r *Rings) Close() { r.Relay.Close() }

@@ -2,15 +2,14 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -31,47 +30,39 @@ const (
 type Acquaintance struct {
 	run, secret, own string
 	dial             natslink.Dial
-	conn             *nats.Conn
+	conn             bus.Conn
 	log              *zap.Logger
-	sub              *nats.Subscription
+	stop             func() // ends the subscription
 	ctx              context.Context
 	cancel           context.CancelFunc
-	mu               sync.Mutex // held while an answer begins
 	answers          sync.WaitGroup
 }
 
 // Acquaint begins to answer others. Close ends it.
-func Acquaint(conn *nats.Conn, run string, own *natslink.Mailbox, secret string, log *zap.Logger) (*Acquaintance, error) {
+func Acquaint(conn bus.Conn, run string, own *natslink.Mailbox, secret string, log *zap.Logger) (*Acquaintance, error) {
 	a := &Acquaintance{run: run, secret: secret, own: own.URL(), dial: own.Dial(), conn: conn, log: log}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	var err error
-	a.sub, err = conn.Subscribe(wire.SubjectsOf(run).Reach(), func(m *nats.Msg) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.ctx.Err() == nil {
-			a.answers.Go(func() { a.answer(m) })
-		}
+	a.stop, err = bus.Subscribe(conn, wire.SubjectsOf(run).Reach(), func(m *bus.Message) {
+		a.answers.Go(func() { a.answer(m) })
 	})
 	if err == nil {
-		err = conn.Flush()
+		err = conn.Flush(a.ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("answer who asks for mailboxes: %w", errors.Join(err, a.Close()))
+		a.Close()
+		return nil, fmt.Errorf("answer who asks for mailboxes: %w", err)
 	}
 	return a, nil
 }
 
 // Close ends the answers. Who is not answered any more does not count this worker.
-func (a *Acquaintance) Close() error {
-	var err error
-	if a.sub != nil && a.sub.IsValid() {
-		err = a.sub.Unsubscribe()
+func (a *Acquaintance) Close() {
+	if a.stop != nil {
+		a.stop()
 	}
-	a.mu.Lock()
 	a.cancel()
-	a.mu.Unlock()
 	a.answers.Wait()
-	return err
 }
 
 // reach tries a mailbox.
@@ -81,7 +72,7 @@ func (a *Acquaintance) reach(url string) error {
 	return natslink.Probe(ctx, url, a.secret, a.dial)
 }
 
-func (a *Acquaintance) answer(m *nats.Msg) {
+func (a *Acquaintance) answer(m *bus.Message) {
 	var q wire.Reach
 	if err := wire.Decode(m.Data, &q); err != nil || q.Mailbox == a.own {
 		return // its own question comes here, too
@@ -94,7 +85,7 @@ func (a *Acquaintance) answer(m *nats.Msg) {
 	}
 	b, err := wire.Encode(reply)
 	if err == nil {
-		err = m.Respond(b)
+		err = m.Respond(bus.Message{Data: b})
 	}
 	if err != nil {
 		a.log.Debug("answer who asks for mailboxes", zap.Error(err))
@@ -115,19 +106,11 @@ func (a *Acquaintance) Way(ctx context.Context, mailboxes []string, gone <-chan 
 	if len(missing) == 0 {
 		return "", nil
 	}
-	b, err := wire.Encode(wire.Reach{Mailbox: a.own})
+	replies, stop, err := bus.Gather(a.conn, mostWorkers, wire.SubjectsOf(a.run).Reach(), wire.Reach{Mailbox: a.own})
 	if err != nil {
 		return fail(err)
 	}
-	inbox, replies := a.conn.NewInbox(), make(chan *nats.Msg, mostWorkers)
-	sub, err := a.conn.ChanSubscribe(inbox, replies)
-	if err != nil {
-		return fail(err)
-	}
-	defer sub.Unsubscribe() //nolint:errcheck // fails only where the connection is closed
-	if err := a.conn.PublishRequest(wire.SubjectsOf(a.run).Reach(), inbox, b); err != nil {
-		return fail(err)
-	}
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, meetFor)
 	defer cancel()
 	var tries sync.WaitGroup
@@ -141,7 +124,7 @@ func (a *Acquaintance) Way(ctx context.Context, mailboxes []string, gone <-chan 
 		}
 	}
 	for ctx.Err() == nil && len(missing) > 0 {
-		var m *nats.Msg
+		var m *bus.Message
 		select {
 		case m = <-replies:
 		case url := <-gone:

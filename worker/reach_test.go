@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/allreduce/natslink"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/launch/embedded"
 )
@@ -28,7 +28,7 @@ func TestAcquaintance(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(box.Close)
-		conn, err := nats.Connect(server.URL(), nats.Token("s"))
+		conn, err := endpoint.Endpoint{Run: "r", NATS: server.URL(), Secret: "s"}.DialBus(t.Context(), "test")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,11 +37,7 @@ func TestAcquaintance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := a.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Cleanup(a.Close)
 		return a
 	}
 	all := []string{meet("s").own, meet("s").own}
@@ -68,9 +64,7 @@ func TestAcquaintance(t *testing.T) {
 	}
 	go func() {
 		<-trying
-		if err := leaver.Close(); err != nil {
-			t.Error(err)
-		}
+		leaver.Close()
 	}()
 	if way, err := meet("s").Way(t.Context(), []string{leaver.own}, nil); way != "" || err != nil {
 		t.Errorf("the way with one that leaves is %q, %v", way, err)

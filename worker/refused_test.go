@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -27,12 +28,9 @@ func TestARefusedWorkerEnds(t *testing.T) {
 				cl.plan(1, "a")
 				cl.reached("a", 1)
 			}
-			body, err := wire.Encode(wire.Refusal{Incarnation: in, Reason: "threads 2, the run has 1"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			refusal := wire.Refusal{Incarnation: in, Reason: "threads 2, the run has 1"}
 			refuse := func() {
-				if err := cl.conn.Publish(wire.SubjectsOf("test").Refused("a"), body); err != nil {
+				if err := bus.Publish(cl.conn, wire.SubjectsOf("test").Refused("a"), refusal); err != nil {
 					t.Fatal(err)
 				}
 			}

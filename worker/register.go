@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -124,15 +125,19 @@ func (w *worker) register(ctx context.Context) error {
 
 // another reports whether heartbeats of this ID are heard.
 func (w *worker) another(ctx context.Context) bool {
-	heard, err := w.cfg.NATS.SubscribeSync(w.subjects.Beat(w.reg.ID))
+	heard, stop, err := bus.Channel(w.cfg.Bus, 1, "", w.subjects.Beat(w.reg.ID))
 	if err != nil {
 		return false
 	}
-	defer heard.Unsubscribe() //nolint:errcheck // it ends with the connection
+	defer stop()
 	within, cancel := context.WithTimeout(ctx, w.cfg.Spec.FailureTimeout/2)
 	defer cancel()
-	_, err = heard.NextMsgWithContext(within)
-	return err == nil
+	select {
+	case <-heard:
+		return true
+	case <-within.Done():
+		return false
+	}
 }
 
 // insist asks the store until it answers, or ctx ends.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -87,7 +87,7 @@ func (w *worker) save(ctx context.Context) error {
 					break // the one that waits takes its place
 				}
 				w.log.Warn("save", zap.Uint64("step", job.header.Step), zap.Error(err))
-				if refused := (*refusal)(nil); errors.As(err, &refused) && !job.header.Final {
+				if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) && !job.header.Final {
 					break // the next checkpoint comes
 				}
 				rest(ctx, w.cfg.Spec.FailureTimeout/5)
@@ -95,11 +95,6 @@ func (w *worker) save(ctx context.Context) error {
 		}
 	}
 }
-
-// refusal is the checkpoint service's answer that it does not want a chunk.
-type refusal struct{ reason string }
-
-func (r *refusal) Error() string { return r.reason }
 
 func (w *worker) sendSlice(ctx context.Context, job saveJob) error {
 	for _, part := range []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2} {
@@ -124,24 +119,16 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 	if err != nil {
 		return err
 	}
-	m := nats.NewMsg(w.subjects.Slice())
-	m.Data = data
-	m.Header.Set(wire.HeaderSlice, string(header))
-	m.Header.Set(wire.HeaderCRC, transfer.Checksum(data))
 	within, cancel := context.WithTimeout(ctx, 2*w.cfg.answer())
 	defer cancel()
-	answer, err := w.cfg.bulk().RequestMsgWithContext(within, m)
+	answer, err := w.cfg.bulk().Request(within, bus.Message{
+		Subject: w.subjects.Slice(), Data: data,
+		Header: map[string]string{wire.HeaderSlice: string(header), wire.HeaderCRC: transfer.Checksum(data)},
+	})
 	if err != nil {
 		return err
 	}
-	var reply wire.Reply
-	if err := wire.Decode(answer.Data, &reply); err != nil {
-		return err
-	}
-	if reply.Error != "" {
-		return &refusal{reply.Error}
-	}
-	return nil
+	return bus.ReadReply(answer, nil)
 }
 
 // awaitStored waits for the checkpoint of a step. It gives up after a while, so
@@ -155,12 +142,8 @@ func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 			break
 		}
 		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
-		m, err := w.cfg.NATS.RequestWithContext(within, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
+		info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
 		cancel()
-		if err != nil {
-			return err
-		}
-		info, err := decodeInfo(m.Data)
 		if err != nil {
 			return err
 		}

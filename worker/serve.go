@@ -1,13 +1,13 @@
 package worker
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"strconv"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -17,21 +17,19 @@ import (
 
 // serve answers peers and hears their hellos until the returned function is
 // called.
-func (w *worker) serve() (stop func(), err error) {
-	var subs []*nats.Subscription
+func (w *worker) serve(ctx context.Context) (stop func(), err error) {
+	var stops []func()
 	stop = func() {
-		for _, s := range subs {
-			if err := s.Unsubscribe(); err != nil {
-				w.log.Debug("unsubscribe", zap.String("subject", s.Subject), zap.Error(err))
-			}
+		for _, s := range stops {
+			s()
 		}
 	}
-	control, bulk := w.cfg.NATS, w.cfg.bulk()
+	control, bulk := w.cfg.Bus, w.cfg.bulk()
 	for _, on := range []struct {
-		conn    *nats.Conn
-		answers map[string]nats.MsgHandler
+		conn    bus.Conn
+		answers map[string]func(*bus.Message)
 	}{
-		{control, map[string]nats.MsgHandler{
+		{control, map[string]func(*bus.Message){
 			w.subjects.Hello():                w.hearHello,
 			w.subjects.Beat(w.reg.ID):         w.onOwnBeat,
 			w.subjects.Committed():            w.hearCommitted,
@@ -40,21 +38,22 @@ func (w *worker) serve() (stop func(), err error) {
 			w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
 			w.subjects.Pin(w.reg.ID):          w.givePin,
 		}},
-		{bulk, map[string]nats.MsgHandler{
+		{bulk, map[string]func(*bus.Message){
 			w.subjects.Entry(w.reg.ID):    w.giveEntry,
 			w.subjects.Snapshot(w.reg.ID): w.giveSnapshot,
 		}},
 	} {
 		for subject, answer := range on.answers {
-			s, err := on.conn.Subscribe(subject, answer)
+			// Each on its own: what takes long, as a digest does, holds up no heartbeat.
+			s, err := bus.Subscribe(on.conn, subject, answer)
 			if err != nil {
 				stop()
-				return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+				return nil, err
 			}
-			subs = append(subs, s)
+			stops = append(stops, s)
 		}
 		// Nothing may be missed after the worker is known.
-		if err := on.conn.Flush(); err != nil {
+		if err := on.conn.Flush(ctx); err != nil {
 			stop()
 			return nil, fmt.Errorf("subscribe: %w", err)
 		}
@@ -62,7 +61,7 @@ func (w *worker) serve() (stop func(), err error) {
 	return stop, nil
 }
 
-func (w *worker) hearHello(m *nats.Msg) {
+func (w *worker) hearHello(m *bus.Message) {
 	var h wire.Hello
 	if err := wire.Decode(m.Data, &h); err != nil {
 		w.log.Warn("hello", zap.Error(err))
@@ -74,7 +73,7 @@ func (w *worker) hearHello(m *nats.Msg) {
 	}
 }
 
-func (w *worker) hearCommitted(m *nats.Msg) {
+func (w *worker) hearCommitted(m *bus.Message) {
 	var c wire.Committed
 	if err := wire.Decode(m.Data, &c); err != nil {
 		w.log.Warn("committed", zap.Error(err))
@@ -88,7 +87,7 @@ func (w *worker) hearCommitted(m *nats.Msg) {
 
 // hearStop takes the wish to stop from whoever started the run: the coordinator, or etcd,
 // may be what is gone. Members agree on it in their next step.
-func (w *worker) hearStop(*nats.Msg) {
+func (w *worker) hearStop(*bus.Message) {
 	select {
 	case w.events <- step.StopRequested{}:
 	case <-w.closed:
@@ -97,7 +96,7 @@ func (w *worker) hearStop(*nats.Msg) {
 
 // takeRefusal hands a refusal to the loop, unless one waits already: they are
 // repeated.
-func (w *worker) takeRefusal(m *nats.Msg) {
+func (w *worker) takeRefusal(m *bus.Message) {
 	var r wire.Refusal
 	if err := wire.Decode(m.Data, &r); err != nil {
 		w.log.Warn("refusal", zap.Error(err))
@@ -109,59 +108,49 @@ func (w *worker) takeRefusal(m *nats.Msg) {
 	}
 }
 
-// answered logs an answer that could not be given; who asked will ask again.
-func (w *worker) answered(m *nats.Msg, err error) {
+// replied logs an answer that could not be given: the one that asked will ask again.
+func (w *worker) replied(m *bus.Message, err error) {
 	if err != nil {
-		w.log.Debug("answer", zap.String("subject", m.Subject), zap.Error(err))
+		w.log.Debug("reply", zap.String("subject", m.Subject), zap.Error(err))
 	}
 }
 
-func (w *worker) giveEntry(m *nats.Msg) {
-	var r wire.Range
-	if err := wire.Decode(m.Data, &r); err != nil {
-		w.answered(m, transfer.Refuse(m, err))
-		return
-	}
-	number, err := strconv.ParseUint(r.Name, 10, 64)
-	if err != nil {
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %q: %w", r.Name, err)))
-		return
-	}
+func (w *worker) giveEntry(m *bus.Message) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	switch entry, later := s.EntryAt(w.now(), number); {
-	case entry != nil:
-		w.answered(m, transfer.Answer(m, r, replica.WordBytes(entry)))
-	case later:
-		w.answered(m, transfer.Later(m))
-	default:
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("entry of step %d is not held: step %d is", number, s.State.Step)))
-	}
+	w.replied(m, transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) {
+		number, err := strconv.ParseUint(r.Name, 10, 64)
+		if err != nil {
+			return nil, 0, fmt.Errorf("entry of step %q: %w", r.Name, err)
+		}
+		switch entry, later := s.EntryAt(w.now(), number); {
+		case entry != nil:
+			return transfer.Cut(replica.WordBytes(entry), r)
+		case later:
+			return nil, 0, transfer.ErrLater
+		}
+		return nil, 0, fmt.Errorf("entry of step %d is not held: step %d is", number, s.State.Step)
+	}))
 }
 
-func (w *worker) giveSnapshot(m *nats.Msg) {
-	var r wire.Range
-	if err := wire.Decode(m.Data, &r); err != nil {
-		w.answered(m, transfer.Refuse(m, err))
-		return
-	}
+func (w *worker) giveSnapshot(m *bus.Message) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	state := s.StateAt(w.now(), r.Step)
-	if state == nil {
-		w.answered(m, transfer.Refuse(m, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.State.Step)))
-		return
-	}
-	if part := pin.Part(state, r.Name); part != nil {
-		w.answered(m, transfer.Answer(m, r, replica.Bytes(*part)))
-		return
-	}
-	w.answered(m, transfer.Refuse(m, fmt.Errorf("a snapshot has no part %q", r.Name)))
+	w.replied(m, transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) {
+		state := s.StateAt(w.now(), r.Step)
+		if state == nil {
+			return nil, 0, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.State.Step)
+		}
+		if part := pin.Part(state, r.Name); part != nil {
+			return transfer.Cut(replica.Bytes(*part), r)
+		}
+		return nil, 0, fmt.Errorf("a snapshot has no part %q", r.Name)
+	}))
 }
 
-func (w *worker) giveInfo(m *nats.Msg) {
+func (w *worker) giveInfo(m *bus.Message) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -171,7 +160,7 @@ func (w *worker) giveInfo(m *nats.Msg) {
 
 // givePin answers those who ask that a state be pinned. What is pinned does not change,
 // and is described once.
-func (w *worker) givePin(m *nats.Msg) {
+func (w *worker) givePin(m *bus.Message) {
 	var ask wire.Pin
 	if err := wire.Decode(m.Data, &ask); err != nil {
 		w.reply(m, nil, err)
@@ -203,17 +192,6 @@ func (w *worker) givePin(m *nats.Msg) {
 }
 
 // reply answers with a result or an error.
-func (w *worker) reply(m *nats.Msg, result any, err error) {
-	var reply wire.Reply
-	if err == nil {
-		reply.Result, err = json.Marshal(result)
-	}
-	if err != nil {
-		reply = wire.Reply{Error: err.Error()}
-	}
-	b, err := wire.Encode(reply)
-	if err == nil {
-		err = m.Respond(b)
-	}
-	w.answered(m, err)
+func (w *worker) reply(m *bus.Message, result any, err error) {
+	w.replied(m, bus.Respond(m, result, err))
 }

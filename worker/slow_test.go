@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/gramme-project/gramme/coordinator/roster"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -26,8 +25,8 @@ func (c *cluster) decides(least, most int) <-chan wire.Plan {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	beats := make(chan *nats.Msg, 1024)
-	if _, err := c.dial().ChanSubscribe(wire.SubjectsOf("test").Beats(), beats); err != nil {
+	beats, _, err := bus.Channel(c.dial(), 1024, "", wire.SubjectsOf("test").Beats()) // until the connection ends
+	if err != nil {
 		c.t.Fatal(err)
 	}
 	suspicions := c.suspicions()

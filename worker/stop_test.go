@@ -3,6 +3,7 @@ package worker
 import (
 	"testing"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -13,7 +14,7 @@ func TestAStopWithoutACoordinator(t *testing.T) {
 	a, b := c.start("a"), c.start("b")
 	c.plan(1, "a", "b")
 	c.reached("a", 3)
-	if err := c.conn.Publish(wire.SubjectsOf("test").Stop(), nil); err != nil {
+	if err := bus.Publish(c.conn, wire.SubjectsOf("test").Stop(), nil); err != nil {
 		t.Fatal(err)
 	}
 	a.end(t, nil)

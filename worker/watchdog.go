@@ -121,7 +121,9 @@ func (w *worker) suspectSelf(hung *HungError) {
 	}
 	err := w.publish(w.subjects.Suspect(), step.SuspectSelf(t.beat, hung.Evidence))
 	if err == nil {
-		err = w.cfg.NATS.FlushTimeout(w.cfg.Spec.Patience())
+		within, cancel := context.WithTimeout(context.Background(), w.cfg.Spec.Patience())
+		defer cancel()
+		err = w.cfg.Bus.Flush(within)
 	}
 	if err != nil {
 		w.log.Warn("report that this worker hangs", zap.Error(err)) // the end of the process shows it too

@@ -134,7 +134,7 @@ func (w *worker) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop, err := w.serve()
+	stop, err := w.serve(ctx)
 	if err != nil {
 		return err
 	}
@@ -153,6 +153,9 @@ func (w *worker) run(ctx context.Context) error {
 		return err
 	})
 	err = w.group.Wait()
+	if hung := (*HungError)(nil); errors.As(context.Cause(ctx), &hung) {
+		return hung // whatever its end interrupted
+	}
 	if errors.Is(err, errFinished) {
 		return nil
 	}

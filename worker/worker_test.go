@@ -10,13 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/gramme-project/gramme/allreduce/natslink"
 	"github.com/gramme-project/gramme/allreduce/ringtest"
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/bus/natsbus"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/rng"
@@ -75,7 +77,7 @@ type cluster struct {
 	lead   membership.Leadership
 	spec   runspec.Spec
 	layout model.Layout
-	conn   *nats.Conn
+	conn   *natsbus.Conn
 
 	mu     sync.Mutex
 	got    map[uint64]map[string]int // elements, by step and part
@@ -114,18 +116,22 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 		t.Fatal(err)
 	}
 	s := wire.SubjectsOf("test")
-	for subject, h := range map[string]nats.MsgHandler{
+	for subject, h := range map[string]func(*bus.Message){
 		s.SnapshotInfo(wire.IDCheckpoint): c.info, s.Snapshot(wire.IDCheckpoint): c.snapshot, s.Slice(): c.slice, s.Beats(): c.beat,
 	} {
-		if _, err := c.conn.Subscribe(subject, h); err != nil {
+		if _, err := bus.Subscribe(c.conn, subject, h); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return c
 }
 
-func (c *cluster) dial() *nats.Conn {
-	conn, err := nats.Connect(c.nats.URL(), nats.Token("s"))
+func (c *cluster) endpoint() endpoint.Endpoint {
+	return endpoint.Endpoint{Run: "test", NATS: c.nats.URL(), Secret: "s"}
+}
+
+func (c *cluster) dial() *natsbus.Conn {
+	conn, err := c.endpoint().DialBus(c.t.Context(), "test")
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -133,32 +139,28 @@ func (c *cluster) dial() *nats.Conn {
 	return conn
 }
 
-func (c *cluster) info(m *nats.Msg) {
+func (c *cluster) info(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	result, _ := json.Marshal(wire.SnapshotInfo{
+	_ = bus.Respond(m, wire.SnapshotInfo{ // who hears no answer asks again
 		Found: c.stored > 0, Step: c.stored, Elements: c.layout.Total, Meta: c.meta, Digest: c.digest[c.stored],
-	})
-	b, _ := wire.Encode(wire.Reply{Result: result})
-	_ = m.Respond(b) // who hears no answer asks again
+	}, nil)
 }
 
 // snapshot gives a part of what is stored.
-func (c *cluster) snapshot(m *nats.Msg) {
+func (c *cluster) snapshot(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var r wire.Range
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		c.t.Error(err)
-	}
-	_ = transfer.Answer(m, r, replica.Bytes(c.flat[r.Name])) // who hears no answer asks again
+	_ = transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { // who hears no answer asks again
+		return transfer.Cut(replica.Bytes(c.flat[r.Name]), r)
+	})
 }
 
-func (c *cluster) slice(m *nats.Msg) {
+func (c *cluster) slice(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var h wire.SliceHeader
-	if err := json.Unmarshal([]byte(m.Header.Get(wire.HeaderSlice)), &h); err != nil {
+	if err := json.Unmarshal([]byte(m.Header[wire.HeaderSlice]), &h); err != nil {
 		c.t.Error(err)
 	}
 	if c.got[h.Step] == nil {
@@ -176,11 +178,10 @@ func (c *cluster) slice(m *nats.Msg) {
 	if h.Final && h.Generation >= c.ripe && g[wire.PartWeights] >= c.layout.Total && g[wire.PartMoment1] >= c.layout.Total && g[wire.PartMoment2] >= c.layout.Total {
 		c.stored = h.Step
 	}
-	b, _ := wire.Encode(wire.Reply{})
-	_ = m.Respond(b) // who hears no answer asks again
+	_ = bus.Respond(m, nil, nil) // who hears no answer asks again
 }
 
-func (c *cluster) beat(m *nats.Msg) {
+func (c *cluster) beat(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b wire.Beat
@@ -222,21 +223,19 @@ func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)
 		Batch: func(step uint64, index int) (sampler.Batch, error) {
 			return sampler.Batch{IDs: []int64{int64(step)*100 + int64(index)}}, nil
 		},
-		Store: c.store, NATS: c.dial(), Links: Mailboxes{"test", box}, Meter: noMeter{}, Cores: 1,
+		Store: c.store, Bus: c.dial(), Links: Mailboxes{"test", box}, Meter: noMeter{}, Cores: 1,
 		Log: zaptest.NewLogger(c.t, zaptest.Level(zap.WarnLevel)).Named(id), Drain: r.drain,
 	}
 	stop := func() {}
 	if c.networks != nil {
-		rings := &Rings{Mailboxes: Mailboxes{"test", box}, Dial: func(context.Context) (*nats.Conn, error) { return c.dial(), nil }}
-		met, err := Acquaint(cfg.NATS, "test", box, "s", cfg.Log)
+		rings := &Rings{Mailboxes: Mailboxes{"test", box}, Relay: &natslink.Relay{Dial: c.endpoint().Dialer("ring")}}
+		met, err := Acquaint(cfg.Bus, "test", box, "s", cfg.Log)
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		cfg.Links, cfg.Meet, stop = rings, met.Way, func() {
 			rings.Close()
-			if err := met.Close(); err != nil {
-				c.t.Error(err)
-			}
+			met.Close()
 		}
 	}
 	for _, f := range change {
@@ -308,7 +307,7 @@ func (c *cluster) reached(id string, step uint64) {
 func (c *cluster) suspicions() <-chan wire.Suspicion {
 	c.t.Helper()
 	said := make(chan wire.Suspicion, 64)
-	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Suspect(), func(m *nats.Msg) {
+	if _, err := bus.Subscribe(c.conn, wire.SubjectsOf("test").Suspect(), func(m *bus.Message) {
 		var s wire.Suspicion
 		if err := wire.Decode(m.Data, &s); err != nil {
 			c.t.Error(err)
@@ -414,7 +413,7 @@ func TestAReplicaThatDiffersIsFoundAndHealed(t *testing.T) {
 func heal(t *testing.T, steps, compared uint64) {
 	c := newCluster(t, steps)
 	notes := make(chan wire.Event, 16)
-	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Events(), func(m *nats.Msg) {
+	if _, err := bus.Subscribe(c.conn, wire.SubjectsOf("test").Events(), func(m *bus.Message) {
 		var events []wire.Event
 		if err := wire.Decode(m.Data, &events); err != nil {
 			t.Error(err)
@@ -465,7 +464,7 @@ func TestReplicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
 	c := newCluster(t, 100000)
 	c.ripe = 2
 	healed := make(chan wire.Event, 16)
-	if _, err := c.conn.Subscribe(wire.SubjectsOf("test").Events(), func(m *nats.Msg) {
+	if _, err := bus.Subscribe(c.conn, wire.SubjectsOf("test").Events(), func(m *bus.Message) {
 		var events []wire.Event
 		if err := wire.Decode(m.Data, &events); err != nil {
 			t.Error(err)

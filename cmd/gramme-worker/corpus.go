@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/cachedir"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -67,7 +67,7 @@ const manifestWithin = 10 * time.Minute
 
 // remoteCorpus fetches manifest and tokenizer now and shards as they are needed,
 // from the coordinator, into a folder of the user's cache.
-func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Logger) (*corpus, error) {
+func remoteCorpus(ctx context.Context, conn bus.Conn, run string, log *zap.Logger) (*corpus, error) {
 	dir, err := cachedir.MakeOrTemporary("runs", run)
 	if err != nil {
 		return nil, exit.Wrap(exit.Resource, cachedir.Hint, fmt.Errorf("cache of the corpus: %w", err))
@@ -80,7 +80,7 @@ func remoteCorpus(ctx context.Context, conn *nats.Conn, run string, log *zap.Log
 		within, cancel := context.WithTimeout(ctx, pieceWithin)
 		defer cancel()
 		data, total, err := transfer.Fetch(within, conn, wire.SubjectsOf(run).Shard(), r)
-		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		if errors.Is(err, bus.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			err = fmt.Errorf("%w: %w", shard.ErrUnavailable, err) // there is no coordinator just now
 		}
 		return data, total, err

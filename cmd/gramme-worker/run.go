@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/energy/meter"
 	"github.com/gramme-project/gramme/internal/buildinfo"
+	"github.com/gramme-project/gramme/internal/bus/natsbus"
 	"github.com/gramme-project/gramme/internal/cachedir"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
@@ -195,7 +195,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	if at.dir != "" {
 		data, err = localCorpus(at.dir)
 	} else {
-		data, err = remoteCorpus(starting, r.NATS, r.Endpoint.Run, r.Log)
+		data, err = remoteCorpus(starting, r.Bus, r.Endpoint.Run, r.Log)
 	}
 	if err != nil {
 		return err
@@ -222,7 +222,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	}
 	host := at.host
 	if host == "" {
-		if host, err = ownAddress(r.NATS); err != nil {
+		if host, err = ownAddress(r.Bus); err != nil {
 			return err
 		}
 	}
@@ -236,21 +236,21 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	defer mailbox.Close()
 	links := &worker.Rings{
 		Mailboxes: worker.Mailboxes{Run: r.Endpoint.Run, Own: mailbox},
-		Dial:      func(ctx context.Context) (*nats.Conn, error) { return r.Endpoint.DialNATS(ctx, "ring of "+r.ID) },
+		Relay:     &natslink.Relay{Dial: r.Endpoint.Dialer("ring of " + r.ID)},
 	}
 	defer links.Close()
-	bulk := r.NATS
+	bulk := r.Bus
 	if r.Endpoint.Shared { // otherwise all workers are on this machine
-		if bulk, err = r.Endpoint.DialNATS(ctx, "bulk of "+r.ID); err != nil {
+		if bulk, err = r.Endpoint.DialBus(ctx, "bulk of "+r.ID); err != nil {
 			return err
 		}
 		defer bulk.Close()
 	}
-	met, err := worker.Acquaint(r.NATS, r.Endpoint.Run, mailbox, r.Endpoint.Secret, r.Log)
+	met, err := worker.Acquaint(r.Bus, r.Endpoint.Run, mailbox, r.Endpoint.Secret, r.Log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, met.Close()) }()
+	defer met.Close()
 	meet := met.Way
 	if r.Spec.Ring != runspec.RingAuto || !r.Endpoint.Shared { // otherwise all workers are on this machine
 		meet = nil
@@ -261,7 +261,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: threads,
 			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
 		},
-		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, NATS: r.NATS, Bulk: bulk,
+		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, Bus: r.Bus, Bulk: bulk,
 		Links: links, Meet: meet, Meter: r.Meter,
 		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain, Stays: parent.Supervised(),
 		Expected: time.Duration(float64(took) * bert.FingerprintWork(r.Spec.Batch.Rows, r.Spec.MaxSeq, model_.config.MaxPositions)),
@@ -270,7 +270,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 }
 
 // ownAddress is the address of this machine in the network of NATS.
-func ownAddress(conn *nats.Conn) (string, error) {
+func ownAddress(conn *natsbus.Conn) (string, error) {
 	host, _, err := net.SplitHostPort(conn.LocalAddr())
 	if err != nil {
 		return "", exit.Wrap(exit.Usage, "give --host", fmt.Errorf("address of this machine: %w", err))

@@ -45,7 +45,7 @@ weights, optimizer state and the energy ledger together under the run's folder.`
 			},
 		}, func(ctx context.Context, r *role.Role) error {
 			s, err := checkpoint.Open(checkpoint.Config{
-				ID: *id, RunDir: *run, Spec: r.Spec, NATS: r.NATS, Log: r.Log, Software: buildinfo.Software(),
+				ID: *id, RunDir: *run, Spec: r.Spec, Bus: r.Bus, Log: r.Log, Software: buildinfo.Software(),
 			})
 			if err != nil {
 				return storeError(err)

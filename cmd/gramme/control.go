@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -98,20 +99,14 @@ func request(ctx context.Context, a target, control wire.Control, wait bool, don
 	if err != nil {
 		return fmt.Errorf("%s: %w", control.Verb, err)
 	}
-	body, err := wire.Encode(control)
-	if err != nil {
-		return err
-	}
-	var reply wire.Reply
 	err = waiting.For(ctx, a.say, "the coordinator of run "+e.Run+" to answer", askFor, func(ctx context.Context) error {
-		reply, err = command(ctx, e, control.Verb, body)
-		return err
+		return command(ctx, e, control)
 	})
+	if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) {
+		return exit.Wrap(exit.Usage, "`gramme status` lists the workers", refused)
+	}
 	if err != nil {
 		return exit.Wrap(exit.Failure, "check with `gramme status` that the run is up", fmt.Errorf("%s: no coordinator answers: %w", control.Verb, err))
-	}
-	if reply.Error != "" {
-		return exit.Wrap(exit.Usage, "`gramme status` lists the workers", errors.New(reply.Error))
 	}
 	if !wait {
 		return nil
@@ -128,21 +123,18 @@ func request(ctx context.Context, a target, control wire.Control, wait bool, don
 }
 
 // command repeats a request until a coordinator answers it.
-func command(ctx context.Context, e endpoint.Endpoint, verb wire.Verb, body []byte) (reply wire.Reply, err error) {
-	conn, err := e.DialNATS(ctx, string(verb))
+func command(ctx context.Context, e endpoint.Endpoint, control wire.Control) error {
+	conn, err := e.DialBus(ctx, string(control.Verb))
 	if err != nil {
-		return reply, err
+		return err
 	}
 	defer conn.Close()
 	for {
 		within, cancel := context.WithTimeout(ctx, askWithin)
-		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Control(), body)
+		err := bus.Deliver(within, conn, wire.SubjectsOf(e.Run).Control(), control)
 		cancel()
-		if err == nil {
-			return reply, wire.Decode(m.Data, &reply)
-		}
-		if waiting.Rest(ctx, 100*time.Millisecond) != nil {
-			return reply, err
+		if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) || waiting.Rest(ctx, 100*time.Millisecond) != nil {
+			return err
 		}
 	}
 }

@@ -39,7 +39,7 @@ one, and another takes over when it is gone. No training step waits for it.`,
 			}
 			return coordinator.Run(ctx, coordinator.Config{
 				ID: *id, Host: r.Host, PID: os.Getpid(), Spec: r.Spec, CorpusDir: dir.Corpus(), Store: r.Store,
-				NATS: r.NATS, Log: r.Log, Software: buildinfo.Software(), Meter: r.Meter.Totals,
+				Bus: r.Bus, Log: r.Log, Software: buildinfo.Software(), Meter: r.Meter.Totals,
 			})
 		})
 	}

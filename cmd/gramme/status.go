@@ -18,6 +18,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/energy/meter"
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
@@ -139,19 +140,17 @@ func (a target) ask(ctx context.Context, e endpoint.Endpoint) (s wire.Status, er
 
 func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 	var s wire.Status
-	conn, err := e.DialNATS(ctx, "status")
+	conn, err := e.DialBus(ctx, "status")
 	if err != nil {
 		return s, err
 	}
 	defer conn.Close()
-	var answer []byte
 	for begun := time.Now(); ; {
 		within, cancel := context.WithTimeout(ctx, answerWithin)
-		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Status(), nil)
+		s, err := bus.Request[wire.Status](within, conn, wire.SubjectsOf(e.Run).Status(), nil)
 		cancel()
-		if err == nil {
-			answer = m.Data
-			break
+		if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) {
+			return s, err
 		}
 		absent := !errors.Is(err, context.DeadlineExceeded) // nobody listens
 		if ctx.Err() != nil || absent && time.Since(begun) > retryWithin {
@@ -161,14 +160,6 @@ func askStatus(ctx context.Context, e endpoint.Endpoint) (wire.Status, error) {
 			return s, err
 		}
 	}
-	var reply wire.Reply
-	if err := wire.Decode(answer, &reply); err != nil {
-		return s, err
-	}
-	if reply.Error != "" {
-		return s, errors.New(reply.Error)
-	}
-	return s, wire.Decode(reply.Result, &s)
 }
 
 // running removes processes that have ended: the machine knows it sooner than a

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/launch/embedded"
@@ -38,7 +38,7 @@ func TestStatusWaitsForACoordinator(t *testing.T) {
 	}
 	defer server.Close()
 	e := endpoint.Endpoint{Run: "r", NATS: server.URL(), Secret: "s"}
-	conn, err := e.DialNATS(t.Context(), "coordinator")
+	conn, err := e.DialBus(t.Context(), "coordinator")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,19 +46,17 @@ func TestStatusWaitsForACoordinator(t *testing.T) {
 	answered := make(chan error, 1)
 	time.AfterFunc(retryWithin/8, func() {
 		answered <- func() error {
-			asked, err := conn.SubscribeSync(wire.SubjectsOf(e.Run).Status())
+			asked, stop, err := bus.Channel(conn, 1, "", wire.SubjectsOf(e.Run).Status())
 			if err != nil {
 				return err
 			}
-			m, err := asked.NextMsgWithContext(t.Context())
-			if err != nil {
-				return err
+			defer stop()
+			select {
+			case m := <-asked:
+				return bus.Respond(m, wire.Status{State: wire.StateTraining}, nil)
+			case <-t.Context().Done():
+				return t.Context().Err()
 			}
-			body, err := wire.Encode(wire.Reply{Result: json.RawMessage(`{"state":"training"}`)})
-			if err != nil {
-				return err
-			}
-			return m.Respond(body)
 		}()
 	})
 	if s, err := askStatus(t.Context(), e); err != nil || s.State != wire.StateTraining {

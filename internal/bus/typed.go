@@ -53,28 +53,27 @@ func request(ctx context.Context, c Conn, subject string, v, result any) error {
 		return err
 	}
 	answer, err := c.Request(ctx, Message{Subject: subject, Data: b})
-	if err == nil {
-		err = ReadReply(answer, result)
-	}
 	if err != nil {
 		return fmt.Errorf("request %s: %w", subject, err)
 	}
-	return nil
+	return ReadReply(answer, result)
 }
 
 // ReadReply reads the result in an answer, or only that there is no refusal if result
 // is nil.
 func ReadReply(answer *Message, result any) error {
 	var reply wire.Reply
-	switch err := wire.Decode(answer.Data, &reply); {
-	case err != nil:
-		return err
-	case reply.Error != "":
+	err := wire.Decode(answer.Data, &reply)
+	if err == nil && reply.Error != "" {
 		return &RefusedError{reply.Error}
-	case result == nil:
-		return nil
 	}
-	return wire.Decode(reply.Result, result)
+	if err == nil && result != nil {
+		err = wire.Decode(reply.Result, result)
+	}
+	if err != nil {
+		return fmt.Errorf("read reply: %w", err)
+	}
+	return nil
 }
 
 // Respond answers a request with a wire.Reply: of the failure, if there is one, or the
@@ -95,6 +94,11 @@ func Respond(request *Message, result any, failure error) error {
 		return fmt.Errorf("answer %s: %w", request.Subject, err)
 	}
 	return nil
+}
+
+// Subscribe calls a handler with what is published under a subject.
+func Subscribe(c Conn, subject string, handle func(*Message)) (stop func(), err error) {
+	return c.Subscribe(Subscription{Handlers: map[string]func(*Message){subject: handle}})
 }
 
 // Channel subscribes to subjects and hands over what comes by a channel, in the order

@@ -106,6 +106,11 @@ func (e Endpoint) DialBus(ctx context.Context, name string) (*natsbus.Conn, erro
 	return natsbus.New(c), nil
 }
 
+// Dialer returns DialNATS under a name.
+func (e Endpoint) Dialer(name string) func(context.Context) (*nats.Conn, error) {
+	return func(ctx context.Context) (*nats.Conn, error) { return e.DialNATS(ctx, name) }
+}
+
 // connectNATS makes one attempt, and leaves it to itself when ctx ends: it knows no
 // context, and tries server after server.
 func connectNATS(ctx context.Context, servers string, opts []nats.Option) (*nats.Conn, error) {

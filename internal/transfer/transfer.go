@@ -1,8 +1,8 @@
-// Package transfer carries bytes that are too large for one message over NATS:
+// Package transfer carries bytes that are too large for one message over a bus:
 // requests for a range (wire.Range), answers with the range, its CRC32C and the
 // size of the whole.
 //
-// It guarantees that Read returns the bytes that were given to Answer. It does not
+// It guarantees that Fetch returns the bytes that were given to Serve. It does not
 // guarantee that they are the right ones: the caller verifies the whole.
 package transfer
 
@@ -13,8 +13,7 @@ import (
 	"hash/crc32"
 	"strconv"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -24,80 +23,80 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func Checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
 
 // Verify compares data with the checksum in a message's headers.
-func Verify(m *nats.Msg) error {
-	if want := m.Header.Get(wire.HeaderCRC); Checksum(m.Data) != want {
+func Verify(m *bus.Message) error {
+	if want := m.Header[wire.HeaderCRC]; Checksum(m.Data) != want {
 		return fmt.Errorf("checksum of %d bytes is %s, the message says %q", len(m.Data), Checksum(m.Data), want)
 	}
 	return nil
 }
 
-// Answer replies to a request with the range r of all.
-func Answer(request *nats.Msg, r wire.Range, all []byte) error {
-	if r.Offset < 0 || r.Length < 0 || r.Length > wire.MaxChunk || r.Offset > int64(len(all)) {
-		return Refuse(request, fmt.Errorf("range %d+%d of %q: it has %d bytes, and a message carries %d", r.Offset, r.Length, r.Name, len(all), wire.MaxChunk))
-	}
-	data := all[r.Offset:min(r.Offset+int64(r.Length), int64(len(all)))]
-	return AnswerPiece(request, data, int64(len(all)))
-}
-
-// AnswerPiece replies with a piece of something that has total bytes.
-func AnswerPiece(request *nats.Msg, data []byte, total int64) error {
-	m := nats.NewMsg(request.Reply)
-	m.Data = data
-	m.Header.Set(wire.HeaderCRC, Checksum(data))
-	m.Header.Set(wire.HeaderTotal, strconv.FormatInt(total, 10))
-	return request.RespondMsg(m)
-}
-
-// Refuse replies with a reason.
-func Refuse(request *nats.Msg, reason error) error {
-	m := nats.NewMsg(request.Reply)
-	m.Header.Set(wire.HeaderError, reason.Error())
-	return request.RespondMsg(m)
-}
-
 // ErrLater says that the requested object has yet to come.
 var ErrLater = errors.New("it has yet to come")
 
-// Later replies that the requested object has yet to come.
-func Later(request *nats.Msg) error {
-	m := nats.NewMsg(request.Reply)
-	m.Header.Set(wire.HeaderError, ErrLater.Error())
-	m.Header.Set(wire.HeaderLater, "1")
-	return request.RespondMsg(m)
+// Serve answers a request for a range with what read returns for it: a piece and the
+// size of the whole, or the reason why there is none.
+func Serve(request *bus.Message, read func(wire.Range) (piece []byte, total int64, err error)) error {
+	var r wire.Range
+	var piece []byte
+	var total int64
+	err := wire.Decode(request.Data, &r)
+	if err == nil {
+		piece, total, err = read(r)
+	}
+	if err != nil {
+		header := map[string]string{wire.HeaderError: err.Error()}
+		if errors.Is(err, ErrLater) {
+			header[wire.HeaderLater] = "1"
+		}
+		return request.Respond(bus.Message{Header: header})
+	}
+	return request.Respond(bus.Message{
+		Data:   piece,
+		Header: map[string]string{wire.HeaderCRC: Checksum(piece), wire.HeaderTotal: strconv.FormatInt(total, 10)},
+	})
 }
 
-// Fetch requests a range and returns its bytes and the size of the whole.
-func Fetch(ctx context.Context, conn *nats.Conn, subject string, r wire.Range) (data []byte, total int64, err error) {
+// Cut returns the range r of all, and the size of all.
+func Cut(all []byte, r wire.Range) (piece []byte, total int64, err error) {
+	total = int64(len(all))
+	if r.Offset < 0 || r.Length < 0 || r.Length > wire.MaxChunk || r.Offset > total {
+		return nil, 0, fmt.Errorf("range %d+%d of %q: it has %d bytes, and a message carries %d", r.Offset, r.Length, r.Name, total, wire.MaxChunk)
+	}
+	return all[r.Offset:min(r.Offset+int64(r.Length), total)], total, nil
+}
+
+// Fetch requests a range and returns its bytes and the size of the whole. It fails with
+// ErrLater where what it asks for has yet to come.
+func Fetch(ctx context.Context, conn bus.Conn, subject string, r wire.Range) (data []byte, total int64, err error) {
 	body, err := wire.Encode(r)
 	if err != nil {
 		return nil, 0, err
 	}
-	m, err := conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
+	m, err := conn.Request(ctx, bus.Message{Subject: subject, Data: body})
 	if err != nil {
 		return nil, 0, fmt.Errorf("request %s: %w", subject, err)
 	}
-	data, total, err = Read(m)
+	data, total, err = read(m)
 	if err != nil {
 		return nil, 0, fmt.Errorf("answer of %s: %w", subject, err)
 	}
 	return data, total, nil
 }
 
-// Read verifies an answer. One of Later is ErrLater.
-func Read(m *nats.Msg) (data []byte, total int64, err error) {
-	if m.Header.Get(wire.HeaderLater) != "" {
+// read verifies an answer.
+func read(m *bus.Message) (data []byte, total int64, err error) {
+	if m.Header[wire.HeaderLater] != "" {
 		return nil, 0, ErrLater
 	}
-	if reason := m.Header.Get(wire.HeaderError); reason != "" {
+	if reason := m.Header[wire.HeaderError]; reason != "" {
 		return nil, 0, errors.New(reason)
 	}
 	if err := Verify(m); err != nil {
 		return nil, 0, err
 	}
-	total, err = strconv.ParseInt(m.Header.Get(wire.HeaderTotal), 10, 64)
+	total, err = strconv.ParseInt(m.Header[wire.HeaderTotal], 10, 64)
 	if err != nil || total < int64(len(m.Data)) {
-		return nil, 0, fmt.Errorf("size of the whole: %q", m.Header.Get(wire.HeaderTotal))
+		return nil, 0, fmt.Errorf("size of the whole: %q", m.Header[wire.HeaderTotal])
 	}
 	return m.Data, total, nil
 }

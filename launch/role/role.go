@@ -11,7 +11,6 @@ package role
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,12 +19,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/energy/meter"
+	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/bus/natsbus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/logging"
@@ -75,7 +75,7 @@ type Role struct {
 	Options
 	Host, BootID, Incarnation string
 	Spec                      runspec.Spec
-	NATS                      *nats.Conn
+	Bus                       *natsbus.Conn
 	Etcd                      *clientv3.Client
 	Store                     membership.Store
 	Meter                     *meter.Meter
@@ -94,7 +94,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 			r = nil
 		}
 	}()
-	if r.NATS, err = r.dialNATS(ctx); err != nil {
+	if r.Bus, err = r.dialBus(ctx); err != nil {
 		return r, exit.Wrap(exit.Failure, servicesHint, err)
 	}
 	if r.Etcd, err = r.dialEtcd(ctx); err != nil {
@@ -146,9 +146,9 @@ func (r *Role) await(ctx context.Context, what string, f func(ctx context.Contex
 	return waiting.For(ctx, say, what, servicesWithin, f)
 }
 
-func (r *Role) dialNATS(ctx context.Context) (conn *nats.Conn, err error) {
+func (r *Role) dialBus(ctx context.Context) (conn *natsbus.Conn, err error) {
 	err = r.await(ctx, "NATS to answer", func(ctx context.Context) error {
-		conn, err = r.Endpoint.DialNATS(ctx, string(r.Role)+" "+r.ID)
+		conn, err = r.Endpoint.DialBus(ctx, string(r.Role)+" "+r.ID)
 		return err
 	})
 	return conn, err
@@ -182,11 +182,7 @@ func (r *Role) Beat(ctx context.Context) {
 		b := wire.ProcessBeat{Role: r.Role, ID: r.ID, PID: os.Getpid(), Host: r.Host, State: wire.ProcessRunning, Goroutines: runtime.NumGoroutine()}
 		joules, watts := r.Meter.Totals()
 		b.Joules, b.Watts = number.Float(joules), number.Float(watts)
-		body, err := wire.Encode(b)
-		if err == nil {
-			err = r.NATS.Publish(wire.SubjectsOf(r.Endpoint.Run).Process(), body)
-		}
-		if err != nil {
+		if err := bus.Publish(r.Bus, wire.SubjectsOf(r.Endpoint.Run).Process(), b); err != nil {
 			r.Log.Debug("heartbeat", zap.Error(err))
 		}
 		select {
@@ -262,22 +258,10 @@ func (r *Role) sendPending(ctx context.Context) {
 
 // send gives readings to the checkpoint service.
 func (r *Role) send(ctx context.Context, records []energy.Record) error {
-	body, err := wire.Encode(records)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	m, err := r.NATS.RequestWithContext(ctx, wire.SubjectsOf(r.Endpoint.Run).Readings(), body)
-	if err != nil {
+	if err := bus.Deliver(ctx, r.Bus, wire.SubjectsOf(r.Endpoint.Run).Readings(), records); err != nil {
 		return fmt.Errorf("send readings: %w", err)
-	}
-	var reply wire.Reply
-	if err := json.Unmarshal(m.Data, &reply); err != nil {
-		return fmt.Errorf("send readings: %w", err)
-	}
-	if reply.Error != "" {
-		return fmt.Errorf("send readings: %s", reply.Error)
 	}
 	return nil
 }
@@ -315,8 +299,8 @@ func (r *Role) Close() (err error) {
 	if r.Etcd != nil {
 		err = errors.Join(err, unlessCanceled(r.Etcd.Close()))
 	}
-	if r.NATS != nil {
-		r.NATS.Close()
+	if r.Bus != nil {
+		r.Bus.Close()
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -110,7 +111,7 @@ func (t *trial) ready(ctx context.Context, f Fault, latest uint64) (Seen, error)
 func (t *trial) one(ctx context.Context, f Fault, s Seen) (Record, error) {
 	f, to := t.Plan.fit(f, len(s.Members))
 	hit, hold, err := t.inject(ctx, f, to, s)
-	if errors.Is(err, errRefused) {
+	if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) {
 		r := hit.record(f, hold, outcome{}, t.spec.Batch.MicroBatches)
 		r.Reason = err.Error()
 		return r, nil

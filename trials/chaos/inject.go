@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/trials/chaos/cluster"
@@ -123,9 +124,7 @@ func (t *trial) cut(ctx context.Context, f Fault, hit *target) (time.Duration, e
 	return time.Since(hit.at), nil
 }
 
-// errRefused says that the coordinator refused a request, for refusedFor.
-var errRefused = errors.New("refused")
-
+// refusedFor is how long the coordinator may refuse a request.
 const refusedFor = 2 * time.Second
 
 // ask sends a request to the coordinator, as `gramme scale` and `gramme drain` do.
@@ -136,30 +135,21 @@ func (t *trial) ask(ctx context.Context, c wire.Control) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Verb, err)
 	}
-	conn, err := e.DialNATS(ctx, string(c.Verb))
+	conn, err := e.DialBus(ctx, string(c.Verb))
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Verb, err)
 	}
 	defer conn.Close()
-	body, err := wire.Encode(c)
-	if err != nil {
-		return err
-	}
 	for began := time.Now(); ; {
 		within, done := context.WithTimeout(ctx, 4*answerWithin)
-		m, err := conn.RequestWithContext(within, wire.SubjectsOf(e.Run).Control(), body)
+		err := bus.Deliver(within, conn, wire.SubjectsOf(e.Run).Control(), c)
 		done()
-		var reply wire.Reply
 		if err == nil {
-			if err = wire.Decode(m.Data, &reply); err == nil && reply.Error == "" {
-				return nil
-			}
-			if err == nil {
-				err = fmt.Errorf("%w: %s", errRefused, reply.Error)
-			}
+			return nil
 		}
 		// A coordinator may be taking over, and then knows nobody yet.
-		if pause(ctx, 10*pollEvery); ctx.Err() != nil || errors.Is(err, errRefused) && time.Since(began) > refusedFor {
+		refused := (*bus.RefusedError)(nil)
+		if pause(ctx, 10*pollEvery); ctx.Err() != nil || errors.As(err, &refused) && time.Since(began) > refusedFor {
 			return fmt.Errorf("%s: %w", c.Verb, err)
 		}
 	}

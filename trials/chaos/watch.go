@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -140,7 +141,7 @@ func (w *watch) session(ctx context.Context, e endpoint.Endpoint) {
 	defer cancel()
 	dialing, done := context.WithTimeout(ctx, answerWithin)
 	defer done()
-	conn, err := e.DialNATS(dialing, "chaos")
+	conn, err := e.DialBus(dialing, "chaos")
 	if err != nil {
 		return // not there yet, or no more
 	}
@@ -153,48 +154,35 @@ func (w *watch) session(ctx context.Context, e endpoint.Endpoint) {
 	}
 	w.mu.Unlock()
 	subjects := wire.SubjectsOf(e.Run)
-	beats, err := conn.SubscribeSync(subjects.Beats())
+	stop, err := bus.Subscribe(conn, subjects.Beats(), func(m *bus.Message) {
+		var b wire.Beat
+		if wire.Decode(m.Data, &b) != nil {
+			return
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.history.beat(time.Now(), b)
+	})
 	if err != nil {
 		return
 	}
-	heard := make(chan struct{})
-	go func() {
-		defer close(heard)
-		for ctx.Err() == nil {
-			m, err := beats.NextMsg(answerWithin / 5)
-			var b wire.Beat
-			if err != nil || wire.Decode(m.Data, &b) != nil {
-				pause(ctx, pollEvery)
-				continue
-			}
-			w.mu.Lock()
-			w.history.beat(time.Now(), b)
-			w.mu.Unlock()
-		}
-	}()
+	defer stop()
 	for ctx.Err() == nil {
 		up := w.starts() // services that others run outlive a start
 		within, done := context.WithTimeout(ctx, answerWithin)
-		m, err := conn.RequestWithContext(within, subjects.Status(), nil)
+		s, err := bus.Request[wire.Status](within, conn, subjects.Status(), nil)
 		done()
 		if err == nil {
-			w.answered(up, m.Data)
+			w.answered(up, s)
 		} else if now, err := endpoint.ReadFile(w.dir.Endpoint()); err != nil || now.Secret != e.Secret {
 			break // another start
 		}
 		pause(ctx, pollEvery)
 	}
-	cancel()
-	<-heard
 }
 
-func (w *watch) answered(up int, data []byte) {
+func (w *watch) answered(up int, s wire.Status) {
 	now := time.Now()
-	var reply wire.Reply
-	var s wire.Status
-	if wire.Decode(data, &reply) != nil || reply.Error != "" || wire.Decode(reply.Result, &s) != nil {
-		return // a coordinator that has only just taken over
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.history.status(seenOf(now, up, s))

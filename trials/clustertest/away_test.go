@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/trials/chaos/cluster"
@@ -43,13 +42,13 @@ func (c *shared) stepper() *atomic.Uint64 {
 	if err != nil {
 		c.Fatal(err)
 	}
-	conn, err := e.DialNATS(c.Context(), "test")
+	conn, err := e.DialBus(c.Context(), "test")
 	if err != nil {
 		c.Fatal(err)
 	}
 	c.Cleanup(conn.Close)
 	var newest atomic.Uint64
-	if _, err := conn.Subscribe(wire.SubjectsOf(e.Run).Beats(), func(m *nats.Msg) {
+	if _, err := bus.Subscribe(conn, wire.SubjectsOf(e.Run).Beats(), func(m *bus.Message) {
 		var b wire.Beat
 		if wire.Decode(m.Data, &b) == nil {
 			newest.Store(max(newest.Load(), b.Step))

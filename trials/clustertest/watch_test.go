@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -49,15 +50,13 @@ func (s *site) glance() (found wire.Status, ok bool) {
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 	defer cancel()
-	conn, err := e.DialNATS(ctx, "test")
+	conn, err := e.DialBus(ctx, "test")
 	if err != nil {
 		return found, false
 	}
 	defer conn.Close()
-	m, err := conn.RequestWithContext(ctx, wire.SubjectsOf(e.Run).Status(), nil)
-	var reply wire.Reply
-	ok = err == nil && wire.Decode(m.Data, &reply) == nil && reply.Error == "" && wire.Decode(reply.Result, &found) == nil
-	return found, ok
+	found, err = bus.Request[wire.Status](ctx, conn, wire.SubjectsOf(e.Run).Status(), nil)
+	return found, err == nil
 }
 
 // reaches waits until a run that is up has applied a step.

@@ -82,6 +82,19 @@ func (c *Conn) Reconnects() uint64 {
 	return c.reconnects
 }
 
+// Subjects is how many subjects it has subscribed to.
+func (c *Conn) Subjects() int {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	n := 0
+	for _, t := range c.server.targets {
+		if t.conn == c {
+			n++
+		}
+	}
+	return n
+}
+
 // Publish implements bus.Conn.
 func (c *Conn) Publish(m bus.Message) error {
 	c.server.mu.Lock()
