@@ -103,7 +103,7 @@ func (l *link) watchProgress(s *side, silence time.Duration) {
 			continue
 		}
 		if s.side == neighbour.Previous {
-			_ = l.own.FlushTimeout(abortTimeout) // what came before it fell silent is read first
+			_ = l.own.FlushTimeout(abortTimeout) // frames from before its silence are read first
 		}
 		l.loseConnection(s.side, nats.ErrStaleConnection)
 		s.raw.close()

@@ -46,7 +46,7 @@ func Cut(t *testing.T, open func(t testing.TB, n int) Cutting) {
 						t.Errorf("rank %d names a failed rank, and all live: %v", r, err)
 					case err == nil && r == 1:
 						t.Error("rank 1 has a result without a frame")
-					case err == nil: // what it lacked did not come from rank 0
+					case err == nil: // its missing frames were not to come from rank 0
 						Check(t, allreduce.Int32, own, [][]int32{result})
 					}
 				})

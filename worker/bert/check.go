@@ -14,8 +14,8 @@ var errClosed = errors.New("the model is closed")
 
 func (m *Model) closed() bool { return m.weights == nil }
 
-// check refuses what would read outside a tensor: libtorch does not check
-// every index.
+// check refuses batches that would read outside a tensor: libtorch does not
+// check every index.
 func (m *Model) check(b sampler.Batch) error {
 	in := inputs{b.Rows, b.Seq, b.IDs, b.Types, b.Mask, b.Positions}
 	if err := m.checkInputs(in); err != nil {

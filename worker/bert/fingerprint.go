@@ -14,21 +14,21 @@ import (
 	"github.com/gramme-project/gramme/shard/sampler"
 )
 
-// Seeds of what a fingerprint is taken from. Machines compare fingerprints, so
-// these never change.
+// Seeds of the weights and the batch of a fingerprint. They never change, since
+// machines compare fingerprints.
 const (
 	fingerprintWeights = 0x66707277
 	fingerprintBatch   = 0x66707262
 	fingerprintDropout = 0x66707264
 )
 
-// The shape of its micro-batch, likewise.
+// The shape of its micro-batch never changes either.
 const fingerprintRows = 2
 
 func fingerprintSeq(positions int) int { return min(128, positions) }
 
-// FingerprintWork is about how many times as much work a micro-batch of a shape is as
-// that of a fingerprint, of a model with so many positions. Attention, which grows with
+// FingerprintWork returns about how many times the work of a fingerprint a micro-batch of
+// the given shape is, for a model with that many positions. Attention, which grows with
 // the square of the length, is the smaller part.
 func FingerprintWork(rows, seq, positions int) float64 {
 	return max(1, 2*float64(rows*seq)/float64(fingerprintRows*fingerprintSeq(positions)))
@@ -36,8 +36,8 @@ func FingerprintWork(rows, seq, positions int) float64 {
 
 // Fingerprint is the SHA-256 of the gradient of one fixed micro-batch, with
 // dropout, under fixed weights of the model's own architecture: two machines
-// with the same fingerprint do the same arithmetic. The weights are put aside
-// meanwhile; the gradient is overwritten.
+// with the same fingerprint do the same arithmetic. It saves and restores
+// the weights; it overwrites the gradient.
 func Fingerprint(m *Model) (string, error) {
 	if m.closed() {
 		return "", fmt.Errorf("fingerprint: %w", errClosed)
@@ -59,9 +59,9 @@ func Fingerprint(m *Model) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// fixedWeights writes weights that are the same everywhere, of about the spread
-// of an initialised model. model.Init would do and takes seconds for a large
-// one: its normal numbers cost logarithms.
+// fixedWeights writes weights that are the same everywhere, with about the spread
+// of an initialised model. model.Init would take seconds for a large model: its
+// normal numbers cost logarithms.
 func fixedWeights(w []float32, l model.Layout) {
 	for k, t := range l.Tensors {
 		part := w[t.Offset : t.Offset+t.Len]

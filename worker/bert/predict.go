@@ -9,7 +9,7 @@ import (
 )
 
 // PredictMasked returns the logits of both heads, without dropout, for rows
-// sequences of seq tokens: ids, segments and mask (1 where a token stands) of
+// sequences of seq tokens: ids, segments and mask (1 at each token) of
 // shape [rows, seq]. masked has those over the vocabulary at each of the flat
 // positions row*seq + column, next those of each row (B follows A, B is random).
 func (m *Model) PredictMasked(ids, types, mask []int64, rows, seq int, positions []int64) (masked [][]float32, next [][2]float32, err error) {
