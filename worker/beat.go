@@ -11,8 +11,8 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// told is the newest heartbeat and when the loop made it.
-type told struct {
+// sentBeat is the newest heartbeat and when the loop made it.
+type sentBeat struct {
 	beat wire.Beat
 	at   time.Time
 }
@@ -31,13 +31,13 @@ func (w *worker) publishBeat() {
 	joules, watts := w.cfg.Meter.Totals()
 	b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 	b.Goroutines = runtime.NumGoroutine()
-	w.told.Store(&told{b, time.Now()})
+	w.lastBeat.Store(&sentBeat{b, time.Now()})
 	w.sendBeat(b)
 }
 
-// judge puts what the state shows about divergence into the heartbeat, and reports whether
-// the run stops for it.
-func (w *worker) judge() bool {
+// findDivergence puts what the state shows about divergence into the heartbeat, and reports
+// whether the run stops for it.
+func (w *worker) findDivergence() bool {
 	f := w.replica.State.Course.Finding()
 	w.beat.Warning = f.Warning(w.cfg.Spec.Optimizer.LR)
 	w.beat.Diverged = f.Stops(w.cfg.Spec.StopOnDivergence)
@@ -54,9 +54,9 @@ func (w *worker) sendBeat(b wire.Beat) {
 	}
 }
 
-// live repeats the newest heartbeat while the loop is busy with one event: a busy worker is
-// not a dead one.
-func (w *worker) live(ctx context.Context) error {
+// repeatBeats repeats the newest heartbeat while the loop is busy with one event: a busy
+// worker is not a dead one.
+func (w *worker) repeatBeats(ctx context.Context) error {
 	every := w.cfg.Spec.FailureTimeout / 8
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -66,7 +66,7 @@ func (w *worker) live(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		t := w.told.Load()
+		t := w.lastBeat.Load()
 		if t == nil {
 			continue // no heartbeat was made yet
 		}

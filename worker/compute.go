@@ -74,6 +74,6 @@ func (w *worker) drawBatch(ctx context.Context, step uint64, index int) (sampler
 			return b, fmt.Errorf("micro-batch %d of step %d: %w", index, step+1, err)
 		}
 		w.log.Warn("waiting for a shard", zap.Error(err))
-		rest(ctx, w.cfg.Spec.FailureTimeout)
+		pause(ctx, w.cfg.Spec.FailureTimeout)
 	}
 }

@@ -20,36 +20,36 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// Trainer computes gradients. All calls but Weights and Gradient come from one
-// goroutine; Weights is changed only while no Compute is under way.
+// Trainer computes gradients. Compute and WeightsChanged never run at the same time;
+// Weights changes only while no Compute runs.
 type Trainer interface {
-	// Weights is the flat buffer of the layout that gradients are computed from.
+	// Weights returns the flat buffer of the weights.
 	Weights() []float32
-	// WeightsChanged is called after Weights was written.
+	// WeightsChanged is called after a change of Weights.
 	WeightsChanged() error
-	// Gradient is the flat buffer that Compute fills.
+	// Gradient returns the flat buffer that Compute fills.
 	Gradient() []float32
-	// Compute fills Gradient with that of one micro-batch. The seed determines
-	// its dropout.
+	// Compute fills Gradient with the gradient of one micro-batch. The seed determines its
+	// dropout.
 	Compute(b sampler.Batch, dropoutSeed uint64) (replica.Measured, error)
 }
 
 // Links connects a member of a generation with its neighbours in the ring.
 type Links interface {
 	Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error)
-	// URL is where the member before this one reaches it.
+	// URL is where the previous rank reaches this worker.
 	URL() string
 }
 
-// Meter is told what the energy of this process is spent on.
+// Meter is told for what this process uses energy.
 type Meter interface {
 	Phase(p energy.Phase, generation, step uint64)
 	Totals() (joules, watts float64)
 }
 
-// Config is what a worker needs. All fields are required unless stated.
+// Config is what a worker needs. All fields are required unless stated otherwise.
 type Config struct {
-	Registration wire.Registration // complete but for Mailbox, Incarnation, Step, Speed, Draining
+	Registration wire.Registration // complete except Mailbox, Incarnation, Step, Speed, Draining
 	Spec         runspec.Spec
 	Layout       model.Layout
 	Trainer      Trainer
@@ -60,32 +60,31 @@ type Config struct {
 	// wait behind it. Optional: nil is Bus.
 	Bulk  bus.Conn
 	Links Links
-	// Meet finds out how the frames of a ring can go among this worker and those of
-	// some mailboxes: wire.RingBroker, or "" for straight. It does not wait for those
-	// that gone names. Optional: nil is straight.
-	Meet  func(ctx context.Context, mailboxes []string, gone <-chan string) (string, error)
+	// Route finds out how frames can go between this worker and those of some mailboxes:
+	// wire.RingBroker, or "" for direct. It does not wait for mailboxes that gone names.
+	// Optional: nil is direct.
+	Route func(ctx context.Context, mailboxes []string, gone <-chan string) (string, error)
 	Meter Meter
 	Cores int // goroutines for sums and updates
 	Log   *zap.Logger
 	Drain <-chan struct{} // closed: leave after the next step
-	// Stays lets a worker that the run refuses wait until it is let in. Else it ends with a
-	// RefusedError, unless it has trained.
+	// Stays lets a refused worker wait until the run admits it. Otherwise it ends with a
+	// RefusedError, unless it was a member before.
 	Stays bool
-	// Expected is how long a micro-batch should take, about; 0: nobody knows.
+	// Expected is about how long a micro-batch takes; 0: unknown.
 	Expected time.Duration
-	// Hung is called where a computation does not return, once the others know. It should
-	// end the process: nothing else ends the computation, for which Run would wait.
-	// Optional.
+	// Hung is called when a computation hangs, once the others know. It should end the
+	// process: nothing else ends the computation, for which Run would wait. Optional.
 	Hung func(*HungError)
 }
 
-// lease is how long a worker that vanished without a trace stays registered.
-func (c Config) lease() time.Duration {
+// leaseTTL is how long a worker that vanished stays registered.
+func (c Config) leaseTTL() time.Duration {
 	return max(5*time.Second, 3*c.Spec.FailureTimeout).Round(time.Second)
 }
 
 // answer bounds one request for a piece. A donor that is slower is passed over.
-func (c Config) answer() time.Duration { return 10 * c.Spec.Patience() }
+func (c Config) answerTimeout() time.Duration { return 10 * c.Spec.Patience() }
 
 // bulk is the connection for what is large.
 func (c Config) bulk() bus.Conn {
@@ -95,9 +94,8 @@ func (c Config) bulk() bus.Conn {
 	return c.Bus
 }
 
-// parting bounds what a worker does for its registration to end with it: the lease
-// ends by itself.
-func (c Config) parting() time.Duration { return 2 * c.Spec.Patience() }
+// closeTimeout bounds the attempt to unregister: the lease ends by itself.
+func (c Config) closeTimeout() time.Duration { return 2 * c.Spec.Patience() }
 
 func (c Config) computeLimits() step.Limits {
 	return step.ComputeLimits(c.Spec.Patience(), c.Expected, c.Spec.ComputeTimeout)

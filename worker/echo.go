@@ -31,7 +31,7 @@ func (w *worker) onOwnBeat(m *bus.Message) {
 		w.log.Warn("heartbeat", zap.Error(err))
 		return
 	}
-	if t := w.told.Load(); t == nil || t.beat.Incarnation != b.Incarnation {
+	if t := w.lastBeat.Load(); t == nil || t.beat.Incarnation != b.Incarnation {
 		return
 	}
 	w.echoes.mu.Lock()

@@ -16,12 +16,12 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// digestEvery is after how many steps members compare their states; they also do
-// before the last. A digest reads the state once, at about memory speed.
+// digestEvery is after how many steps members compare their states, and also before the
+// last step. A digest reads the state once, at about memory speed.
 const digestEvery = 32
 
-// handle feeds an event and carries out what follows, effects that are answered
-// at once included. done says that the worker has nothing left to do.
+// handle passes an event to the machine and performs its effects, including effects whose
+// answer comes at once. done says that the worker has finished.
 func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error) {
 	if r, ok := e.(step.Reduced); ok {
 		w.beat.Reducing = number.Float(r.Took.Seconds())
@@ -31,7 +31,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 	for len(queue) > 0 {
 		e, queue = queue[0], queue[1:]
 		for _, f := range w.machine.Handle(w.now(), e) {
-			answer, err := w.carry(ctx, f)
+			answer, err := w.perform(ctx, f)
 			if errors.Is(err, errFinished) {
 				return true, nil
 			}
@@ -44,13 +44,13 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 		}
 	}
 	if following != (w.machine.State() == wire.WorkerFollowing) || lineage != w.machine.Lineage() {
-		w.publishBeat() // the coordinator waits for it
+		w.publishBeat() // the coordinator waits for this change
 	}
 	w.meterPhase()
 	return false, nil
 }
 
-func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
+func (w *worker) perform(ctx context.Context, f step.Effect) (step.Event, error) {
 	switch f := f.(type) {
 	case step.Digest:
 		d, err := replica.Digest(w.replica.State, w.cfg.Cores)
@@ -63,7 +63,7 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		w.endFetch()
 		w.endRing()
 	case step.Compute:
-		w.jobs <- f // holds one, and only one is under way
+		w.jobs <- f // never blocks: there is one job at a time
 	case step.Add:
 		return nil, w.add(f.Index)
 	case step.Reset:
@@ -84,11 +84,11 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 		return w.updating(func() (step.Event, error) { return w.load(f.Step) })
 	case step.FetchEntry:
 		into := w.replica.Spare
-		w.begin(ctx, func(ctx context.Context) step.Event { return w.getEntry(ctx, f, into) })
+		w.startFetch(ctx, func(ctx context.Context) step.Event { return w.fetchEntry(ctx, f, into) })
 	case step.FetchPinned:
-		w.begin(ctx, func(ctx context.Context) step.Event { return w.getPinned(ctx, f) })
+		w.startFetch(ctx, func(ctx context.Context) step.Event { return w.fetchPinned(ctx, f) })
 	case step.FetchSnapshot:
-		w.begin(ctx, func(ctx context.Context) step.Event { return w.getSnapshot(ctx, f) })
+		w.startFetch(ctx, func(ctx context.Context) step.Event { return w.fetchMembersState(ctx, f) })
 	case step.Save:
 		return nil, w.queueSave(ctx, f)
 	case step.Suspect:
@@ -106,7 +106,7 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 			Reason: fmt.Sprintf("the replica of worker %s differed after step %d and was replaced by that of the others", w.reg.ID, f.Step),
 		}})
 	case step.Outside:
-		return nil, w.outside(ctx, f.Reason)
+		return nil, w.rejoin(ctx, f.Reason)
 	case step.Finish:
 		w.log.Info("done", zap.Uint64("step", f.Step))
 		return nil, errFinished
@@ -117,13 +117,13 @@ func (w *worker) carry(ctx context.Context, f step.Effect) (step.Event, error) {
 // add adds the newest gradient to the sum.
 func (w *worker) add(index int) error {
 	if w.result.job.Index != index {
-		return fmt.Errorf("add micro-batch %d: the gradient at hand is of %d", index, w.result.job.Index)
+		return fmt.Errorf("add micro-batch %d: the newest gradient is of %d", index, w.result.job.Index)
 	}
 	w.pace.Add(w.now(), w.result.took)
 	return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
 }
 
-// apply makes the entry at hand part of the state.
+// apply applies the entry in the spare buffer to the state.
 func (w *worker) apply(applied uint64) (step.Event, error) {
 	if w.machine.State() == wire.WorkerReducing { // all members are where this one is
 		w.replica.change(func() { w.replica.ReleaseMembers(w.machine.Plan()) })
@@ -151,7 +151,7 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 	w.beat.MLMAccuracy, w.beat.NSPAccuracy = number.Float(o.MLMAccuracy), number.Float(o.NSPAccuracy)
 	w.beat.LearningRate = number.Float(o.LearningRate)
 	w.beat.Tokens, w.beat.Clamped, w.beat.Skipped = o.Tokens, o.Clamped, o.Skipped
-	diverged := w.judge()
+	diverged := w.findDivergence()
 	w.publishBeat()
 	return step.Applied{Step: applied, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ, Diverged: diverged}, nil
 }
@@ -160,24 +160,24 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 func (w *worker) load(number uint64) (step.Event, error) {
 	f := w.fetched.Swap(nil)
 	if f == nil || f.state.Step != number {
-		return nil, fmt.Errorf("load snapshot of step %d: it is not at hand", number)
+		return nil, fmt.Errorf("load snapshot of step %d: it was not fetched", number)
 	}
 	w.replica.change(func() { w.replica.Load(&f.state) })
-	w.state = w.theirs
+	w.stateNumerics = w.planNumerics
 	w.log.Info("took the state of a member", zap.Uint64("step", number))
-	return step.Loaded{Step: number, Digest: f.digest, Diverged: w.judge()}, w.cfg.Trainer.WeightsChanged()
+	return step.Loaded{Step: number, Digest: f.digest, Diverged: w.findDivergence()}, w.cfg.Trainer.WeightsChanged()
 }
 
 func (w *worker) publish(subject string, v any) error {
 	err := bus.Publish(w.cfg.Bus, subject, v)
 	if errors.Is(err, bus.ErrBufferFull) {
 		w.log.Warn("lost, as NATS is away", zap.String("subject", subject))
-		return nil // what has to arrive is said again
+		return nil // important messages are repeated
 	}
 	return err
 }
 
-// meterPhase tells the meter what the worker is at.
+// meterPhase tells the meter the phase of the worker.
 func (w *worker) meterPhase() {
 	m := w.machine
 	phase := energy.Idle
@@ -188,7 +188,7 @@ func (w *worker) meterPhase() {
 		phase = energy.Recovery
 	case wire.WorkerFollowing, wire.WorkerCatchingUp:
 		phase = energy.Joining
-		if w.rejoins || m.Behind() { // to join once more is a loss, as is to try what failed
+		if w.rejoining || m.Behind() { // joining again, and retrying a failed attempt, is recovery
 			phase = energy.Recovery
 		}
 	case wire.WorkerComputing:

@@ -18,15 +18,14 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// fetchedState is a verified snapshot that waits to be loaded.
+// fetchedState is a verified snapshot that waits for Load.
 type fetchedState struct {
 	state  replica.State
 	digest string
 }
 
-// begin runs a fetch in the background; its event ends it. There is one at a
-// time.
-func (w *worker) begin(ctx context.Context, fetch func(context.Context) step.Event) {
+// startFetch runs a fetch in the background, one at a time; its event ends it.
+func (w *worker) startFetch(ctx context.Context, fetch func(context.Context) step.Event) {
 	w.endFetch()
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -46,10 +45,9 @@ func (w *worker) endFetch() {
 	}
 }
 
-// failed is the event of a fetch that did not succeed, after a short rest: the
-// state machine tries again at once. Who follows from outside does not, and is told
-// without one.
-func (w *worker) failed(ctx context.Context, generation uint64, err error) step.Event {
+// fetchFailed returns the event of a failed fetch after a short pause, since the state
+// machine retries at once. A follower does not retry, and needs no pause.
+func (w *worker) fetchFailed(ctx context.Context, generation uint64, err error) step.Event {
 	if ctx.Err() == nil {
 		w.log.Warn("catch up", zap.Error(err))
 	}
@@ -61,12 +59,12 @@ func (w *worker) failed(ctx context.Context, generation uint64, err error) step.
 }
 
 // getEntry fetches the entry of a step from members into a buffer of the loop.
-func (w *worker) getEntry(ctx context.Context, f step.FetchEntry, into []int32) step.Event {
+func (w *worker) fetchEntry(ctx context.Context, f step.FetchEntry, into []int32) step.Event {
 	from := make([]string, len(f.From))
 	for i, id := range f.From {
 		from[i] = w.subjects.Entry(id)
 	}
-	for told := false; ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
+	for told := false; ; pause(ctx, w.cfg.Spec.FailureTimeout/100) {
 		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, replica.WordBytes(into)}})
 		switch {
 		case err == nil:
@@ -74,7 +72,7 @@ func (w *worker) getEntry(ctx context.Context, f step.FetchEntry, into []int32) 
 		case f.Await && (!errors.Is(err, transfer.ErrLater) || ctx.Err() != nil):
 			return step.FetchFailed{Generation: f.Generation, Reason: err.Error()}
 		case !f.Await:
-			return w.failed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d: %w", f.Step, err))
+			return w.fetchFailed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d: %w", f.Step, err))
 		case !told:
 			told = true
 			w.post(ctx, step.UpToDate{Generation: f.Generation, Step: f.Step})
@@ -82,8 +80,8 @@ func (w *worker) getEntry(ctx context.Context, f step.FetchEntry, into []int32) 
 	}
 }
 
-// getSnapshot fetches the members' state of a step.
-func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Event {
+// fetchMembersState fetches the members' state of a step.
+func (w *worker) fetchMembersState(ctx context.Context, f step.FetchSnapshot) step.Event {
 	fetch := func() (*fetchedState, error) {
 		info, err := w.snapshotInfo(ctx, f.From[0])
 		if err != nil {
@@ -96,17 +94,17 @@ func (w *worker) getSnapshot(ctx context.Context, f step.FetchSnapshot) step.Eve
 	}
 	got, err := fetch()
 	if err != nil {
-		return w.failed(ctx, f.Generation, fmt.Errorf("fetch state of step %d: %w", f.Step, err))
+		return w.fetchFailed(ctx, f.Generation, fmt.Errorf("fetch state of step %d: %w", f.Step, err))
 	}
 	w.fetched.Store(got)
 	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}
 }
 
-// snapshotInfo asks a donor what state it can give. It waits while the donor is
-// not there.
+// snapshotInfo asks a donor which state it can give. It waits for an absent checkpoint
+// service.
 func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotInfo, error) {
 	for {
-		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
+		within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
 		info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.SnapshotInfo(donor), nil)
 		cancel()
 		if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) {
@@ -124,7 +122,7 @@ func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotI
 	}
 }
 
-// fetchSnapshot brings a state from donors that all hold it, and verifies it.
+// fetchSnapshot fetches a state from donors that all hold it, and verifies it.
 func (w *worker) fetchSnapshot(ctx context.Context, donors []string, info wire.SnapshotInfo) (*fetchedState, error) {
 	if info.Elements != w.rule.Layout.Total {
 		return nil, fmt.Errorf("a state of %d elements, this model has %d", info.Elements, w.rule.Layout.Total)
@@ -153,19 +151,19 @@ func (w *worker) fetchSnapshot(ctx context.Context, donors []string, info wire.S
 		return nil, err
 	}
 	if digest != info.Digest {
-		return nil, fmt.Errorf("digest %s of what came, not %s", digest, info.Digest)
+		return nil, fmt.Errorf("the fetched state has digest %s, not %s", digest, info.Digest)
 	}
 	return got, nil
 }
 
-// part is something to fetch and where it goes.
+// part is a range to fetch and its destination.
 type part struct {
 	what wire.Range
 	to   []byte
 }
 
-// fetchAll fetches parts in pieces from several sources at once. A source that
-// fails is left; what it owed comes from the others.
+// fetchAll fetches parts in pieces from several sources at once. A source that fails is
+// dropped; its piece comes from another.
 func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) error {
 	type piece struct {
 		what wire.Range
@@ -183,11 +181,11 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 	var mu sync.Mutex
 	changed := sync.NewCond(&mu)
 	var failures error
-	under := 0 // pieces on their way: they come back if their source fails
-	take := func() (piece, bool) {
+	inFlight := 0 // pieces in flight: they are requeued if their source fails
+	next := func() (piece, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		for len(pieces) == 0 && under > 0 {
+		for len(pieces) == 0 && inFlight > 0 {
 			changed.Wait()
 		}
 		if len(pieces) == 0 {
@@ -195,13 +193,13 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 		}
 		p := pieces[len(pieces)-1]
 		pieces = pieces[:len(pieces)-1]
-		under++
+		inFlight++
 		return p, true
 	}
-	give := func(p piece, err error) {
+	done := func(p piece, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		under--
+		inFlight--
 		if err != nil {
 			pieces = append(pieces, p)
 			failures = errors.Join(failures, err)
@@ -212,12 +210,12 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 	for _, source := range sources {
 		group.Go(func() {
 			for {
-				p, ok := take()
+				p, ok := next()
 				if !ok {
 					return
 				}
 				err := w.fetchPiece(ctx, source, p.what, p.to)
-				if give(p, err); err != nil {
+				if done(p, err); err != nil {
 					return
 				}
 			}
@@ -231,7 +229,7 @@ func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) e
 }
 
 func (w *worker) fetchPiece(ctx context.Context, subject string, what wire.Range, to []byte) error {
-	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
+	within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
 	defer cancel()
 	data, _, err := transfer.Fetch(within, w.cfg.bulk(), subject, what)
 	if err != nil {

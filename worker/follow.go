@@ -13,12 +13,11 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// mostDonors is how many members keep a state for one that joins: each copies its
-// own for it.
-const mostDonors = 4
+// maxDonors is how many members pin a state for a worker that joins: each makes a copy.
+const maxDonors = 4
 
-// getPinned fetches a state that members keep while they go on.
-func (w *worker) getPinned(ctx context.Context, f step.FetchPinned) step.Event {
+// fetchPinned fetches a state that members pin while they train on.
+func (w *worker) fetchPinned(ctx context.Context, f step.FetchPinned) step.Event {
 	fetch := func() (*fetchedState, error) {
 		info, donors, err := w.askToPin(ctx, f.From)
 		if err != nil {
@@ -31,21 +30,21 @@ func (w *worker) getPinned(ctx context.Context, f step.FetchPinned) step.Event {
 	}
 	got, err := fetch()
 	if err != nil {
-		w.log.Info("members keep no state to take", zap.Error(err))
+		w.log.Info("no member pins a state for this worker", zap.Error(err))
 		return step.FetchFailed{Generation: f.Generation, Reason: err.Error()}
 	}
 	w.fetched.Store(got)
 	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}
 }
 
-// askToPin asks members to keep a state: the first that answers says which, and who
-// has the same, or is about to, is a donor as well.
+// askToPin asks members to pin a state: the first that answers names the step, and members
+// that have the same state, or soon will, are donors too.
 func (w *worker) askToPin(ctx context.Context, members []string) (wire.SnapshotInfo, []string, error) {
 	var failures error
 	for i, first := range members {
 		info, err := w.pinAt(ctx, first, 0)
 		if err == nil && !info.Found {
-			err = fmt.Errorf("%s waits for step %d, for another", first, info.Step)
+			err = fmt.Errorf("%s waits to pin step %d for another worker", first, info.Step)
 		}
 		if err != nil {
 			failures = errors.Join(failures, err)
@@ -53,7 +52,7 @@ func (w *worker) askToPin(ctx context.Context, members []string) (wire.SnapshotI
 		}
 		donors := []string{first}
 		for _, id := range members[i+1:] {
-			if len(donors) < mostDonors && w.pinsToo(ctx, id, info) {
+			if len(donors) < maxDonors && w.pinsToo(ctx, id, info) {
 				donors = append(donors, id)
 			}
 		}
@@ -62,9 +61,9 @@ func (w *worker) askToPin(ctx context.Context, members []string) (wire.SnapshotI
 	return wire.SnapshotInfo{}, nil, failures
 }
 
-// pinsToo asks a member to keep the same state as another.
+// pinsToo asks a member to pin the same state as another.
 func (w *worker) pinsToo(ctx context.Context, id string, want wire.SnapshotInfo) bool {
-	for end := time.Now().Add(w.cfg.Spec.FailureTimeout / 4); ; rest(ctx, w.cfg.Spec.FailureTimeout/100) {
+	for end := time.Now().Add(w.cfg.Spec.FailureTimeout / 4); ; pause(ctx, w.cfg.Spec.FailureTimeout/100) {
 		info, err := w.pinAt(ctx, id, want.Step)
 		switch {
 		case err != nil || info.Step != want.Step:
@@ -72,14 +71,14 @@ func (w *worker) pinsToo(ctx context.Context, id string, want wire.SnapshotInfo)
 		case info.Found:
 			return info.Digest == want.Digest
 		case time.Now().After(end):
-			return false // its step takes longer: the others will do
+			return false // its step takes too long: the other donors suffice
 		}
 	}
 }
 
-// pinAt asks a member to keep its state after a step.
+// pinAt asks a member to pin its state after a step.
 func (w *worker) pinAt(ctx context.Context, id string, number uint64) (wire.SnapshotInfo, error) {
-	within, cancel := context.WithTimeout(ctx, w.cfg.answer())
+	within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
 	defer cancel()
 	info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.Pin(id), wire.Pin{Step: number, For: w.reg.ID})
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Mailboxes connects the members of a ring straight to each other: every worker
-// embeds a NATS server, and the neighbours connect to it.
+// Mailboxes connects the members of a ring directly: every worker embeds a NATS server, to
+// which its neighbours connect.
 type Mailboxes struct {
 	Run string
 	Own *natslink.Mailbox
 }
 
-// URL is where this worker's mailbox is.
+// URL returns the URL of this worker's mailbox.
 func (m Mailboxes) URL() string { return m.Own.URL() }
 
 // Connect joins the ring of a plan.
@@ -23,16 +23,16 @@ func (m Mailboxes) Connect(ctx context.Context, p wire.Plan, rank int) (allreduc
 	return m.Own.Connect(ctx, sessionOf(m.Run, p, rank))
 }
 
-// silences is how many times as long as a worker may be silent for the coordinator a
-// neighbour in the ring may be: it may be at work of the network.
-const silences = 4
+// ringSilenceFactor is how many times longer a neighbour in the ring may be silent than a
+// worker may be for the coordinator: the frames themselves may fill a slow network.
+const ringSilenceFactor = 4
 
 func sessionOf(run string, p wire.Plan, rank int) natslink.Session {
 	n := len(p.Members)
 	return natslink.Session{
 		Run: run, Generation: p.Generation, Rank: rank, World: n,
 		Previous: p.Members[(rank+n-1)%n].Mailbox, Next: p.Members[(rank+1)%n].Mailbox,
-		Silence: silences * p.Patient(),
+		Silence: ringSilenceFactor * p.Patient(),
 	}
 }
 

@@ -70,7 +70,7 @@ func TestAnOutageDoesNotEndAWorker(t *testing.T) {
 		// that of the incarnation before.
 		"the store is away for long, and the ID is taken then": func(c *Config) {
 			begun := time.Now()
-			away := c.lease() + 2*c.Spec.FailureTimeout
+			away := c.leaseTTL() + 2*c.Spec.FailureTimeout
 			c.Store = &failing{Store: c.Store, register: func(int) error {
 				switch d := time.Since(begun); {
 				case d < away:

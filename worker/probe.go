@@ -17,12 +17,12 @@ import (
 // and puts that into its registration. The worker is not admitted meanwhile: it has sent no
 // heartbeat yet.
 func (w *worker) probeRoutes(ctx context.Context) error {
-	if w.cfg.Meet == nil || w.probed {
+	if w.cfg.Route == nil || w.probed {
 		return nil
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	registered, err := insist(ctx, w, "see who is registered", func() (<-chan []wire.Registration, error) {
+	registered, err := retryUntilDrained(ctx, w, "see who is registered", func() (<-chan []wire.Registration, error) {
 		return w.cfg.Store.WatchWorkers(watching)
 	})
 	if err != nil {
@@ -47,14 +47,14 @@ func (w *worker) probeRoutes(ctx context.Context) error {
 			}
 		}
 	}()
-	if w.reg.Ring, err = w.cfg.Meet(ctx, mailboxes, gone); err != nil {
+	if w.reg.Ring, err = w.cfg.Route(ctx, mailboxes, gone); err != nil {
 		return err
 	}
 	w.probed = true
 	if w.reg.Ring == "" {
 		return nil
 	}
-	_, err = insist(ctx, w, "say that the ring goes through NATS", func() (struct{}, error) {
+	_, err = retryUntilDrained(ctx, w, "say that the ring goes through NATS", func() (struct{}, error) {
 		err := w.lease.Update(ctx, w.reg)
 		if errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
 			err = nil // the worker registers again, with the route
@@ -68,7 +68,7 @@ func (w *worker) probeRoutes(ctx context.Context) error {
 // each other's mailboxes: a network may break between two workers that still reach
 // everything else. Channel unreachable tells the loop.
 func (w *worker) probeRoutesAgain(ctx context.Context, p wire.Plan) {
-	if w.cfg.Meet == nil || p.Ring == wire.RingBroker || !w.probing.CompareAndSwap(false, true) {
+	if w.cfg.Route == nil || p.Ring == wire.RingBroker || !w.probing.CompareAndSwap(false, true) {
 		return
 	}
 	var mailboxes []string
@@ -77,7 +77,7 @@ func (w *worker) probeRoutesAgain(ctx context.Context, p wire.Plan) {
 	}
 	w.group.Go(func() error {
 		defer w.probing.Store(false)
-		switch route, err := w.cfg.Meet(ctx, mailboxes, nil); {
+		switch route, err := w.cfg.Route(ctx, mailboxes, nil); {
 		case err != nil:
 			w.log.Warn("probe the mailboxes of the members", zap.Error(err)) // repeated when the next ring breaks
 		case route == wire.RingBroker:

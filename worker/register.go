@@ -18,15 +18,14 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// How a worker becomes known, and how it leaves. While the store is out of reach it
-// goes on trying: nothing of it ends a worker that could train.
+// How a worker registers and leaves. It retries while the store is out of reach: an absent
+// store never ends a worker that could train.
 
-// resumeTries bounds how often the newest checkpoint is asked for at the start: a
-// newer one may take its place meanwhile.
+// resumeTries bounds the attempts to fetch the newest checkpoint at the start: a newer one
+// may replace it meanwhile.
 const resumeTries = 10
 
-// resume brings the newest checkpoint, if there is one, or the initial weights
-// that the trainer holds.
+// resume loads the newest checkpoint, or else keeps the initial weights of the trainer.
 func (w *worker) resume(ctx context.Context) error {
 	w.cfg.Meter.Phase(energy.Joining, 0, 0)
 	for try := 1; ; try++ {
@@ -38,15 +37,14 @@ func (w *worker) resume(ctx context.Context) error {
 			return err
 		}
 		w.log.Warn("resume", zap.Error(err))
-		rest(ctx, w.cfg.Spec.FailureTimeout/4)
+		pause(ctx, w.cfg.Spec.FailureTimeout/4)
 	}
 	_, err := w.updating(func() (step.Event, error) { return nil, w.cfg.Trainer.WeightsChanged() })
 	w.sum.Reset(w.replica.State)
 	return err
 }
 
-// unlessDrained does what a worker cannot begin without, as long as nobody asks it to
-// leave.
+// unlessDrained runs do until the worker is asked to leave.
 func (w *worker) unlessDrained(ctx context.Context, do func(context.Context) error) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -77,23 +75,23 @@ func (w *worker) resumeOnce(ctx context.Context) error {
 		return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
 	}
 	w.replica.change(func() { w.replica.Load(&got.state) })
-	w.state = info.Numerics
+	w.stateNumerics = info.Numerics
 	w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
 	return nil
 }
 
-// newIncarnation names a start of this worker, or a new beginning after it was
-// thrown out.
+// newIncarnation names one life of this worker: from its start, or from the time when it
+// registers again.
 func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 
-// register makes the worker known. Where another holds its ID and is heard, it
-// fails; one that is not heard may have ended, and keeps the ID until its lease does.
+// register registers the worker. It fails if another worker with its ID sends heartbeats;
+// a worker without heartbeats may have ended, and keeps the ID until its lease ends.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), number.Float(w.pace.Speed()), w.state
+	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), number.Float(w.pace.Speed()), w.stateNumerics
 	w.reg.Started = time.Now().UTC()
-	ttl := w.cfg.lease()
-	var begun time.Time // when the ID was first found taken: the store may have been away before
+	ttl := w.cfg.leaseTTL()
+	var firstTaken time.Time // when the ID was first found taken: the store may have been away before
 	for {
 		within, cancel := context.WithTimeout(ctx, ttl)
 		lease, err := w.cfg.Store.Register(within, w.reg, ttl)
@@ -106,14 +104,14 @@ func (w *worker) register(ctx context.Context) error {
 			w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
 			return nil
 		}
-		taken := errors.Is(err, membership.ErrTaken)
-		if taken && begun.IsZero() {
-			begun = time.Now()
+		inUse := errors.Is(err, membership.ErrTaken)
+		if inUse && firstTaken.IsZero() {
+			firstTaken = time.Now()
 		}
-		if ctx.Err() != nil || taken && (time.Since(begun) > ttl+w.cfg.Spec.FailureTimeout || w.another(ctx)) {
+		if ctx.Err() != nil || inUse && (time.Since(firstTaken) > ttl+w.cfg.Spec.FailureTimeout || w.idInUse(ctx)) {
 			return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
 		}
-		w.log.Warn("register: trying again", zap.Error(err))
+		w.log.Warn("register: retrying", zap.Error(err))
 		select {
 		case <-w.cfg.Drain:
 			return ErrDrained
@@ -123,8 +121,8 @@ func (w *worker) register(ctx context.Context) error {
 	}
 }
 
-// another reports whether heartbeats of this ID are heard.
-func (w *worker) another(ctx context.Context) bool {
+// idInUse reports whether heartbeats of this ID arrive.
+func (w *worker) idInUse(ctx context.Context) bool {
 	heard, stop, err := bus.Channel(w.cfg.Bus, 1, "", w.subjects.Beat(w.reg.ID))
 	if err != nil {
 		return false
@@ -140,8 +138,8 @@ func (w *worker) another(ctx context.Context) bool {
 	}
 }
 
-// insist asks the store until it answers, or ctx ends.
-func insist[T any](ctx context.Context, w *worker, what string, ask func() (T, error)) (T, error) {
+// retryUntilDrained asks the store until it answers, ctx ends or the worker is drained.
+func retryUntilDrained[T any](ctx context.Context, w *worker, what string, ask func() (T, error)) (T, error) {
 	for {
 		v, err := ask()
 		if err == nil {
@@ -150,7 +148,7 @@ func insist[T any](ctx context.Context, w *worker, what string, ask func() (T, e
 		if ctx.Err() != nil {
 			return v, fmt.Errorf("%s: %w", what, err)
 		}
-		w.log.Warn(what+": trying again", zap.Error(err))
+		w.log.Warn(what+": retrying", zap.Error(err))
 		select {
 		case <-w.cfg.Drain:
 			return v, ErrDrained
@@ -160,8 +158,8 @@ func insist[T any](ctx context.Context, w *worker, what string, ask func() (T, e
 	}
 }
 
-// announce writes the registration in the background until the store has it, or has
-// no use for it any more, and calls then.
+// announce writes the registration in the background until the store has it or does not
+// need it any more, and then calls then.
 func (w *worker) announce(ctx context.Context, what string, then func()) {
 	reg, lease := w.reg, w.lease
 	w.announced.Store(&reg)
@@ -171,25 +169,25 @@ func (w *worker) announce(ctx context.Context, what string, then func()) {
 		for ctx.Err() == nil {
 			newest := w.announced.Load() // an older one may have had to wait
 			if newest.Incarnation != reg.Incarnation {
-				break // it joined again, with what there was to say
+				break // the worker registered again, with the newest registration
 			}
-			within, cancel := context.WithTimeout(ctx, w.cfg.lease())
+			within, cancel := context.WithTimeout(ctx, w.cfg.leaseTTL())
 			err := lease.Update(within, *newest)
 			cancel()
 			if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
-				break // or a plan without it is on its way
+				break // or a plan without this worker is about to come
 			}
-			w.log.Warn(what+": trying again", zap.Error(err))
-			rest(ctx, w.cfg.Spec.FailureTimeout/4)
+			w.log.Warn(what+": retrying", zap.Error(err))
+			pause(ctx, w.cfg.Spec.FailureTimeout/4)
 		}
 		then()
 		return nil
 	})
 }
 
-// leave announces the drain, then tells the loop; the worker goes on until a plan
+// announceDrain announces the drain, then tells the loop; the worker trains until a plan
 // leaves it out.
-func (w *worker) leave(ctx context.Context) {
+func (w *worker) announceDrain(ctx context.Context) {
 	if w.reg.Draining {
 		return
 	}
@@ -198,16 +196,16 @@ func (w *worker) leave(ctx context.Context) {
 	w.announce(ctx, "announce the drain", func() { w.post(ctx, step.DrainRequested{}) })
 }
 
-// outside registers anew after a plan left this worker out, or its registration
-// was taken away, unless it was asked to leave.
-func (w *worker) outside(ctx context.Context, reason string) error {
+// rejoin registers again after a plan left this worker out or its registration was
+// removed, unless it was asked to leave.
+func (w *worker) rejoin(ctx context.Context, reason string) error {
 	if w.reg.Draining {
 		return ErrDrained
 	}
-	w.told.Store(nil) // that was another incarnation
-	w.rejoins = true
+	w.lastBeat.Store(nil) // it is of another incarnation
+	w.rejoining = true
 	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
-	closing, cancel := context.WithTimeout(ctx, w.cfg.parting())
+	closing, cancel := context.WithTimeout(ctx, w.cfg.closeTimeout())
 	defer cancel()
 	if err := w.lease.Close(closing); err != nil {
 		w.log.Warn("unregister", zap.Error(err))
@@ -219,23 +217,23 @@ func (w *worker) outside(ctx context.Context, reason string) error {
 	return nil
 }
 
-// lookForRun asks now and then, while this worker has no part in any step, whether
-// the run is still there: the end of one that it slept through is told nowhere. A
-// run that is done removes its spec from services that others use.
-func (w *worker) lookForRun(ctx context.Context) {
+// checkSpec regularly asks the store for the run's spec while this worker takes no part in
+// steps: it may have slept through the end of the run, which is not announced again. A
+// finished run removes its spec from shared services.
+func (w *worker) checkSpec(ctx context.Context) {
 	s := w.machine.State()
-	alone := s == wire.WorkerJoining || s == wire.WorkerBroken || s == wire.WorkerGreeting
-	if w.stands.Load() && !alone || time.Since(w.looked) < w.cfg.lease() {
+	outsideSteps := s == wire.WorkerJoining || s == wire.WorkerBroken || s == wire.WorkerGreeting
+	if w.specPresent.Load() && !outsideSteps || time.Since(w.lastSpecCheck) < w.cfg.leaseTTL() {
 		return
 	}
-	w.looked = time.Now()
+	w.lastSpecCheck = time.Now()
 	w.group.Go(func() error {
-		within, cancel := context.WithTimeout(ctx, w.cfg.lease())
+		within, cancel := context.WithTimeout(ctx, w.cfg.leaseTTL())
 		defer cancel()
-		_, there, err := w.cfg.Store.Spec(within)
-		if there {
-			w.stands.Store(true)
-		} else if err == nil && w.stands.Load() {
+		_, present, err := w.cfg.Store.Spec(within)
+		if present {
+			w.specPresent.Store(true)
+		} else if err == nil && w.specPresent.Load() {
 			w.log.Info("the run has ended: nothing of it is left in the store")
 			return errFinished
 		}

@@ -15,15 +15,15 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// saveJob is a copy of this rank's slice of the state, on its way to the
-// checkpoint service.
+// saveJob is a copy of this rank's slice of the state, to be sent to the checkpoint
+// service.
 type saveJob struct {
-	header wire.SliceHeader // but for Part, Offset and Count
+	header wire.SliceHeader // without Part, Offset and Count
 	parts  map[string][]float32
 }
 
-// queueSave copies the slice [First, End) of the state for the saver. A
-// checkpoint that the saver has no time for is left out, unless it is the last.
+// queueSave copies the slice [First, End) of the state for save. A checkpoint is skipped
+// if save is still busy, unless it is the last.
 func (w *worker) queueSave(ctx context.Context, f step.Save) error {
 	s := w.replica.State
 	total := len(s.Weights)
@@ -44,7 +44,7 @@ func (w *worker) queueSave(ctx context.Context, f step.Save) error {
 		if job.header.Digest, err = replica.Digest(s, w.cfg.Cores); err != nil {
 			return err
 		}
-		job.header.Meta, job.header.Loss, job.header.Numerics = meta, w.beat.Loss, w.state
+		job.header.Meta, job.header.Loss, job.header.Numerics = meta, w.beat.Loss, w.stateNumerics
 		job.header.Lineage = w.machine.Lineage()
 	}
 	clone := func(all []float32) []float32 {
@@ -63,12 +63,12 @@ func (w *worker) queueSave(ctx context.Context, f step.Save) error {
 	select {
 	case w.saves <- job:
 	default:
-		w.log.Warn("checkpoint left out: the one before is still on its way", zap.Uint64("step", f.Step))
+		w.log.Warn("checkpoint skipped: the previous one is still being sent", zap.Uint64("step", f.Step))
 	}
 	return nil
 }
 
-// save sends slices, and after the last one asks until the checkpoint stands.
+// save sends slices, and after the last one waits until the checkpoint is stored.
 func (w *worker) save(ctx context.Context) error {
 	for {
 		select {
@@ -84,13 +84,13 @@ func (w *worker) save(ctx context.Context) error {
 					break
 				}
 				if len(w.saves) > 0 {
-					break // the one that waits takes its place
+					break // the waiting checkpoint replaces it
 				}
 				w.log.Warn("save", zap.Uint64("step", job.header.Step), zap.Error(err))
 				if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) && !job.header.Final {
 					break // the next checkpoint comes
 				}
-				rest(ctx, w.cfg.Spec.FailureTimeout/5)
+				pause(ctx, w.cfg.Spec.FailureTimeout/5)
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 	if err != nil {
 		return err
 	}
-	within, cancel := context.WithTimeout(ctx, 2*w.cfg.answer())
+	within, cancel := context.WithTimeout(ctx, 2*w.cfg.answerTimeout())
 	defer cancel()
 	answer, err := w.cfg.bulk().Request(within, bus.Message{
 		Subject: w.subjects.Slice(), Data: data,
@@ -131,17 +131,17 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 	return bus.ReadReply(answer, nil)
 }
 
-// awaitStored waits for the checkpoint of a step. It gives up after a while, so
-// that a service that was restarted gets the slices again, and when another slice
-// waits: a member was lost, whose slice will not come, and the state is cut anew.
+// awaitStored waits for the checkpoint of a step. It gives up after a while, so that a
+// restarted service gets the slices again. It also gives up when another slice waits: a
+// member was lost, its slice will not come, and the state is divided again.
 func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 	const often = 20
 	for range often {
-		rest(ctx, w.cfg.answer()/often)
+		pause(ctx, w.cfg.answerTimeout()/often)
 		if len(w.saves) > 0 {
 			break
 		}
-		within, cancel := context.WithTimeout(ctx, w.cfg.answer())
+		within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
 		info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
 		cancel()
 		if err != nil {
@@ -152,10 +152,10 @@ func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the checkpoint of step %d does not stand yet", number)
+	return fmt.Errorf("the checkpoint of step %d is not stored yet", number)
 }
 
-func rest(ctx context.Context, d time.Duration) {
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():

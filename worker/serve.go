@@ -15,8 +15,7 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// serve answers peers and hears their hellos until the returned function is
-// called.
+// serve answers peers and receives their messages until the returned function is called.
 func (w *worker) serve(ctx context.Context) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
@@ -30,17 +29,17 @@ func (w *worker) serve(ctx context.Context) (stop func(), err error) {
 		answers map[string]func(*bus.Message)
 	}{
 		{control, map[string]func(*bus.Message){
-			w.subjects.Hello():                w.hearHello,
+			w.subjects.Hello():                w.onHello,
 			w.subjects.Beat(w.reg.ID):         w.onOwnBeat,
-			w.subjects.Committed():            w.hearCommitted,
-			w.subjects.Stop():                 w.hearStop,
-			w.subjects.Refused(w.reg.ID):      w.takeRefusal,
-			w.subjects.SnapshotInfo(w.reg.ID): w.giveInfo,
-			w.subjects.Pin(w.reg.ID):          w.givePin,
+			w.subjects.Committed():            w.onCommitted,
+			w.subjects.Stop():                 w.onStop,
+			w.subjects.Refused(w.reg.ID):      w.onRefusal,
+			w.subjects.SnapshotInfo(w.reg.ID): w.answerInfo,
+			w.subjects.Pin(w.reg.ID):          w.answerPin,
 		}},
 		{bulk, map[string]func(*bus.Message){
-			w.subjects.Entry(w.reg.ID):    w.giveEntry,
-			w.subjects.Snapshot(w.reg.ID): w.giveSnapshot,
+			w.subjects.Entry(w.reg.ID):    w.answerEntry,
+			w.subjects.Snapshot(w.reg.ID): w.answerSnapshot,
 		}},
 	} {
 		for subject, answer := range on.answers {
@@ -52,7 +51,7 @@ func (w *worker) serve(ctx context.Context) (stop func(), err error) {
 			}
 			stops = append(stops, s)
 		}
-		// Nothing may be missed after the worker is known.
+		// No message may be lost once the worker is registered.
 		if err := on.conn.Flush(ctx); err != nil {
 			stop()
 			return nil, fmt.Errorf("subscribe: %w", err)
@@ -61,7 +60,7 @@ func (w *worker) serve(ctx context.Context) (stop func(), err error) {
 	return stop, nil
 }
 
-func (w *worker) hearHello(m *bus.Message) {
+func (w *worker) onHello(m *bus.Message) {
 	var h wire.Hello
 	if err := wire.Decode(m.Data, &h); err != nil {
 		w.log.Warn("hello", zap.Error(err))
@@ -73,7 +72,7 @@ func (w *worker) hearHello(m *bus.Message) {
 	}
 }
 
-func (w *worker) hearCommitted(m *bus.Message) {
+func (w *worker) onCommitted(m *bus.Message) {
 	var c wire.Committed
 	if err := wire.Decode(m.Data, &c); err != nil {
 		w.log.Warn("committed", zap.Error(err))
@@ -85,18 +84,17 @@ func (w *worker) hearCommitted(m *bus.Message) {
 	}
 }
 
-// hearStop takes the wish to stop from whoever started the run: the coordinator, or etcd,
-// may be what is gone. Members agree on it in their next step.
-func (w *worker) hearStop(*bus.Message) {
+// onStop takes a request to stop straight from the process that started the run: the
+// coordinator, or etcd, may be gone. Members agree on it in their next step.
+func (w *worker) onStop(*bus.Message) {
 	select {
 	case w.events <- step.StopRequested{}:
 	case <-w.closed:
 	}
 }
 
-// takeRefusal hands a refusal to the loop, unless one waits already: they are
-// repeated.
-func (w *worker) takeRefusal(m *bus.Message) {
+// onRefusal passes a refusal to the loop, unless one already waits: refusals are repeated.
+func (w *worker) onRefusal(m *bus.Message) {
 	var r wire.Refusal
 	if err := wire.Decode(m.Data, &r); err != nil {
 		w.log.Warn("refusal", zap.Error(err))
@@ -109,17 +107,17 @@ func (w *worker) takeRefusal(m *bus.Message) {
 }
 
 // replied logs an answer that could not be given: the one that asked will ask again.
-func (w *worker) replied(m *bus.Message, err error) {
+func (w *worker) logReply(m *bus.Message, err error) {
 	if err != nil {
 		w.log.Debug("reply", zap.String("subject", m.Subject), zap.Error(err))
 	}
 }
 
-func (w *worker) giveEntry(m *bus.Message) {
+func (w *worker) answerEntry(m *bus.Message) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	w.replied(m, transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) {
+	w.logReply(m, transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) {
 		number, err := strconv.ParseUint(r.Name, 10, 64)
 		if err != nil {
 			return nil, 0, fmt.Errorf("entry of step %q: %w", r.Name, err)
@@ -134,11 +132,11 @@ func (w *worker) giveEntry(m *bus.Message) {
 	}))
 }
 
-func (w *worker) giveSnapshot(m *bus.Message) {
+func (w *worker) answerSnapshot(m *bus.Message) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	w.replied(m, transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) {
+	w.logReply(m, transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) {
 		state := s.StateAt(w.now(), r.Step)
 		if state == nil {
 			return nil, 0, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.State.Step)
@@ -150,7 +148,7 @@ func (w *worker) giveSnapshot(m *bus.Message) {
 	}))
 }
 
-func (w *worker) giveInfo(m *bus.Message) {
+func (w *worker) answerInfo(m *bus.Message) {
 	s := w.replica
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -158,9 +156,9 @@ func (w *worker) giveInfo(m *bus.Message) {
 	w.reply(m, info, err)
 }
 
-// givePin answers those who ask that a state be pinned. What is pinned does not change,
-// and is described once.
-func (w *worker) givePin(m *bus.Message) {
+// answerPin answers a request to pin a state. A pinned state does not change, and is
+// described once.
+func (w *worker) answerPin(m *bus.Message) {
 	var ask wire.Pin
 	if err := wire.Decode(m.Data, &ask); err != nil {
 		w.reply(m, nil, err)
@@ -193,5 +191,5 @@ func (w *worker) givePin(m *bus.Message) {
 
 // reply answers with a result or an error.
 func (w *worker) reply(m *bus.Message, result any, err error) {
-	w.replied(m, bus.Respond(m, result, err))
+	w.logReply(m, bus.Respond(m, result, err))
 }

@@ -115,7 +115,7 @@ func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 // suspectSelf tells the coordinator that this worker hangs, so that the others go on at
 // once.
 func (w *worker) suspectSelf(hung *HungError) {
-	t := w.told.Load()
+	t := w.lastBeat.Load()
 	if t == nil {
 		return // nobody waits for it
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// ErrDrained is the cause of a Run that ended because the worker was asked to
-// leave, with steps left to do.
+// ErrDrained is returned by a Run that ended because the worker was asked to leave before
+// the last step.
 var ErrDrained = errors.New("drained")
 
 // worker is one call of Run. Only the goroutine in loop uses the fields from machine on;
@@ -44,43 +44,43 @@ type worker struct {
 	announced  atomic.Pointer[wire.Registration] // what announce is to write
 	announcing sync.Mutex                        // held during a write
 
-	probing atomic.Bool          // a probe of the mailboxes is running
-	leaving sync.WaitGroup       // links that are being closed
-	told    atomic.Pointer[told] // the newest heartbeat, for live
-	echoes  echoMonitor          // of this worker's own heartbeats
-	stands  atomic.Bool          // the store holds the run's spec, or did
-	group   *errgroup.Group
+	probing     atomic.Bool              // a probe of the mailboxes is running
+	leaving     sync.WaitGroup           // links that are being closed
+	lastBeat    atomic.Pointer[sentBeat] // the newest heartbeat, for live
+	echoes      echoMonitor              // of this worker's own heartbeats
+	specPresent atomic.Bool              // the store holds the run's spec, or did
+	group       *errgroup.Group
 
-	machine *step.Machine
-	applier *replica.Applier
-	sum     *replica.Accumulator
-	reg     wire.Registration
-	state   wire.Numerics // by which the state was computed
-	theirs  wire.Numerics // of the newest plan
-	probed  bool          // it knows whether it reaches the others
-	lease   membership.Lease
-	rejoins bool               // it was a member before
-	result  computed           // of the newest micro-batch
-	ring    *session           // nil outside
-	beat    wire.Beat          // the next heartbeat
-	looked  time.Time          // when it was last asked whether the run is still there
-	trained bool               // it was a member of a generation
-	refused time.Time          // when the run first refused this incarnation
-	stepAt  time.Time          // when the newest step was applied
-	pace    *step.Pace         // of what it computes
-	fetch   context.CancelFunc // of the fetch in flight, or nil
+	machine       *step.Machine
+	applier       *replica.Applier
+	sum           *replica.Accumulator
+	reg           wire.Registration
+	stateNumerics wire.Numerics // by which the state was computed
+	planNumerics  wire.Numerics // of the newest plan
+	probed        bool          // it knows whether it reaches the others
+	lease         membership.Lease
+	rejoining     bool               // it was a member before
+	result        computed           // of the newest micro-batch
+	ring          *session           // nil outside
+	beat          wire.Beat          // the next heartbeat
+	lastSpecCheck time.Time          // when the spec was last looked up
+	wasMember     bool               // it was a member of a generation
+	refusedSince  time.Time          // when the run first refused this incarnation
+	stepAt        time.Time          // when the newest step was applied
+	pace          *step.Pace         // of what it computes
+	fetch         context.CancelFunc // of the fetch in flight, or nil
 }
 
-// computed is the outcome of a Compute; its gradient lies in the trainer's
-// buffer until the next one begins.
+// computed is the result of a Compute; its gradient is in the trainer's buffer until the
+// next Compute.
 type computed struct {
 	job      step.Compute
 	measured replica.Measured
 	took     time.Duration
 }
 
-// Run takes part in a run until its end, then returns nil; ErrDrained when the
-// worker was asked to leave before; ctx's error when that ended.
+// Run takes part in a run until its end, then returns nil. It returns ErrDrained if the
+// worker was asked to leave before, and ctx's error if ctx ended.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.validate(); err != nil {
 		return err
@@ -95,7 +95,7 @@ func Run(ctx context.Context, cfg Config) error {
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
 		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
 		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
-		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on it
+		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on the speed
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
 	if err != nil {
@@ -105,7 +105,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return w.run(ctx)
 }
 
-// RefusedError is why a run does not admit a worker.
+// RefusedError says why a run refuses a worker.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "the run refuses this worker: " + e.Reason }
@@ -127,7 +127,7 @@ func (w *worker) run(ctx context.Context) error {
 		if done >= w.cfg.Spec.Steps {
 			return nil
 		}
-		// The shards of the next steps are fetched before anyone waits for this worker.
+		// Fetch the shards of the next steps before others wait for this worker.
 		_, err := w.drawBatch(ctx, done, 0)
 		return err
 	})
@@ -142,7 +142,7 @@ func (w *worker) run(ctx context.Context) error {
 	w.group, ctx = errgroup.WithContext(running)
 	w.group.Go(func() error { return w.compute(ctx) })
 	w.group.Go(func() error { return w.save(ctx) })
-	w.group.Go(func() error { return w.live(ctx) })
+	w.group.Go(func() error { return w.repeatBeats(ctx) })
 	w.group.Go(func() error {
 		err := w.loop(ctx)
 		close(w.closed)
@@ -167,18 +167,18 @@ func (w *worker) loop(ctx context.Context) error {
 	if err := w.register(ctx); err != nil {
 		return err
 	}
-	plans, err := insist(ctx, w, "watch plan", func() (<-chan wire.Plan, error) { return w.cfg.Store.WatchPlan(ctx) })
+	plans, err := retryUntilDrained(ctx, w, "watch plan", func() (<-chan wire.Plan, error) { return w.cfg.Store.WatchPlan(ctx) })
 	if err != nil {
 		return err
 	}
-	intents, err := insist(ctx, w, "watch intent", func() (<-chan wire.Intent, error) { return w.cfg.Store.WatchIntent(ctx) })
+	intents, err := retryUntilDrained(ctx, w, "watch intent", func() (<-chan wire.Intent, error) { return w.cfg.Store.WatchIntent(ctx) })
 	if err != nil {
 		return err
 	}
 	w.machine = step.New(step.Config{
 		ID: w.reg.ID, Incarnation: w.reg.Incarnation, Steps: w.cfg.Spec.Steps,
 		FailureTimeout: w.cfg.Spec.FailureTimeout, SaveEvery: w.cfg.Spec.Checkpoint.Every,
-		Diverged: w.judge(),
+		Diverged: w.findDivergence(),
 	}, w.now(), w.replica.step())
 	w.publishBeat()
 	ticker := time.NewTicker(w.cfg.Spec.FailureTimeout / 5)
@@ -187,14 +187,14 @@ func (w *worker) loop(ctx context.Context) error {
 	for {
 		var e step.Event
 		var lost <-chan struct{}
-		if w.machine.Rank() < 0 { // a member hears of it by the plan that leaves it out
+		if w.machine.Rank() < 0 { // a member learns it from the plan that leaves it out
 			lost = w.lease.Lost()
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-lost: // evicted while it was away, by a plan that it did not see
-			if err := w.outside(ctx, "the registration is gone"); err != nil {
+		case <-lost: // evicted by a plan that it did not see
+			if err := w.rejoin(ctx, "the registration is gone"); err != nil {
 				return err
 			}
 			continue
@@ -205,9 +205,9 @@ func (w *worker) loop(ctx context.Context) error {
 			}
 			w.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("rank", p.Rank(w.reg.ID, w.reg.Incarnation)),
 				zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
-			w.theirs = wire.Numerics{Fingerprint: p.Fingerprint, Mixed: p.Mixed}
+			w.planNumerics = wire.Numerics{Fingerprint: p.Fingerprint, Mixed: p.Mixed}
 			if p.Rank(w.reg.ID, w.reg.Incarnation) >= 0 {
-				w.state, w.trained = w.theirs, true
+				w.stateNumerics, w.wasMember = w.planNumerics, true
 			}
 			e = step.PlanChanged{Plan: p}
 		case i, ok := <-intents:
@@ -218,9 +218,9 @@ func (w *worker) loop(ctx context.Context) error {
 			asked := slices.Contains(i.Drain, w.reg.Incarnation)
 			switch {
 			case asked && w.machine.Rank() < 0:
-				return ErrDrained // no plan will leave it out: it is in none
+				return ErrDrained // it is in no plan that could leave it out
 			case asked && !i.Stop:
-				w.leave(ctx)
+				w.announceDrain(ctx)
 			}
 			w.dog.Stopping(i.Stop)
 			e = step.StopRequested{Withdrawn: !i.Stop}
@@ -229,24 +229,24 @@ func (w *worker) loop(ctx context.Context) error {
 			if w.machine.Rank() < 0 {
 				return ErrDrained
 			}
-			w.leave(ctx)
+			w.announceDrain(ctx)
 			continue
 		case <-ticker.C:
 			w.publishBeat()
-			w.lookForRun(ctx)
+			w.checkSpec(ctx)
 			w.replica.change(func() { w.replica.ReleaseUnused(w.now().Add(-5 * w.cfg.Spec.FailureTimeout)) })
 			e = step.Tick{}
 		case r := <-w.refusals:
 			if r.Incarnation != w.reg.Incarnation {
 				continue
 			}
-			if !w.machine.Refused() { // it is told with every heartbeat
-				w.refused = w.now()
+			if !w.machine.Refused() { // a refusal answers every heartbeat
+				w.refusedSince = w.now()
 				w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 			}
-			// One that has trained holds what the run may want back: who runs that may
-			// let it in. So may who has started it.
-			if !w.cfg.Stays && !w.trained && w.now().Sub(w.refused) >= w.cfg.Spec.FailureTimeout {
+			// A former member holds a state that the run may need: the user may still admit
+			// it. A worker that was started to stay waits likewise.
+			if !w.cfg.Stays && !w.wasMember && w.now().Sub(w.refusedSince) >= w.cfg.Spec.FailureTimeout {
 				return &RefusedError{r.Reason}
 			}
 			e = step.Refused{}
@@ -264,7 +264,7 @@ func (w *worker) loop(ctx context.Context) error {
 	}
 }
 
-// now is time on a clock that never jumps.
+// now returns the time on a clock that never jumps.
 func (w *worker) now() time.Time { return time.Unix(0, 0).Add(time.Since(w.start)) }
 
 // closeLoop ends what the loop started.
@@ -275,14 +275,14 @@ func (w *worker) closeLoop() {
 	if w.lease == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.parting())
+	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.closeTimeout())
 	defer cancel()
 	if err := w.lease.Close(ctx); err != nil {
 		w.log.Warn("unregister", zap.Error(err)) // the lease ends by itself
 	}
 }
 
-// post hands an event to the loop.
+// post passes an event to the loop.
 func (w *worker) post(ctx context.Context, e step.Event) {
 	select {
 	case w.events <- e:

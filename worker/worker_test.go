@@ -229,11 +229,11 @@ func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)
 	stop := func() {}
 	if c.networks != nil {
 		rings := &Rings{Mailboxes: Mailboxes{"test", box}, Relay: &natslink.Relay{Dial: c.endpoint().Dialer("ring")}}
-		met, err := Acquaint(cfg.Bus, "test", box, "s", cfg.Log)
+		met, err := NewReachabilityProbe(cfg.Bus, "test", box, "s", cfg.Log)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		cfg.Links, cfg.Meet, stop = rings, met.Way, func() {
+		cfg.Links, cfg.Route, stop = rings, met.Route, func() {
 			rings.Close()
 			met.Close()
 		}

@@ -246,14 +246,14 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		}
 		defer bulk.Close()
 	}
-	met, err := worker.Acquaint(r.Bus, r.Endpoint.Run, mailbox, r.Endpoint.Secret, r.Log)
+	reachability, err := worker.NewReachabilityProbe(r.Bus, r.Endpoint.Run, mailbox, r.Endpoint.Secret, r.Log)
 	if err != nil {
 		return err
 	}
-	defer met.Close()
-	meet := met.Way
+	defer reachability.Close()
+	route := reachability.Route
 	if r.Spec.Ring != runspec.RingAuto || !r.Endpoint.Shared { // otherwise all workers are on this machine
-		meet = nil
+		route = nil
 	}
 	r.Log.Info("ready", zap.String("fingerprint", print), zap.String("mailbox", mailbox.URL()), zap.Int("parameters", model_.layout.Parameters()))
 	return worker.Run(ctx, worker.Config{
@@ -262,7 +262,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
 		},
 		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, Bus: r.Bus, Bulk: bulk,
-		Links: links, Meet: meet, Meter: r.Meter,
+		Links: links, Route: route, Meter: r.Meter,
 		Cores: min(threads, runtime.NumCPU()), Log: r.Log, Drain: drain, Stays: parent.Supervised(),
 		Expected: time.Duration(float64(took) * bert.FingerprintWork(r.Spec.Batch.Rows, r.Spec.MaxSeq, model_.config.MaxPositions)),
 		Hung:     func(e *worker.HungError) { ends(e) },

@@ -22,7 +22,7 @@ func TestAcquaintance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	meet := func(secret string) *Acquaintance {
+	meet := func(secret string) *ReachabilityProbe {
 		box, err := natslink.Open(natslink.Options{Secret: secret})
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestAcquaintance(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(conn.Close)
-		a, err := Acquaint(conn, "r", box, "s", zap.NewNop())
+		a, err := NewReachabilityProbe(conn, "r", box, "s", zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,12 +46,12 @@ func TestAcquaintance(t *testing.T) {
 	for _, test := range []struct{ secret, want string }{{"s", ""}, {"other", wire.RingBroker}, {"s", wire.RingBroker}} {
 		a := meet(test.secret)
 		all = append(all, a.own)
-		if way, err := a.Way(t.Context(), all, nil); way != test.want || err != nil {
+		if way, err := a.Route(t.Context(), all, nil); way != test.want || err != nil {
 			t.Errorf("the way of one with secret %q is %q, %v, not %q", test.secret, way, err, test.want)
 		}
 	}
 	// Nobody that is asked is the one that others do not reach.
-	if way, err := meet("s").Way(t.Context(), all[:2], nil); way != "" || err != nil {
+	if way, err := meet("s").Route(t.Context(), all[:2], nil); way != "" || err != nil {
 		t.Errorf("the way among those that reach each other is %q, %v", way, err)
 	}
 	// One that leaves while it tries says nothing of who asked.
@@ -66,20 +66,20 @@ func TestAcquaintance(t *testing.T) {
 		<-trying
 		leaver.Close()
 	}()
-	if way, err := meet("s").Way(t.Context(), []string{leaver.own}, nil); way != "" || err != nil {
+	if way, err := meet("s").Route(t.Context(), []string{leaver.own}, nil); way != "" || err != nil {
 		t.Errorf("the way with one that leaves is %q, %v", way, err)
 	}
-	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), nil); way != "" || err != nil {
+	if way, err := meet("s").Route(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), nil); way != "" || err != nil {
 		t.Errorf("the way with one that does not answer is %q, %v", way, err)
 	}
 	// Nor is one waited for that is known to be gone.
 	gone := make(chan string, 1)
 	gone <- "nats://127.0.0.1:1"
 	begun := time.Now()
-	if way, err := meet("s").Way(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), gone); way != "" || err != nil {
+	if way, err := meet("s").Route(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), gone); way != "" || err != nil {
 		t.Errorf("the way with one that is gone is %q, %v", way, err)
 	}
-	if time.Since(begun) >= meetFor {
+	if time.Since(begun) >= answerWait {
 		t.Error("it is waited for")
 	}
 }
