@@ -109,7 +109,7 @@ func (s *Service) refuse(err error) {
 
 func (s *Service) write(state *replica.State, a assembly.About, written chan<- outcome) {
 	begun := time.Now()
-	c, err := saved{}, s.noteBegun(a.Begun)
+	c, err := saved{}, s.noteLineage(a.Lineage)
 	if err == nil {
 		c, err = s.store.save(state, a)
 	}
@@ -122,10 +122,9 @@ func (s *Service) write(state *replica.State, a assembly.About, written chan<- o
 	written <- outcome{c, err}
 }
 
-// noteBegun writes into the ledger from where a state was trained. The coordinator
-// tells it sooner, where there is one and the service is there: what is stored must
-// not depend on that.
-func (s *Service) noteBegun(b wire.Lineage) error {
+// noteLineage writes the lineage of a state into the ledger. The coordinator reports it
+// sooner, if both are up; what is stored must not depend on that.
+func (s *Service) noteLineage(b wire.Lineage) error {
 	if b.Generation == 0 {
 		return nil // nothing was trained: all steps were done already
 	}

@@ -7,25 +7,25 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// book knows how fast steps come since training began, and the newest. It is a value
-// without clock or network.
+// book knows how fast steps come in the present lineage, and the newest step. It has
+// neither clock nor network.
 type book struct {
-	begun   wire.Lineage
+	lineage wire.Lineage
 	last    uint64 // newest step
 	newest  wire.Beat
-	watched uint64 // tokens of all steps that it saw, also of those that were lost
+	watched uint64 // tokens of all steps that it saw, lost ones too
 	pace    pace
 }
 
-// begin turns to what is trained anew.
-func (b *book) begin(begun wire.Lineage) { *b = book{begun: begun, watched: b.watched} }
+// begin starts another lineage.
+func (b *book) begin(lineage wire.Lineage) { *b = book{lineage: lineage, watched: b.watched} }
 
 // applied takes a heartbeat of a member.
 func (b *book) applied(beat wire.Beat) {
 	if beat.Tokens == 0 && !beat.Skipped {
 		return // it applied nothing yet; its step is that of the state that it took
 	}
-	if beat.Lineage != b.begun {
+	if beat.Lineage != b.lineage {
 		b.begin(beat.Lineage)
 	}
 	if beat.Step >= b.newest.Step {

@@ -31,7 +31,7 @@ type About struct {
 	Generation uint64
 	Loss       number.Float
 	Numerics   wire.Numerics
-	Begun      wire.Lineage
+	Lineage    wire.Lineage
 }
 
 // part is a flat buffer that is being filled.

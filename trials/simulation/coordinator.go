@@ -171,7 +171,7 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 		})
 	case roster.Note:
 		if b := f.Event.Lineage; b != nil {
-			c.w.oracle.begun.hears(*b)
+			c.w.oracle.lineages.hears(*b)
 		}
 	case roster.StateChanged:
 		c.w.say("%s: %s: %s", c.p.name, f.State, f.Reason)

@@ -92,7 +92,7 @@ func (k *worker) digest() string {
 
 func (k *worker) hello(h wire.Hello) {
 	h.Done = slices.Clone(h.Done)
-	switch begun := k.w.oracle.begun.all; {
+	switch begun := k.w.oracle.lineages.all; {
 	case k.w.bug == ForgetHeld:
 		h.Done = nil
 	case k.w.bug == ForgetBegun:

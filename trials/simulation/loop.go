@@ -84,7 +84,7 @@ func (l *loop) take(next any) {
 		effects := l.k.machine.Handle(l.k.w.time(), next)
 		now := l.k.machine.Lineage()
 		if now != begun && now.Generation == l.k.machine.Generation() {
-			l.k.w.oracle.begun.begins(l.k)
+			l.k.w.oracle.lineages.begins(l.k)
 		}
 		if is := l.k.machine.State(); was != is && (was == wire.WorkerFollowing || is == wire.WorkerFollowing) || now != begun {
 			l.k.beat()

@@ -13,16 +13,16 @@ import (
 // undisturbed run, every plan that was ever stored, who computed what and which
 // checkpoint was promised.
 type oracle struct {
-	w       *world
-	states  []*replica.State // after every step of an undisturbed run
-	plans   []wire.Plan      // of this store, by generation less one
-	work    map[uint64][]computation
-	total   int // micro-batches computed
-	offered uint64
-	done    bool
-	emptied bool // a plan without members let all go
-	evened  int  // plans of the same members, for their speeds alone
-	begun   *beginnings
+	w        *world
+	states   []*replica.State // after every step of an undisturbed run
+	plans    []wire.Plan      // of this store, by generation less one
+	work     map[uint64][]computation
+	total    int // micro-batches computed
+	offered  uint64
+	done     bool
+	emptied  bool // a plan without members let all go
+	evened   int  // plans of the same members, for their speeds alone
+	lineages *lineageOracle
 
 	collected struct { // the newest chunk
 		by               *service
@@ -32,7 +32,7 @@ type oracle struct {
 
 func newOracle(w *world, states []*replica.State) *oracle {
 	o := &oracle{w: w, states: states, work: map[uint64][]computation{}}
-	o.begun = newBeginnings(o)
+	o.lineages = newLineageOracle(o)
 	return o
 }
 
@@ -47,7 +47,7 @@ type computation struct {
 // planned sees a plan that was stored.
 func (o *oracle) planned(p wire.Plan) {
 	o.emptied = o.emptied || len(p.Members) == 0
-	o.begun.planned(p)
+	o.lineages.planned(p)
 	switch n := uint64(len(o.plans)); {
 	case p.Generation == n+1:
 		if n > 0 && len(p.Members) > 0 {
@@ -105,7 +105,7 @@ func (o *oracle) divided(before, p wire.Plan) {
 // forgetPlans begins with a new store.
 func (o *oracle) forgetPlans() {
 	o.plans, o.work = nil, map[uint64][]computation{}
-	o.begun.stores++
+	o.lineages.stores++
 }
 
 // agrees compares a replica with the undisturbed run.
@@ -133,7 +133,7 @@ func (o *oracle) applied(k *worker, number uint64) {
 	}
 	k.newest = number
 	o.agrees(k.reg.Incarnation, k.State)
-	o.begun.applied(k, number)
+	o.lineages.applied(k, number)
 }
 
 // computes sees the beginning of a micro-batch. It must not be one that a worker
@@ -152,7 +152,7 @@ func (o *oracle) computes(k *worker, f step.Compute) {
 		}
 	}
 	o.total++
-	o.begun.computes(k, f.Step)
+	o.lineages.computes(k, f.Step)
 	o.work[f.Step] = append(o.work[f.Step], computation{f.Index, generation, k, k.reg.Incarnation})
 }
 
@@ -242,7 +242,7 @@ func (o *oracle) end() {
 		return
 	}
 	o.agrees("the end", last)
-	o.begun.end()
+	o.lineages.end()
 	if want := int(o.w.rule.Steps) * o.w.rule.MicroBatches; o.undisturbed() && o.total != want {
 		o.w.fail("%d micro-batches were computed, the run has %d", o.total, want)
 	}

@@ -124,7 +124,7 @@ func (s *service) take(e envelope) {
 func (s *service) write(state *replica.State, about assembly.About) {
 	info := infoOf(s.w, state)
 	s.writes = state.Step
-	s.w.oracle.begun.hears(about.Begun)
+	s.w.oracle.lineages.hears(about.Lineage)
 	if s.w.bug == AckEarly {
 		s.adopt(state, info)
 		s.announce()

@@ -7,14 +7,14 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// beginnings is what the oracle knows of work that was lost: where training began
-// anew, whether the ledger heard of it, and what was computed before.
-type beginnings struct {
+// lineageOracle knows which work was lost: where lineages began, whether the ledger was
+// told of them, and what was computed before.
+type lineageOracle struct {
 	o       *oracle
-	stores  uint64            // how many there were: generations come again with each
-	store   map[string]uint64 // by session, the one that it belongs to
+	stores  uint64            // how many there were: generations start again with each
+	store   map[string]uint64 // by session, the store to which it belongs
 	reached map[uint64]age    // by step, the newest generation that applied it
-	all     []wire.Lineage    // every beginning, once
+	all     []wire.Lineage    // every lineage, once
 	told    map[wire.Lineage]bool
 	units   []unit
 }
@@ -26,22 +26,22 @@ func (a age) before(b age) bool {
 	return a.store < b.store || a.store == b.store && a.generation < b.generation
 }
 
-// unit is a micro-batch that somebody began to compute.
+// unit is a micro-batch that some worker started to compute.
 type unit struct {
 	step uint64
 	at   time.Time
 }
 
-func newBeginnings(o *oracle) *beginnings {
-	return &beginnings{o: o, store: map[string]uint64{}, reached: map[uint64]age{}, told: map[wire.Lineage]bool{}}
+func newLineageOracle(o *oracle) *lineageOracle {
+	return &lineageOracle{o: o, store: map[string]uint64{}, reached: map[uint64]age{}, told: map[wire.Lineage]bool{}}
 }
 
-func (b *beginnings) planned(p wire.Plan) { b.store[p.Session] = b.stores }
+func (b *lineageOracle) planned(p wire.Plan) { b.store[p.Session] = b.stores }
 
 // applied sees that members of a generation completed a step.
-func (b *beginnings) applied(k *worker, number uint64) {
+func (b *lineageOracle) applied(k *worker, number uint64) {
 	if k.machine.State() != wire.WorkerReducing {
-		return // fetched from one who did
+		return // fetched from a member that did
 	}
 	k.trained = true
 	if now := (age{b.stores, k.machine.Generation()}); b.reached[number].before(now) {
@@ -49,9 +49,8 @@ func (b *beginnings) applied(k *worker, number uint64) {
 	}
 }
 
-// begins sees a member say that its state was not trained by any, and training begins
-// with it.
-func (b *beginnings) begins(k *worker) {
+// begins sees a lineage begin: no member has a trained state.
+func (b *lineageOracle) begins(k *worker) {
 	begun := k.machine.Lineage()
 	for _, other := range b.all {
 		if other.Session == begun.Session && other.Generation == begun.Generation {
@@ -71,13 +70,13 @@ func (b *beginnings) begins(k *worker) {
 	b.all = append(b.all, begun)
 }
 
-// computes sees a step computed. Where all that had come further are gone, training
-// must have begun anew since.
-func (b *beginnings) computes(k *worker, number uint64) {
+// computes sees a step computed. If all members that came further are lost, another
+// lineage must have begun since.
+func (b *lineageOracle) computes(k *worker, number uint64) {
 	b.units = append(b.units, unit{number, b.o.w.time()})
 	further, ok := b.reached[number+1]
 	if !ok || k.machine.Generation() < uint64(len(b.o.plans)) {
-		return // or who computes has yet to learn that others go on
+		return // or this worker has yet to learn that others go on
 	}
 	begun := k.machine.Lineage()
 	if began := (age{b.store[begun.Session], begun.Generation}); !further.before(began) || begun.From >= number {
@@ -85,13 +84,13 @@ func (b *beginnings) computes(k *worker, number uint64) {
 	}
 }
 
-// hears sees that the ledger is told of a beginning.
-func (b *beginnings) hears(begun wire.Lineage) { b.told[begun] = true }
+// hears sees that the ledger is told of a lineage.
+func (b *lineageOracle) hears(begun wire.Lineage) { b.told[begun] = true }
 
-// end sees that the ledger counts as lost what was lost. It may miss a beginning of
-// which it never heard and from which nothing came: the run went on, or ended, with a
-// state that was trained before, by one who was not there or on its way to the disk.
-func (b *beginnings) end() {
+// end sees that the ledger counts lost work as lost. It may miss a lineage of which it was
+// never told and from which nothing came: the run went on, or ended, with an earlier state,
+// of a worker that was away or of a checkpoint that was being written.
+func (b *lineageOracle) end() {
 	for i := len(b.all) - 1; i >= 0; i-- {
 		if !b.told[b.all[i]] && (i == len(b.all)-1 || b.all[i+1].From > b.all[i].From) {
 			b.all = slices.Delete(b.all, i, i+1)
