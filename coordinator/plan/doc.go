@@ -1,10 +1,12 @@
-// Package plan turns the members of a generation into its plan: who stands where
-// in the ring and computes how many micro-batches.
+// Package plan turns the members of a generation into its plan: their order in the ring,
+// and how many micro-batches each computes.
 //
-// It is a pure function. It guarantees that shares add up to the micro-batches of
-// a step, that every member has at least one where there are enough, that nobody
-// has fewer than a slower member, and that survivors keep their order in the
-// ring. Rebalance tells what a plan for the speeds alone would gain: nothing where
-// no other shares are better. It does not decide who is a member, nor how long
-// speeds must have been so: package roster does.
+// It is a pure function. It guarantees that
+//   - shares add up to the micro-batches of a step;
+//   - every member has at least one where there are enough;
+//   - no member has fewer than a slower one;
+//   - members that stay keep their order in the ring.
+//
+// Rebalance tells what new shares alone would gain. The package does not decide who is a
+// member, nor how long speeds must have changed: package roster does.
 package plan

@@ -13,9 +13,9 @@ type Candidate struct {
 	Speed                    float64 // micro-batches a second; not positive: unknown
 }
 
-// Make returns the plan of the generation after previous. Members must have
-// different IDs. Fields that it does not decide (Mixed, Fingerprint, Session,
-// Since, Stored, Events) are those of previous.
+// Make returns the plan of the generation after previous. Members must have different
+// IDs. Fields that it does not decide (Mixed, Fingerprint, Session, Since, Stored,
+// Events) are copied from previous.
 func Make(previous wire.Plan, members []Candidate, microBatches int, reason string) wire.Plan {
 	ring := order(previous, members)
 	p := previous
@@ -35,18 +35,17 @@ func Make(previous wire.Plan, members []Candidate, microBatches int, reason stri
 	return p
 }
 
-// order puts the members that were in the previous plan first, in its order, then
-// the others by ID.
+// order puts members of the previous plan first, in its order, then the others by ID.
 func order(previous wire.Plan, members []Candidate) []Candidate {
 	ring := slices.Clone(members)
-	place := func(c Candidate) int {
+	rankOf := func(c Candidate) int {
 		if r := previous.Rank(c.ID, c.Incarnation); r >= 0 {
 			return r
 		}
 		return len(previous.Members)
 	}
 	slices.SortStableFunc(ring, func(a, b Candidate) int {
-		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a.ID, b.ID))
 	})
 	return ring
 }

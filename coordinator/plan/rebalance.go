@@ -9,19 +9,16 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Worthwhile is how much slower a step must be than it could, before that alone is
-// reason for a plan. It is above alike times Hysteresis: what two measurements of
-// equal workers may differ by, and what the shares of any plan may be off, are no
-// reason together either. A new generation costs a part of a step, which this much
-// of each step soon pays back.
+// Worthwhile is how many times as long as necessary a step must take before that alone is
+// the reason of a plan. It is above alike times Hysteresis: the noise between two
+// measurements of equal workers and the tolerance of shares together are no reason. A new
+// generation costs a part of a step, which such a gain soon pays back.
 const Worthwhile = 1.3
 
-// Rebalance tells how many times as long the steps of previous take as they would
-// if the same members divided the micro-batches anew, because their speeds are no
-// longer those that its shares were made for; and what would change and for whose
-// speed, for people. It is 1 where nothing would change: where no division is
-// better, in a plan of other members, and while a member that computes has not
-// measured its speed. Make gives the plan.
+// Rebalance returns how many times as long the steps of a plan take as they would with the
+// shares that Make gives the same members for their speeds now; and, for people, what would
+// change. The gain is 1 where nothing would change: no division is better, the members
+// differ, or a member that computes has not measured its speed.
 func Rebalance(previous wire.Plan, members []Candidate) (gain float64, reason string) {
 	next := Make(previous, members, previous.MicroBatches, "")
 	before, ok := sharesOf(previous, next)
@@ -41,8 +38,8 @@ func Rebalance(previous wire.Plan, members []Candidate) (gain float64, reason st
 	return slowness(speeds, before) / slowness(speeds, after), explain(next, speeds, before)
 }
 
-// Slow returns for each speed its part of what is usual among them, where it is
-// clearly less; 0 elsewhere.
+// Slow returns for each speed its part of the median, where it is clearly less; 0
+// elsewhere.
 func Slow(speeds []float64) []float64 {
 	parts := relative(speeds)
 	for i, p := range parts {
@@ -53,8 +50,8 @@ func Slow(speeds []float64) []float64 {
 	return parts
 }
 
-// relative divides speeds by their median: by the higher one of two, so that the
-// slower of two workers is the one that is slow. What is unknown counts as usual.
+// relative divides speeds by their median: by the higher one of two, so that the slower of
+// two workers is the slow one. An unknown speed counts as the median.
 func relative(speeds []float64) []float64 {
 	out := slices.Repeat([]float64{1}, len(speeds))
 	sorted := slices.DeleteFunc(slices.Clone(speeds), func(s float64) bool { return !measured(s) })
@@ -62,17 +59,17 @@ func relative(speeds []float64) []float64 {
 		return out
 	}
 	slices.Sort(sorted)
-	usual := sorted[len(sorted)/2]
+	median := sorted[len(sorted)/2]
 	for i, s := range speeds {
 		if measured(s) {
-			out[i] = s / usual
+			out[i] = s / median
 		}
 	}
 	return out
 }
 
-// explain says whose speed is why the shares of a plan are not those before: the
-// slow ones that have fewer now, or else the one whose share changed most.
+// explain names the members whose speed changes the shares: the slow ones that get fewer
+// micro-batches, or else the one whose share changes most.
 func explain(p wire.Plan, speeds []float64, before []int) string {
 	parts, slow := relative(speeds), Slow(speeds)
 	var all []string

@@ -9,8 +9,8 @@ const (
 	// alike is the ratio of the fastest to the slowest member up to which the
 	// difference counts as noise of the measurement.
 	alike = 1.15
-	// Hysteresis is how much slower a step may be than it could, before shares
-	// that stand are changed.
+	// Hysteresis is how many times as long as necessary a step may take before a new
+	// plan changes shares.
 	Hysteresis = 1.1
 )
 
@@ -20,8 +20,8 @@ const (
 //
 // With quotas q_i = m·s_i/Σs, the largest remainder is the division that
 // minimises Σ(share_i − q_i)²; giving the next micro-batch to whoever is furthest
-// below its quota finds it also under the bound from below, because the sum is
-// convex in each share.
+// below its quota finds it also under the lower bound, because the sum is convex in
+// each share.
 func Shares(speeds []float64, microBatches int) []int {
 	shares := make([]int, len(speeds))
 	if len(speeds) == 0 {
@@ -47,7 +47,7 @@ func Shares(speeds []float64, microBatches int) []int {
 	return shares
 }
 
-// quotas are the exact parts that members are entitled to.
+// quotas are the exact shares, before rounding.
 func quotas(speeds []float64, microBatches int) []float64 {
 	clean := known(speeds)
 	if slices.Max(clean) <= alike*slices.Min(clean) {
@@ -66,7 +66,7 @@ func quotas(speeds []float64, microBatches int) []float64 {
 // measured reports whether a speed is known.
 func measured(speed float64) bool { return speed > 0 && speed < 1e12 } // not NaN either
 
-// known replaces speeds that are unknown by the mean of those that are known.
+// known replaces unknown speeds by the mean of the others.
 func known(speeds []float64) []float64 {
 	sum, n := 0.0, 0.0
 	for _, s := range speeds {
@@ -88,8 +88,8 @@ func known(speeds []float64) []float64 {
 	return clean
 }
 
-// slowness is how long the slowest member computes for a step, in seconds where
-// speeds are known.
+// slowness is how long the slowest member computes for a step, in seconds where speeds
+// are known.
 func slowness(speeds []float64, shares []int) float64 {
 	worst := 0.0
 	for i, s := range known(speeds) {

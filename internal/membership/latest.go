@@ -2,8 +2,8 @@ package membership
 
 import "sync"
 
-// Latest is a channel that holds the newest value only: putting never blocks,
-// and a slow reader skips what was replaced meanwhile.
+// Latest is a channel that holds the newest value only: putting never blocks, and a slow
+// reader skips the values in between.
 type Latest[T any] struct {
 	mu     sync.Mutex
 	c      chan T

@@ -1,17 +1,17 @@
-// Package membership is what workers and coordinators share: who is there, who
-// leads, the plan, the intent and the spec of one run.
+// Package membership is what workers and coordinators share: registrations, the leader,
+// the plan, the intent and the spec of one run.
 //
 // Store is a small interface with two adapters that pass one conformance suite:
 // etcdstore for runs and memstore for simulations and tests.
 //
 // It guarantees that
 //   - at most one live incarnation holds a worker's ID;
-//   - plans are written one after the other, by the leader of that moment and
-//     nobody else: a leader that was replaced unawares cannot write;
-//   - a watch delivers the newest value at last, whatever was lost, compacted or
-//     cut meanwhile; values in between may be skipped.
+//   - plans are written one after the other, by the current leader only: a leader that was
+//     replaced without noticing cannot write;
+//   - a watch delivers the newest value in the end, whatever was lost, compacted or cut
+//     meanwhile; values in between may be skipped.
 //
-// It does not decide anything: the coordinator does.
+// It decides nothing: the coordinator does.
 package membership
 
 import (
@@ -27,9 +27,9 @@ var (
 	ErrTaken = errors.New("another live process holds this ID")
 	// ErrNotLeader says that another coordinator leads, or none.
 	ErrNotLeader = errors.New("no longer the elected coordinator")
-	// ErrConflict says that the stored plan is not the one before the new one.
+	// ErrConflict says that the stored plan is not the predecessor of the new one.
 	ErrConflict = errors.New("the stored generation is not the one before")
-	// ErrLost says that the lease is gone: its ID belongs to another now.
+	// ErrLost says that the lease is gone, and another may have the ID.
 	ErrLost = errors.New("the registration is gone")
 	// ErrOtherSpec says that the run was begun with another spec.
 	ErrOtherSpec = errors.New("the run was begun with another spec")
@@ -44,16 +44,16 @@ type Store interface {
 	Register(ctx context.Context, r wire.Registration, ttl time.Duration) (Lease, error)
 
 	// WatchWorkers delivers all registrations, sorted by ID: the present ones at
-	// once, then after every change. A slow reader finds the newest snapshot.
+	// once, then after every change. A slow reader gets the newest list only.
 	// The channel is closed when ctx ends.
 	WatchWorkers(ctx context.Context) (<-chan []wire.Registration, error)
-	// WatchPlan delivers the plan, at once if there is one; likewise.
+	// WatchPlan delivers the plan likewise, at once if there is one.
 	WatchPlan(ctx context.Context) (<-chan wire.Plan, error)
-	// WatchIntent delivers the intent, at once if there is one; likewise.
+	// WatchIntent delivers the intent likewise, at once if there is one.
 	WatchIntent(ctx context.Context) (<-chan wire.Intent, error)
 
-	// PutSpec stores the spec of the run once. Storing the same bytes again is
-	// no error; others are ErrOtherSpec.
+	// PutSpec stores the spec of the run once. Storing the same bytes again is no
+	// error; other bytes are ErrOtherSpec.
 	PutSpec(ctx context.Context, spec []byte) error
 	// Spec returns the stored spec and whether there is one.
 	Spec(ctx context.Context) ([]byte, bool, error)
@@ -64,8 +64,8 @@ type Store interface {
 }
 
 // Lease is a live registration. Its methods may be called from any goroutine.
-// While the store is out of reach the Lease goes on trying; a registration that
-// expired meanwhile is written again, by the same incarnation.
+// While the store is out of reach the Lease goes on trying, and writes a registration that
+// expired meanwhile again, for the same incarnation.
 type Lease interface {
 	// Update replaces the registration; ID and Incarnation stay. ErrLost after
 	// Lost was closed, and after Close.

@@ -1,8 +1,9 @@
 // Package wire is what the roles say to each other: the keys in etcd, the
-// subjects in NATS and the messages that travel under them, as JSON.
+// subjects in NATS, the messages that travel under them, as JSON, and the constants in
+// those messages (contracts.go).
 //
-// It holds names and types only. Nothing in it is needed per step except the
-// heartbeat; the gradients travel in the frames of package allreduce.
+// It holds names and types only. A step needs nothing of it but the heartbeat: gradients
+// travel in the frames of package allreduce.
 package wire
 
 import (
@@ -27,7 +28,7 @@ func Decode(b []byte, v any) error {
 	return nil
 }
 
-// Reply is how every request is answered: a result or a reason.
+// Reply answers a request: a result or an error.
 type Reply struct {
 	Error  string          `json:"error,omitempty"`
 	Result json.RawMessage `json:"result,omitempty"`

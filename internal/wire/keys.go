@@ -13,8 +13,8 @@ func (k Keys) Intent() string          { return k.prefix + "intent" } // Intent
 func (k Keys) Workers() string         { return k.prefix + "workers/" }
 func (k Keys) Worker(id string) string { return k.Workers() + id } // Registration, under the worker's lease
 func (k Keys) Election() string        { return k.prefix + "election" }
-func (k Keys) Up() string              { return k.prefix + "up" }     // endpoint.Holder, under the lease of a `gramme up` on services that others use
-func (k Keys) Secret() string          { return k.prefix + "secret" } // what mailboxes of workers ask for, likewise
+func (k Keys) Up() string              { return k.prefix + "up" }     // etcdstore.Holder, under the lease of a `gramme up` on shared services
+func (k Keys) Secret() string          { return k.prefix + "secret" } // that mailboxes of workers ask for; on shared services only
 
 // Subjects are the places of one run in NATS.
 type Subjects struct{ prefix string }
@@ -22,7 +22,7 @@ type Subjects struct{ prefix string }
 // SubjectsOf returns the subjects of a run.
 func SubjectsOf(run string) Subjects { return Subjects{"gramme." + run + "."} }
 
-// Published, nobody answers.
+// Published without an answer.
 func (s Subjects) Beat(worker string) string { return s.prefix + "beat." + worker } // Beat
 func (s Subjects) Beats() string             { return s.prefix + "beat.*" }
 func (s Subjects) Process() string           { return s.prefix + "process" }      // ProcessBeat
@@ -31,13 +31,13 @@ func (s Subjects) Suspect() string           { return s.prefix + "suspect" }    
 func (s Subjects) Reach() string             { return s.prefix + "reach" }        // Reach, answered by each worker with Reached
 func (s Subjects) Refused(w string) string   { return s.prefix + "refused." + w } // Refusal, by the coordinator
 func (s Subjects) Committed() string         { return s.prefix + "committed" }    // Committed, by the checkpoint service
-func (s Subjects) Stop() string              { return s.prefix + "stop" }         // empty, to the workers, by whoever started the run and cannot go on: there may be no coordinator to ask
+func (s Subjects) Stop() string              { return s.prefix + "stop" }         // empty, to the workers, from a `gramme up` that cannot go on: there may be no coordinator to ask
 
 // Requests, answered with a Reply unless stated otherwise.
 func (s Subjects) Control() string              { return s.prefix + "control" }           // Control → coordinator
 func (s Subjects) Status() string               { return s.prefix + "status" }            // empty → coordinator, Result is Status
 func (s Subjects) Shard() string                { return s.prefix + "shard" }             // Range → coordinator, answered with RangeHeader + bytes
-func (s Subjects) Entry(worker string) string   { return s.prefix + "entry." + worker }   // Range → worker: words of its newest entry, or of one that it keeps
+func (s Subjects) Entry(worker string) string   { return s.prefix + "entry." + worker }   // Range → worker: words of its newest entry, or of one that it pins
 func (s Subjects) Pin(worker string) string     { return s.prefix + "hold." + worker }    // Pin → worker, Result is SnapshotInfo
 func (s Subjects) Snapshot(donor string) string { return s.prefix + "snapshot." + donor } // Range → worker or "checkpoint"
 func (s Subjects) SnapshotInfo(d string) string { return s.prefix + "snapshotinfo." + d } // empty → SnapshotInfo

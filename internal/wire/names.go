@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// most is how long a name may be: it becomes a folder with something behind it.
-const most = 100
+// maxID bounds the length of a name: it becomes part of the name of a folder.
+const maxID = 100
 
 var (
 	plain   = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	strange = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 )
 
-// CheckID says why a process of a role cannot have a name: it is one token of
-// subjects, the end of keys in etcd, and a folder. A worker is not called as a
-// service is, which others ask by that name.
+// CheckID says why a process of a role cannot have a name. A name is one token of
+// subjects, the end of keys in etcd, and a folder. A worker cannot have the name of a
+// service, by which others address the service.
 func CheckID(role Role, id string) error {
 	switch {
-	case len(id) > most || !plain.MatchString(id):
-		return fmt.Errorf("%q is no name of a process: it has 1 to %d letters, digits, - and _", id, most)
+	case len(id) > maxID || !plain.MatchString(id):
+		return fmt.Errorf("%q is not a valid name of a process: a name has 1 to %d letters, digits, - and _", id, maxID)
 	case role == RoleWorker && (id == IDCheckpoint || id == IDCoordinator || id == IDUp):
 		return fmt.Errorf("a worker cannot be called %q: a service of the run is", id)
 	}
@@ -33,5 +33,5 @@ func IDOf(host string) string {
 	if id == "" {
 		return string(RoleWorker)
 	}
-	return id[:min(len(id), most-10)]
+	return id[:min(len(id), maxID-10)]
 }

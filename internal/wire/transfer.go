@@ -6,13 +6,13 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 )
 
-// Range asks for bytes of something that is too large for one message. The
-// answer carries them as data, CRC32C and total size in the headers below.
+// Range asks for a part of something that is too large for one message. The answer
+// carries the bytes as data, their CRC32C and the total size in the headers below.
 type Range struct {
 	Name   string `json:"name"` // shard: its SHA-256; snapshot: weights, moment1, moment2, meta; entry: the step in decimal
 	Offset int64  `json:"offset"`
 	Length int    `json:"length"`
-	Step   uint64 `json:"step,omitempty"` // of a snapshot: a donor that has moved on refuses
+	Step   uint64 `json:"step,omitempty"` // of a snapshot: a donor that has another one by now refuses
 }
 
 // Parts of a snapshot and of a checkpoint.
@@ -27,12 +27,12 @@ const (
 	HeaderCRC   = "Gramme-CRC32C" // of the data, 8 hex digits
 	HeaderTotal = "Gramme-Total"  // bytes of the whole, decimal
 	HeaderError = "Gramme-Error"  // set instead of data
-	HeaderLater = "Gramme-Later"  // set with an error: it has yet to come
+	HeaderLater = "Gramme-Later"  // set with an error: what was asked for does not exist yet
 	HeaderSlice = "Gramme-Slice"  // SliceHeader as JSON
 )
 
-// MaxChunk is the most bytes that one binary message carries. With its headers it
-// stays below the 1 MiB that a NATS server takes by default.
+// MaxChunk bounds the data of a binary message. With its headers it stays below the 1 MiB
+// that a NATS server accepts by default.
 const MaxChunk = 1 << 19
 
 // SnapshotInfo names a state that a donor can give.
@@ -42,7 +42,7 @@ type SnapshotInfo struct {
 	Elements int    `json:"elements"` // of each of weights, moment1, moment2 (flat, padded)
 	Meta     []byte `json:"meta"`     // replica.Meta, encoded
 	Digest   string `json:"digest"`   // replica digest of the whole
-	// Numerics are those of a checkpoint: a member's are in the plan.
+	// Numerics are set for a checkpoint; those of a member are in the plan.
 	Numerics Numerics `json:"numerics,omitzero"`
 }
 
@@ -55,7 +55,7 @@ type Pin struct {
 	For  string `json:"for"` // worker that joins: nothing is kept for it once it has
 }
 
-// SliceHeader describes one chunk of one worker's part of a checkpoint.
+// SliceHeader describes one chunk of a worker's part of a checkpoint.
 // Weights and moments are cut at the same elements. The service answers each
 // chunk with a Reply.
 type SliceHeader struct {
@@ -85,7 +85,7 @@ type Committed struct {
 	Time     time.Time `json:"time"`
 }
 
-// Event is something that the coordinator wants in the ledger.
+// Event is an entry of the ledger that the coordinator or a worker asks for.
 type Event struct {
 	Key        string    `json:"key"` // counted once per key
 	Kind       EventKind `json:"kind"`

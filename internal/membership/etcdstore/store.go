@@ -1,8 +1,8 @@
 // Package etcdstore is the store of a run in etcd.
 //
-// It does O(1) work for each change of membership and nothing per step. While
-// etcd is away, leases are tried again and watches resume where they were, or
-// from a fresh snapshot where that was compacted away; only single calls fail.
+// It does O(1) work for each change of membership and nothing per step. While etcd is out
+// of reach, leases are renewed again and again, and watches resume where they were, or
+// from a fresh snapshot where that was compacted away. Only single calls fail.
 package etcdstore
 
 import (
