@@ -12,6 +12,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/launch/embedded"
 )
@@ -20,17 +21,17 @@ import (
 // answer: on a slow disk etcd takes some seconds.
 const startWithin = time.Minute
 
-// services are etcd and NATS of a run: inside this process, or a claim on those
-// that others run.
+// services are etcd and NATS of a run: inside this process, or shared ones with the
+// lock of the run.
 type services struct {
 	dir      rundir.Dir
 	sockets  *rundir.Sockets
 	etcd     *embedded.Etcd
 	nats     *embedded.NATS
-	claim    *endpoint.Claim
+	lock     *etcdstore.RunLock
 	endpoint endpoint.Endpoint
 	failed   <-chan error // what ended them before close
-	kept     func()       // ends the keeping of the claim
+	kept     func()       // ends the keeping of the lock
 }
 
 // startServices starts both with empty stores and writes the endpoint file. What
@@ -74,7 +75,7 @@ func (s *services) clear() error {
 
 // close ends what runs in this process, and leaves what runs elsewhere.
 func (s *services) close(done bool) (err error) {
-	if s.claim != nil {
+	if s.lock != nil {
 		if s.kept != nil {
 			s.kept()
 		}

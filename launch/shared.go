@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/energy/meter"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/waiting"
@@ -20,7 +21,7 @@ import (
 
 const (
 	// joinWithin bounds the start on services that others run; it is longer than
-	// a claim that a dead process elsewhere left.
+	// a run lock that a dead process elsewhere left.
 	joinWithin = 30 * time.Second
 	// serviceWithin bounds the search for NATS or etcd alone.
 	serviceWithin = 10 * time.Second
@@ -55,11 +56,15 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err != nil {
 		return s, fmt.Errorf("start cluster: %w", err)
 	}
-	s.claim, err = e.Claim(ctx, endpoint.Holder{
+	client, err := e.DialEtcd(ctx)
+	if err != nil {
+		return s, exit.Wrap(exit.Resource, etcdHint, err)
+	}
+	s.lock, err = etcdstore.LockRun(ctx, client, e.Run, etcdstore.Holder{
 		Host: meter.Host(), Machine: meter.MachineID(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid(),
 	})
-	if errors.Is(err, endpoint.ErrClaimed) {
-		return s, claimed(err)
+	if errors.Is(err, etcdstore.ErrLocked) {
+		return s, runsElsewhere(err)
 	}
 	if err != nil {
 		return s, exit.Wrap(exit.Resource, etcdHint, err)
@@ -68,10 +73,10 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err := s.sameRun(ctx, spec); err != nil {
 		return s, err
 	}
-	if s.endpoint, err = e.Settled(ctx); err != nil {
+	if s.endpoint, err = e.WithSecret(ctx); err != nil {
 		return s, err
 	}
-	if err := s.claim.Renew(ctx, ended); err != nil {
+	if err := s.lock.Renew(ctx, ended); err != nil {
 		return s, err
 	}
 	return s, s.endpoint.WriteFile(dir.Endpoint())
@@ -93,11 +98,11 @@ func Reachable(ctx context.Context, say waiting.Say, e endpoint.Endpoint) error 
 	})
 }
 
-func claimed(err error) error {
+func runsElsewhere(err error) error {
 	return exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
 }
 
-// keep holds the claim until close; failed delivers that another has it.
+// keep holds the lock until close; failed delivers that another has it.
 func (s *services) keep(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	failed, ended := make(chan error, 1), make(chan struct{})
@@ -105,8 +110,8 @@ func (s *services) keep(ctx context.Context) {
 	s.kept = func() { cancel(); <-ended }
 	go func() {
 		defer close(ended)
-		if err := s.claim.Keep(ctx); err != nil {
-			failed <- claimed(err)
+		if err := s.lock.Keep(ctx); err != nil {
+			failed <- runsElsewhere(err)
 		}
 	}()
 }
@@ -130,11 +135,11 @@ func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
 // sameRun stores the spec where the run's is stored or none. Keys that are not
 // fixed may have changed since.
 func (s *services) sameRun(ctx context.Context, spec runspec.Spec) error {
-	b, err := s.claim.Spec(ctx)
+	b, found, err := s.lock.Spec(ctx)
 	if err != nil {
 		return err
 	}
-	if b != nil {
+	if found {
 		stored, err := runspec.Decode("of the cluster", b)
 		if err == nil && stored.Hash() != spec.Hash() {
 			err = fmt.Errorf("run %s in etcd is another run of the same name", spec.Run)
@@ -146,7 +151,7 @@ func (s *services) sameRun(ctx context.Context, spec runspec.Spec) error {
 	if b, err = spec.Encode(); err != nil {
 		return err
 	}
-	return s.claim.PutSpec(ctx, b)
+	return s.lock.ReplaceSpec(ctx, b)
 }
 
 // ended reports whether a registration is one of a process of this machine that
@@ -167,7 +172,7 @@ func (s *services) leave(done bool) error {
 	defer cancel()
 	var err error
 	if done {
-		err = s.claim.Clean(ctx)
+		err = s.lock.Clean(ctx)
 	}
-	return errors.Join(err, s.claim.Release(ctx))
+	return errors.Join(err, s.lock.Release(ctx))
 }

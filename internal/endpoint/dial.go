@@ -26,27 +26,27 @@ import (
 // retry is the pause between attempts to connect.
 const retry = 50 * time.Millisecond
 
-// dialNATS bounds one attempt to connect to a server of NATS.
+// dialNATS bounds one attempt to connect to a NATS server.
 const dialNATS = 2 * time.Second
 
-// pingNATS is how often a server of NATS is asked whether it is there, and pings how
-// many answers it may owe. A write may be held up as long.
+// pingNATS is the time between two pings of a NATS server, and pings the most that may be
+// unanswered. A write may be held up as long.
 const (
 	pingNATS = 2 * time.Second
 	pings    = 3
 )
 
-// tryWithin bounds one attempt to hear of etcd.
+// tryWithin bounds one request to etcd.
 const tryWithin = 3 * time.Second
 
-// alert lets the system find out within seconds that a machine is gone without a word.
-// The pings of grpc come every ten seconds at most, and a watch has nothing to send.
+// alert lets the system find out within seconds that a machine is gone. The pings of grpc
+// come every ten seconds at most, and a watch has nothing to send.
 var alert = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}}
 
 // DialNATS connects to NATS under a name that NATS shows. It tries all servers
-// until ctx ends, except when NATS refuses who asks. The connection reconnects
-// for ever, to whichever server answers; what is published meanwhile waits in a
-// buffer of 64 MiB. The caller closes it.
+// until ctx ends, except when NATS rejects the credentials. The connection reconnects for
+// ever, to whichever server answers; messages published meanwhile wait in a buffer of
+// 64 MiB. The caller closes it.
 func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option) (*nats.Conn, error) {
 	fail := func(err error) (*nats.Conn, error) {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", redacted(strings.Split(e.NATS, ",")), err)
@@ -56,7 +56,7 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		nats.MaxReconnects(-1), nats.ReconnectWait(retry), nats.ReconnectJitter(retry, retry), nats.ReconnectBufSize(64 << 20),
 		nats.PingInterval(pingNATS), nats.MaxPingsOutstanding(pings),
 		nats.FlusherTimeout((pings + 1) * pingNATS), nats.ReconnectOnFlusherError(),
-		nats.IgnoreAuthErrorAbort(), // a server that refuses now may take it in a moment
+		nats.IgnoreAuthErrorAbort(), // a server that rejects it now may accept it in a moment
 	}
 	config, err := e.TLS.config()
 	if err != nil {
@@ -111,7 +111,7 @@ func (e Endpoint) Dialer(name string) func(context.Context) (*nats.Conn, error) 
 	return func(ctx context.Context) (*nats.Conn, error) { return e.DialNATS(ctx, name) }
 }
 
-// connectNATS makes one attempt, and leaves it to itself when ctx ends: it knows no
+// connectNATS makes one attempt, and abandons it when ctx ends: nats.Connect takes no
 // context, and tries server after server.
 func connectNATS(ctx context.Context, servers string, opts []nats.Option) (*nats.Conn, error) {
 	type attempt struct {
@@ -149,7 +149,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		Logger:            zap.NewNop(),
 		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		BackoffWaitBetween: retry,
-		// By default grpc waits for up to two minutes before it looks again.
+		// By default grpc waits for up to two minutes before it tries again.
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: retry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * retry},
 			MinConnectTimeout: 2 * time.Second,
@@ -157,7 +157,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 	}
 	for _, text := range e.Etcd {
 		u, err := url.Parse(text)
-		if err != nil { // which would repeat the text
+		if err != nil { // the error would repeat the text
 			return fail(errors.New("an address is no URL"))
 		}
 		if u.User != nil {
@@ -193,7 +193,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 		if err == nil {
 			return c, nil
 		}
-		// What members cannot do now they may do later: they start, they elect.
+		// Members that start or elect a leader answer later.
 		code := status.Code(err)
 		transient := code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
 		switch {
@@ -215,8 +215,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 	}
 }
 
-// refusal is why members do not take a connection: grpc tries again and again,
-// and does not tell.
+// refusal is why members reject a connection: grpc tries again and again, and does not say.
 func refusal(c clientv3.Config) error {
 	for _, text := range c.Endpoints {
 		u, err := url.Parse(text)
@@ -235,7 +234,7 @@ func refusal(c clientv3.Config) error {
 			return err
 		}
 		defer conn.Close()
-		// One that does not like the client's certificate says so now.
+		// A server that rejects the client's certificate says so now.
 		if err := conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 			return err
 		}

@@ -2,13 +2,13 @@
 // small value that a parent hands to its children through the environment, and
 // that `gramme` finds in a file in the folder of a run.
 //
-// The services are a run's own, inside of `gramme up`, or clusters that others
-// use, too. There a run keeps to its own keys and subjects, and a Claim sees to
-// it that one `gramme up` at a time runs it.
+// The services are a run's own, inside of `gramme up`, or clusters that others use, too.
+// There a run keeps to its own keys and subjects.
 //
-// It guarantees that secrets stand in no process list, in no error and in no file
-// that others may read; of certificates and credentials it holds the paths only.
-// It does not start services and knows no protocol above the connection.
+// It guarantees that secrets stand in no process list, in no error and in no file that
+// others may read; of certificates and credentials it holds the paths only. It does not
+// start services and knows no protocol above the connection, except for the secret of a
+// run on shared services, which stands in etcd.
 package endpoint
 
 import (
@@ -31,8 +31,8 @@ type Endpoint struct {
 	Etcd   []string `json:"etcd"`             // URLs of the members
 	NATS   string   `json:"nats"`             // URLs of the servers, joined by commas
 	Secret string   `json:"secret,omitempty"` // of the run: mailboxes of workers ask for it, and the run's own NATS
-	// Shared says that the services are not the run's own: they do not know its
-	// secret, and others use them, too.
+	// Shared says that the services are not the run's own: others use them, too, and they
+	// do not know the run's secret.
 	Shared      bool   `json:"shared,omitempty"`
 	TLS         Files  `json:"tls,omitzero"`
 	Credentials string `json:"nats_creds,omitempty"` // file of a NATS user
@@ -62,7 +62,7 @@ func (e Endpoint) Encrypted() bool {
 	return strings.HasPrefix(e.NATS, "tls:") || len(e.Etcd) > 0 && strings.HasPrefix(e.Etcd[0], "https:")
 }
 
-// checkURLs asks that all are URLs of one of the schemes, and all of the same.
+// checkURLs requires URLs of one of the schemes, the same for all.
 func checkURLs(service string, texts []string, schemes ...string) error {
 	var first string
 	for _, text := range texts {
@@ -77,7 +77,7 @@ func checkURLs(service string, texts []string, schemes ...string) error {
 			first = u.Scheme
 		}
 		if u.Scheme != first {
-			return fmt.Errorf("endpoint: addresses of %s begin with %s:// and with %s://: all are reached alike", service, first, u.Scheme)
+			return fmt.Errorf("endpoint: addresses of %s begin with %s:// and with %s://: all must begin alike", service, first, u.Scheme)
 		}
 	}
 	return nil
@@ -133,8 +133,7 @@ func parse(from string, text []byte) (Endpoint, error) {
 	return e, nil
 }
 
-// WriteFile stores the endpoint so that path holds either what it held or all
-// of it, readable by its user only.
+// WriteFile replaces a file by the endpoint, atomically, readable by its user only.
 func (e Endpoint) WriteFile(path string) (err error) {
 	b, err := json.Marshal(e)
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 // makes its TCP connections to etcd, to NATS and to other workers:
 // socks5://HOST:PORT, or unix:///PATH where the proxy is on this machine.
 //
-// A proxy on another machine is passed by for the addresses of this machine alone
-// (127.0.0.1, ::1, localhost): there it would find its own.
+// A proxy on another machine is not used for addresses of this machine (127.0.0.1, ::1,
+// localhost): it would connect to itself.
 const ProxyVariable = "GRAMME_PROXY"
 
-// Proxied reports whether there is one.
+// Proxied reports whether a proxy is set.
 func Proxied() bool { return os.Getenv(ProxyVariable) != "" }
 
 // Proxy is a SOCKS5 proxy.
@@ -42,7 +42,7 @@ func (p Proxy) Serves(address string) bool {
 	return !onlyHere(address) || p.Network == "unix" || onlyHere(p.Address)
 }
 
-// onlyHere reports whether HOST:PORT is an address that no other machine reaches.
+// onlyHere reports whether no other machine can reach HOST:PORT.
 func onlyHere(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -22,8 +22,8 @@ func (f Files) validate() error {
 	return nil
 }
 
-// config reads the files. They are read at every dial, so that what was renewed
-// counts for new connections.
+// config reads the files. They are read at every dial, so that new connections use
+// renewed certificates.
 func (f Files) config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.CA != "" {

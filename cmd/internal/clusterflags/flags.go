@@ -181,7 +181,7 @@ func (f *Flags) Find(ctx context.Context, say waiting.Say, dir rundir.Dir) (endp
 		return e, err
 	}
 	err = waiting.For(ctx, say, "etcd to answer", dialWithin, func(ctx context.Context) error {
-		e, err = e.Settled(ctx)
+		e, err = e.WithSecret(ctx)
 		return err
 	})
 	if errors.Is(err, endpoint.ErrNoRun) {

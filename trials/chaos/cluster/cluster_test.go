@@ -13,6 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -124,19 +125,26 @@ func TestRefusesWhoIsNotKnown(t *testing.T) {
 	}
 }
 
-func TestClaim(t *testing.T) {
+func TestRunLock(t *testing.T) {
 	_, e := trial(t)
-	here := endpoint.Holder{Host: "a", Boot: "1", Folder: "/run", PID: 1}
-	first, err := e.Claim(t.Context(), here)
+	lock := func(h etcdstore.Holder) (*etcdstore.RunLock, error) {
+		client, err := e.DialEtcd(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return etcdstore.LockRun(t.Context(), client, e.Run, h)
+	}
+	here := etcdstore.Holder{Host: "a", Boot: "1", Folder: "/run", PID: 1}
+	first, err := lock(here)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// What a process that was killed left is no obstacle where it ran.
-	second, err := e.Claim(t.Context(), here)
+	second, err := lock(here)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Claim(t.Context(), endpoint.Holder{Host: "b", Folder: "/run", PID: 2}); !errors.Is(err, endpoint.ErrClaimed) || !strings.Contains(err.Error(), "process 1 on a") {
+	if _, err := lock(etcdstore.Holder{Host: "b", Folder: "/run", PID: 2}); !errors.Is(err, etcdstore.ErrLocked) || !strings.Contains(err.Error(), "process 1 on a") {
 		t.Errorf("another machine: %v", err)
 	}
 	// The first has lost it, and gives up no more than it has.
@@ -144,17 +152,17 @@ func TestClaim(t *testing.T) {
 		t.Error(err)
 	}
 
-	if _, err := e.Settled(t.Context()); !errors.Is(err, endpoint.ErrNoRun) {
+	if _, err := e.WithSecret(t.Context()); !errors.Is(err, endpoint.ErrNoRun) {
 		t.Errorf("before there is a run: %v", err)
 	}
-	if err := second.PutSpec(t.Context(), []byte("s")); err != nil {
+	if err := second.ReplaceSpec(t.Context(), []byte("s")); err != nil {
 		t.Error(err)
 	}
-	one, err := e.Settled(t.Context())
+	one, err := e.WithSecret(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if two, err := e.Settled(t.Context()); err != nil || two.Secret != one.Secret || one.Secret == "" {
+	if two, err := e.WithSecret(t.Context()); err != nil || two.Secret != one.Secret || one.Secret == "" {
 		t.Errorf("secrets %q and %q, %v", one.Secret, two.Secret, err)
 	}
 	client, err := e.DialEtcd(t.Context())
@@ -170,7 +178,7 @@ func TestClaim(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b, err := second.Spec(t.Context()); err != nil || string(b) != "s" {
+	if b, _, err := second.Spec(t.Context()); err != nil || string(b) != "s" {
 		t.Errorf("spec %q, %v", b, err)
 	}
 	if err := second.Renew(t.Context(), func(r wire.Registration) bool { return r.PID == 1 }); err != nil {

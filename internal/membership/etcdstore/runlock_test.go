@@ -1,4 +1,4 @@
-package endpoint
+package etcdstore
 
 import (
 	"context"
@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/launch/embedded"
 )
 
-func TestWhoIsTheSameHolder(t *testing.T) {
+func TestSameHolder(t *testing.T) {
 	h := Holder{Host: "h", Machine: "m", Boot: "b", Folder: "/f", PID: 1}
 	nameless := Holder{Host: "h", Boot: "b", Folder: "/f", PID: 1}
 	with := func(h Holder, change func(*Holder)) Holder { change(&h); return h }
@@ -36,8 +37,8 @@ func TestWhoIsTheSameHolder(t *testing.T) {
 	}
 }
 
-// TestClaimThatEnded lets a claim end, as it does where etcd is away for long.
-func TestClaimThatEnded(t *testing.T) {
+// TestLockThatEnded lets a lock end, as it does where etcd is out of reach for long.
+func TestLockThatEnded(t *testing.T) {
 	sockets, err := os.MkdirTemp("", "gramme")
 	if err != nil {
 		t.Fatal(err)
@@ -48,10 +49,15 @@ func TestClaimThatEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer etcd.Close()
-	e := Endpoint{Run: "r", Etcd: etcd.Endpoints()}
 	here, there := Holder{Host: "a", Boot: "1", Folder: "/f"}, Holder{Host: "a", Boot: "2", Folder: "/f"}
-	claim := func(h Holder) (*Claim, error) { return e.Claim(t.Context(), h) }
-	first, err := claim(here)
+	lock := func(h Holder) (*RunLock, error) {
+		client, err := clientv3.New(clientv3.Config{Endpoints: etcd.Endpoints()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return LockRun(t.Context(), client, "r", h)
+	}
+	first, err := lock(here)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +102,13 @@ func TestClaimThatEnded(t *testing.T) {
 	}
 
 	revoke()
-	second, err := claim(there)
+	second, err := lock(there)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended, end = keep()
 	defer end()
-	if err := <-ended; !errors.Is(err, ErrClaimed) {
+	if err := <-ended; !errors.Is(err, ErrLocked) {
 		t.Errorf("another holds it: %v", err)
 	}
 	if err := second.Release(t.Context()); err != nil {
