@@ -77,7 +77,7 @@ func checkURLs(service string, texts []string, schemes ...string) error {
 			first = u.Scheme
 		}
 		if u.Scheme != first {
-			return fmt.Errorf("endpoint: addresses of %s begin with %s:// and with %s://: all must begin alike", service, first, u.Scheme)
+			return fmt.Errorf("endpoint: addresses of %s begin with %s:// and with %s://: all are reached alike", service, first, u.Scheme)
 		}
 	}
 	return nil
