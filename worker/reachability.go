@@ -43,7 +43,7 @@ func NewReachabilityProbe(conn bus.Conn, run string, own *natslink.Mailbox, secr
 	a := &ReachabilityProbe{run: run, secret: secret, own: own.URL(), dial: own.Dial(), conn: conn, log: log}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	var err error
-	a.stop, err = bus.Subscribe(conn, wire.SubjectsOf(run).Reach(), func(m *bus.Message) {
+	a.stop, err = bus.Subscribe(conn, wire.SubjectsOf(run).MailboxProbe(), func(m *bus.Message) {
 		a.answers.Go(func() { a.answer(m) })
 	})
 	if err == nil {
@@ -73,12 +73,12 @@ func (a *ReachabilityProbe) tryMailbox(url string) error {
 }
 
 func (a *ReachabilityProbe) answer(m *bus.Message) {
-	var q wire.Reach
-	if err := wire.Decode(m.Data, &q); err != nil || q.Mailbox == a.own {
+	var probe wire.MailboxProbe
+	if err := wire.Decode(m.Data, &probe); err != nil || probe.Mailbox == a.own {
 		return // this worker's own request comes here, too
 	}
-	reply := wire.Reached{Mailbox: a.own}
-	if err := a.tryMailbox(q.Mailbox); a.ctx.Err() != nil {
+	reply := wire.ProbeAnswer{Mailbox: a.own}
+	if err := a.tryMailbox(probe.Mailbox); a.ctx.Err() != nil {
 		return // the attempt was cancelled, which means nothing
 	} else if err != nil {
 		reply.Error = err.Error()
@@ -106,7 +106,7 @@ func (a *ReachabilityProbe) Route(ctx context.Context, mailboxes []string, gone 
 	if len(missing) == 0 {
 		return "", nil
 	}
-	replies, stop, err := bus.Gather(a.conn, maxAnswers, wire.SubjectsOf(a.run).Reach(), wire.Reach{Mailbox: a.own})
+	replies, stop, err := bus.Gather(a.conn, maxAnswers, wire.SubjectsOf(a.run).MailboxProbe(), wire.MailboxProbe{Mailbox: a.own})
 	if err != nil {
 		return fail(err)
 	}
@@ -133,7 +133,7 @@ func (a *ReachabilityProbe) Route(ctx context.Context, mailboxes []string, gone 
 		case <-ctx.Done():
 			continue
 		}
-		var other wire.Reached
+		var other wire.ProbeAnswer
 		switch {
 		case m == nil || wire.Decode(m.Data, &other) != nil || !missing[other.Mailbox]:
 			continue

@@ -28,7 +28,7 @@ func (s Subjects) Beats() string             { return s.prefix + "beat.*" }
 func (s Subjects) Process() string           { return s.prefix + "process" }      // ProcessBeat
 func (s Subjects) Hello() string             { return s.prefix + "hello" }        // Hello, between members of a new generation
 func (s Subjects) Suspect() string           { return s.prefix + "suspect" }      // Suspicion, to the coordinator
-func (s Subjects) Reach() string             { return s.prefix + "reach" }        // Reach, answered by each worker with Reached
+func (s Subjects) MailboxProbe() string      { return s.prefix + "reach" }        // MailboxProbe, answered by each worker with ProbeAnswer
 func (s Subjects) Refused(w string) string   { return s.prefix + "refused." + w } // Refusal, by the coordinator
 func (s Subjects) Committed() string         { return s.prefix + "committed" }    // Committed, by the checkpoint service
 func (s Subjects) Stop() string              { return s.prefix + "stop" }         // empty, to the workers, from a `gramme up` that cannot go on: there may be no coordinator to ask
