@@ -9,8 +9,8 @@ import (
 
 // Registration is what a worker writes under its lease.
 type Registration struct {
-	ID          string       `json:"id"`          // stable name, chosen by whoever started it
-	Incarnation string       `json:"incarnation"` // new at every start of the process
+	ID          string       `json:"id"`          // stable name, chosen at the start
+	Incarnation string       `json:"incarnation"` // new at every start of the process, and at every return to the run
 	Host        string       `json:"host"`
 	BootID      string       `json:"boot_id"`
 	PID         int          `json:"pid"`
@@ -21,10 +21,10 @@ type Registration struct {
 	SpecHash    string       `json:"spec_hash"`
 	CorpusHash  string       `json:"corpus_hash"`
 	Fingerprint string       `json:"fingerprint"`     // numerics: hash of the gradient of one fixed micro-batch
-	Origin      Numerics     `json:"origin,omitzero"` // by which the state that it brings was computed
+	Origin      Numerics     `json:"origin,omitzero"` // of the state that it brings
 	Speed       number.Float `json:"speed"`           // micro-batches a second, measured
 	Step        uint64       `json:"step"`            // newest applied step at registration
-	Ring        string       `json:"ring,omitempty"`  // RingBroker: this worker and another do not reach each other's mailboxes
+	Ring        string       `json:"ring,omitempty"`  // RingBroker: this worker and another cannot connect to each other's mailboxes
 	Draining    bool         `json:"draining"`        // asked to leave at the next step boundary (SIGTERM)
 	Started     time.Time    `json:"started"`
 }
@@ -32,10 +32,10 @@ type Registration struct {
 // Numerics say by which arithmetic a state was computed.
 type Numerics struct {
 	Fingerprint string `json:"fingerprint,omitempty"` // that of the run
-	Mixed       bool   `json:"mixed,omitempty"`       // others took part
+	Mixed       bool   `json:"mixed,omitempty"`       // workers of other numerics took part
 }
 
-// Ways that the frames of a ring take.
+// How the frames of a ring travel.
 const (
 	RingDirect = "direct" // from mailbox to mailbox
 	RingBroker = "broker" // through the NATS of the run
@@ -58,17 +58,17 @@ type Plan struct {
 	Fingerprint  string   `json:"fingerprint,omitempty"` // numerics of the run: that of the first worker admitted
 	Mixed        bool     `json:"mixed,omitempty"`       // members of other numerics take part, or took part
 	Ring         string   `json:"ring,omitempty"`        // how its members reach each other: "" is RingDirect
-	// Session is new whenever a plan follows one of which no member is there: keys of
-	// events hold it, because steps and generations may come again.
+	// Session is new whenever no member of the last plan is in this one. Keys of events
+	// hold it, because steps and generations may come again.
 	Session     string    `json:"session,omitempty"`
 	Since       time.Time `json:"since,omitzero"`   // when this generation was decided on
 	Stored      uint64    `json:"stored,omitempty"` // newest durable step then
 	LostMembers bool      `json:"lost,omitempty"`   // members of the last generation were lost: they did not leave between two steps
-	// Patience is for how many seconds the slowest link of a member may be silent; 0: no
-	// more than the failure timeout.
+	// Patience is for how many seconds the slowest link of a member may be silent; 0: for
+	// the failure timeout.
 	Patience number.Float `json:"patience,omitempty"`
-	// Events are what the ledger is to hold of this plan, and of those before it of
-	// which nobody had acknowledged that it does: whoever leads next tells it.
+	// Events are the ledger's entries for this plan, and those for earlier plans that
+	// were not acknowledged yet: the next leader sends them again.
 	Events []Event `json:"events,omitempty"`
 }
 
@@ -87,13 +87,13 @@ func (p Plan) Rank(id, incarnation string) int {
 	return -1
 }
 
-// Intent is what the run is asked to do, apart from who takes part.
+// Intent is what users asked of the run.
 type Intent struct {
 	Stop    bool     `json:"stop"`              // stop after a step that all agree on, checkpoint, exit
 	Reason  string   `json:"reason"`            // for log and ledger
 	Drain   []string `json:"drain,omitempty"`   // incarnations asked to leave after the next step
 	Workers int      `json:"workers,omitempty"` // wanted size, by a scale; 0: the most of the spec
-	Scales  uint64   `json:"scales,omitempty"`  // how often it was scaled: whoever starts processes acts on each
+	Scales  uint64   `json:"scales,omitempty"`  // how often it was scaled: `gramme up` starts processes after each
 }
 
 // Lineage says from where a state was trained: from the first generation of which no
@@ -103,7 +103,7 @@ type Lineage struct {
 	Session    string    `json:"session"`
 	Generation uint64    `json:"generation"` // 0: the state was not trained yet
 	From       uint64    `json:"from"`       // newest step of its members
-	Since      time.Time `json:"since"`      // when it was decided on: what was done before on later steps is lost
+	Since      time.Time `json:"since"`      // when that generation was decided on: earlier work on later steps is lost
 }
 
 // Event is the ledger's entry of a lineage. Several sides may report it.
@@ -164,42 +164,42 @@ type Beat struct {
 	Joules       number.Float `json:"joules"` // of this process since it started
 	Watts        number.Float `json:"watts"`
 	Skipped      bool         `json:"skipped,omitempty"` // the entry held a NaN or an infinity
-	// Warning says that the training diverges, and what to do; Diverged, that the run
-	// stops for it, with the next step. All members find the same in their states.
+	// Warning says that the training diverges, and what to do. Diverged says that the
+	// run stops for it with the next step. All members derive both from the state.
 	Warning    string       `json:"warning,omitempty"`
 	Diverged   bool         `json:"diverged,omitempty"`
 	Clamped    int64        `json:"clamped,omitempty"`
-	Deaf       bool         `json:"deaf,omitempty"` // nothing came to this worker for a failure timeout, not even its own heartbeats
+	Deaf       bool         `json:"deaf,omitempty"` // it received nothing for a failure timeout, not even its own heartbeats
 	Reducing   number.Float `json:"reducing"`       // seconds of the step spent in the ring
 	Goroutines int          `json:"goroutines,omitempty"`
-	// Sent is when it was sent by the clock of this worker, in nanoseconds: it hears its
-	// own heartbeats. Patience is for how many seconds its link may be silent by what it
-	// measured so; less than the failure timeout is that.
+	// Sent is when it was sent, by the clock of this worker, in nanoseconds. A worker
+	// receives its own heartbeats and measures the round trip: Patience is for how many
+	// seconds its link may be silent; at least for the failure timeout.
 	Sent     int64        `json:"sent,omitempty"`
 	Patience number.Float `json:"patience,omitempty"`
-	Behind   bool         `json:"behind,omitempty"` // outside the ring: it does not keep up with the members' entries
+	Behind   bool         `json:"behind,omitempty"` // outside the ring: it cannot apply entries as fast as the members do
 }
 
-// Refusal answers the heartbeat of a worker that is not admitted.
+// Refusal answers the heartbeat of a worker that cannot take part.
 type Refusal struct {
 	Incarnation string `json:"incarnation"`
 	Reason      string `json:"reason"`
 }
 
-// MailboxProbe asks all workers whether they reach the mailbox of a worker that is about
-// to register.
+// MailboxProbe asks all workers whether they can connect to the mailbox of a worker that is
+// about to register.
 type MailboxProbe struct {
 	Mailbox string `json:"mailbox"`
 }
 
-// ProbeAnswer answers it: the mailbox of the answering worker and, if that worker does not
-// reach the other mailbox, why.
+// ProbeAnswer answers a MailboxProbe with the mailbox of the answering worker, and why it
+// cannot connect to the other, if so.
 type ProbeAnswer struct {
 	Mailbox string `json:"mailbox"`
 	Error   string `json:"error,omitempty"`
 }
 
-// ProcessBeat is the heartbeat of a process that is no worker, once a second.
+// ProcessBeat is the heartbeat of a process other than a worker, once a second.
 type ProcessBeat struct {
 	Role       Role         `json:"role"`
 	ID         string       `json:"id"`
@@ -209,7 +209,7 @@ type ProcessBeat struct {
 	Joules     number.Float `json:"joules"` // of this process since it started
 	Watts      number.Float `json:"watts"`
 	Goroutines int          `json:"goroutines,omitempty"`
-	// Warnings are what it knows that a user should, as long as it says so.
+	// Warnings hold until a later heartbeat lacks them.
 	Warnings []Warning `json:"warnings,omitempty"`
 }
 
