@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 	"time"
 )
 
@@ -14,7 +16,7 @@ import (
 // service goes on from that one.
 func TestDamageOfEachFile(t *testing.T) {
 	dir := t.TempDir()
-	f := openFolder(t, dir, system{})
+	f := openFolder(t, dir, vfs.OS{})
 	f.settle(t)
 	for _, step := range []uint64{10, 20} {
 		f.save(t, step)
@@ -80,7 +82,7 @@ func TestDamageOfEachFile(t *testing.T) {
 // settlesAs starts on a folder and expects the choice to be what it goes on from.
 func settlesAs(t *testing.T, dir string, c Choice) {
 	t.Helper()
-	g := openFolder(t, dir, system{})
+	g := openFolder(t, dir, vfs.OS{})
 	defer g.log.Close()
 	got, found := g.settle(t)
 	if found != (c.Step > 0) || got.step != c.Step {
@@ -111,7 +113,7 @@ func copyRun(t *testing.T, from, to string) {
 // TestChoose changes a folder with checkpoints of steps 10, 20 and 30.
 func TestChoose(t *testing.T) {
 	dir := t.TempDir()
-	f := openFolder(t, dir, system{})
+	f := openFolder(t, dir, vfs.OS{})
 	f.settle(t)
 	f.store.spec.Checkpoint.Keep = 3
 	for _, step := range []uint64{10, 20, 30} {
@@ -202,7 +204,7 @@ func relatest(at string, put func(path string) error) error {
 // TestNoLedger has nothing to compare manifests with, and says so.
 func TestNoLedger(t *testing.T) {
 	dir := t.TempDir()
-	f := openFolder(t, dir, system{})
+	f := openFolder(t, dir, vfs.OS{})
 	f.settle(t)
 	f.save(t, 10)
 	if err := errors.Join(f.log.Close(), os.RemoveAll(f.dir.Ledger())); err != nil {
@@ -216,7 +218,7 @@ func TestNoLedger(t *testing.T) {
 
 // TestModelOfAFolder reads models of folders that lie elsewhere.
 func TestModelOfAFolder(t *testing.T) {
-	f := openFolder(t, t.TempDir(), system{})
+	f := openFolder(t, t.TempDir(), vfs.OS{})
 	f.settle(t)
 	c := f.save(t, 10)
 	away := filepath.Join(t.TempDir(), "mine")

@@ -1,210 +1,74 @@
 package checkpoint
 
 import (
-	"bytes"
 	"errors"
-	"maps"
-	"math/rand/v2"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/gramme-project/gramme/checkpoint/assembly"
+	"github.com/gramme-project/gramme/internal/vfs"
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
+	"github.com/gramme-project/gramme/internal/vfs/vfstest"
 )
 
-// crashDisk does what a disk does and knows what a loss of power would leave: of a
-// file what was synced; of the names in a folder those of its last sync and any of
-// the changes since, each whole.
-type crashDisk struct {
-	system
-	root *node // of path
-	path string
-	left int // operations until the power is gone
-}
+// crashDisk makes each change in memory, where it can be lost, and on the disk, from
+// which checkpoints are read.
+type crashDisk struct{ *memfs.FS }
 
-// node is a file, a link or a folder.
-type node struct {
-	content, synced []byte
-	link            string
-	names           map[string]*node // of a folder, as it is
-	durable         map[string]*node
-	pending         []change
-}
-
-// change is a name in a folder that came, went (node nil) or took the place of
-// another.
-type change struct {
-	from, name string
-	node       *node
-}
-
-func newFolder() *node { return &node{names: map[string]*node{}, durable: map[string]*node{}} }
-
-var errPower = errors.New("no power")
-
-func (d *crashDisk) tick() error {
-	if d.left--; d.left < 0 {
-		return errPower
+func (d crashDisk) OpenFile(path string, flag int, perm fs.FileMode) (vfs.File, error) {
+	f, err := d.FS.OpenFile(path, flag, perm)
+	if err != nil || flag&(os.O_WRONLY|os.O_RDWR) == 0 {
+		return f, err
 	}
-	return nil
-}
-
-// at returns the folder that holds a path, and the name in it.
-func (d *crashDisk) at(path string) (*node, string) {
-	if path == d.path {
-		return nil, ""
-	}
-	dir := d.folder(filepath.Dir(path))
-	return dir, filepath.Base(path)
-}
-
-func (d *crashDisk) folder(path string) *node {
-	if path == d.path {
-		return d.root
-	}
-	parent, name := d.at(path)
-	return parent.names[name]
-}
-
-func (n *node) put(name string, child *node) {
-	n.names[name] = child
-	n.pending = append(n.pending, change{name: name, node: child})
-}
-
-func (d *crashDisk) mkdirAll(path string) error {
-	if err := d.tick(); err != nil {
-		return err
-	}
-	if path != d.path {
-		if parent, name := d.at(path); parent.names[name] == nil {
-			parent.put(name, newFolder())
-		}
-	}
-	return d.system.mkdirAll(path)
+	real, err := vfs.OS{}.OpenFile(path, flag, perm)
+	return crashFile{f, real}, err
 }
 
 type crashFile struct {
-	file
-	disk *crashDisk
-	node *node
+	vfs.File
+	real vfs.File
 }
 
-func (d *crashDisk) create(path string) (file, error) {
-	if err := d.tick(); err != nil {
-		return nil, err
+func (f crashFile) Write(b []byte) (int, error) {
+	if n, err := f.File.Write(b); err != nil {
+		return n, err
 	}
-	parent, name := d.at(path)
-	n := &node{}
-	parent.put(name, n)
-	f, err := d.system.create(path)
-	return &crashFile{f, d, n}, err
+	return f.real.Write(b)
 }
 
-func (f *crashFile) Write(b []byte) (int, error) {
-	f.node.content = append(f.node.content, b...)
-	return f.file.Write(b)
-}
+func (f crashFile) Close() error { return errors.Join(f.File.Close(), f.real.Close()) }
 
-func (f *crashFile) Sync() error {
-	if err := f.disk.tick(); err != nil {
+func (d crashDisk) Mkdir(path string, perm fs.FileMode) error {
+	if err := d.FS.Mkdir(path, perm); err != nil {
 		return err
 	}
-	f.node.synced = bytes.Clone(f.node.content)
-	return nil
+	return os.Mkdir(path, perm)
 }
 
-func (d *crashDisk) rename(from, to string) error {
-	if err := d.tick(); err != nil {
+func (d crashDisk) Rename(from, to string) error {
+	if err := d.FS.Rename(from, to); err != nil {
 		return err
 	}
-	parent, old := d.at(from)
-	_, name := d.at(to)
-	parent.names[name] = parent.names[old]
-	delete(parent.names, old)
-	parent.pending = append(parent.pending, change{old, name, parent.names[name]})
-	return d.system.rename(from, to)
+	return os.Rename(from, to)
 }
 
-func (d *crashDisk) symlink(target, path string) error {
-	if err := d.tick(); err != nil {
+func (d crashDisk) Symlink(target, path string) error {
+	if err := d.FS.Symlink(target, path); err != nil {
 		return err
 	}
-	parent, name := d.at(path)
-	parent.put(name, &node{link: target})
-	return d.system.symlink(target, path)
+	return os.Symlink(target, path)
 }
 
-func (d *crashDisk) removeAll(path string) error {
-	if err := d.tick(); err != nil {
+func (d crashDisk) Remove(path string) error {
+	if err := d.FS.Remove(path); err != nil {
 		return err
 	}
-	parent, name := d.at(path)
-	if n := parent.names[name]; n != nil {
-		// A folder goes file by file.
-		for child := range n.names {
-			delete(n.names, child)
-			n.pending = append(n.pending, change{name: child})
-		}
-		delete(parent.names, name)
-		parent.pending = append(parent.pending, change{name: name})
-	}
-	return d.system.removeAll(path)
+	return os.Remove(path)
 }
 
-func (d *crashDisk) syncDir(path string) error {
-	if err := d.tick(); err != nil {
-		return err
-	}
-	n := d.folder(path)
-	n.durable, n.pending = maps.Clone(n.names), nil
-	return nil
-}
-
-// leave writes what is left after a loss of power: r decides what else of the
-// unsynced is.
-func (n *node) leave(path string, r *rand.Rand) error {
-	names := maps.Clone(n.durable)
-	for _, c := range n.pending {
-		if r.IntN(2) == 0 {
-			continue
-		}
-		if c.from != "" && names[c.from] == c.node {
-			delete(names, c.from)
-			names[c.name] = c.node
-		} else if c.from == "" && c.node != nil {
-			names[c.name] = c.node
-		} else if c.node == nil {
-			delete(names, c.name)
-		}
-	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		child, at := names[name], filepath.Join(path, name)
-		var err error
-		switch {
-		case child.names != nil:
-			err = child.leave(at, r)
-		case child.link != "":
-			err = os.Symlink(child.link, at)
-		default:
-			content := child.synced
-			if r.IntN(2) == 0 { // some of it may have got there
-				content = child.content[:r.IntN(len(child.content)+1)]
-				if len(content) < len(child.synced) {
-					content = child.synced
-				}
-			}
-			err = os.WriteFile(at, content, 0o644)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+var errPower = errors.New("no power")
 
 // TestPowerLoss cuts the power after each operation of a series of saves. What is
 // found afterwards is the checkpoint that was newest before or the one that was
@@ -224,9 +88,22 @@ func TestPowerLoss(t *testing.T) {
 func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	t.Helper()
 	dir := t.TempDir()
-	d := &crashDisk{root: newFolder(), left: cut}
+	d := crashDisk{memfs.New()}
 	f := openFolder(t, dir, d)
-	d.path = f.dir.Checkpoints()
+	if err := vfs.MkdirAll(d.FS, dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	left := cut
+	d.Hook(func(op memfs.Op) error {
+		// What stands before a write is among what may be left before the sync.
+		if op.Kind != "write" {
+			left--
+		}
+		if left < 0 {
+			return errPower
+		}
+		return nil
+	})
 	f.store.spec.Checkpoint.Keep = 1
 	acknowledged := uint64(0)
 	var err error
@@ -246,10 +123,10 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 		t.Fatalf("cut %d: %v", cut, err)
 	}
 	f.log.Close()
-	if e := os.RemoveAll(d.path); e != nil {
+	if e := os.RemoveAll(f.dir.Checkpoints()); e != nil {
 		t.Fatal(e)
 	}
-	if e := d.root.leave(d.path, rand.New(rand.NewPCG(seed, 1))); e != nil {
+	if e := vfstest.Copy(vfs.OS{}, f.dir.Checkpoints(), d.Crash(memfs.KeepSome(seed)), f.dir.Checkpoints()); e != nil && !errors.Is(e, fs.ErrNotExist) {
 		t.Fatal(e)
 	}
 
@@ -257,7 +134,7 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	if e != nil {
 		t.Fatalf("cut %d: %v", cut, e)
 	}
-	g := openFolder(t, dir, system{})
+	g := openFolder(t, dir, vfs.OS{})
 	c, found := g.settle(t)
 	if c.step != reader.Step || len(reader.PassedOver) > 0 {
 		t.Fatalf("cut %d: a service goes on from step %d, a reader takes %+v", cut, c.step, reader)

@@ -9,6 +9,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/runspec"
@@ -69,7 +70,7 @@ func ledgerOptions(dir rundir.Dir, spec runspec.Spec) ledger.Options {
 }
 
 // openFolder opens a folder that is there or makes one.
-func openFolder(t testing.TB, dir string, d disk) *folder {
+func openFolder(t testing.TB, dir string, d vfs.FS) *folder {
 	t.Helper()
 	f := &folder{dir: rundir.Dir(dir), spec: smallSpec(t)}
 	if err := f.dir.Make(); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestNumericsStayWithTheWeights(t *testing.T) {
 	want := wire.Numerics{Fingerprint: "f", Mixed: true}
 	dir := t.TempDir()
-	f := openFolder(t, dir, system{})
+	f := openFolder(t, dir, vfs.OS{})
 	state, digest := stateAt(t, f.spec, 10)
 	c, err := f.store.save(state, assembly.About{Digest: digest, Numerics: want})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // settle finishes or removes what a crash left, sets aside what does not verify,
@@ -20,7 +21,7 @@ func (s *store) settle() (newest saved, found bool, err error) {
 			err = fmt.Errorf("recover checkpoints: %w", err)
 		}
 	}()
-	if err := s.disk.mkdirAll(s.dir); err != nil {
+	if err := vfs.MkdirAll(s.disk, s.dir, 0o755); err != nil {
 		return saved{}, false, err
 	}
 	steps, err := stepsIn(s.dir)
@@ -50,7 +51,7 @@ func (s *store) settle() (newest saved, found bool, err error) {
 		}
 	}
 	if !found {
-		return saved{}, false, s.disk.removeAll(s.path(latestLink))
+		return saved{}, false, vfs.RemoveAll(s.disk, s.path(latestLink))
 	}
 	if s.told, err = metaOf(taken.dir); err != nil {
 		return saved{}, false, err
@@ -117,7 +118,7 @@ func (s *store) tidy() error {
 		case staged && e.IsDir() && s.counts(path):
 			err = s.publish(path, name)
 		case staged || strings.HasPrefix(e.Name(), droppedPrefix):
-			err = s.disk.removeAll(path)
+			err = vfs.RemoveAll(s.disk, path)
 		}
 		if err != nil {
 			return err
@@ -144,10 +145,10 @@ func (s *store) quarantine(p PassedOver) error {
 }
 
 func (s *store) putAside(name, aside string) error {
-	if err := s.disk.rename(s.path(name), s.path(aside)); err != nil {
+	if err := s.disk.Rename(s.path(name), s.path(aside)); err != nil {
 		return err
 	}
-	return s.disk.syncDir(s.dir)
+	return vfs.SyncDir(s.disk, s.dir)
 }
 
 // passOver sets a checkpoint aside that does not verify, and says in the ledger of

@@ -16,6 +16,7 @@ import (
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
@@ -92,7 +93,7 @@ func Open(cfg Config) (s *Service, err error) {
 		}
 	}()
 	s.store = &store{
-		disk: system{}, dir: dir.Checkpoints(), spec: cfg.Spec, layout: layout, tokenizer: bundle.Files,
+		disk: vfs.OS{}, dir: dir.Checkpoints(), spec: cfg.Spec, layout: layout, tokenizer: bundle.Files,
 		log: s.ledger, software: cfg.Software, now: time.Now,
 	}
 	if s.store.precision, err = runspec.ReadPrecisionChoice(dir.Precision()); err != nil {

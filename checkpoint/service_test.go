@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"github.com/gramme-project/gramme/internal/bus/membus"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/runspec"
@@ -547,12 +549,12 @@ func TestADamagedCheckpointIsSetAside(t *testing.T) {
 }
 
 // fullDisk has no room for the tensors.
-type fullDisk struct{ system }
+type fullDisk struct{ vfs.OS }
 
-type fullFile struct{ file }
+type fullFile struct{ vfs.File }
 
-func (fullDisk) create(path string) (file, error) {
-	f, err := system{}.create(path)
+func (d fullDisk) OpenFile(path string, flag int, perm fs.FileMode) (vfs.File, error) {
+	f, err := d.OS.OpenFile(path, flag, perm)
 	if filepath.Base(path) == modelFile {
 		return fullFile{f}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
@@ -46,7 +46,7 @@ func (s *store) stage(dir string, state *replica.State, a assembly.About) (Manif
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(small)) {
-		if err := write(name, bytesOf(small[name])); err != nil {
+		if err := write(name, vfs.Bytes(small[name])); err != nil {
 			return m, "", err
 		}
 	}
@@ -64,10 +64,10 @@ func (s *store) stage(dir string, state *replica.State, a assembly.About) (Manif
 	if err != nil {
 		return m, "", err
 	}
-	if _, err := s.writeFile(filepath.Join(dir, manifestFile), bytesOf(b)); err != nil {
+	if _, err := s.writeFile(filepath.Join(dir, manifestFile), vfs.Bytes(b)); err != nil {
 		return m, "", err
 	}
-	return m, sha256Hex(b), s.disk.syncDir(dir)
+	return m, sha256Hex(b), vfs.SyncDir(s.disk, dir)
 }
 
 // smallFiles are those whose content is at hand.
@@ -107,34 +107,21 @@ func (s *store) published() model.Config {
 	return c
 }
 
-func bytesOf(b []byte) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	}
-}
-
 // writeFile writes a file that is on the disk when it returns, and says what it is.
 func (s *store) writeFile(path string, content func(io.Writer) error) (out File, err error) {
-	f, err := s.disk.create(path)
-	if err != nil {
-		return out, err
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = fmt.Errorf("write %s: %w", filepath.Base(path), err)
-		}
-	}()
 	h := sha256.New()
 	n := counter(0)
-	w := bufio.NewWriterSize(io.MultiWriter(f, h, &n), 1<<20)
-	if err := content(w); err != nil {
-		return out, err
+	err = vfs.Stage(s.disk, path, 0o644, func(f io.Writer) error {
+		w := bufio.NewWriterSize(io.MultiWriter(f, h, &n), 1<<20)
+		if err := content(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
+	if err != nil {
+		return out, fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
-	if err := w.Flush(); err != nil {
-		return out, err
-	}
-	return File{hex.EncodeToString(h.Sum(nil)), int64(n)}, f.Sync()
+	return File{hex.EncodeToString(h.Sum(nil)), int64(n)}, nil
 }
 
 type counter int64

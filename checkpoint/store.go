@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/divergence"
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
@@ -20,7 +21,7 @@ import (
 // store is the folder of a run's checkpoints together with the ledger that says
 // which of them count. One goroutine uses it.
 type store struct {
-	disk      disk
+	disk      vfs.FS
 	dir       string
 	spec      runspec.Spec
 	layout    model.Layout
@@ -55,19 +56,19 @@ func (s *store) save(state *replica.State, a assembly.About) (saved, error) {
 	name := folderOf(state.Step)
 	staged := s.path(stagedPrefix + name)
 	fail := func(err error) (saved, error) { return saved{}, fmt.Errorf("store checkpoint %s: %w", name, err) }
-	if err := s.disk.removeAll(staged); err != nil {
+	if err := vfs.RemoveAll(s.disk, staged); err != nil {
 		return fail(err)
 	}
-	if err := s.disk.mkdirAll(staged); err != nil {
+	if err := vfs.MkdirAll(s.disk, staged, 0o755); err != nil {
 		return fail(err)
 	}
 	m, hash, err := s.stage(staged, state, a)
 	if err == nil {
-		err = s.disk.syncDir(s.dir) // what the ledger names has to be there
+		err = vfs.SyncDir(s.disk, s.dir) // what the ledger names has to be there
 	}
 	if err != nil {
 		// A full disk should have the space back.
-		return fail(errors.Join(err, s.disk.removeAll(staged)))
+		return fail(errors.Join(err, vfs.RemoveAll(s.disk, staged)))
 	}
 	if _, err = s.log.Append(s.entries(state, a, m, hash)...); err != nil {
 		return fail(err)
@@ -121,10 +122,10 @@ func (s *store) losses(state *replica.State) *ledger.MeanLoss {
 
 // publish makes a staged folder visible and the newest.
 func (s *store) publish(staged, name string) error {
-	if err := s.disk.rename(staged, s.path(name)); err != nil {
+	if err := s.disk.Rename(staged, s.path(name)); err != nil {
 		return err
 	}
-	if err := s.disk.syncDir(s.dir); err != nil {
+	if err := vfs.SyncDir(s.disk, s.dir); err != nil {
 		return err
 	}
 	return s.link(name)
@@ -142,16 +143,16 @@ func (s *store) link(name string) error {
 		}
 	}
 	next := s.path(stagedPrefix + latestLink)
-	if err := s.disk.removeAll(next); err != nil {
+	if err := vfs.RemoveAll(s.disk, next); err != nil {
 		return err
 	}
-	if err := s.disk.symlink(name, next); err != nil {
+	if err := s.disk.Symlink(name, next); err != nil {
 		return err
 	}
-	if err := s.disk.rename(next, s.path(latestLink)); err != nil {
+	if err := s.disk.Rename(next, s.path(latestLink)); err != nil {
 		return err
 	}
-	return s.disk.syncDir(s.dir)
+	return vfs.SyncDir(s.disk, s.dir)
 }
 
 // prune removes the oldest checkpoints that are too many, each by a rename first,
@@ -163,14 +164,14 @@ func (s *store) prune() error {
 	}
 	for _, step := range steps[:max(0, len(steps)-s.spec.Checkpoint.Keep)] {
 		name := folderOf(step)
-		if err := s.disk.rename(s.path(name), s.path(droppedPrefix+name)); err != nil {
+		if err := s.disk.Rename(s.path(name), s.path(droppedPrefix+name)); err != nil {
 			return fmt.Errorf("remove checkpoint %s: %w", name, err)
 		}
 		// Else the name might come back after a loss of power, and the files not.
-		if err := s.disk.syncDir(s.dir); err != nil {
+		if err := vfs.SyncDir(s.disk, s.dir); err != nil {
 			return fmt.Errorf("remove checkpoint %s: %w", name, err)
 		}
-		if err := s.disk.removeAll(s.path(droppedPrefix + name)); err != nil {
+		if err := vfs.RemoveAll(s.disk, s.path(droppedPrefix+name)); err != nil {
 			return fmt.Errorf("remove checkpoint %s: %w", name, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/assembly"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/runspec"
@@ -48,13 +49,13 @@ func (f *folder) saveCourse(t *testing.T, before *replica.State, steps uint64, l
 // service stored what.
 func TestLedgerTellsDivergence(t *testing.T) {
 	dir := t.TempDir()
-	f := openFolder(t, dir, system{})
+	f := openFolder(t, dir, vfs.OS{})
 	s := f.saveCourse(t, &replica.State{}, 10, 9, false)
 	s = f.saveCourse(t, s, 10, math.NaN(), true)
 	if err := f.log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	f = openFolder(t, dir, system{}) // another process
+	f = openFolder(t, dir, vfs.OS{}) // another process
 	f.settle(t)
 	s = f.saveCourse(t, s, 9, math.NaN(), true)
 	s = f.saveCourse(t, s, 5, math.NaN(), true)
@@ -88,7 +89,7 @@ func TestLedgerTellsDivergence(t *testing.T) {
 // expect.
 func TestManifestTellsOfTheRun(t *testing.T) {
 	for _, c := range []struct{ trained, published float64 }{{0, model.UsualDropout}, {0.1, 0.1}, {0.25, 0.25}} {
-		f := openFolder(t, t.TempDir(), system{})
+		f := openFolder(t, t.TempDir(), vfs.OS{})
 		choice := runspec.ChoosePrecision(10, 13)
 		f.store.spec.Dropout, f.store.precision = c.trained, &choice
 		f.saveCourse(t, &replica.State{}, 4, 9, false)
@@ -120,7 +121,7 @@ func TestManifestTellsOfTheRun(t *testing.T) {
 }
 
 func TestBriefOfADamagedStateIsRefused(t *testing.T) {
-	f := openFolder(t, t.TempDir(), system{})
+	f := openFolder(t, t.TempDir(), vfs.OS{})
 	f.save(t, 10)
 	dir := filepath.Join(f.dir.Checkpoints(), folderOf(10))
 	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(`{"replica":{"step":1}}`), 0o644); err != nil {

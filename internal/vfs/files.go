@@ -52,6 +52,7 @@ func Write(fsys FS, name string, perm fs.FileMode, content func(io.Writer) error
 		err = Commit(fsys, temp, name)
 	}
 	if err != nil {
+		_ = fsys.Remove(temp) // it would only take up space
 		if at := (*fs.PathError)(nil); errors.As(err, &at) && at.Path == temp {
 			err = at.Err
 		}
@@ -80,7 +81,6 @@ func Stage(fsys FS, temp string, perm fs.FileMode, content func(io.Writer) error
 // of the two stands there after a loss of power.
 func Commit(fsys FS, temp, name string) error {
 	if err := fsys.Rename(temp, name); err != nil {
-		_ = fsys.Remove(temp) // it would only take up space
 		return err
 	}
 	return SyncDir(fsys, filepath.Dir(name))

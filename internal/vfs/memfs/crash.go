@@ -1,6 +1,7 @@
 package memfs
 
 import (
+	"bytes"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -58,7 +59,7 @@ func (c crash) left(n *node) *node {
 		left.durable = maps.Clone(left.names)
 	case n.mode.IsRegular():
 		left.content = c.contentOf(n)
-		left.synced, left.shared = left.content, true
+		left.synced = left.content
 	}
 	return left
 }
@@ -84,7 +85,7 @@ func (c crash) namesOf(n *node) map[string]*node {
 // contentOf is of any length between that which was synced and the newest, and each
 // block of it is the old or the new one.
 func (c crash) contentOf(n *node) []byte {
-	if n.shared {
+	if bytes.Equal(n.synced, n.content) {
 		return n.synced
 	}
 	const block = 64

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -47,7 +48,7 @@ func (m *FS) OpenFile(path string, flag int, perm fs.FileMode) (vfs.File, error)
 		n = &node{mode: perm, modified: time.Now()}
 		dir.change(change{name: name, node: n})
 	case flag&os.O_TRUNC != 0:
-		n.content, n.shared, n.modified = nil, false, time.Now()
+		n.content, n.modified = nil, time.Now()
 	}
 	return &file{fsys: m, path: path, node: n, writes: writes}, nil
 }
@@ -127,14 +128,15 @@ func (f *file) write(b []byte, at int64) (int, error) {
 		at = f.at
 		f.at += int64(len(b))
 	}
-	f.node.resize(max(int64(len(f.node.content)), at+int64(len(b))))
+	f.node.resize(max(int64(len(f.node.content)), at+int64(len(b))), at)
 	return copy(f.node.content[at:], b), failed
 }
 
-// resize makes the content one of so many bytes that may be changed.
-func (n *node) resize(size int64) {
-	if n.shared {
-		n.content, n.shared = bytes.Clone(n.content), false
+// resize makes the content one of so many bytes, which may be changed from an offset
+// on. The bytes that were synced stay: only what is added may share their array.
+func (n *node) resize(size, from int64) {
+	if min(from, int64(len(n.content))) < int64(len(n.synced)) {
+		n.content = bytes.Clone(n.content)
 	}
 	if more := size - int64(len(n.content)); more > 0 {
 		n.content = append(n.content, make([]byte, more)...)
@@ -151,7 +153,7 @@ func (f *file) Truncate(size int64) error {
 	if f.closed || !f.writes || size < 0 {
 		return f.fail("truncate", syscall.EINVAL)
 	}
-	f.node.resize(size)
+	f.node.resize(size, size)
 	return nil
 }
 
@@ -171,7 +173,7 @@ func (f *file) Sync() error {
 	case f.node.names != nil:
 		f.node.durable, f.node.pending = maps.Clone(f.node.names), nil
 	default:
-		f.node.synced, f.node.shared = f.node.content, true
+		f.node.synced = slices.Clip(f.node.content)
 	}
 	return nil
 }

@@ -66,7 +66,6 @@ type node struct {
 	modified time.Time
 	content  []byte // of a file; of a link its target
 	synced   []byte // of a file; never written to
-	shared   bool   // content and synced are the same bytes
 
 	names   map[string]*node // of a folder
 	durable map[string]*node
