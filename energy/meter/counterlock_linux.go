@@ -13,23 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFolder locks a folder until the lock is closed or the process ends. The folder
-// itself is locked, so no file stays behind.
-func lockFolder(path string) (io.Closer, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = ErrInUse
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
 // lock takes a lock of the open file description: unlike flock it can be queried without
 // taking it, so a reader never blocks an owner.
 func lock(f *os.File) error {

@@ -132,7 +132,7 @@ func (h *host) write() { h.m.zone(h.t, "0", "package-0", h.energy, smallRange) }
 func (h *host) open(process, run string, candidate bool) *Meter {
 	o := options(h.t, process, "a", &h.s)
 	o.Run, o.HostCounters = run, candidate
-	return mustOpen(h.t, o, h.m.system(newMemDisk()))
+	return mustOpen(h.t, o, h.m.system(h.t, newMemDisk()))
 }
 
 func (h *host) tick(meters ...*Meter) {
@@ -285,7 +285,7 @@ func TestEstimateThatNeverWorks(t *testing.T) {
 	for _, counted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s, host := &service{}, newMachine(t)
-			sys := host.system(newMemDisk())
+			sys := host.system(t, newMemDisk())
 			sys.residentKiB = func() (uint64, error) { return 0, errors.New("no /proc") }
 			o := options(t, "worker-1", "a", s)
 			o.HostCounters = true

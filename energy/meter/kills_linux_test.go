@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 // TestKillsCountNothingTwice kills and starts the processes of two runs on one host
@@ -30,7 +31,7 @@ func TestKillsCountNothingTwice(t *testing.T) {
 type mortal struct {
 	name, run string
 	candidate bool
-	disk      *memDisk
+	disk      memDisk
 	m         *Meter // nil while it is dead
 	starts    int
 }
@@ -51,17 +52,17 @@ func killAndStart(t *testing.T, seed uint64) {
 	lives := map[lifeKey]*life{}
 	lifeOf := func(p *mortal) lifeKey { return lifeKey{p.name, fmt.Sprint(p.starts)} }
 	start := func(p *mortal) {
-		if p.disk == nil {
+		if p.disk.FS == nil {
 			p.disk = newMemDisk()
 		}
 		p.starts++
 		o := options(t, p.name, fmt.Sprint(p.starts), &tr.s)
 		o.Run, o.HostCounters, o.Log = p.run, p.candidate, nil
-		p.m = mustOpen(t, o, tr.m.system(p.disk))
+		p.m = mustOpen(t, o, tr.m.system(t, p.disk))
 		lives[lifeOf(p)] = &life{tr.m.now().boot, tr.m.now().boot}
 	}
 	kill := func(p *mortal) {
-		p.disk = p.disk.crash(func(n int) int { return r.IntN(n + 1) })
+		p.disk = memDisk{p.disk.Crash(memfs.KeepSome(r.Uint64()))}
 		for _, b := range p.m.sampler.groups {
 			b.lock.release() // as the kernel does
 		}

@@ -282,7 +282,7 @@ func TestTwoRunsOnOneHost(t *testing.T) {
 // recorded is the log of a process that was killed.
 func recorded(t *testing.T, m *Meter) batch {
 	t.Helper()
-	b, _, err := m.sys.disk.read(logFile)
+	b, _, err := m.sys.folder.read(logFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package meter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs"
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 const (
@@ -40,10 +41,11 @@ func (m *machine) now() instant {
 }
 
 // system returns what a process that begins now sees.
-func (m *machine) system(d disk) system {
+func (m *machine) system(t *testing.T, d memDisk) system {
+	t.Helper()
 	birth := m.now()
 	return system{
-		now: m.now, birth: birth, disk: d, powercap: m.root, lockDir: m.locks,
+		now: m.now, birth: birth, folder: d.folder(t), powercap: m.root, lockDir: m.locks,
 		busy:        func() uint64 { return uint64(m.now().boot-birth.boot) / 2 },
 		residentKiB: func() (uint64, error) { return gib, nil },
 		load:        func() int64 { return m.now().boot }, // one processor is busy all the time
@@ -193,116 +195,34 @@ func gaps(records []energy.Record) (list []*energy.Gap) {
 	return list
 }
 
-// memDisk is a disk that keeps what was not synced apart, and that fails or dies
-// when it is told to.
-type memDisk struct {
-	mu     sync.Mutex // of everything below, contents of files included
-	files  map[string]*memFile
-	script func(op string) error
-}
+// memDisk is the file system of a process and the folder of its log.
+type memDisk struct{ *memfs.FS }
 
-// set makes operations fail as script says.
-func (d *memDisk) set(script func(op string) error) {
-	d.mu.Lock()
-	d.script = script
-	d.mu.Unlock()
-}
-
-type memFile struct {
-	disk    *memDisk
-	volume  []byte
-	synced  int // bytes of it
-	touched time.Time
-}
-
-func newMemDisk() *memDisk {
-	return &memDisk{files: map[string]*memFile{}, script: func(string) error { return nil }}
-}
-
-// crash returns the disk after a crash: of what was not synced, a prefix is left
-// of every file.
-func (d *memDisk) crash(prefix func(n int) int) *memDisk {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	after := newMemDisk()
-	for name, f := range d.files {
-		left := bytes.Clone(f.volume[:f.synced+prefix(len(f.volume)-f.synced)])
-		after.files[name] = &memFile{disk: after, volume: left, synced: len(left), touched: f.touched}
+func newMemDisk() memDisk {
+	d := memDisk{memfs.New()}
+	if err := vfs.MkdirAll(d, "/readings", 0o755); err != nil {
+		panic(err)
 	}
-	return after
+	return d
 }
 
-func (d *memDisk) read(name string) ([]byte, time.Time, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if f := d.files[name]; f != nil {
-		return bytes.Clone(f.volume), f.touched, nil
+func (d memDisk) folder(t *testing.T) *folder {
+	t.Helper()
+	f, err := openFolder(d, "/readings")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return nil, time.Time{}, nil
+	return f
 }
 
-func (d *memDisk) create(name string) (file, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.script("create"); err != nil {
-		return nil, err
+// size is that of the log.
+func (d memDisk) size() int64 {
+	info, err := d.Stat("/readings/" + logFile)
+	if err != nil {
+		return 0
 	}
-	f := &memFile{disk: d, touched: time.Now()}
-	d.files[name] = f
-	return f, nil
+	return info.Size()
 }
-
-func (d *memDisk) rename(from, to string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.script("rename"); err != nil {
-		return err
-	}
-	d.files[to] = d.files[from]
-	delete(d.files, from)
-	return d.script("renamed")
-}
-
-func (d *memDisk) touch(name string, now time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if f := d.files[name]; f != nil {
-		f.touched = now
-	}
-	return nil
-}
-
-func (d *memDisk) size() int {
-	b, _, _ := d.read(logFile)
-	return len(b)
-}
-
-func (d *memDisk) close() error { return nil }
-
-func (f *memFile) Write(b []byte) (int, error) {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	if err := f.disk.script("write"); err != nil {
-		n := len(b) / 2
-		f.volume = append(f.volume, b[:n]...)
-		return n, err
-	}
-	f.volume = append(f.volume, b...)
-	f.touched = time.Now()
-	return len(b), nil
-}
-
-func (f *memFile) Sync() error {
-	f.disk.mu.Lock()
-	defer f.disk.mu.Unlock()
-	if err := f.disk.script("sync"); err != nil {
-		return err
-	}
-	f.synced = len(f.volume)
-	return nil
-}
-
-func (f *memFile) Close() error { return nil }
 
 var errFull = errors.New("no space left on device")
 

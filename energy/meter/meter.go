@@ -69,9 +69,9 @@ type system struct {
 	threads     int                    // of the host
 	residentKiB func() (uint64, error) // memory of this process
 	birth       instant                // of this process
-	disk        disk
-	powercap    string // root of the RAPL counters
-	lockDir     string // folder of the locks of counters of the host
+	folder      *folder                // of the log
+	powercap    string                 // root of the RAPL counters
+	lockDir     string                 // folder of the locks of counters of the host
 }
 
 // Open starts to meter. It also sends the pending readings of earlier incarnations of
@@ -93,7 +93,7 @@ func Open(o Options) (*Meter, error) {
 	}
 	m, err := open(o, sys)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open meter: %w", err), sys.disk.close())
+		return nil, errors.Join(fmt.Errorf("open meter: %w", err), sys.folder.close())
 	}
 	return m, nil
 }
@@ -117,7 +117,7 @@ func open(o Options, sys system) (*Meter, error) {
 		sys.busy = func() uint64 { return own() + uint64(o.Used) }
 	}
 	m := &Meter{
-		options: o, sys: sys, wal: wal{disk: sys.disk, broken: true},
+		options: o, sys: sys, wal: wal{folder: sys.folder, broken: true},
 		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1),
 		wattsAt: sys.birth.boot,
 		sampler: sampler{run: o.Run, interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
@@ -177,14 +177,14 @@ func (m *Meter) newGauges(sources ...Source) (gauges []*gauge) {
 
 // recover queues the pending readings of earlier incarnations.
 func (m *Meter) recover() error {
-	b, alive, err := m.sys.disk.read(logFile)
+	b, alive, err := m.sys.folder.read(logFile)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", logFile, err)
 	}
 	log, whole := parse(b)
 	if damaged(b, whole) {
 		aside := fmt.Sprintf("%s%d", asidePrefix, m.sys.now().wall)
-		if err := m.sys.disk.rename(logFile, aside); err != nil {
+		if err := m.sys.folder.rename(logFile, aside); err != nil {
 			return fmt.Errorf("set a damaged %s aside: %w", logFile, err)
 		}
 		m.options.Log("meter: %s is damaged at byte %d of %d: kept as %s", logFile, whole, len(b), aside)

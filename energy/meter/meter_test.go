@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 // start runs a meter; the returned function ends that and waits.
@@ -35,7 +36,7 @@ func TestRunWhileTheServiceIsAway(t *testing.T) {
 		var l lines
 		o := options(t, "worker-1", "a", s)
 		o.Log = l.log
-		m := mustOpen(t, o, newMachine(t).system(newMemDisk()))
+		m := mustOpen(t, o, newMachine(t).system(t, newMemDisk()))
 		stop := start(t, m)
 
 		m.Phase(energy.Compute, 3, 10)
@@ -89,7 +90,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{down: errors.New("away")}
 		d := newMemDisk()
-		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(d))
+		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(t, d))
 		stop := start(t, m)
 		time.Sleep(6 * time.Hour)
 		if n := len(m.pending()); n < 500 || n > 1500 {
@@ -125,7 +126,7 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestAnHourTakesFewRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
-		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(newMemDisk()))
+		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(t, newMemDisk()))
 		stop := start(t, m)
 		for step := range uint64(36_000) {
 			m.Phase(energy.Compute, 1, 1+step)
@@ -160,7 +161,7 @@ func TestAnHourTakesFewRecords(t *testing.T) {
 func TestAReadingEndsWithItsGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
-		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(newMemDisk()))
+		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(t, newMemDisk()))
 		stop := start(t, m)
 		m.Phase(energy.Compute, 1, 1)
 		time.Sleep(5*time.Minute + 500*time.Millisecond)
@@ -185,7 +186,7 @@ func TestAReadingEndsWithItsGeneration(t *testing.T) {
 func TestFlushGivesUpWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{down: errors.New("no responders")}
-		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(newMemDisk()))
+		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(t, newMemDisk()))
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
@@ -206,13 +207,13 @@ func TestNextIncarnation(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &service{down: errors.New("away")}
 			d, host := newMemDisk(), newMachine(t)
-			first := mustOpen(t, options(t, "worker-1", "a", s), host.system(d))
+			first := mustOpen(t, options(t, "worker-1", "a", s), host.system(t, d))
 			first.Phase(energy.Compute, 1, 5)
 			time.Sleep(300 * time.Millisecond)
 			stop := start(t, first)
 			time.Sleep(9*time.Second + 300*time.Millisecond)
 			if killed {
-				d = d.crash(func(n int) int { return n })
+				d = memDisk{d.Crash(memfs.KeepAll)}
 				defer stop()
 			} else {
 				stop()
@@ -222,7 +223,7 @@ func TestNextIncarnation(t *testing.T) {
 			}
 			time.Sleep(time.Hour) // of the machine, not of the process
 			s.set(nil)
-			second := mustOpen(t, options(t, "worker-1", "b", s), host.system(d))
+			second := mustOpen(t, options(t, "worker-1", "b", s), host.system(t, d))
 			if err := second.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -258,21 +259,21 @@ func TestFullDisk(t *testing.T) {
 		o := options(t, "worker-1", "a", s)
 		var l lines
 		o.Log = l.log
-		m := mustOpen(t, o, host.system(d))
+		m := mustOpen(t, o, host.system(t, d))
 		stop := start(t, m)
-		full := func(op string) error {
-			if op == "write" {
+		full := func(op memfs.Op) error {
+			if op.Kind == "write" {
 				return errFull
 			}
 			return nil
 		}
 		time.Sleep(5*time.Second + time.Millisecond)
-		d.set(full)
+		d.Hook(full)
 		time.Sleep(20 * time.Second)
 		if n := len(s.all()); n != 12 { // after 1, 2, 3, 5, 8 and 14 s
 			t.Errorf("%d records sent without a disk", n)
 		}
-		d.set(func(string) error { return nil })
+		d.Hook(nil)
 		time.Sleep(longestWait)
 		if lines := l.list(); len(lines) != 2 || !strings.Contains(lines[0], "memory only") || !strings.Contains(lines[1], "again") {
 			t.Errorf("lines %q", lines)
@@ -281,13 +282,13 @@ func TestFullDisk(t *testing.T) {
 		// Killed while there is neither a disk nor a service, the process loses
 		// what it had in memory. The time of that is stated, however long.
 		s.set(errors.New("away"))
-		d.set(full)
+		d.Hook(full)
 		time.Sleep(20 * time.Second)
-		killed := d.crash(func(n int) int { return n })
+		killed := memDisk{d.Crash(memfs.KeepAll)}
 		stop()
 		time.Sleep(time.Hour)
 		other := &service{}
-		next := mustOpen(t, options(t, "worker-1", "b", other), host.system(killed))
+		next := mustOpen(t, options(t, "worker-1", "b", other), host.system(t, killed))
 		if err := next.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -310,7 +311,7 @@ func TestOpenRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{down: errors.New("away")}
 		d, host := newMemDisk(), newMachine(t)
-		m := mustOpen(t, options(t, "worker-1", "a", s), host.system(d))
+		m := mustOpen(t, options(t, "worker-1", "a", s), host.system(t, d))
 		time.Sleep(time.Second)
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
@@ -321,9 +322,11 @@ func TestOpenRefuses(t *testing.T) {
 		} {
 			o := options(t, "worker-1", "a", s)
 			change(&o)
-			if _, err := open(o, host.system(d)); err == nil || !strings.Contains(err.Error(), want) {
+			sys := host.system(t, d)
+			if _, err := open(o, sys); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want %q", err, want)
 			}
+			sys.folder.close()
 		}
 		for want, change := range map[string]func(*Options){
 			"not named":   func(o *Options) { o.Process = "" },
@@ -343,7 +346,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestUnknownPhaseIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
-		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(newMemDisk()))
+		m := mustOpen(t, options(t, "worker-1", "a", s), newMachine(t).system(t, newMemDisk()))
 		m.Phase(energy.Evaluation, 1, 1)
 		m.Phase("lunch", 1, 1)
 		time.Sleep(time.Second)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Pending holds the records in the log of a process that has ended. Some may have been
@@ -28,7 +29,7 @@ const asidePrefix = logFile + ".damaged-"
 // ReadPending reads the logs in the folders under dir that no process uses, and changes
 // nothing. living is the number of logs in use, whose processes send them.
 func ReadPending(dir, run string) (all []Pending, living int, err error) {
-	living, err = eachIdleLog(dir, func(name string, d disk) error {
+	living, err = eachIdleLog(dir, func(name string, d *folder) error {
 		_, records, err := readIdleLog(d, run)
 		if len(records) > 0 {
 			all = append(all, Pending{name, records})
@@ -42,7 +43,7 @@ func ReadPending(dir, run string) (all []Pending, living int, err error) {
 // empties these logs once the records are acknowledged: the next process of that name may
 // never come.
 func SendPending(ctx context.Context, dir, run string, send func(context.Context, []energy.Record) error) (sent, living int, err error) {
-	living, err = eachIdleLog(dir, func(name string, d disk) error {
+	living, err = eachIdleLog(dir, func(name string, d *folder) error {
 		log, records, err := readIdleLog(d, run)
 		if err != nil || len(records) == 0 {
 			return err
@@ -57,7 +58,7 @@ func SendPending(ctx context.Context, dir, run string, send func(context.Context
 		if err != nil {
 			return err
 		}
-		w := wal{disk: d}
+		w := wal{folder: d}
 		if err := w.rewrite(b); err != nil {
 			return fmt.Errorf("empty the log: %w", err)
 		}
@@ -68,7 +69,7 @@ func SendPending(ctx context.Context, dir, run string, send func(context.Context
 
 // eachIdleLog calls f for every folder under dir with a log that no process uses, and
 // locks the folder meanwhile. A process that starts waits for the lock.
-func eachIdleLog(dir string, f func(name string, d disk) error) (living int, err error) {
+func eachIdleLog(dir string, f func(name string, d *folder) error) (living int, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -89,13 +90,13 @@ func eachIdleLog(dir string, f func(name string, d disk) error) (living int, err
 		if info, err := os.Stat(filepath.Join(path, logFile)); err != nil || info.Size() == 0 {
 			continue
 		}
-		lock, err := lockFolder(path)
+		lock, err := vfs.Lock(vfs.OS{}, path, 0)
 		if errors.Is(err, ErrInUse) {
 			living++
 			continue
 		}
 		if err == nil {
-			err = errors.Join(f(e.Name(), &folder{path, lock}), lock.Close())
+			err = errors.Join(f(e.Name(), &folder{vfs.OS{}, path, lock}), lock.Close())
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("log of readings of %s: %w", e.Name(), err))
@@ -105,7 +106,7 @@ func eachIdleLog(dir string, f func(name string, d disk) error) (living int, err
 }
 
 // readIdleLog returns a log that no process uses, and its records.
-func readIdleLog(d disk, run string) (batch, []energy.Record, error) {
+func readIdleLog(d *folder, run string) (batch, []energy.Record, error) {
 	b, alive, err := d.read(logFile)
 	if err != nil {
 		return batch{}, nil, err
@@ -128,7 +129,7 @@ func readIdleLog(d disk, run string) (batch, []energy.Record, error) {
 func FreeName(dir, base string) (string, error) {
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s-%d", base, n)
-		lock, err := lockFolder(filepath.Join(dir, name))
+		lock, err := vfs.Lock(vfs.OS{}, filepath.Join(dir, name), 0)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return name, nil

@@ -30,7 +30,7 @@ func opened(t *testing.T, dir, process string) *Meter {
 // killed leaves the log of a process as it stands.
 func killed(t *testing.T, m *Meter) {
 	t.Helper()
-	if err := errors.Join(m.wal.file.Close(), m.sys.disk.close()); err != nil {
+	if err := errors.Join(m.wal.file.Close(), m.sys.folder.close()); err != nil {
 		t.Fatal(err)
 	}
 	m.closed = true

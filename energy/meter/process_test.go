@@ -48,7 +48,7 @@ func TestEstimateThatBreaks(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &service{}
 			var broken atomic.Bool
-			sys := newMachine(t).system(newMemDisk())
+			sys := newMachine(t).system(t, newMemDisk())
 			sys.residentKiB = func() (uint64, error) {
 				if broken.Load() {
 					return 0, errors.New("no such process")
@@ -95,7 +95,7 @@ func TestAbsentDevice(t *testing.T) {
 			s := &service{}
 			o := options(t, "worker-1", "a", s)
 			o.Sources = []Source{Absent("gpu", "no counter of the GPU is read")}
-			m := mustOpen(t, o, newMachine(t).system(newMemDisk()))
+			m := mustOpen(t, o, newMachine(t).system(t, newMemDisk()))
 			stop := start(t, m)
 			m.Phase(energy.Compute, 1, 7)
 			time.Sleep(9 * time.Second)
@@ -146,7 +146,7 @@ func TestSourceFromElsewhere(t *testing.T) {
 		s, c := &service{}, &foreignCounter{value: 77}
 		o := options(t, "worker-1", "a", s)
 		o.HostCounters, o.Sources = true, []Source{c}
-		m := mustOpen(t, o, newMachine(t).system(newMemDisk()))
+		m := mustOpen(t, o, newMachine(t).system(t, newMemDisk()))
 		time.Sleep(time.Second)
 		c.value += 300_000 // 300 J
 		if err := m.Flush(t.Context()); err != nil {

@@ -91,7 +91,7 @@ func (m *Meter) items(done []energy.Record) (items []item) {
 // is broken. After a failure everything stays in memory for the next attempt.
 func (m *Meter) store(at instant, pending, items []item) {
 	if m.storeFailing && at.boot < m.storeRetryAt {
-		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
+		_ = m.sys.folder.touch(logFile, time.Unix(0, at.wall))
 		return
 	}
 	rewrite := m.wal.broken || m.wal.size > logSlack+2*m.pendingBytes()
@@ -110,7 +110,7 @@ func (m *Meter) store(at instant, pending, items []item) {
 	if err != nil {
 		// The next incarnation must at least know how long this one lived. A failure
 		// here follows from the one before.
-		_ = m.sys.disk.touch(logFile, time.Unix(0, at.wall))
+		_ = m.sys.folder.touch(logFile, time.Unix(0, at.wall))
 		m.storeRetryAt = at.boot + int64(longestWait)
 	}
 	if failing := err != nil; failing != m.storeFailing {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // ticksPerSecond is USER_HZ, which is 100 on every architecture that Go knows.
@@ -123,12 +125,12 @@ func realSystem(dir string) (system, error) {
 	if err != nil {
 		return system{}, err
 	}
-	disk, err := openFolder(dir)
+	folder, err := openFolder(vfs.OS{}, dir)
 	if err != nil {
 		return system{}, err
 	}
 	return system{
-		now: now, busy: busy, residentKiB: residentKiB, birth: began, disk: disk,
+		now: now, busy: busy, residentKiB: residentKiB, birth: began, folder: folder,
 		load: hostBusy, threads: hostThreads(),
 		// Not os.TempDir: processes of one host may have different ones.
 		powercap: powercap, lockDir: "/tmp",

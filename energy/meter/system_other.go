@@ -5,7 +5,6 @@ package meter
 import (
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 )
 
@@ -16,8 +15,6 @@ func realSystem(string) (system, error) {
 }
 
 func now() instant { return instant{} }
-
-func lockFolder(string) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
 func newCounterLock(dir, bootID, name string, h holder) counterLock { return noLock{} }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
 // sampleLog is a log as a short run leaves it, frame by frame.
@@ -155,13 +156,13 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(at), 7))
 			d, host, s := newMemDisk(), newMachine(t), &service{}
 			ops := 0
-			d.set(func(string) error {
+			d.Hook(func(memfs.Op) error {
 				if ops++; ops > at {
 					return dead
 				}
 				return nil
 			})
-			m := mustOpen(t, options(t, "worker-1", "a", s), host.system(d))
+			m := mustOpen(t, options(t, "worker-1", "a", s), host.system(t, d))
 			var stored []energy.Record // when the disk was still alive
 			for i := 0; ops <= at; i++ {
 				m.Phase(energy.Phases()[i%3], 1, uint64(i))
@@ -184,7 +185,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			}
 			end := host.now().boot
 
-			after := mustOpen(t, options(t, "worker-1", "b", s), host.system(d.crash(func(n int) int { return r.IntN(n + 1) })))
+			after := mustOpen(t, options(t, "worker-1", "b", s), host.system(t, memDisk{d.Crash(memfs.KeepSome(r.Uint64()))}))
 			if err := after.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
