@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // bf16Gain is how much faster bf16 must be before it is chosen. A lead that large shows
@@ -67,10 +68,10 @@ func ReadPrecisionChoice(path string) (*PrecisionChoice, error) {
 func WritePrecisionChoice(path string, c PrecisionChoice) error {
 	b, err := json.Marshal(c)
 	if err == nil {
-		err = writeAtomic(path, append(b, '\n'))
+		err = vfs.WriteFile(vfs.OS{}, path, append(b, '\n'), 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("write choice of precision: %w", err)
+		return fmt.Errorf("store choice of precision: %w", err)
 	}
 	return nil
 }

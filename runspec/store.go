@@ -3,11 +3,11 @@ package runspec
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Read returns the spec in a file that Write made. An absent file is
@@ -64,46 +64,8 @@ func (s Spec) Write(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeAtomic(path, b); err != nil {
-		return fmt.Errorf("write spec: %w", err)
+	if err := vfs.WriteFile(vfs.OS{}, path, b, 0o644); err != nil {
+		return fmt.Errorf("store spec: %w", err)
 	}
 	return nil
-}
-
-func writeAtomic(path string, b []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreAbsent(os.Remove(f.Name())))
-		}
-	}()
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func ignoreAbsent(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

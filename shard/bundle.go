@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // BundleName is the name of the bundle in a source of ranges, which names a shard by its
@@ -39,12 +41,12 @@ func EncodeBundle(dir string) ([]byte, error) {
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, ManifestName))
 	if err != nil {
-		return nil, fmt.Errorf("bundle corpus %s: %w", dir, withoutPath(err))
+		return nil, fmt.Errorf("bundle corpus %s: %w", dir, vfs.WithoutPath(err))
 	}
 	files := map[string][]byte{}
 	for name := range manifest.Files {
 		if files[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("bundle corpus %s: read %s: %w", dir, name, withoutPath(err))
+			return nil, fmt.Errorf("bundle corpus %s: read %s: %w", dir, name, vfs.WithoutPath(err))
 		}
 	}
 	// The folder may have been prepared again since it was opened.
@@ -167,20 +169,14 @@ func (b Bundle) Write(dir string) error {
 		return fail(err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fail(withoutPath(err))
+		return fail(vfs.WithoutPath(err))
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Files)) {
-		if err := replaceFile(filepath.Join(dir, name), b.Files[name]); err != nil {
+		if err := replaceFile(dir, name, b.Files[name]); err != nil {
 			return fail(err)
 		}
 	}
-	if err := (realDisk{}).syncDir(dir); err != nil {
-		return fail(err)
-	}
-	if err := replaceFile(filepath.Join(dir, ManifestName), b.manifest); err != nil {
-		return fail(err)
-	}
-	if err := (realDisk{}).syncDir(dir); err != nil {
+	if err := replaceFile(dir, ManifestName, b.manifest); err != nil {
 		return fail(err)
 	}
 	return nil
@@ -188,27 +184,9 @@ func (b Bundle) Write(dir string) error {
 
 // replaceFile writes a file that is seen whole or not at all, also where several
 // processes write the same.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), withoutPath(err))
-	}
-	defer os.Remove(f.Name()) // fails once it has been renamed
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), withoutPath(err))
+func replaceFile(dir, name string, content []byte) error {
+	if err := vfs.WriteFile(vfs.OS{}, filepath.Join(dir, name), content, 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", name, vfs.WithoutPath(err))
 	}
 	return nil
 }

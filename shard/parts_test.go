@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // TestDedup compares with a map of whole paragraphs.
@@ -132,7 +134,7 @@ func TestSplitStable(t *testing.T) {
 
 func TestSpoolRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spool")
-	s, err := createSpool(realDisk{}, path)
+	s, err := createSpool(vfs.OS{}, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/shard/corpus"
 )
@@ -32,7 +33,7 @@ const stagingName = ".prepare"
 // before all of them have reached the disk. An *corpus.InputError in the chain
 // means that the input is at fault; a full disk is syscall.ENOSPC.
 func Prepare(ctx context.Context, opts PrepareOptions) (Manifest, error) {
-	return (&preparation{opts: opts, disk: realDisk{}, makeTokenizer: makeWordPiece}).prepare(ctx)
+	return (&preparation{opts: opts, fsys: vfs.OS{}, makeTokenizer: makeWordPiece}).prepare(ctx)
 }
 
 // prepare checks, works in the staging folder, and leaves nothing behind when it
@@ -46,32 +47,35 @@ func (p *preparation) prepare(ctx context.Context) (Manifest, error) {
 	if p.opts.Tokenizer != "" {
 		// Found out before the corpus is read, which may take long.
 		if _, err := os.Stat(filepath.Join(p.opts.Tokenizer, "vocab.txt")); err != nil {
-			return Manifest{}, fmt.Errorf("prepare %s: open tokenizer %s: vocab.txt: %w", out, p.opts.Tokenizer, withoutPath(err))
+			return Manifest{}, fmt.Errorf("prepare %s: open tokenizer %s: vocab.txt: %w", out, p.opts.Tokenizer, vfs.WithoutPath(err))
 		}
 	}
 	fail := func(err error) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("prepare %s: %w", out, err)
 	}
-	if _, err := os.Stat(out); errors.Is(err, fs.ErrNotExist) {
+	if _, err := p.fsys.Stat(out); errors.Is(err, fs.ErrNotExist) {
 		// A folder made for nothing goes again; with files in it, it stays.
-		defer os.Remove(out)
+		defer func() { _ = p.fsys.Remove(out) }()
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fail(withoutPath(err))
+	if err := vfs.MkdirAll(p.fsys, out, 0o755); err != nil {
+		return fail(vfs.WithoutPath(err))
 	}
-	unlock, err := lockDir(out)
+	lock, err := vfs.Lock(p.fsys, out, 0)
+	if errors.Is(err, vfs.ErrLocked) {
+		err = errors.New("another process is preparing this folder")
+	}
 	if err != nil {
-		return fail(err)
+		return fail(vfs.WithoutPath(err))
 	}
-	defer unlock()
+	defer lock.Close()
 	p.staging = filepath.Join(out, stagingName)
-	if err := os.RemoveAll(p.staging); err != nil {
+	if err := vfs.RemoveAll(p.fsys, p.staging); err != nil {
 		return fail(err)
 	}
-	if err := os.Mkdir(p.staging, 0o755); err != nil {
-		return fail(withoutPath(err))
+	if err := p.fsys.Mkdir(p.staging, 0o755); err != nil {
+		return fail(vfs.WithoutPath(err))
 	}
-	defer os.RemoveAll(p.staging)
+	defer func() { _ = vfs.RemoveAll(p.fsys, p.staging) }()
 	if err := p.run(ctx); err != nil {
 		return fail(err)
 	}
@@ -81,7 +85,7 @@ func (p *preparation) prepare(ctx context.Context) (Manifest, error) {
 // preparation is one call of Prepare.
 type preparation struct {
 	opts     PrepareOptions
-	disk     disk
+	fsys     vfs.FS
 	staging  string
 	spool    *spool
 	splitter splitter
@@ -116,8 +120,8 @@ func (p *preparation) run(ctx context.Context) error {
 // read fills the spool.
 func (p *preparation) read(ctx context.Context) error {
 	var err error
-	if p.spool, err = createSpool(p.disk, filepath.Join(p.staging, "spool")); err != nil {
-		return fmt.Errorf("write spool: %w", withoutPath(err))
+	if p.spool, err = createSpool(p.fsys, filepath.Join(p.staging, "spool")); err != nil {
+		return fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
 	seen := newDedup(dedupSlots)
 	report, err := corpus.Read(ctx, p.opts.Inputs, corpus.Options{
@@ -201,8 +205,8 @@ func (p *preparation) splitSmall() error {
 		return &corpus.InputError{Input: strings.Join(p.opts.Inputs, ", "), Reason: reason}
 	}
 	var err error
-	if p.spool, err = createSpool(p.disk, p.spool.path); err != nil {
-		return fmt.Errorf("write spool: %w", withoutPath(err))
+	if p.spool, err = createSpool(p.fsys, p.spool.path); err != nil {
+		return fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
 	p.splitter, p.prov.Documents, p.prov.Bytes = splitter{}, 0, 0
 	pieces := min(max(minDocuments, len(sentences)/8), 50)
@@ -330,15 +334,15 @@ func (p *preparation) publish(tok textTokenizer) error {
 func (p *preparation) moveIntoPlace(names []string) error {
 	out := p.opts.OutDir
 	move := func(name string) error {
-		return p.disk.rename(filepath.Join(p.staging, name), filepath.Join(out, name))
+		return p.fsys.Rename(filepath.Join(p.staging, name), filepath.Join(out, name))
 	}
-	if err := p.disk.remove(filepath.Join(out, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.fsys.Remove(filepath.Join(out, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := p.disk.syncDir(out); err != nil {
+	if err := vfs.SyncDir(p.fsys, out); err != nil {
 		return err
 	}
-	old, err := os.ReadDir(out)
+	old, err := p.fsys.ReadDir(out)
 	if err != nil {
 		return err
 	}
@@ -346,7 +350,7 @@ func (p *preparation) moveIntoPlace(names []string) error {
 		if !isShard(f.Name()) {
 			continue
 		}
-		if err := p.disk.remove(filepath.Join(out, f.Name())); err != nil {
+		if err := p.fsys.Remove(filepath.Join(out, f.Name())); err != nil {
 			return err
 		}
 	}
@@ -355,13 +359,13 @@ func (p *preparation) moveIntoPlace(names []string) error {
 			return err
 		}
 	}
-	if err := p.disk.syncDir(out); err != nil {
+	if err := vfs.SyncDir(p.fsys, out); err != nil {
 		return err
 	}
 	if err := move(ManifestName); err != nil {
 		return err
 	}
-	return p.disk.syncDir(out)
+	return vfs.SyncDir(p.fsys, out)
 }
 
 // isShard says whether a name is that of a shard that a preparation wrote.
@@ -371,8 +375,12 @@ func isShard(name string) bool {
 	return ok && dashed && slices.Contains(partNames[:], split) && len(digits) >= 5 && strings.Trim(digits, "0123456789") == ""
 }
 
+// write writes a file that has reached the disk when it returns.
 func (p *preparation) write(name string, content []byte) error {
-	return writeFile(p.disk, filepath.Join(p.staging, name), content)
+	if err := vfs.Stage(p.fsys, filepath.Join(p.staging, name), 0o644, vfs.Bytes(content)); err != nil {
+		return fmt.Errorf("write %s: %w", name, vfs.WithoutPath(err))
+	}
+	return nil
 }
 
 func sha256Hex(b []byte) string {

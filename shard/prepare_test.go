@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"maps"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/shard/corpus"
 )
 
@@ -62,7 +64,7 @@ func (f fakeTokenizer) Files(maxLength int) (map[string][]byte, error) {
 
 // fakePreparation is Prepare with a tokenizer that is trained on nothing.
 func fakePreparation(opts PrepareOptions) *preparation {
-	return &preparation{opts: opts, disk: quickDisk{}, makeTokenizer: func(_ context.Context, _ PrepareOptions, text iter.Seq2[string, error]) (textTokenizer, error) {
+	return &preparation{opts: opts, fsys: quickDisk{}, makeTokenizer: func(_ context.Context, _ PrepareOptions, text iter.Seq2[string, error]) (textTokenizer, error) {
 		for _, err := range text {
 			if err != nil {
 				return nil, err
@@ -252,18 +254,19 @@ func TestPrepareSmall(t *testing.T) {
 }
 
 // quickDisk does not wait for the disk.
-type quickDisk struct{ realDisk }
+type quickDisk struct{ vfs.OS }
 
-type quickFile struct{ file }
+type quickFile struct{ vfs.File }
 
-func (quickDisk) create(path string) (file, error) {
-	f, err := realDisk{}.create(path)
-	return quickFile{f}, err
+func (d quickDisk) OpenFile(path string, flag int, perm fs.FileMode) (vfs.File, error) {
+	f, err := d.OS.OpenFile(path, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return quickFile{f}, nil
 }
 
 func (quickFile) Sync() error { return nil }
-
-func (quickDisk) syncDir(string) error { return nil }
 
 // fullDisk fails once so many bytes are written.
 type fullDisk struct {
@@ -272,23 +275,26 @@ type fullDisk struct {
 }
 
 type fullFile struct {
-	file
+	vfs.File
 	room *int
 }
 
-func (d fullDisk) create(path string) (file, error) {
-	f, err := d.quickDisk.create(path)
-	return fullFile{f, d.room}, err
+func (d fullDisk) OpenFile(path string, flag int, perm fs.FileMode) (vfs.File, error) {
+	f, err := d.quickDisk.OpenFile(path, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return fullFile{f, d.room}, nil
 }
 
 func (f fullFile) Write(b []byte) (int, error) {
 	if *f.room < len(b) {
-		n, _ := f.file.Write(b[:*f.room])
+		n, _ := f.File.Write(b[:*f.room])
 		*f.room = 0
-		return n, &os.PathError{Op: "write", Path: "/somewhere", Err: syscall.ENOSPC}
+		return n, &fs.PathError{Op: "write", Path: "/somewhere", Err: syscall.ENOSPC}
 	}
 	*f.room -= len(b)
-	return f.file.Write(b)
+	return f.File.Write(b)
 }
 
 func TestPrepareFullDisk(t *testing.T) {
@@ -302,7 +308,7 @@ func TestPrepareFullDisk(t *testing.T) {
 	for room := 0; ; room += 9001 {
 		left := room
 		p := fakePreparation(opts)
-		p.disk = fullDisk{room: &left}
+		p.fsys = fullDisk{room: &left}
 		_, err := p.prepare(t.Context())
 		if err == nil {
 			need = room
@@ -323,7 +329,7 @@ func TestPrepareFullDisk(t *testing.T) {
 	opts.OutDir += "-new"
 	left := 5000
 	p := fakePreparation(opts)
-	p.disk = fullDisk{room: &left}
+	p.fsys = fullDisk{room: &left}
 	if _, err := p.prepare(t.Context()); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("new folder: %v", err)
 	}
@@ -337,14 +343,14 @@ func TestPrepareLocked(t *testing.T) {
 	if err := os.Mkdir(opts.OutDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	unlock, err := lockDir(opts.OutDir)
+	lock, err := vfs.Lock(vfs.OS{}, opts.OutDir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fakePreparation(opts).prepare(t.Context()); err == nil || !strings.Contains(err.Error(), "another process is preparing this folder") {
 		t.Errorf("locked: %v", err)
 	}
-	unlock()
+	lock.Close()
 	if _, err := fakePreparation(opts).prepare(t.Context()); err != nil {
 		t.Errorf("unlocked: %v", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Share makes the folder `to` a prepared corpus of its own with the content of the
@@ -86,16 +88,12 @@ func copyShard(from, to, sha string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	out, err := realDisk{}.create(to)
-	if err != nil {
-		return err
-	}
 	h := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, h), in)
-	if err == nil {
-		err = out.Sync()
-	}
-	if err = errors.Join(err, out.Close()); err == nil && hex.EncodeToString(h.Sum(nil)) != sha {
+	err = vfs.Stage(vfs.OS{}, to, 0o644, func(out io.Writer) error {
+		_, err := io.Copy(io.MultiWriter(out, h), in)
+		return err
+	})
+	if err == nil && hex.EncodeToString(h.Sum(nil)) != sha {
 		err = fmt.Errorf("shard %s: its SHA-256 is not that of the manifest", filepath.Base(from))
 	}
 	return err

@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // spool holds the documents that were kept, in their order, in a temporary file.
@@ -17,8 +18,8 @@ import (
 // each with its length.
 type spool struct {
 	path string
-	disk disk
-	file file
+	fsys vfs.FS
+	file vfs.File
 	w    *bufio.Writer
 	buf  []byte
 }
@@ -31,12 +32,12 @@ type document struct {
 	bytes      int64
 }
 
-func createSpool(d disk, path string) (*spool, error) {
-	f, err := d.create(path)
+func createSpool(fsys vfs.FS, path string) (*spool, error) {
+	f, err := vfs.Create(fsys, path)
 	if err != nil {
 		return nil, err
 	}
-	return &spool{path: path, disk: d, file: f, w: bufio.NewWriterSize(f, 1<<20)}, nil
+	return &spool{path: path, fsys: fsys, file: f, w: bufio.NewWriterSize(f, 1<<20)}, nil
 }
 
 // contentHash identifies a document by its text.
@@ -57,7 +58,7 @@ func (s *spool) add(content uint64, paragraphs []string) error {
 		s.buf = append(s.buf, p...)
 	}
 	if _, err := s.w.Write(s.buf); err != nil {
-		return fmt.Errorf("write spool: %w", withoutPath(err))
+		return fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func (s *spool) close() error {
 		err = e
 	}
 	if err != nil {
-		return fmt.Errorf("write spool: %w", withoutPath(err))
+		return fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
 	return nil
 }
@@ -77,7 +78,7 @@ func (s *spool) close() error {
 // all reads the documents back.
 func (s *spool) all() iter.Seq2[document, error] {
 	return func(yield func(document, error) bool) {
-		f, err := os.Open(s.path)
+		f, err := vfs.Open(s.fsys, s.path)
 		if err != nil {
 			yield(document{}, fmt.Errorf("read spool: %w", err))
 			return

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/vfs"
@@ -41,7 +39,7 @@ func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string)
 		var failed sourceError
 		err := c.fill(ctx, f, info)
 		if err == nil {
-			err = verify(f.Name(), info)
+			err = verify(path+partSuffix, info)
 		}
 		switch {
 		case err == nil:
@@ -72,7 +70,7 @@ type sourceError struct{ error }
 func (e sourceError) Unwrap() error { return e.error }
 
 // fill downloads the bytes that the part file lacks.
-func (c *Cache) fill(ctx context.Context, f *os.File, info shard.ShardInfo) error {
+func (c *Cache) fill(ctx context.Context, f vfs.File, info shard.ShardInfo) error {
 	stat, err := f.Stat()
 	if err != nil {
 		return vfs.WithoutPath(err)
@@ -137,56 +135,38 @@ func verify(path string, info shard.ShardInfo) error {
 }
 
 // finish makes the download durable and gives it its name.
-func finish(f *os.File, path string) error {
+func finish(f vfs.File, path string) error {
 	if err := f.Sync(); err != nil {
 		return vfs.WithoutPath(err)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return vfs.Commit(vfs.OS{}, path+partSuffix, path)
 }
 
 // lockPart opens the part file of a path for this process alone. It waits for
 // another process that downloads the same shard, and returns nil when that one
 // has finished it.
-func lockPart(ctx context.Context, path string) (*os.File, error) {
+func lockPart(ctx context.Context, path string) (vfs.File, error) {
 	for {
-		f, err := os.OpenFile(path+partSuffix, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := vfs.OS{}.OpenFile(path+partSuffix, os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, vfs.WithoutPath(err)
 		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil && sameFile(f) {
+		err = f.Lock()
+		if err == nil && vfs.Named(f, path+partSuffix) {
 			if _, err := os.Stat(path); err == nil {
 				// It was finished before our part file was made.
-				_ = os.Remove(f.Name()) // or another process did
-				_ = f.Close()           // nothing was written to it
+				_ = os.Remove(path + partSuffix) // or another process did
+				_ = f.Close()                    // nothing was written to it
 				return nil, nil
 			}
 			return f, nil
 		}
 		_ = f.Close() // nothing was written to it
-		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+		if err != nil && !errors.Is(err, vfs.ErrLocked) {
 			return nil, fmt.Errorf("lock download: %w", err)
 		}
 		if err := waiting.Rest(ctx, lockPause); err != nil {
 			return nil, err
 		}
 	}
-}
-
-// sameFile says whether an open file still has its name.
-func sameFile(f *os.File) bool {
-	mine, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	named, err := os.Stat(f.Name())
-	return err == nil && os.SameFile(mine, named)
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/vfs"
@@ -84,17 +83,17 @@ func (c *Cache) entries() ([]entry, error) {
 // drop removes a file, unless it is a download that another process holds.
 func drop(path string) (bool, error) {
 	if strings.HasSuffix(path, partSuffix) {
-		f, err := os.Open(path)
+		f, err := vfs.Lock(vfs.OS{}, path, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			return true, nil
+		}
+		if errors.Is(err, vfs.ErrLocked) {
+			return false, nil
 		}
 		if err != nil {
 			return false, vfs.WithoutPath(err)
 		}
 		defer f.Close()
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-			return false, nil
-		}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, vfs.WithoutPath(err)
