@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/runspec"
@@ -74,7 +75,7 @@ func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, err
 	m, err := prepare(ctx, u.err, o)
 	if err == nil {
 		describe(u.err, m)
-		_ = os.WriteFile(u.dir.Inputs(), []byte(inputs), 0o644) // without it, the corpus is prepared again if need be
+		_ = vfs.WriteFile(vfs.OS{}, u.dir.Inputs(), []byte(inputs), 0o644) // without it, the corpus is prepared again if need be
 	}
 	return m, err
 }

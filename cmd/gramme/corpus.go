@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/shard/corpus"
 )
 
@@ -85,7 +86,7 @@ func writeDocument(w io.Writer, d corpus.Document) error {
 }
 
 // writeFile lets f write a file, which appears whole or not at all; - is stdout.
-func writeFile(stdout io.Writer, path string, f func(io.Writer) error) (err error) {
+func writeFile(stdout io.Writer, path string, f func(io.Writer) error) error {
 	if path == "-" {
 		w := bufio.NewWriter(stdout)
 		return errors.Join(f(w), w.Flush())
@@ -93,18 +94,8 @@ func writeFile(stdout io.Writer, path string, f func(io.Writer) error) (err erro
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	w := bufio.NewWriterSize(file, 1<<20)
-	if err := errors.Join(f(w), w.Flush(), file.Chmod(0o644), file.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(file.Name(), path)
+	return vfs.Write(vfs.OS{}, path, 0o644, func(file io.Writer) error {
+		w := bufio.NewWriterSize(file, 1<<20)
+		return errors.Join(f(w), w.Flush())
+	})
 }

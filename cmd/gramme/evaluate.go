@@ -12,6 +12,7 @@ import (
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // evaluateWithin bounds the measurement of the validation split, which is a small part
@@ -34,7 +35,7 @@ func (u *up) evaluate(ctx context.Context, env []string, tokensPerSecond float64
 	if out, err = json.MarshalIndent(e, "", "  "); err != nil {
 		return e, fmt.Errorf("evaluate: %w", err)
 	}
-	return e, os.WriteFile(u.dir.Evaluation(), append(out, '\n'), 0o644)
+	return e, vfs.WriteFile(vfs.OS{}, u.dir.Evaluation(), append(out, '\n'), 0o644)
 }
 
 // readEvaluation returns the stored evaluation of a step, or the zero Result.

@@ -17,9 +17,10 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Variable is the name in the environment under which Environ puts an endpoint.
@@ -133,27 +134,14 @@ func parse(from string, text []byte) (Endpoint, error) {
 	return e, nil
 }
 
-// WriteFile replaces a file by the endpoint, atomically, readable by its user only.
-func (e Endpoint) WriteFile(path string) (err error) {
+// WriteFile replaces a file by the endpoint, atomically and durably, readable by its user only.
+func (e Endpoint) WriteFile(path string) error {
 	b, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode endpoint: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write endpoint: %w", err)
-		}
-	}()
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	if err := vfs.WriteFile(vfs.OS{}, path, append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("store endpoint: %w", err)
 	}
 	return nil
 }

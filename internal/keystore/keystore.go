@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"github.com/gramme-project/gramme/internal/userdir"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // ErrNone says that this user has no folder for keys that can be written.
@@ -128,7 +129,7 @@ func Hold(key, dir string) error {
 	if err != nil {
 		return fmt.Errorf("hold key: %w", err)
 	}
-	return write(filepath.Join(filepath.Dir(key), placeFile), append(b, '\n'))
+	return vfs.WriteFile(vfs.OS{}, filepath.Join(filepath.Dir(key), placeFile), append(b, '\n'), 0o600)
 }
 
 // New makes the place for another key of a run, and notes that dir holds it.
@@ -161,34 +162,11 @@ func Import(from, run, dir string) (key string, err error) {
 	if key, err = New(run, dir); err != nil {
 		return "", err
 	}
-	if err := write(key, b); err != nil {
+	if err := vfs.WriteFile(vfs.OS{}, key, b, 0o600); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	if err := os.Remove(from); err != nil {
 		return "", fmt.Errorf("move key: %w", err)
 	}
 	return key, nil
-}
-
-// write replaces a file for its owner alone, durably.
-func write(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(f.Name())))
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,8 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Dir is the folder of a run.
@@ -65,65 +66,35 @@ const lockWithin = 2 * time.Second
 // Lock holds the folder until the returned function is called or the process
 // ends.
 func (d Dir) Lock() (unlock func(), err error) {
-	for end := time.Now().Add(lockWithin); ; time.Sleep(20 * time.Millisecond) {
-		f, err := d.flock(syscall.LOCK_EX)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // the lock ends even if Close fails
-		}
-		if time.Now().After(end) || !errors.Is(err, ErrInUse) && !errors.Is(err, errReplaced) {
+	for end := time.Now().Add(lockWithin); ; {
+		f, err := vfs.Lock(vfs.OS{}, string(d), time.Until(end))
+		switch {
+		case errors.Is(err, vfs.ErrLocked):
+			return nil, fmt.Errorf("lock run %s: %w by another process", d, ErrInUse)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("lock run %s: %w", d, err)
+		case err == nil && vfs.Named(f, string(d)):
+			return func() { _ = f.Close() }, nil // the lock ends even if Close fails
+		case err == nil:
+			_ = f.Close() // nothing was written to it
 		}
-		if errors.Is(err, errReplaced) { // the holder has removed it
-			if err := d.Make(); err != nil {
-				return nil, err
-			}
+		// The process that held it has removed it.
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("lock run %s: another folder took its place", d)
+		}
+		if err := d.Make(); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// errReplaced says that the folder that was locked lies there no more.
-var errReplaced = errors.New("another folder took its place")
-
-// flock takes a lock without waiting for it.
-func (d Dir) flock(how int) (*os.File, error) {
-	f, err := os.Open(string(d))
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errReplaced
-		}
-		return nil, err
-	}
-	err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = fmt.Errorf("%w by another process", ErrInUse)
-	}
-	if err == nil {
-		err = d.lies(f)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// lies reports whether an open folder is the one at its path.
-func (d Dir) lies(f *os.File) error {
-	held, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if there, err := os.Stat(string(d)); err != nil || !os.SameFile(held, there) {
-		return errReplaced
-	}
-	return nil
 }
 
 // Locked reports whether some process holds the folder. It keeps no other from
 // finding that out.
 func (d Dir) Locked() bool {
-	f, err := d.flock(syscall.LOCK_SH)
-	if err == nil {
-		_ = f.Close()
+	f, err := vfs.Open(vfs.OS{}, string(d))
+	if err != nil {
+		return false
 	}
-	return errors.Is(err, ErrInUse)
+	defer f.Close()
+	return errors.Is(f.RLock(), vfs.ErrLocked)
 }

@@ -5,9 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 func TestOneHoldsTheFolder(t *testing.T) {
@@ -46,7 +47,10 @@ func TestLookingIsNoHolding(t *testing.T) {
 		})
 	}
 	lookers.Wait()
-	f, err := d.flock(syscall.LOCK_SH) // as Locked does, for longer
+	f, err := vfs.Open(vfs.OS{}, string(d)) // as Locked does, for longer
+	if err == nil {
+		err = f.RLock()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
