@@ -73,15 +73,15 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 	case roster.WritePlan:
 		p := f.Plan
 		c.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
-		r.orders.add(order{effect: f})
+		r.order(f, nil)
 	case roster.WriteIntent:
 		c.log.Info("intent", zap.Bool("stop", f.Intent.Stop), zap.Int("workers", f.Intent.Workers), zap.Strings("drain", f.Intent.Drain), zap.String("reason", f.Intent.Reason))
-		r.orders.add(order{effect: f})
+		r.order(f, nil)
 	case roster.Evict:
 		c.log.Info("evict", zap.String("worker", f.ID), zap.String("incarnation", f.Incarnation))
-		r.orders.add(order{effect: f})
+		r.order(f, nil)
 	case roster.Reply:
-		r.orders.add(order{effect: f, request: r.requests[f.Token]})
+		r.order(f, r.requests[f.Token])
 		delete(r.requests, f.Token)
 	case roster.Ask:
 		within := c.cfg.Spec.FailureTimeout

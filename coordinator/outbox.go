@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/coordinator/orders"
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -14,8 +15,6 @@ import (
 const (
 	eventsAtOnce = 64
 	eventsWithin = 3 * time.Second // an answer is due
-	firstPause   = 50 * time.Millisecond
-	longestPause = time.Second
 )
 
 // outbox brings events to the checkpoint service, in order, each until it is
@@ -62,8 +61,8 @@ func (o *outbox) run(ctx, open context.Context) {
 
 // deliver sends a batch until it is acknowledged or ctx ends.
 func (o *outbox) deliver(ctx context.Context, batch []wire.Event) error {
-	pause, failing := firstPause, false
-	for {
+	var backoff orders.Backoff
+	for failing := false; ; failing = true {
 		err := o.send(ctx, batch)
 		if err == nil {
 			return nil
@@ -72,11 +71,9 @@ func (o *outbox) deliver(ctx context.Context, batch []wire.Event) error {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 		if !failing {
-			failing = true
 			o.log.Info("events wait for the checkpoint service", zap.Error(err))
 		}
-		sleep(ctx, pause)
-		pause = min(2*pause, longestPause)
+		sleep(ctx, backoff.Next())
 	}
 }
 

@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/coordinator/orders"
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
@@ -42,14 +42,9 @@ type reign struct {
 	requests    map[int]*bus.Message // that wait for an answer, by token
 	next        int
 
-	orders *queue[order]
-}
-
-// order is something to do after what was ordered before: an effect on the store
-// or the answer to a request.
-type order struct {
-	effect  roster.Effect
-	request *bus.Message // of a roster.Reply
+	ordering sync.Mutex // of orders
+	orders   orders.Queue[*bus.Message]
+	ordered  chan struct{} // holds one token where there may be orders
 }
 
 // result is what came of an effect. It counts only while its reign lasts.
@@ -62,7 +57,7 @@ type result struct {
 func newReign(ctx context.Context, l membership.Leadership) *reign {
 	r := &reign{
 		leadership: l, nonce: strings.ToLower(rand.Text()[:8]), ended: make(chan struct{}),
-		requests: map[int]*bus.Message{}, orders: newQueue[order](),
+		requests: map[int]*bus.Message{}, ordered: make(chan struct{}, 1),
 	}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
@@ -115,8 +110,41 @@ func (r *reign) resign(ctx context.Context, log *zap.Logger) {
 	}
 }
 
-// carryOut does what is ordered, one after the other, until the reign ends.
+// order adds to what is to be carried out.
+func (r *reign) order(f roster.Effect, request *bus.Message) {
+	r.ordering.Lock()
+	defer r.ordering.Unlock()
+	r.orders.Add(orders.Order[*bus.Message]{Effect: f, Request: request})
+	select {
+	case r.ordered <- struct{}{}:
+	default:
+	}
+}
+
+// carryOut does what is ordered until the reign ends.
 func (r *reign) carryOut(log *zap.Logger, results chan<- result) {
+	for r.ctx.Err() == nil {
+		r.ordering.Lock()
+		o, ok := r.orders.Next()
+		r.ordering.Unlock()
+		if ok {
+			r.do(o, log, results)
+			continue
+		}
+		select {
+		case <-r.ordered:
+		case <-r.ctx.Done():
+		}
+	}
+	r.ordering.Lock()
+	defer r.ordering.Unlock()
+	for _, request := range r.orders.End() {
+		respond(request, nil, errors.New("this coordinator has just ceased to lead: ask again in a moment"), log)
+	}
+}
+
+// do carries an order out until it is known what became of it, or the reign ends.
+func (r *reign) do(o orders.Order[*bus.Message], log *zap.Logger, results chan<- result) {
 	post := func(v result) {
 		v.reign = r
 		select {
@@ -124,99 +152,56 @@ func (r *reign) carryOut(log *zap.Logger, results chan<- result) {
 		case <-r.ctx.Done():
 		}
 	}
-	for {
-		todo := r.orders.take(r.ctx, 1)
-		if len(todo) == 0 {
-			break
-		}
-		event, err := r.do(todo[0], log)
+	for failing := false; ; failing = true {
+		stored, err := r.try(o, log)
+		r.ordering.Lock()
+		out := r.orders.Tried(err, stored)
+		r.ordering.Unlock()
 		switch {
-		case errors.Is(err, membership.ErrNotLeader):
+		case out.Lost:
 			post(result{lost: err})
-			<-r.ctx.Done() // nothing after it was stored
-		case err == nil && event != nil:
-			post(result{event: event})
+			<-r.ctx.Done()
+			return
+		case out.Retry == 0:
+			if out.Event != nil {
+				post(result{event: out.Event})
+			}
+			return
+		case r.ctx.Err() != nil:
+			return
+		case !failing:
+			log.Warn("the store does not answer: trying again", zap.String("to", fmt.Sprintf("%T", o.Effect)), zap.Error(err))
 		}
-	}
-	for _, o := range r.orders.takeNow(1 << 30) {
-		if _, ok := o.effect.(roster.Reply); ok {
-			respond(o.request, nil, errors.New("this coordinator has just ceased to lead: ask again in a moment"), log)
-		}
+		sleep(r.ctx, out.Retry)
 	}
 }
 
-// do returns the event that answers an order, if one does. Its error is
-// ErrNotLeader, or that the reign has ended.
-func (r *reign) do(o order, log *zap.Logger) (roster.Event, error) {
-	switch e := o.effect.(type) {
+// try carries an order out once. Where a plan conflicts with the one that is stored, it
+// returns that.
+func (r *reign) try(o orders.Order[*bus.Message], log *zap.Logger) (stored wire.Plan, err error) {
+	ctx, cancel := context.WithTimeout(r.ctx, storeWithin)
+	defer cancel()
+	switch e := o.Effect.(type) {
 	case roster.WritePlan:
-		return r.storePlan(e.Plan, log)
+		err = r.leadership.PutPlan(ctx, e.Plan)
+		if errors.Is(err, membership.ErrConflict) {
+			conflict := err
+			if stored, _, err = r.leadership.Plan(ctx); err == nil {
+				err = conflict
+			}
+		}
 	case roster.WriteIntent:
-		return nil, r.insist(log, "write intent", func(ctx context.Context) error { return r.leadership.PutIntent(ctx, e.Intent) })
+		err = r.leadership.PutIntent(ctx, e.Intent)
 	case roster.Evict:
-		return nil, r.insist(log, "evict "+e.ID, func(ctx context.Context) error { return r.leadership.Evict(ctx, e.ID, e.Incarnation) })
+		err = r.leadership.Evict(ctx, e.ID, e.Incarnation)
 	case roster.Reply:
 		var refusal error
 		if e.Error != "" {
 			refusal = errors.New(e.Error)
 		}
-		respond(o.request, nil, refusal, log)
+		respond(o.Request, nil, refusal, log)
 	}
-	return nil, nil
-}
-
-// storePlan finds out whether a plan is stored or refused, however long that
-// takes: an answer of the store may get lost after the plan was written.
-func (r *reign) storePlan(p wire.Plan, log *zap.Logger) (roster.Event, error) {
-	var event roster.Event
-	err := r.insist(log, "write plan", func(ctx context.Context) error {
-		err := r.leadership.PutPlan(ctx, p)
-		if err == nil {
-			event = roster.PlanWritten{}
-			return nil
-		}
-		if !errors.Is(err, membership.ErrConflict) {
-			return err
-		}
-		stored, _, err := r.leadership.Plan(ctx)
-		if err != nil {
-			return err
-		}
-		event = roster.PlanRejected{Stored: stored}
-		if same(stored, p) {
-			event = roster.PlanWritten{}
-		}
-		return nil
-	})
-	return event, err
-}
-
-// same compares plans by what is stored of them.
-func same(a, b wire.Plan) bool {
-	x, err := wire.Encode(a)
-	y, err2 := wire.Encode(b)
-	return err == nil && err2 == nil && bytes.Equal(x, y)
-}
-
-// insist tries until it succeeds, another leads, or the reign ends.
-func (r *reign) insist(log *zap.Logger, what string, try func(ctx context.Context) error) error {
-	pause, failing := firstPause, false
-	for {
-		ctx, cancel := context.WithTimeout(r.ctx, storeWithin)
-		err := try(ctx)
-		cancel()
-		switch {
-		case err == nil, errors.Is(err, membership.ErrNotLeader):
-			return err
-		case r.ctx.Err() != nil:
-			return context.Cause(r.ctx)
-		case !failing:
-			failing = true
-			log.Warn("the store does not answer: trying again", zap.String("to", what), zap.Error(err))
-		}
-		sleep(r.ctx, pause)
-		pause = min(2*pause, longestPause)
-	}
+	return stored, err
 }
 
 // respond answers a request. Who gets no answer asks again.

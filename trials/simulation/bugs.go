@@ -30,4 +30,6 @@ const (
 	OldChunks              // the checkpoint service takes chunks of older generations as if they were new
 	StalePin               // a member gives the entry before the one that it is asked for, where it has pinned that
 	SendBeforeSum          // a rank passes a chunk on before it has added its own
+	RetryWithoutFence      // a plan that the store refuses is tried again without the guard
+	ForgetOrder            // a coordinator that takes over forgets to write its first plan
 )

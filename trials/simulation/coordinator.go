@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gramme-project/gramme/coordinator/orders"
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -27,8 +28,8 @@ type reign struct {
 	nonce    string
 	roster   *roster.Roster
 	workers  *watch
-	orders   []order
-	busy     bool
+	orders   orders.Queue[envelope]
+	forgets  bool // a mistake: the first plan is not written
 	over     bool
 	requests map[int]envelope
 	next     int
@@ -89,6 +90,7 @@ func (c *coordinator) elected(t *term) {
 func (c *coordinator) lead(r *reign, p wire.Plan, i wire.Intent) {
 	c.w.say("%s leads", c.p.name)
 	c.reign = r
+	r.forgets = c.w.bug == ForgetOrder && p.Generation > 0 // it takes over
 	r.roster = roster.New(c.w.rosterConfig())
 	c.p.listen(topicSuspect, "")
 	c.p.listen(topicControl, "")
@@ -112,10 +114,8 @@ func (c *coordinator) depose(why string) {
 	c.reign, r.over, r.workers.ended = nil, true, true
 	c.p.ignore(topicSuspect, "")
 	c.p.ignore(topicControl, "")
-	for _, o := range r.orders {
-		if _, ok := o.effect.(roster.Reply); ok {
-			c.p.answer(o.request, nil, errDeposed)
-		}
+	for _, request := range r.orders.End() {
+		c.p.answer(request, nil, errDeposed)
 	}
 	c.standing = nil
 	r.term.resign(c.campaign)
@@ -157,11 +157,11 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 	switch f := f.(type) {
 	case roster.WritePlan:
 		c.w.say("%s decides on plan %d: %s", c.p.name, f.Plan.Generation, described(f.Plan))
-		r.order(order{effect: f})
+		r.order(f, envelope{})
 	case roster.WriteIntent, roster.Evict:
-		r.order(order{effect: f})
+		r.order(f, envelope{})
 	case roster.Reply:
-		r.order(order{f, r.requests[f.Token]})
+		r.order(f, r.requests[f.Token])
 		delete(r.requests, f.Token)
 	case roster.Ask:
 		c.p.ask(topicPin, f.ID, nil, failureTimeout, func(_ any, err error) {

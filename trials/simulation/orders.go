@@ -2,104 +2,81 @@ package simulation
 
 import (
 	"errors"
-	"reflect"
 	"time"
 
+	"github.com/gramme-project/gramme/coordinator/orders"
 	"github.com/gramme-project/gramme/coordinator/roster"
-	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
 )
-
-// order is something to do after what was ordered before.
-type order struct {
-	effect  roster.Effect
-	request envelope // of a roster.Reply
-}
 
 // storeWithin bounds one call of the store.
 const storeWithin = 2 * time.Second
 
-func (r *reign) order(o order) {
-	r.orders = append(r.orders, o)
+func (r *reign) order(f roster.Effect, request envelope) {
+	if _, plan := f.(roster.WritePlan); plan && r.forgets {
+		r.forgets = false
+		return
+	}
+	r.orders.Add(orders.Order[envelope]{Effect: f, Request: request})
 	r.work()
 }
 
-// work does what is ordered, one after the other, until the reign ends.
+// work carries out what is ordered, until the reign ends.
 func (r *reign) work() {
-	if r.busy || r.over || len(r.orders) == 0 {
-		return
+	if o, ok := r.orders.Next(); ok && !r.over {
+		r.try(o)
 	}
-	o := r.orders[0]
-	r.orders, r.busy = r.orders[1:], true
-	done := func(e roster.Event) {
-		r.busy = false
-		if e != nil && !r.over {
-			r.c.feed(e)
-		}
-		r.work()
-	}
-	s := r.c.w.store
-	switch f := o.effect.(type) {
-	case roster.WritePlan:
-		r.storePlan(f.Plan, done)
-	case roster.WriteIntent:
-		r.insist(func() error { return s.putIntent(r.term, f.Intent) }, func(error) { done(nil) })
-	case roster.Evict:
-		r.insist(func() error { return s.evict(r.term, f.ID, f.Incarnation) }, func(error) { done(nil) })
-	case roster.Reply:
+}
+
+// try carries an order out, again and again until it is known what became of it.
+func (r *reign) try(o orders.Order[envelope]) {
+	if f, ok := o.Effect.(roster.Reply); ok {
 		var err error
 		if f.Error != "" {
 			err = errors.New(f.Error)
 		}
-		r.c.p.answer(o.request, nil, err)
-		done(nil)
+		r.c.p.answer(o.Request, nil, err)
+		r.tried(o, nil, wire.Plan{})
+		return
 	}
-}
-
-// storePlan finds out whether a plan is stored or refused, however long that
-// takes: an answer of the store may get lost after the plan was written.
-func (r *reign) storePlan(p wire.Plan, done func(e roster.Event)) {
 	var stored wire.Plan
 	s := r.c.w.store
-	r.insist(func() error {
+	s.call(r.c.p, storeWithin, func() error {
 		stored = s.plan
-		err := s.putPlan(r.term, p)
-		if errors.Is(err, membership.ErrConflict) {
-			return nil
+		switch f := o.Effect.(type) {
+		case roster.WritePlan:
+			err := s.putPlan(r.term, f.Plan)
+			if err != nil && r.c.w.bug == RetryWithoutFence {
+				s.write(f.Plan)
+				return nil
+			}
+			return err
+		case roster.WriteIntent:
+			return s.putIntent(r.term, f.Intent)
+		case roster.Evict:
+			return s.evict(r.term, f.ID, f.Incarnation)
 		}
-		if err == nil {
-			stored = p
-		}
-		return err
-	}, func(error) {
-		if reflect.DeepEqual(stored, p) {
-			done(roster.PlanWritten{})
-		} else {
-			done(roster.PlanRejected{Stored: stored})
-		}
-	})
+		return nil
+	}, func(err error) { r.tried(o, err, stored) })
 }
 
-// insist tries until it succeeds, another leads, or the reign ends.
-func (r *reign) insist(try func() error, done func(err error)) {
-	s, pause := r.c.w.store, 50*time.Millisecond
-	var again func()
-	again = func() {
-		if r.over {
-			return
-		}
-		s.call(r.c.p, storeWithin, try, func(err error) {
-			switch {
-			case r.over:
-			case errors.Is(err, membership.ErrNotLeader):
-				r.c.depose(err.Error())
-			case err != nil:
-				r.c.p.after(pause, again)
-				pause = min(2*pause, time.Second)
-			default:
-				done(nil)
+func (r *reign) tried(o orders.Order[envelope], err error, stored wire.Plan) {
+	if r.over {
+		return
+	}
+	switch out := r.orders.Tried(err, stored); {
+	case out.Lost:
+		r.c.depose(err.Error())
+	case out.Retry > 0:
+		r.c.p.after(out.Retry, func() {
+			if !r.over {
+				r.try(o)
 			}
 		})
+	default:
+		if out.Event != nil {
+			r.c.feed(out.Event)
+		}
+		r.work()
 	}
-	again()
 }

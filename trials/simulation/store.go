@@ -240,10 +240,14 @@ func (s *store) putPlan(t *term, p wire.Plan) error {
 			return membership.ErrConflict
 		}
 	}
+	s.write(p)
+	return nil
+}
+
+func (s *store) write(p wire.Plan) {
 	s.plan, s.planned = p, true
 	s.w.oracle.planned(p)
 	s.changed(watchPlan)
-	return nil
 }
 
 func (s *store) putIntent(t *term, i wire.Intent) error {
