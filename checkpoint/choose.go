@@ -15,20 +15,18 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// Choice is the checkpoint of a run that whoever reads one takes: the newest that
-// verifies.
+// Choice is the checkpoint of a run for its readers: the newest that verifies.
 type Choice struct {
 	Step   uint64 // 0: there is none
 	Folder string // path; empty where there is none
-	// PassedOver are those that are newer and not taken, the newest first.
+	// PassedOver are newer checkpoints that were not taken, the newest first.
 	PassedOver []PassedOver
-	// Unproven says why the manifest was not compared with the ledger; nil where it
-	// was.
+	// Unproven says why the manifest was not compared with the ledger; nil if it was.
 	Unproven error
 }
 
-// Damaged returns the newest of those passed over that lie there and do not verify;
-// nil where there is none.
+// Damaged returns the newest present checkpoint that was passed over because it does not
+// verify; nil if there is none.
 func (c Choice) Damaged() *PassedOver {
 	for i := range c.PassedOver {
 		if c.PassedOver[i].Present {
@@ -38,9 +36,9 @@ func (c Choice) Damaged() *PassedOver {
 	return nil
 }
 
-// mostLooks bounds how often a choice begins anew because a checkpoint was removed,
-// as one too many, while it was read.
-const mostLooks = 20
+// maxAttempts bounds how often a choice starts again because a checkpoint was pruned while
+// it was read.
+const maxAttempts = 20
 
 // Choose decides which checkpoint of a run is taken, and changes nothing. The run
 // may be going on. tell, which may be nil, hears of what takes long.
@@ -53,7 +51,7 @@ func Choose(run string, depth Depth, tell func(string)) (Choice, error) {
 		return Choice{}, err
 	}
 	look := inspector{run: spec.Run, spec: spec.Hash(), depth: depth, progress: newProgress(tell)}
-	for range mostLooks {
+	for range maxAttempts {
 		var c Choice
 		var again bool
 		if c, again, err = look.choose(dir); !again {

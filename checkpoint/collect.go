@@ -108,13 +108,13 @@ func (s *Service) refuse(err error) {
 }
 
 func (s *Service) write(state *replica.State, a assembly.About, written chan<- outcome) {
-	begun := time.Now()
+	started := time.Now()
 	c, err := saved{}, s.noteLineage(a.Lineage)
 	if err == nil {
 		c, err = s.store.save(state, a)
 	}
 	if err == nil {
-		s.log.Info("stored", zap.Uint64("step", c.step), zap.Duration("took", time.Since(begun)))
+		s.log.Info("stored", zap.Uint64("step", c.step), zap.Duration("took", time.Since(started)))
 		if err := s.store.prune(); err != nil {
 			s.log.Warn("old checkpoints stay", zap.Error(err))
 		}

@@ -107,7 +107,7 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	f.store.spec.Checkpoint.Keep = 1
 	acknowledged := uint64(0)
 	var err error
-	if _, _, err = f.store.settle(); err == nil {
+	if _, _, err = f.store.recoverFromCrash(); err == nil {
 		for _, step := range steps {
 			state, digest := stateAt(t, f.spec, step)
 			if _, err = f.store.save(state, assembly.About{Digest: digest}); err != nil {

@@ -106,7 +106,7 @@ func (f *folder) save(t testing.TB, step uint64) saved {
 
 func (f *folder) settle(t testing.TB) (saved, bool) {
 	t.Helper()
-	c, found, err := f.store.settle()
+	c, found, err := f.store.recoverFromCrash()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ const (
 	Complete              // and that of the optimizer's state
 )
 
-// inspector decides whether a folder is the checkpoint that it should be. Whoever
-// takes a checkpoint asks it: the service that goes on from one, the commands that
-// read one, and the audit.
+// inspector decides whether a folder is the checkpoint that it should be. All users of
+// checkpoints ask it: the service that resumes from one, the commands that read one, and
+// the audit.
 type inspector struct {
 	run, spec string         // the run's name and the hash of its spec
 	entries   []ledger.Saved // the checkpoints that the ledger holds

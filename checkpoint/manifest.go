@@ -37,7 +37,7 @@ type Manifest struct {
 	Created  time.Time     `json:"created"`
 	Ledger   ledger.Tree   `json:"ledger"` // when the checkpoint was written
 
-	// What else is told of the run; absent in checkpoints of before it was.
+	// More about the run; absent in checkpoints of older builds.
 	Generation uint64                   `json:"generation,omitempty"`
 	Losses     *ledger.MeanLoss         `json:"losses,omitempty"` // since the checkpoint before
 	Dropout    number.Float             `json:"dropout"`          // of the run; config.json holds what its users expect

@@ -11,11 +11,11 @@ import (
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
-// settle finishes or removes what a crash left, sets aside what does not verify,
-// and returns the newest checkpoint that does; found is false where there is none.
-// Where a checkpoint shows that the ledger has lost entries, the error is a
-// *ledger.Fault, and everything stays as it is: who went on would hide the loss.
-func (s *store) settle() (newest saved, found bool, err error) {
+// recoverFromCrash completes or removes unfinished checkpoints, sets aside those that do not
+// verify, and returns the newest that does; found is false if there is none. If a
+// checkpoint shows that the ledger has lost entries, the error is a *ledger.Fault, and
+// nothing changes: going on would hide the loss.
+func (s *store) recoverFromCrash() (newest saved, found bool, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("recover checkpoints: %w", err)

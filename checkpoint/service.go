@@ -47,10 +47,9 @@ type Service struct {
 	newest   *saved    // nil before the first; the owner of the slices changes it
 }
 
-// Open opens the run's ledger and checkpoints, and makes them where there are
-// none. It sets aside what does not verify and writes into the ledger from where
-// the run goes on, and what processes of before measured and could not send. The
-// caller closes it.
+// Open opens the run's ledger and checkpoints, or makes them. It sets aside checkpoints
+// that do not verify, and writes into the ledger from where the run goes on, and pending
+// readings. The caller closes the service.
 func Open(cfg Config) (s *Service, err error) {
 	dir := rundir.Dir(cfg.RunDir)
 	if err := cfg.Spec.Complete(); err != nil {
@@ -99,7 +98,7 @@ func Open(cfg Config) (s *Service, err error) {
 	if s.store.precision, err = runspec.ReadPrecisionChoice(dir.Precision()); err != nil {
 		s.log.Warn("why the precision was chosen is not known", zap.Error(err)) // only told
 	}
-	found, ok, err := s.store.settle()
+	found, ok, err := s.store.recoverFromCrash()
 	if err != nil {
 		return s, err
 	}
@@ -164,9 +163,8 @@ func (s *Service) Close() error {
 	return errors.Join(err, s.snapshot.Close())
 }
 
-// Run serves until ctx ends, then returns nil after what was begun is done. It
-// returns an error when a checkpoint cannot be stored: whoever starts the service
-// again gives the workers the chance to send it again.
+// Run serves until ctx ends, finishes the work in progress and returns nil. It returns an
+// error when a checkpoint cannot be stored: after a restart the workers send it again.
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	slices, stop, err := bus.Channel(s.cfg.Bus, 64, "", s.subjects.Slice())

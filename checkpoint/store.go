@@ -49,9 +49,9 @@ func keyOf(manifest string) string { return "checkpoint/" + manifest }
 
 func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
 
-// save stores a state. When it returns without an error the checkpoint is durable,
-// visible and in the ledger. After an error the one before stands; what was begun
-// is finished or removed by the next settle.
+// save stores a state. When it returns without an error the checkpoint is durable, visible
+// and in the ledger. After an error the previous one is still the newest; the next
+// recoverFromCrash completes or removes the unfinished one.
 func (s *store) save(state *replica.State, a assembly.About) (saved, error) {
 	name := folderOf(state.Step)
 	staged := s.path(stagedPrefix + name)
@@ -80,11 +80,10 @@ func (s *store) save(state *replica.State, a assembly.About) (saved, error) {
 	return saved{m.Step, s.path(name), hash, m.Ledger, m.Numerics}, nil
 }
 
-// entries are what the ledger says of a checkpoint: the steps that its weights hold
-// and those of the one before do not, and the checkpoint. They are appended
-// together. Samples, tokens and losses are the replicas' own count, so that they are
-// exact whoever lived through the steps. That the training diverges is noted when it
-// is found first, and when it gets worse or better in kind.
+// entries returns the ledger's entries of a checkpoint, which are appended together: the
+// steps since the previous checkpoint, and the checkpoint. Samples, tokens and losses are
+// counted by the replicas, so they are exact whichever workers computed the steps. A
+// divergence of the training is noted when it is first found, and when its kind changes.
 func (s *store) entries(state *replica.State, a assembly.About, m Manifest, hash string) []ledger.Entry {
 	saved := ledger.Entry{Key: keyOf(hash), Checkpoint: &ledger.Checkpoint{Step: m.Step, Folder: folderOf(m.Step), Manifest: hash}}
 	if state.Step <= s.told.Step {

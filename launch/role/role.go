@@ -2,10 +2,10 @@
 // to etcd and NATS, the run's spec, a log, and a meter whose readings go to the
 // checkpoint service.
 //
-// It guarantees that Run returns only after the meter's last reading is durable
-// at the checkpoint service or, where that cannot be reached, in the process's
-// own write-ahead log, which the next process of that name sends, or whoever sweeps
-// the folder that it lies in.
+// It guarantees that Run returns only after the meter's last reading is durable at the
+// checkpoint service or, if that cannot be reached, in the process's own write-ahead log.
+// The next process of that name sends such pending readings, or the process that sends
+// those of the folder.
 package role
 
 import (
