@@ -3,7 +3,6 @@ package replica
 import (
 	"fmt"
 	"math"
-	"sort"
 )
 
 // Accumulator is one worker's own part of the entry of the next step: the sum
@@ -31,16 +30,6 @@ func (a *Accumulator) Reset(s *State) {
 	clear(a.entry)
 	clear(a.summed)
 	a.exponents = append(a.exponents[:0], s.Exponents...)
-}
-
-// Summed returns the micro-batches in the sum, ascending.
-func (a *Accumulator) Summed() []int {
-	list := make([]int, 0, len(a.summed))
-	for i := range a.summed {
-		list = append(list, i)
-	}
-	sort.Ints(list)
-	return list
 }
 
 // Vote sets what this worker asks of the run. The last call counts.

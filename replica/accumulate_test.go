@@ -151,7 +151,7 @@ func TestAnySplit(t *testing.T) {
 			for i, v := range p.Entry() {
 				entry[i] += v
 			}
-			done += len(p.Summed())
+			done += len(p.summed)
 		}
 		if done != microBatches {
 			t.Fatalf("%d micro-batches are done, not %d", done, microBatches)
@@ -190,11 +190,11 @@ func TestAddRefuses(t *testing.T) {
 			t.Errorf("%q is not said: %v", c.says, err)
 		}
 	}
-	if !slices.Equal(a.Entry(), before) || !slices.Equal(a.Summed(), []int{2}) {
+	if !slices.Equal(a.Entry(), before) || len(a.summed) != 1 || !a.summed[2] {
 		t.Error("a refused micro-batch changed the sum")
 	}
 	a.Reset(newState(t, r, 1))
-	if len(a.Summed()) != 0 || slices.ContainsFunc(a.Entry(), func(w int32) bool { return w != 0 }) {
+	if len(a.summed) != 0 || slices.ContainsFunc(a.Entry(), func(w int32) bool { return w != 0 }) {
 		t.Error("reset leaves something")
 	}
 }

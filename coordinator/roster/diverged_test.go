@@ -19,13 +19,13 @@ func TestMembersThatDivergedStopTheRun(t *testing.T) {
 	stranger := beat
 	stranger.Incarnation, stranger.Diverged = "a9", true
 	s.feed(Beat{stranger})
-	if s.r.Intent().Stop {
+	if s.r.intent.Stop {
 		t.Fatal("a warning stops the run, or a stranger's word")
 	}
 	s.elect("y") // another leads from here on
 	beat.Diverged = true
 	s.feed(Beat{beat})
-	if i := s.r.Intent(); !i.Stop || i.Reason != beat.Warning {
+	if i := s.r.intent; !i.Stop || i.Reason != beat.Warning {
 		t.Fatalf("intent %+v", i)
 	}
 	for _, id := range []string{"a", "b", "c"} {

@@ -63,7 +63,7 @@ func (s *storm) check(f Effect) {
 		ids[m.ID] = true
 		sum += m.Share
 	}
-	if len(p.Members) > 0 && (sum != s.cfg.MicroBatches || len(p.Members) < s.cfg.Workers.Min && !s.r.Intent().Stop) {
+	if len(p.Members) > 0 && (sum != s.cfg.MicroBatches || len(p.Members) < s.cfg.Workers.Min && !s.r.intent.Stop) {
 		s.fail("plan %d: %d micro-batches of %d members", p.Generation, sum, len(p.Members))
 	}
 	var out []string // members without reason
@@ -156,7 +156,7 @@ func (s *storm) behave() {
 	})
 	for _, p := range s.live() {
 		in := s.plan.Rank(p.reg.ID, p.reg.Incarnation) >= 0
-		if !p.reg.Draining && slices.Contains(s.r.Intent().Drain, p.reg.Incarnation) {
+		if !p.reg.Draining && slices.Contains(s.r.intent.Drain, p.reg.Incarnation) {
 			p.reg.Draining = true
 			s.snapshot()
 		}
@@ -244,7 +244,7 @@ func (s *storm) happen(frozen map[string]*proc) {
 		}
 		s.feed(Asked{wire.Control{Verb: wire.VerbScale, Count: s.cfg.Workers.Min + s.rng.IntN(s.cfg.Workers.Max-s.cfg.Workers.Min+1)}, 1})
 		for _, p := range live {
-			p.tainted = p.tainted || slices.Contains(s.r.Intent().Drain, p.reg.Incarnation)
+			p.tainted = p.tainted || slices.Contains(s.r.intent.Drain, p.reg.Incarnation)
 		}
 	case 5:
 		s.say("the store lags")
@@ -304,7 +304,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			if rng.IntN(2) == 0 {
 				s.answerStore()
 			}
-			if s.r.Intent().Stop { // the last one was to leave
+			if s.r.intent.Stop { // the last one was to leave
 				break
 			}
 		}
@@ -317,7 +317,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			p.beat.Speed = number.Float(0.5 + 4*rng.Float64())
 		}
 		s.pass(25 * time.Second)
-		if s.r.Intent().Stop {
+		if s.r.intent.Stop {
 			continue
 		}
 		var want []string
@@ -327,7 +327,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			}
 			want = append(want, p.reg.Incarnation)
 		}
-		if most := s.r.Intent().Workers; most > 0 && len(want) > most {
+		if most := s.r.intent.Workers; most > 0 && len(want) > most {
 			s.fail("calm again, %v live, and %d are wanted", want, most)
 		}
 		var got []string

@@ -125,9 +125,6 @@ func New(cfg Config) *Roster {
 // Plan is the newest plan that is known to be stored.
 func (r *Roster) Plan() wire.Plan { return r.plan }
 
-// Intent is the newest intent.
-func (r *Roster) Intent() wire.Intent { return r.intent }
-
 // State is the state of the run, and why.
 func (r *Roster) State() (state wire.RunState, reason string) { return r.state, r.reason }
 

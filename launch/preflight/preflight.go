@@ -48,15 +48,6 @@ type Report struct {
 	Scarce  string
 }
 
-// Worst is the level of the worst finding.
-func (r Report) Worst() Level {
-	worst := OK
-	for _, f := range r.Findings {
-		worst = max(worst, f.Level)
-	}
-	return worst
-}
-
 // At returns the findings of a level.
 func (r Report) At(l Level) []Finding {
 	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.Level != l })

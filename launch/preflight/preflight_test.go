@@ -138,13 +138,17 @@ func TestCheck(t *testing.T) {
 			c.machine(&f)
 		}
 		r := Check(f, c.need)
-		if r.Worst() != c.level || r.Workers != c.workers {
-			t.Errorf("%s: level %d, %d workers; want %d, %d: %v", c.name, r.Worst(), r.Workers, c.level, c.workers, r.At(r.Worst()))
+		level := OK
+		for _, f := range r.Findings {
+			level = max(level, f.Level)
+		}
+		if level != c.level || r.Workers != c.workers {
+			t.Errorf("%s: level %d, %d workers; want %d, %d: %v", c.name, level, r.Workers, c.level, c.workers, r.At(level))
 		}
 		if c.says == "" {
 			continue
 		}
-		worst := r.At(r.Worst())
+		worst := r.At(level)
 		if len(worst) != 1 || !strings.HasPrefix(worst[0].String(), c.says) || !strings.HasPrefix(worst[0].Hint, c.hint) || worst[0].Hint == "" {
 			t.Errorf("%s: %v", c.name, worst)
 		}

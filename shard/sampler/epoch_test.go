@@ -26,7 +26,7 @@ var shapes = []struct {
 // epochRows draws the samples of one epoch.
 func epochRows(t *testing.T, s *Sampler, epoch int) []row {
 	t.Helper()
-	chunks, size := int(s.Chunks()), s.cfg.Rows*s.cfg.MicroBatches
+	chunks, size := int(s.order.chunks), s.cfg.Rows*s.cfg.MicroBatches
 	var out []row
 	for n := epoch * chunks; n < (epoch+1)*chunks; {
 		step, rest := uint64(n/size), n%size

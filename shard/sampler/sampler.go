@@ -61,19 +61,9 @@ func New(cfg Config, m shard.Manifest, v *Vocabulary, load func(i int) (*shard.S
 	}, nil
 }
 
-// Chunks returns the number of samples of an epoch.
-func (s *Sampler) Chunks() int64 { return int64(s.order.chunks) }
-
 // firstSample returns the number of the first sample of a micro-batch.
 func (s *Sampler) firstSample(step uint64, index int) uint64 {
 	return (step*uint64(s.cfg.MicroBatches) + uint64(index)) * uint64(s.cfg.Rows)
-}
-
-// Epoch returns the number of whole epochs before a step, and the share of the current
-// one.
-func (s *Sampler) Epoch(step uint64) (whole uint64, share float64) {
-	n := s.firstSample(step, 0)
-	return n / s.order.chunks, float64(n%s.order.chunks) / float64(s.order.chunks)
 }
 
 // loadWindow returns a window from memory, or draws it from its shards.

@@ -147,16 +147,6 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func TestEpochOfStep(t *testing.T) {
-	c := newCorpus(t, 5, 24, 30)
-	s := c.sampler(t, Config{Rows: 4, Seq: 24, MicroBatches: 3})
-	for step, want := range map[uint64]float64{0: 0, 1: 0.4, 5: 2, 6: 2.4} {
-		if whole, share := s.Epoch(step); float64(whole)+share < want-1e-9 || float64(whole)+share > want+1e-9 || share >= 1 {
-			t.Errorf("step %d is at %d + %v, want %v", step, whole, share, want)
-		}
-	}
-}
-
 // TestEvaluation: the same predictions whatever the run's seed, every chunk of a
 // small split once, the rest filled up.
 func TestEvaluation(t *testing.T) {
