@@ -45,7 +45,7 @@ type coordinator struct {
 	reign      *reign // nil: another leads, or nobody
 	reconnects uint64 // of the bus, as far as the roster knows
 	sources    sources
-	book       book
+	throughput throughput
 	hangs      hangs
 	committed  uint64
 }

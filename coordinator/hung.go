@@ -10,10 +10,10 @@ import (
 )
 
 // hungFor is how long the status warns of a computation that did not return. Log and
-// ledger hold it for ever.
+// ledger keep it.
 const hungFor = 5 * time.Minute
 
-// hangs are the workers that said lately that they hang, by ID.
+// hangs are the workers that recently reported that they hang, by ID.
 type hangs map[string]hang
 
 type hang struct {
@@ -21,14 +21,14 @@ type hang struct {
 	at       time.Time
 }
 
-// heard takes what somebody says of a worker.
-func (h hangs) heard(now time.Time, s wire.Suspicion) {
+// add takes a suspicion.
+func (h hangs) add(now time.Time, s wire.Suspicion) {
 	if s.Hung && s.From == s.Subject {
 		h[s.Subject] = hang{string(s.Evidence), now}
 	}
 }
 
-// warnings are those of the status, by ID.
+// warnings are those of the status, sorted by ID.
 func (h hangs) warnings(now time.Time) (all []wire.Warning) {
 	for id, one := range h {
 		if now.Sub(one.at) >= hungFor {

@@ -16,7 +16,7 @@ import (
 func (c *coordinator) begin(r *reign) {
 	c.reign = r
 	r.roster = roster.New(rosterConfig(r.spec, c.corpus))
-	c.book.begin(wire.Lineage{}) // another may have led meanwhile
+	c.throughput.begin(wire.Lineage{}) // another may have led meanwhile
 	c.reconnects = c.cfg.Bus.Reconnects()
 	var err error
 	r.unsubscribe, err = c.subscribe(r, map[string]func(*bus.Message){

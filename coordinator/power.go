@@ -11,15 +11,15 @@ import (
 // present is how long a process counts as there after its heartbeat.
 const present = 3 * time.Second
 
-// source is a process that says what it uses.
+// source is a process that reports the energy that it uses.
 type source struct {
 	worker  bool
 	process wire.ProcessBeat // of a worker: joules and watts only
 	heard   time.Time
 }
 
-// sources are all processes that were ever heard, by a key that no two share:
-// the joules of those that ended still count.
+// sources are all processes that ever sent a heartbeat, by a unique key: the joules of
+// processes that ended still count.
 type sources map[string]source
 
 func (s sources) worker(now time.Time, b wire.Beat) {
@@ -30,7 +30,7 @@ func (s sources) other(now time.Time, b wire.ProcessBeat) {
 	s[processKey(b)] = source{process: b, heard: now}
 }
 
-// total returns the joules of all and the watts of those that are there.
+// total returns the joules of all processes, and the watts of those that are there.
 func (s sources) total(now time.Time) (joules, watts float64) {
 	for _, p := range s {
 		joules += float64(p.process.Joules)

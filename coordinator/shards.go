@@ -18,8 +18,8 @@ import (
 // shardQueue is the queue group of which one coordinator answers.
 const shardQueue = "shards"
 
-// shardServer gives workers what they lack of the corpus. Who receives a shard
-// verifies it.
+// shardServer gives workers the parts of the corpus that they lack. Workers verify what
+// they receive.
 type shardServer struct {
 	dir    string
 	shards map[string]shard.ShardInfo // by SHA-256

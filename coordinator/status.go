@@ -16,27 +16,27 @@ func processKey(b wire.ProcessBeat) string {
 	return fmt.Sprintf("%s/%s/%s/%d", b.Role, b.ID, b.Host, b.PID)
 }
 
-// scene is everything that a status shows.
-type scene struct {
-	run       string
-	steps     uint64
-	state     wire.RunState
-	reason    string
-	plan      wire.Plan
-	committed uint64
-	workers   []roster.Worker
-	book      book
-	sources   sources
-	hangs     hangs
-	slowdowns []wire.Warning
-	self      wire.ProcessBeat
+// statusInput is everything that a status is made of.
+type statusInput struct {
+	run        string
+	steps      uint64
+	state      wire.RunState
+	reason     string
+	plan       wire.Plan
+	committed  uint64
+	workers    []roster.Worker
+	throughput throughput
+	sources    sources
+	hangs      hangs
+	slowdowns  []wire.Warning
+	self       wire.ProcessBeat
 }
 
 // status assembles what users see.
-func (s scene) status(now time.Time) wire.Status {
+func (s statusInput) status(now time.Time) wire.Status {
 	out := wire.Status{
 		Run: s.run, State: s.state, Reason: s.reason, Step: s.committed, Steps: s.steps, Generation: s.plan.Generation,
-		Tokens: s.book.watched, StepSeconds: number.Positive(s.book.pace.stepSeconds()), Checkpoint: s.committed, Mixed: s.plan.Mixed,
+		Tokens: s.throughput.watched, StepSeconds: number.Positive(s.throughput.pace.stepSeconds()), Checkpoint: s.committed, Mixed: s.plan.Mixed,
 		Processes: []wire.Process{},
 	}
 	if out.Ring = s.plan.Ring; out.Ring == "" && len(s.plan.Members) > 1 {
@@ -45,9 +45,9 @@ func (s scene) status(now time.Time) wire.Status {
 	if step, ok := newestStep(s.workers); ok {
 		out.Step = step
 	}
-	s.book.show(&out)
+	s.throughput.show(&out)
 	if seconds, known := out.StepSeconds.Get(); known && (s.state == wire.StateTraining || s.state == wire.StateStopping) {
-		out.TokensPerSecond = number.Known(s.book.pace.tokensPerSecond())
+		out.TokensPerSecond = number.Known(s.throughput.pace.tokensPerSecond())
 		out.EtaSeconds = number.Known(seconds * float64(s.steps-min(s.steps, out.Step)))
 	}
 	out.Warnings = append(append(out.Warnings, s.hangs.warnings(now)...), s.slowdowns...)
@@ -72,7 +72,7 @@ func (s scene) status(now time.Time) wire.Status {
 	return out
 }
 
-// hundredths rounds what is positive to two places, and never to nothing.
+// hundredths rounds to two places; what is positive stays positive.
 func hundredths(x float64) float64 {
 	if x <= 0 {
 		return 0
@@ -80,7 +80,7 @@ func hundredths(x float64) float64 {
 	return max(1, math.Round(100*x)) / 100
 }
 
-// newestStep is the newest step of any member that was heard.
+// newestStep is the newest step of any member that sent a heartbeat.
 func newestStep(workers []roster.Worker) (step uint64, ok bool) {
 	for _, w := range workers {
 		if w.Rank >= 0 && w.Beat.Incarnation != "" {

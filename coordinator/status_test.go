@@ -23,16 +23,16 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	warning := wire.Warning{Kind: wire.WarnMemory, Text: "memory is short"}
 	s.other(now, wire.ProcessBeat{Role: wire.RoleUp, ID: "up", State: wire.ProcessRunning, Warnings: []wire.Warning{warning}})
 	s.other(now.Add(-time.Minute), wire.ProcessBeat{Role: wire.RoleUp, ID: "gone", Warnings: []wire.Warning{{Kind: wire.WarnRestarts}}})
-	b := book{}
+	b := throughput{}
 	b.begin(wire.Lineage{})
 	b.applied(beat(5, 100, 0.5))
-	got := scene{
+	got := statusInput{
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,
 		workers: []roster.Worker{
 			{Registration: wire.Registration{ID: "late", Step: 9, Speed: 7}, Rank: -1, State: wire.WorkerRegistered},
 			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: wire.WorkerComputing, Slow: 0.3333},
 		},
-		book: b, sources: s, self: wire.ProcessBeat{Role: wire.RoleCoordinator, ID: "c", Joules: 7, Watts: 1, State: wire.ProcessElected},
+		throughput: b, sources: s, self: wire.ProcessBeat{Role: wire.RoleCoordinator, ID: "c", Joules: 7, Watts: 1, State: wire.ProcessElected},
 	}.status(now)
 	if got.Run != "r" || got.Step != 5 || got.Steps != 15 || got.Generation != 3 || got.Checkpoint != 2 || !got.Mixed || got.Reason != "why" ||
 		got.Loss != number.Known(5) || got.Tokens != 100 || got.TokensPerSecond != number.Known(200) || got.StepSeconds != number.Known(0.5) || got.EtaSeconds != number.Known(5) {
@@ -58,9 +58,9 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 
 // TestStatusOfARunThatWaits shows the step that it would go on from, and no pace.
 func TestStatusOfARunThatWaits(t *testing.T) {
-	b := book{}
+	b := throughput{}
 	b.applied(beat(5, 100, 0.5))
-	got := scene{steps: 15, state: wire.StateWaiting, committed: 2, book: b, sources: sources{}}.status(time.Unix(1000, 0))
+	got := statusInput{steps: 15, state: wire.StateWaiting, committed: 2, throughput: b, sources: sources{}}.status(time.Unix(1000, 0))
 	if got.Step != 2 || got.TokensPerSecond != (number.Optional{}) || got.EtaSeconds != (number.Optional{}) {
 		t.Errorf("got %+v", got)
 	}
@@ -68,7 +68,7 @@ func TestStatusOfARunThatWaits(t *testing.T) {
 	if err != nil || strings.Contains(string(normal), "slow") {
 		t.Errorf("%s, %v", normal, err)
 	}
-	empty, err := json.Marshal(wire.Status{Processes: scene{}.status(time.Unix(0, 0)).Processes[:0]})
+	empty, err := json.Marshal(wire.Status{Processes: statusInput{}.status(time.Unix(0, 0)).Processes[:0]})
 	if err != nil || !strings.Contains(string(empty), `"processes":[]`) {
 		t.Errorf("%s, %v", empty, err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// decode reads a message, or logs why it is of no use.
+// decode reads a message, or logs why it is malformed.
 func (c *coordinator) decode(m *bus.Message, v any) bool {
 	if err := wire.Decode(m.Data, v); err != nil {
 		c.log.Warn("a message is dropped", zap.String("subject", m.Subject), zap.Error(err))
@@ -33,12 +33,12 @@ func (c *coordinator) onBeat(m *bus.Message) {
 	c.feed(roster.Beat{Beat: b})
 	c.refuse(b)
 	if c.reign != nil && c.reign.roster.Plan().Rank(b.ID, b.Incarnation) >= 0 {
-		c.book.applied(b)
+		c.throughput.applied(b)
 	}
 }
 
-// refuse answers the heartbeat of a worker that is not admitted, every time: the
-// answer may get lost, and the one before was perhaps another coordinator's.
+// refuse answers every heartbeat of a worker that cannot take part: an answer may get lost,
+// and an earlier one may have come from another coordinator.
 func (c *coordinator) refuse(b wire.Beat) {
 	if c.reign == nil {
 		return
@@ -59,7 +59,7 @@ func (c *coordinator) onProcess(m *bus.Message) {
 		return
 	}
 	if b.Role == wire.RoleWorker || processKey(b) == processKey(c.self()) {
-		return // counted where it is known better
+		return // counted elsewhere, with more detail
 	}
 	c.sources.other(time.Now(), b)
 }
@@ -76,7 +76,7 @@ func (c *coordinator) onCommitted(m *bus.Message) {
 func (c *coordinator) onSuspect(m *bus.Message) {
 	var s wire.Suspicion
 	if c.decode(m, &s) {
-		c.hangs.heard(time.Now(), s)
+		c.hangs.add(time.Now(), s)
 		c.feed(roster.Suspected{Suspicion: s})
 	}
 }
@@ -96,7 +96,7 @@ func (c *coordinator) onControl(m *bus.Message) {
 	c.feed(roster.Asked{Control: request, Token: r.next})
 }
 
-// onStatus answers once there is something to tell.
+// onStatus answers as soon as the state of the run is known.
 func (c *coordinator) onStatus(m *bus.Message) {
 	r := c.reign
 	if r == nil || m.Reply == "" {
@@ -106,14 +106,14 @@ func (c *coordinator) onStatus(m *bus.Message) {
 	if state == "" {
 		return
 	}
-	s := scene{
+	s := statusInput{
 		run: c.cfg.Spec.Run, steps: c.cfg.Spec.Steps, state: state, reason: reason, plan: r.roster.Plan(),
-		committed: r.roster.Committed(), workers: r.roster.Workers(), slowdowns: r.roster.Slowdowns(), book: c.book, sources: c.sources, hangs: c.hangs, self: c.self(),
+		committed: r.roster.Committed(), workers: r.roster.Workers(), slowdowns: r.roster.Slowdowns(), throughput: c.throughput, sources: c.sources, hangs: c.hangs, self: c.self(),
 	}
 	respond(m, s.status(time.Now()), nil, c.log)
 }
 
-// self is what this coordinator tells of itself.
+// self is the heartbeat of this coordinator, for the status.
 func (c *coordinator) self() wire.ProcessBeat {
 	b := wire.ProcessBeat{Role: wire.RoleCoordinator, ID: c.cfg.ID, PID: c.cfg.PID, Host: c.cfg.Host, State: wire.ProcessElected, Goroutines: runtime.NumGoroutine()}
 	if c.cfg.Meter != nil {

@@ -12,8 +12,8 @@ func beat(step, tokens uint64, seconds float64) wire.Beat {
 	return wire.Beat{Step: step, Tokens: tokens, StepSeconds: number.Float(seconds), Loss: number.Float(step), Generation: 3}
 }
 
-func TestBookCountsEveryStepOnce(t *testing.T) {
-	var b book
+func TestThroughputCountsEveryStepOnce(t *testing.T) {
+	var b throughput
 	b.applied(wire.Beat{Step: 10}) // nothing applied yet
 	for _, step := range []uint64{11, 11, 12, 11, 14} {
 		b.applied(beat(step, 100, 0.5)) // two workers; one lost a heartbeat
@@ -55,16 +55,16 @@ func TestPaceForgets(t *testing.T) {
 
 // What the newest step warns of is shown, also by a coordinator that takes over in
 // mid-run, once it heard of a step; nothing is shown of what nobody knows.
-func TestBookShowsWhatIsKnown(t *testing.T) {
+func TestThroughputShowsWhatIsKnown(t *testing.T) {
 	var s wire.Status
-	var b book
+	var b throughput
 	b.applied(wire.Beat{Step: 7, Generation: 3}) // it took a state, and applied nothing
 	if b.show(&s); s.Loss != (number.Optional{}) || len(s.Warnings) > 0 {
 		t.Errorf("of nothing: %+v", s)
 	}
 	diverging := beat(40, 100, 0.5)
 	diverging.Loss, diverging.Skipped, diverging.Warning = number.Float(math.NaN()), true, "the training diverges: why"
-	b = book{} // another leads
+	b = throughput{} // another leads
 	b.applied(diverging)
 	b.show(&s)
 	if loss, known := s.Loss.Get(); !known || !math.IsNaN(loss) || len(s.Warnings) != 1 ||

@@ -7,9 +7,9 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// book knows how fast steps come in the present lineage, and the newest step. It has
+// throughput measures how fast steps of the present lineage come, and holds the newest. It has
 // neither clock nor network.
-type book struct {
+type throughput struct {
 	lineage wire.Lineage
 	last    uint64 // newest step
 	newest  wire.Beat
@@ -18,37 +18,39 @@ type book struct {
 }
 
 // begin starts another lineage.
-func (b *book) begin(lineage wire.Lineage) { *b = book{lineage: lineage, watched: b.watched} }
+func (t *throughput) begin(lineage wire.Lineage) {
+	*t = throughput{lineage: lineage, watched: t.watched}
+}
 
 // applied takes a heartbeat of a member.
-func (b *book) applied(beat wire.Beat) {
+func (t *throughput) applied(beat wire.Beat) {
 	if beat.Tokens == 0 && !beat.Skipped {
-		return // it applied nothing yet; its step is that of the state that it took
+		return // it applied nothing yet: its step is that of the state that it fetched
 	}
-	if beat.Lineage != b.lineage {
-		b.begin(beat.Lineage)
+	if beat.Lineage != t.lineage {
+		t.begin(beat.Lineage)
 	}
-	if beat.Step >= b.newest.Step {
-		b.newest = beat
+	if beat.Step >= t.newest.Step {
+		t.newest = beat
 	}
-	if beat.Step <= b.last {
+	if beat.Step <= t.last {
 		return
 	}
 	fresh := uint64(1)
-	if b.last > 0 {
-		fresh = beat.Step - b.last // more where heartbeats were lost: steps are alike
+	if t.last > 0 {
+		fresh = beat.Step - t.last // more than one where heartbeats were lost; steps have the same number of tokens
 	}
-	b.last = beat.Step
-	b.watched += fresh * beat.Tokens
-	b.pace.add(beat.Tokens, float64(beat.StepSeconds))
+	t.last = beat.Step
+	t.watched += fresh * beat.Tokens
+	t.pace.add(beat.Tokens, float64(beat.StepSeconds))
 }
 
-// show puts the newest step into a status, if one was seen, and what it warns of.
-func (b *book) show(s *wire.Status) {
-	if b.last == 0 {
+// show puts the newest step, if there is one, and its warning into a status.
+func (t *throughput) show(s *wire.Status) {
+	if t.last == 0 {
 		return
 	}
-	n := b.newest
+	n := t.newest
 	s.Loss, s.MLMLoss, s.NSPLoss = known(n.Loss), known(n.MLMLoss), known(n.NSPLoss)
 	s.MLMAccuracy, s.NSPAccuracy, s.LearningRate = known(n.MLMAccuracy), known(n.NSPAccuracy), known(n.LearningRate)
 	if n.Warning != "" {
@@ -58,10 +60,10 @@ func (b *book) show(s *wire.Status) {
 
 func known(f number.Float) number.Optional { return number.Known(float64(f)) }
 
-// memory is the time over which the pace is smoothed, in seconds.
+// memory is the time over which the pace is averaged, in seconds.
 const memory = 10
 
-// pace is how fast steps come: an average that forgets.
+// pace is how fast steps come: an exponential average.
 type pace struct{ steps, tokens, seconds float64 }
 
 func (p *pace) add(tokens uint64, seconds float64) {
