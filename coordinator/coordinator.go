@@ -10,6 +10,7 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
 )
@@ -174,7 +175,7 @@ func (c *coordinator) campaign(ctx context.Context) {
 			if ctx.Err() == nil {
 				c.log.Warn("campaign", zap.Error(err))
 			}
-			sleep(ctx, time.Second)
+			waiting.Pause(ctx, time.Second)
 			continue
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -135,7 +136,7 @@ func (r *reign) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan
 			}
 			return
 		}
-		sleep(r.ctx, 500*time.Millisecond) // the service is not up yet
+		waiting.Pause(r.ctx, 500*time.Millisecond) // the service is not up yet
 	}
 }
 

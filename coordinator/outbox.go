@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/orders"
 	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -73,7 +74,7 @@ func (o *outbox) deliver(ctx context.Context, batch []wire.Event) error {
 		if !failing {
 			o.log.Info("events wait for the checkpoint service", zap.Error(err))
 		}
-		sleep(ctx, backoff.Next())
+		waiting.Pause(ctx, backoff.Next())
 	}
 }
 
@@ -84,14 +85,4 @@ func (o *outbox) send(ctx context.Context, batch []wire.Event) error {
 		return fmt.Errorf("send events: %w", err)
 	}
 	return nil
-}
-
-// sleep waits, or less where ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -172,7 +173,7 @@ func (r *reign) do(o orders.Order[*bus.Message], log *zap.Logger, results chan<-
 		case !failing:
 			log.Warn("the store does not answer: trying again", zap.String("to", fmt.Sprintf("%T", o.Effect)), zap.Error(err))
 		}
-		sleep(r.ctx, out.Retry)
+		waiting.Pause(r.ctx, out.Retry)
 	}
 }
 

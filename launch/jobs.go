@@ -141,6 +141,6 @@ func (c *cluster) awaitOthers(ctx context.Context, now wire.Status, own []string
 		return !others, nil
 	})
 	if waited { // their readings follow the end of their registration
-		_ = waiting.Rest(ctx, time.Second)
+		waiting.Pause(ctx, time.Second)
 	}
 }

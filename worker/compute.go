@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/shard"
 	"github.com/gramme-project/gramme/shard/sampler"
@@ -74,6 +75,6 @@ func (w *worker) drawBatch(ctx context.Context, step uint64, index int) (sampler
 			return b, fmt.Errorf("micro-batch %d of step %d: %w", index, step+1, err)
 		}
 		w.log.Warn("waiting for a shard", zap.Error(err))
-		pause(ctx, w.cfg.Spec.FailureTimeout)
+		waiting.Pause(ctx, w.cfg.Spec.FailureTimeout)
 	}
 }

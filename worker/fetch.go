@@ -12,6 +12,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/replica"
@@ -64,7 +65,7 @@ func (w *worker) fetchEntry(ctx context.Context, f step.FetchEntry, into []int32
 	for i, id := range f.From {
 		from[i] = w.subjects.Entry(id)
 	}
-	for told := false; ; pause(ctx, w.cfg.Spec.FailureTimeout/100) {
+	for told := false; ; waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/100) {
 		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, replica.WordBytes(into)}})
 		switch {
 		case err == nil:

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -63,7 +64,7 @@ func (w *worker) askToPin(ctx context.Context, members []string) (wire.SnapshotI
 
 // pinsToo asks a member to pin the same state as another.
 func (w *worker) pinsToo(ctx context.Context, id string, want wire.SnapshotInfo) bool {
-	for end := time.Now().Add(w.cfg.Spec.FailureTimeout / 4); ; pause(ctx, w.cfg.Spec.FailureTimeout/100) {
+	for end := time.Now().Add(w.cfg.Spec.FailureTimeout / 4); ; waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/100) {
 		info, err := w.pinAt(ctx, id, want.Step)
 		switch {
 		case err != nil || info.Step != want.Step:

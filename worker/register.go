@@ -14,6 +14,7 @@ import (
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -37,7 +38,7 @@ func (w *worker) resume(ctx context.Context) error {
 			return err
 		}
 		w.log.Warn("resume", zap.Error(err))
-		pause(ctx, w.cfg.Spec.FailureTimeout/4)
+		waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/4)
 	}
 	_, err := w.updating(func() (step.Event, error) { return nil, w.cfg.Trainer.WeightsChanged() })
 	w.sum.Reset(w.replica.State)
@@ -178,7 +179,7 @@ func (w *worker) announce(ctx context.Context, what string, then func()) {
 				break // or a plan without this worker is about to come
 			}
 			w.log.Warn(what+": retrying", zap.Error(err))
-			pause(ctx, w.cfg.Spec.FailureTimeout/4)
+			waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/4)
 		}
 		then()
 		return nil

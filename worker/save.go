@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/step"
@@ -90,7 +90,7 @@ func (w *worker) save(ctx context.Context) error {
 				if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) && !job.header.Final {
 					break // the next checkpoint comes
 				}
-				pause(ctx, w.cfg.Spec.FailureTimeout/5)
+				waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/5)
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 	const often = 20
 	for range often {
-		pause(ctx, w.cfg.answerTimeout()/often)
+		waiting.Pause(ctx, w.cfg.answerTimeout()/often)
 		if len(w.saves) > 0 {
 			break
 		}
@@ -153,11 +153,4 @@ func (w *worker) awaitStored(ctx context.Context, number uint64) error {
 		}
 	}
 	return fmt.Errorf("the checkpoint of step %d is not stored yet", number)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }

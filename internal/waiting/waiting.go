@@ -94,3 +94,6 @@ func Rest(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
+
+// Pause waits, or until ctx ends: for a loop that looks at ctx itself.
+func Pause(ctx context.Context, d time.Duration) { _ = Rest(ctx, d) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/bus"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -79,7 +80,7 @@ func (t *trial) followSizes(ctx context.Context) {
 		for pid, name := range now {
 			t.sizes.Sample(time.Now(), pid, name, t.watch.goroutines(pid))
 		}
-		pause(ctx, sampleEvery)
+		waiting.Pause(ctx, sampleEvery)
 	}
 }
 
@@ -152,7 +153,7 @@ func (t *trial) one(ctx context.Context, f Fault, s Seen) (Record, error) {
 // until waits for a condition on what the status shows, for as long as the plan's
 // patience and more, if the run does not end.
 func (t *trial) until(ctx context.Context, more time.Duration, holds func(Seen) bool) error {
-	for end := time.Now().Add(t.Plan.Patience + more); ; pause(ctx, lookEvery) {
+	for end := time.Now().Add(t.Plan.Patience + more); ; waiting.Pause(ctx, lookEvery) {
 		s := t.watch.newest()
 		switch {
 		case ctx.Err() != nil:
@@ -174,7 +175,7 @@ func (t *trial) until(ctx context.Context, more time.Duration, holds func(Seen) 
 // the last.
 func (t *trial) end(ctx context.Context) error {
 	var last Seen
-	for moved := time.Now(); ; pause(ctx, 10*lookEvery) {
+	for moved := time.Now(); ; waiting.Pause(ctx, 10*lookEvery) {
 		s := t.watch.newest()
 		if s.Step != last.Step || s.State != last.State {
 			moved, last = time.Now(), s

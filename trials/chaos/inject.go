@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/trials/chaos/cluster"
 	"github.com/gramme-project/gramme/trials/chaos/partition"
@@ -58,7 +59,7 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 	case FreezeShort, FreezeLong:
 		hold = time.Duration(f.Hold * float64(t.spec.FailureTimeout))
 		if err = signal(hit.pid, syscall.SIGSTOP); err == nil {
-			pause(ctx, hold)
+			waiting.Pause(ctx, hold)
 			err = signal(hit.pid, syscall.SIGCONT)
 		}
 		hold = time.Since(hit.at)
@@ -119,7 +120,7 @@ func (t *trial) cut(ctx context.Context, f Fault, hit *target) (time.Duration, e
 	}
 	hit.at = time.Now()
 	heal := t.proxy.Cut(c)
-	pause(ctx, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
+	waiting.Pause(ctx, time.Duration(f.Hold*float64(t.spec.FailureTimeout)))
 	heal()
 	return time.Since(hit.at), nil
 }
@@ -149,7 +150,7 @@ func (t *trial) ask(ctx context.Context, c wire.Control) error {
 		}
 		// A coordinator may be taking over, and then knows nobody yet.
 		refused := (*bus.RefusedError)(nil)
-		if pause(ctx, 10*pollEvery); ctx.Err() != nil || errors.As(err, &refused) && time.Since(began) > refusedFor {
+		if waiting.Pause(ctx, 10*pollEvery); ctx.Err() != nil || errors.As(err, &refused) && time.Since(began) > refusedFor {
 			return fmt.Errorf("%s: %w", c.Verb, err)
 		}
 	}

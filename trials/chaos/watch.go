@@ -131,7 +131,7 @@ func (w *watch) run(ctx context.Context) {
 		if e, err := endpoint.ReadFile(w.dir.Endpoint()); err == nil {
 			w.session(ctx, e)
 		}
-		pause(ctx, 4*pollEvery)
+		waiting.Pause(ctx, 4*pollEvery)
 	}
 }
 
@@ -177,7 +177,7 @@ func (w *watch) session(ctx context.Context, e endpoint.Endpoint) {
 		} else if now, err := endpoint.ReadFile(w.dir.Endpoint()); err != nil || now.Secret != e.Secret {
 			break // another start
 		}
-		pause(ctx, pollEvery)
+		waiting.Pause(ctx, pollEvery)
 	}
 }
 
@@ -191,6 +191,3 @@ func (w *watch) answered(up int, s wire.Status) {
 		w.held[p.PID] = p.Goroutines
 	}
 }
-
-// pause waits, or until ctx ends: every caller looks at ctx next.
-func pause(ctx context.Context, d time.Duration) { _ = waiting.Rest(ctx, d) }
