@@ -175,16 +175,16 @@ func (c *cluster) begin(ctx context.Context) (err error) {
 
 // publishSpec puts the spec where every process of the run reads it.
 func (c *cluster) publishSpec(ctx context.Context) error {
-	client, err := c.services.endpoint.DialEtcd(ctx)
+	store, err := etcdstore.Dial(ctx, c.services.endpoint)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer store.Close()
 	b, err := c.Spec.Encode()
 	if err != nil {
 		return err
 	}
-	return etcdstore.New(client, c.Spec.Run).PutSpec(ctx, b)
+	return store.PutSpec(ctx, b)
 }
 
 // run supervises the processes while the meter runs. The checkpoint service gets what the

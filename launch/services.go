@@ -12,6 +12,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/launch/embedded"
@@ -21,14 +22,15 @@ import (
 // answer: on a slow disk etcd takes some seconds.
 const startWithin = time.Minute
 
-// services are etcd and NATS of a run: inside this process, or shared ones with the
-// lock of the run.
+// services are etcd and NATS of a run: inside this process, or a lock on the run at those
+// that others run.
 type services struct {
 	dir      rundir.Dir
 	sockets  *rundir.Sockets
 	etcd     *embedded.Etcd
 	nats     *embedded.NATS
-	lock     *etcdstore.RunLock
+	store    *etcdstore.Store   // of services that others run
+	lock     membership.RunLock // of the run there
 	endpoint endpoint.Endpoint
 	failed   <-chan error // what ended them before close
 	kept     func()       // ends the keeping of the lock
@@ -80,6 +82,9 @@ func (s *services) close(done bool) (err error) {
 			s.kept()
 		}
 		err = s.leave(done)
+	}
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
 	}
 	if s.nats != nil {
 		s.nats.Close()

@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/energy/meter"
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -21,8 +22,10 @@ import (
 
 const (
 	// joinWithin bounds the start on services that others run; it is longer than
-	// a run lock that a dead process elsewhere left.
+	// a lock that a dead process elsewhere left.
 	joinWithin = 30 * time.Second
+	// lockTTL is how long the lock of a run outlives a process that vanished.
+	lockTTL = 10 * time.Second
 	// serviceWithin bounds the search for NATS or etcd alone.
 	serviceWithin = 10 * time.Second
 	// leaveWithin bounds what is tidied up there in the end.
@@ -56,15 +59,14 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err != nil {
 		return s, fmt.Errorf("start cluster: %w", err)
 	}
-	client, err := e.DialEtcd(ctx)
-	if err != nil {
+	if s.store, err = etcdstore.Dial(ctx, e); err != nil {
 		return s, exit.Wrap(exit.Resource, etcdHint, err)
 	}
-	s.lock, err = etcdstore.LockRun(ctx, client, e.Run, etcdstore.Holder{
+	s.lock, err = s.store.LockRun(ctx, membership.Holder{
 		Host: meter.Host(), Machine: meter.MachineID(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid(),
-	})
-	if errors.Is(err, etcdstore.ErrLocked) {
-		return s, runsElsewhere(err)
+	}, lockTTL)
+	if errors.Is(err, membership.ErrLocked) {
+		return s, locked(err)
 	}
 	if err != nil {
 		return s, exit.Wrap(exit.Resource, etcdHint, err)
@@ -73,10 +75,10 @@ func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endp
 	if err := s.sameRun(ctx, spec); err != nil {
 		return s, err
 	}
-	if s.endpoint, err = e.WithSecret(ctx); err != nil {
+	if s.endpoint, err = etcdstore.WithSecret(ctx, e); err != nil {
 		return s, err
 	}
-	if err := s.lock.Renew(ctx, ended); err != nil {
+	if err := s.lock.Reset(ctx, ended); err != nil {
 		return s, err
 	}
 	return s, s.endpoint.WriteFile(dir.Endpoint())
@@ -98,7 +100,7 @@ func Reachable(ctx context.Context, say waiting.Say, e endpoint.Endpoint) error 
 	})
 }
 
-func runsElsewhere(err error) error {
+func locked(err error) error {
 	return exit.Wrap(exit.Resource, "end it there, or begin a run of another --run-id here", err)
 }
 
@@ -111,7 +113,7 @@ func (s *services) keep(ctx context.Context) {
 	go func() {
 		defer close(ended)
 		if err := s.lock.Keep(ctx); err != nil {
-			failed <- runsElsewhere(err)
+			failed <- locked(err)
 		}
 	}()
 }
@@ -135,7 +137,7 @@ func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
 // sameRun stores the spec where the run's is stored or none. Keys that are not
 // fixed may have changed since.
 func (s *services) sameRun(ctx context.Context, spec runspec.Spec) error {
-	b, found, err := s.lock.Spec(ctx)
+	b, found, err := s.store.Spec(ctx)
 	if err != nil {
 		return err
 	}

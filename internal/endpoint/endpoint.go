@@ -7,8 +7,7 @@
 //
 // It guarantees that secrets stand in no process list, in no error and in no file that
 // others may read; of certificates and credentials it holds the paths only. It does not
-// start services and knows no protocol above the connection, except for the secret of a
-// run on shared services, which stands in etcd.
+// start services and knows no protocol above the connection.
 package endpoint
 
 import (

@@ -13,7 +13,7 @@ func (k Keys) Intent() string          { return k.prefix + "intent" } // Intent
 func (k Keys) Workers() string         { return k.prefix + "workers/" }
 func (k Keys) Worker(id string) string { return k.Workers() + id } // Registration, under the worker's lease
 func (k Keys) Election() string        { return k.prefix + "election" }
-func (k Keys) Up() string              { return k.prefix + "up" }     // etcdstore.Holder, under the lease of a `gramme up` on shared services
+func (k Keys) Up() string              { return k.prefix + "up" }     // membership.Holder, under the lease of a `gramme up` on shared services
 func (k Keys) Secret() string          { return k.prefix + "secret" } // that mailboxes of workers ask for; on shared services only
 
 // Subjects are the places of one run in NATS.

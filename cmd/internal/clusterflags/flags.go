@@ -21,6 +21,8 @@ import (
 
 	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/words"
@@ -181,10 +183,10 @@ func (f *Flags) Find(ctx context.Context, say waiting.Say, dir rundir.Dir) (endp
 		return e, err
 	}
 	err = waiting.For(ctx, say, "etcd to answer", dialWithin, func(ctx context.Context) error {
-		e, err = e.WithSecret(ctx)
+		e, err = etcdstore.WithSecret(ctx, e)
 		return err
 	})
-	if errors.Is(err, endpoint.ErrNoRun) {
+	if errors.Is(err, membership.ErrNoRun) {
 		return e, exit.Wrap(exit.Usage, "`gramme up` prints the command that joins a worker on another machine", err)
 	}
 	return e, exit.Wrap(exit.Resource, "check that etcd answers there, and that it accepts the certificates", err)

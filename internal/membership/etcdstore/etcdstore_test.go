@@ -69,6 +69,15 @@ func TestConformance(t *testing.T) {
 				})
 			})
 		}
+		for name, test := range storetest.SharedCases() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, func() (membership.Shared, func()) {
+					c := s.dial(t)
+					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-")), func() { c.Close() }
+				})
+			})
+		}
 	})
 }
 
@@ -251,4 +260,48 @@ func await(t *testing.T, seen <-chan []wire.Registration, want ...string) {
 			t.Fatalf("workers %v, want %v", ids, want)
 		}
 	}
+}
+
+// TestARunKeepsToItsKeys resets one run and removes it, beside another of a similar name.
+func TestARunKeepsToItsKeys(t *testing.T) {
+	t.Parallel()
+	client := start(t).dial(t)
+	store, keys := etcdstore.New(client, "r"), wire.KeysOf("r")
+	for key, value := range map[string]string{
+		keys.Spec(): "s", keys.Intent(): `{"stop":true}`, keys.Worker("w1"): `{"id":"w1","pid":1}`, keys.Worker("w2"): `{"id":"w2","pid":2}`,
+		keys.Worker("w3"): "damaged", "/gramme/r2/spec": "of another run",
+	} {
+		if _, err := client.Put(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Secret(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := store.LockRun(t.Context(), membership.Holder{Host: "a", Folder: "/run"}, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := func(after, want string) {
+		t.Helper()
+		r, err := client.Get(t.Context(), "/gramme/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, kv := range r.Kvs {
+			all = append(all, strings.TrimPrefix(string(kv.Key), "/gramme/"))
+		}
+		if got := strings.Join(all, " "); got != want {
+			t.Errorf("after %s there are %s, not %s", after, got, want)
+		}
+	}
+	if err := lock.Reset(t.Context(), func(r wire.Registration) bool { return r.PID == 1 }); err != nil {
+		t.Error(err)
+	}
+	left("a reset", "r/secret r/spec r/up r/workers/w2 r2/spec")
+	if err := errors.Join(lock.Clean(t.Context()), lock.Release(t.Context())); err != nil {
+		t.Error(err)
+	}
+	left("the end", "r2/spec")
 }

@@ -11,56 +11,32 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// lockTTL is how long a run lock outlives a process that vanished, in seconds.
-const lockTTL = 10
+// lockEvery is how often a lock is looked at that another process holds.
+const lockEvery = 200 * time.Millisecond
 
-// lockPause is the pause between two attempts to take a run lock.
-const lockPause = 200 * time.Millisecond
-
-// Holder names the holder of a run lock: one folder on one machine.
-type Holder struct {
-	Host    string `json:"host"`
-	Machine string `json:"machine,omitempty"` // id of the machine, where it has one
-	Boot    string `json:"boot,omitempty"`    // of its kernel
-	Folder  string `json:"folder"`
-	PID     int    `json:"pid"`
-}
-
-// same reports whether both are one folder of one machine. Names of machines repeat: a
-// machine without an id is known to be the same until it is booted again.
-func (h Holder) same(o Holder) bool {
-	return h.Host == o.Host && h.Folder == o.Folder && h.Machine == o.Machine && (h.Machine != "" || h.Boot != "" && h.Boot == o.Boot)
-}
-
-// ErrLocked says that another `gramme up` runs the run.
-var ErrLocked = errors.New("another `gramme up` runs it")
-
-// RunLock is the right to run a run on shared services, and the store of that run. It
-// guards the start. Two processes of `gramme up` can hold it only where etcd was out of
-// reach for longer than the lock outlives its process, and then Keep tells one of them.
-type RunLock struct {
-	*Store
-	holder  Holder
+// runLock implements membership.RunLock.
+type runLock struct {
+	store   *Store
+	holder  membership.Holder
+	ttl     int64 // seconds
 	session *concurrency.Session
 }
 
-// LockRun takes the lock of a run. A lock of the same folder of the same machine was left
-// by a dead process, because the caller holds the folder. Another one is waited for until
-// it ends, or is renewed: then its process lives. Release closes the client.
-func LockRun(ctx context.Context, client *clientv3.Client, run string, h Holder) (*RunLock, error) {
-	l := &RunLock{Store: New(client, run), holder: h}
+// LockRun implements membership.Shared.
+func (s *Store) LockRun(ctx context.Context, h membership.Holder, ttl time.Duration) (membership.RunLock, error) {
+	l := &runLock{store: s, holder: h, ttl: max(int64(ttl.Round(time.Second)/time.Second), 1)}
 	if err := l.take(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock run %s: %w", run, err), l.Release(ctx))
+		return nil, errors.Join(fmt.Errorf("lock the run: %w", err), l.Release(ctx))
 	}
 	return l, nil
 }
 
-// Keep takes the lock again whenever it has ended, as it does when etcd is out of reach for
-// long. It returns nil when ctx ends, or an error when another holds the lock.
-func (l *RunLock) Keep(ctx context.Context) error {
+// Keep implements membership.RunLock.
+func (l *runLock) Keep(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -71,60 +47,51 @@ func (l *RunLock) Keep(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrLocked):
-			return fmt.Errorf("etcd was out of reach for so long that the lock of the run ended, and %w", err)
-		case err != nil: // etcd is still out of reach
-			l.session.Orphan() // the lease may have been granted
+		case errors.Is(err, membership.ErrLocked):
+			return fmt.Errorf("etcd was away for so long that the lock of the run ended, and %w", err)
+		case err != nil: // etcd is still away
+			l.session.Orphan() // a lease may have come of it
 			select {
 			case <-ctx.Done():
-			case <-time.After(lockPause):
+			case <-time.After(lockEvery):
 			}
 		}
 	}
 }
 
-func (l *RunLock) take(ctx context.Context) error {
+// take waits until the run is free, and takes it under a new lease.
+func (l *runLock) take(ctx context.Context) error {
+	client, key := l.store.client, l.store.keys.Up()
 	value, err := json.Marshal(l.holder)
 	if err != nil {
 		return err
 	}
-	lease, err := l.client.Grant(ctx, lockTTL)
+	lease, err := client.Grant(ctx, l.ttl)
 	if err != nil {
 		return err
 	}
 	// It lives until Release, whatever bounds this call.
-	session, err := concurrency.NewSession(l.client, concurrency.WithLease(lease.ID))
+	session, err := concurrency.NewSession(client, concurrency.WithLease(lease.ID))
 	if err != nil {
 		return err
 	}
 	l.session = session
-	key := l.keys.Up()
-	put := clientv3.OpPut(key, string(value), clientv3.WithLease(l.session.Lease()))
-	for lowest := int64(lockTTL); ; {
-		r, err := l.client.Get(ctx, key)
+	put := clientv3.OpPut(key, string(value), clientv3.WithLease(lease.ID))
+	for lowest := l.ttl; ; {
+		r, err := client.Get(ctx, key)
 		if err != nil {
 			return err
 		}
-		unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", 0)
-		free := len(r.Kvs) == 0
-		if !free {
-			var held Holder
-			if err := json.Unmarshal(r.Kvs[0].Value, &held); err != nil {
-				return fmt.Errorf("read its holder: %w", err)
-			}
-			free = held.same(l.holder)
-			ttl, err := l.client.TimeToLive(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
-			if err != nil {
+		free, revision := true, int64(0)
+		if len(r.Kvs) > 0 {
+			var left int64
+			if free, left, err = l.mayTake(ctx, r.Kvs[0].Value, clientv3.LeaseID(r.Kvs[0].Lease), lowest); err != nil {
 				return err
 			}
-			if !free && ttl.TTL > lowest {
-				return fmt.Errorf("%w: process %d on %s, in %s", ErrLocked, held.PID, held.Host, held.Folder)
-			}
-			lowest = ttl.TTL
-			unchanged = clientv3.Compare(clientv3.ModRevision(key), "=", r.Kvs[0].ModRevision)
+			lowest, revision = left, r.Kvs[0].ModRevision
 		}
 		if free {
-			t, err := l.client.Txn(ctx).If(unchanged).Then(put).Commit()
+			t, err := client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(put).Commit()
 			if err != nil {
 				return err
 			}
@@ -133,37 +100,53 @@ func (l *RunLock) take(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-time.After(lockPause):
+		case <-time.After(lockEvery):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// ReplaceSpec stores the spec of the run in place of an earlier one.
-func (l *RunLock) ReplaceSpec(ctx context.Context, spec []byte) error {
-	if _, err := l.client.Put(ctx, l.keys.Spec(), string(spec)); err != nil {
+// mayTake reports whether the lock that a holder has is one of this folder, and for how
+// many seconds its lease goes on. ErrLocked says that another process has renewed it.
+func (l *runLock) mayTake(ctx context.Context, value []byte, lease clientv3.LeaseID, lowest int64) (free bool, left int64, err error) {
+	var held membership.Holder
+	if err := json.Unmarshal(value, &held); err != nil {
+		return false, 0, fmt.Errorf("read the lock: %w", err)
+	}
+	r, err := l.store.client.TimeToLive(ctx, lease)
+	if err != nil {
+		return false, 0, err
+	}
+	if free = held.Same(l.holder); !free && r.TTL > lowest {
+		return false, 0, fmt.Errorf("%w: process %d on %s, in %s", membership.ErrLocked, held.PID, held.Host, held.Folder)
+	}
+	return free, r.TTL, nil
+}
+
+// ReplaceSpec implements membership.RunLock.
+func (l *runLock) ReplaceSpec(ctx context.Context, spec []byte) error {
+	if _, err := l.store.client.Put(ctx, l.store.keys.Spec(), string(spec)); err != nil {
 		return fmt.Errorf("write spec: %w", err)
 	}
 	return nil
 }
 
-// Renew forgets what an earlier start was asked to do, and the registrations whose
-// processes have ended, as gone says. The leader, on whatever machine, loses the election:
-// the next one reads what is asked for now.
-func (l *RunLock) Renew(ctx context.Context, gone func(wire.Registration) bool) error {
-	leaders, err := l.client.Get(ctx, l.keys.Election(), clientv3.WithFirstCreate()...)
+// Reset implements membership.RunLock.
+func (l *runLock) Reset(ctx context.Context, gone func(wire.Registration) bool) error {
+	client, keys := l.store.client, l.store.keys
+	leaders, err := client.Get(ctx, keys.Election(), clientv3.WithFirstCreate()...)
 	if err != nil {
 		return fmt.Errorf("remove what an earlier start was asked to do: %w", err)
 	}
-	forget := []clientv3.Op{clientv3.OpDelete(l.keys.Intent())}
+	forget := []clientv3.Op{clientv3.OpDelete(keys.Intent())}
 	for _, leader := range leaders.Kvs {
 		forget = append(forget, clientv3.OpDelete(string(leader.Key)))
 	}
-	if _, err := l.client.Txn(ctx).Then(forget...).Commit(); err != nil {
+	if _, err := client.Txn(ctx).Then(forget...).Commit(); err != nil {
 		return fmt.Errorf("remove what an earlier start was asked to do: %w", err)
 	}
-	r, err := l.client.Get(ctx, l.keys.Workers(), clientv3.WithPrefix())
+	r, err := client.Get(ctx, keys.Workers(), clientv3.WithPrefix())
 	if err != nil {
 		return fmt.Errorf("read registrations: %w", err)
 	}
@@ -173,38 +156,48 @@ func (l *RunLock) Renew(ctx context.Context, gone func(wire.Registration) bool) 
 			continue
 		}
 		unchanged := clientv3.Compare(clientv3.CreateRevision(string(kv.Key)), "=", kv.CreateRevision)
-		if _, err := l.client.Txn(ctx).If(unchanged).Then(clientv3.OpDelete(string(kv.Key))).Commit(); err != nil {
+		if _, err := client.Txn(ctx).If(unchanged).Then(clientv3.OpDelete(string(kv.Key))).Commit(); err != nil {
 			return fmt.Errorf("forget %s: %w", kv.Key, err)
 		}
 	}
 	return nil
 }
 
-// Clean removes every key of the run but the lock.
-func (l *RunLock) Clean(ctx context.Context) error {
-	prefix, up := l.keys.Prefix(), l.keys.Up()
+// Clean implements membership.RunLock.
+func (l *runLock) Clean(ctx context.Context) error {
+	prefix, up := l.store.keys.Prefix(), l.store.keys.Up()
 	for _, part := range [][2]string{{prefix, up}, {up + "\x00", clientv3.GetPrefixRangeEnd(prefix)}} {
-		if _, err := l.client.Delete(ctx, part[0], clientv3.WithRange(part[1])); err != nil {
+		if _, err := l.store.client.Delete(ctx, part[0], clientv3.WithRange(part[1])); err != nil {
 			return fmt.Errorf("remove the keys of the run: %w", err)
 		}
 	}
 	return nil
 }
 
-// Release gives the lock up and closes the client.
-func (l *RunLock) Release(ctx context.Context) (err error) {
-	if l.session != nil {
-		l.session.Orphan() // no more renewals
-		_, err = l.client.Revoke(ctx, l.session.Lease())
-		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			err = nil // it has ended by itself
-		}
-		if err != nil {
-			err = fmt.Errorf("release the lock of the run: %w", err) // it ends by itself
-		}
+// Release implements membership.RunLock.
+func (l *runLock) Release(ctx context.Context) error {
+	if l.session == nil {
+		return nil
 	}
-	if closed := l.client.Close(); !errors.Is(closed, context.Canceled) {
-		err = errors.Join(err, closed)
+	l.session.Orphan() // no more renewals
+	if _, err := l.store.client.Revoke(ctx, l.session.Lease()); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return fmt.Errorf("release the run: %w", err) // the lock ends by itself
 	}
-	return err
+	return nil
+}
+
+// Secret implements membership.Shared.
+func (s *Store) Secret(ctx context.Context, offered string) (string, error) {
+	key := s.keys.Secret()
+	r, err := s.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0), clientv3.Compare(clientv3.CreateRevision(s.keys.Spec()), ">", 0)).
+		Then(clientv3.OpPut(key, offered), clientv3.OpGet(key)).Else(clientv3.OpGet(key)).Commit()
+	if err != nil {
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	got := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
+	if len(got) == 0 {
+		return "", membership.ErrNoRun
+	}
+	return string(got[0].Value), nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Store implements membership.Store.
+// Store implements membership.Shared.
 type Store struct {
 	client *clientv3.Client
 	keys   wire.Keys

@@ -21,4 +21,15 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+	for name, test := range storetest.SharedCases() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := memstore.New()
+				test(t, func() (membership.Shared, func()) {
+					s := server.Connect()
+					return s, s.Crash
+				})
+			})
+		})
+	}
 }

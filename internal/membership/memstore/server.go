@@ -14,13 +14,16 @@ import (
 
 // Server is the state that stores share.
 type Server struct {
-	mu      sync.Mutex
-	workers map[string]*lease // by worker ID
-	plan    *wire.Plan
-	intent  *wire.Intent
-	spec    []byte
-	leader  *leadership
-	freed   chan struct{} // closed and replaced when there is no leader any more
+	mu       sync.Mutex
+	workers  map[string]*lease // by worker ID
+	plan     *wire.Plan
+	intent   *wire.Intent
+	spec     []byte
+	secret   string
+	lock     *runLock
+	leader   *leadership
+	freed    chan struct{} // closed and replaced when there is no leader any more
+	unlocked chan struct{} // likewise when no process holds the run
 
 	workerWatches map[*membership.Latest[[]wire.Registration]]bool
 	planWatches   map[*membership.Latest[wire.Plan]]bool
@@ -30,7 +33,7 @@ type Server struct {
 // New returns an empty server.
 func New() *Server {
 	return &Server{
-		workers: map[string]*lease{}, freed: make(chan struct{}),
+		workers: map[string]*lease{}, freed: make(chan struct{}), unlocked: make(chan struct{}),
 		workerWatches: map[*membership.Latest[[]wire.Registration]]bool{},
 		planWatches:   map[*membership.Latest[wire.Plan]]bool{},
 		intentWatches: map[*membership.Latest[wire.Intent]]bool{},
@@ -67,7 +70,7 @@ func (s *Server) dismiss(l *leadership) {
 	l.end()
 }
 
-// Store is one process's connection. It implements membership.Store.
+// Store is one process's connection. It implements membership.Shared.
 type Store struct {
 	server  *Server
 	crashed bool // under the server's mu
@@ -83,6 +86,13 @@ func (s *Store) Crash() {
 		if l.store == s {
 			l.expireAfter(l.ttl)
 		}
+	}
+	if l := s.server.lock; l != nil && l.store == s {
+		time.AfterFunc(l.ttl, func() {
+			s.server.mu.Lock()
+			defer s.server.mu.Unlock()
+			s.server.unlock(l)
+		})
 	}
 	if l := s.server.leader; l != nil && l.store == s {
 		time.AfterFunc(l.ttl, func() {

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,11 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/gramme-project/gramme/internal/endpoint"
-	"github.com/gramme-project/gramme/internal/membership/etcdstore"
-	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // TestMain lets this binary be a member.
@@ -122,90 +118,6 @@ func TestRefusesWhoIsNotKnown(t *testing.T) {
 		} else if why := map[string]string{"another authority": "x509", "no certificate": "certificate required", "no such file": "/none"}[name]; !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v does not say %q", name, err, why)
 		}
-	}
-}
-
-func TestRunLock(t *testing.T) {
-	_, e := trial(t)
-	lock := func(h etcdstore.Holder) (*etcdstore.RunLock, error) {
-		client, err := e.DialEtcd(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return etcdstore.LockRun(t.Context(), client, e.Run, h)
-	}
-	here := etcdstore.Holder{Host: "a", Boot: "1", Folder: "/run", PID: 1}
-	first, err := lock(here)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// What a process that was killed left is no obstacle where it ran.
-	second, err := lock(here)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock(etcdstore.Holder{Host: "b", Folder: "/run", PID: 2}); !errors.Is(err, etcdstore.ErrLocked) || !strings.Contains(err.Error(), "process 1 on a") {
-		t.Errorf("another machine: %v", err)
-	}
-	// The first has lost it, and gives up no more than it has.
-	if err := first.Release(t.Context()); err != nil {
-		t.Error(err)
-	}
-
-	if _, err := e.WithSecret(t.Context()); !errors.Is(err, endpoint.ErrNoRun) {
-		t.Errorf("before there is a run: %v", err)
-	}
-	if err := second.ReplaceSpec(t.Context(), []byte("s")); err != nil {
-		t.Error(err)
-	}
-	one, err := e.WithSecret(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if two, err := e.WithSecret(t.Context()); err != nil || two.Secret != one.Secret || one.Secret == "" {
-		t.Errorf("secrets %q and %q, %v", one.Secret, two.Secret, err)
-	}
-	client, err := e.DialEtcd(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	keys := wire.KeysOf("r")
-	for key, value := range map[string]string{
-		keys.Intent(): `{"stop":true}`, keys.Worker("w1"): `{"id":"w1","pid":1}`, keys.Worker("w2"): `{"id":"w2","pid":2}`, "/gramme/r2/spec": "of another run",
-	} {
-		if _, err := client.Put(t.Context(), key, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if b, _, err := second.Spec(t.Context()); err != nil || string(b) != "s" {
-		t.Errorf("spec %q, %v", b, err)
-	}
-	if err := second.Renew(t.Context(), func(r wire.Registration) bool { return r.PID == 1 }); err != nil {
-		t.Error(err)
-	}
-	left := func() string {
-		r, err := client.Get(t.Context(), "/gramme/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var all []string
-		for _, kv := range r.Kvs {
-			all = append(all, strings.TrimPrefix(string(kv.Key), "/gramme/"))
-		}
-		return strings.Join(all, " ")
-	}
-	if got, want := left(), "r/secret r/spec r/up r/workers/w2 r2/spec"; got != want {
-		t.Errorf("after a new beginning there are %s, not %s", got, want)
-	}
-	if err := second.Clean(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := second.Release(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if got, want := left(), "r2/spec"; got != want {
-		t.Errorf("after the end there are %s, not %s", got, want)
 	}
 }
 
