@@ -151,7 +151,10 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 	} else if err := spec.Write(u.dir.Spec()); err != nil {
 		return err
 	}
-	return u.train(ctx, spec, in)
+	if shared != nil {
+		shared.Run = spec.Run // a new run has its name by now
+	}
+	return u.train(ctx, spec, shared, in)
 }
 
 // tell prints an event.
@@ -187,7 +190,7 @@ func hold(name string) (*process.Program, error) {
 }
 
 // train runs the cluster and shows its progress.
-func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
+func (u *up) train(ctx context.Context, spec runspec.Spec, shared *endpoint.Endpoint, in *signals) error {
 	m, err := shard.OpenManifest(u.dir.Corpus())
 	if err != nil {
 		return exit.Wrap(exit.Data, corpusHint(u.dir), err)
@@ -215,12 +218,10 @@ func (u *up) train(ctx context.Context, spec runspec.Spec, in *signals) error {
 	if err := u.diverged(spec, taken); err != nil {
 		return err
 	}
-	shared, err := u.shared(spec)
-	if err == nil && shared != nil {
-		err = launch.Reachable(in.first, u.tell, *shared)
-	}
-	if err != nil {
-		return err
+	if shared != nil { // they may have gone while the corpus was prepared
+		if err := launch.Reachable(in.first, u.tell, *shared); err != nil {
+			return err
+		}
 	}
 	u.announce(spec, m, taken)
 	log, err := logging.To(u.dir.Log("up"), logging.Config(spec.Log), "up", "up")
