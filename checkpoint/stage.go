@@ -74,7 +74,7 @@ func (s *store) stage(dir string, state *replica.State, a assembly.About) (Manif
 func (s *store) smallFiles(state *replica.State, digest string) (map[string][]byte, error) {
 	files := maps.Clone(s.tokenizer)
 	var err error
-	if files[configFile], err = s.published().HF(); err != nil {
+	if files[configFile], err = s.exportedConfig().HF(); err != nil {
 		return nil, err
 	}
 	if files[specFile], err = s.spec.Encode(); err != nil {
@@ -92,11 +92,11 @@ func (s *store) smallFiles(state *replica.State, digest string) (map[string][]by
 	return files, nil
 }
 
-// published is the model's configuration for who goes on with the weights elsewhere.
-// Many runs train without dropout, because they see no sample twice; who fine-tunes
-// on little text expects that of BERT. What the run trained with stands in the
-// manifest and in its spec.
-func (s *store) published() model.Config {
+// exportedConfig is the model's configuration for users who continue with the weights in
+// other software. Many runs train without dropout, because they see no sample twice; but
+// fine-tuning on little text expects BERT's. The run's own dropout is in the manifest and
+// in its spec.
+func (s *store) exportedConfig() model.Config {
 	c := s.spec.ModelConfig(s.spec.VocabSize)
 	if c.HiddenDropout == 0 {
 		c.HiddenDropout = model.UsualDropout

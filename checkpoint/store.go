@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -117,41 +116,6 @@ func (s *store) losses(state *replica.State) *ledger.MeanLoss {
 		FirstStep: s.told.Step + 1, LastStep: state.Step,
 		Losses: ledger.Losses{Steps: n, MLM: number.Float(mlm), NSP: number.Float(nsp)},
 	}
-}
-
-// publish makes a staged folder visible and the newest.
-func (s *store) publish(staged, name string) error {
-	if err := s.disk.Rename(staged, s.path(name)); err != nil {
-		return err
-	}
-	if err := vfs.SyncDir(s.disk, s.dir); err != nil {
-		return err
-	}
-	return s.link(name)
-}
-
-// link lets latest name a checkpoint.
-func (s *store) link(name string) error {
-	if now, err := os.Readlink(s.path(latestLink)); err == nil && now == name {
-		return nil
-	}
-	// A copy that followed links has a folder there, whose place no link can take.
-	if info, err := os.Lstat(s.path(latestLink)); err == nil && info.IsDir() {
-		if err := s.putAside(latestLink, asideName(s.dir, latestLink)); err != nil {
-			return err
-		}
-	}
-	next := s.path(stagedPrefix + latestLink)
-	if err := vfs.RemoveAll(s.disk, next); err != nil {
-		return err
-	}
-	if err := s.disk.Symlink(name, next); err != nil {
-		return err
-	}
-	if err := s.disk.Rename(next, s.path(latestLink)); err != nil {
-		return err
-	}
-	return vfs.SyncDir(s.disk, s.dir)
 }
 
 // prune removes the oldest checkpoints that are too many, each by a rename first,

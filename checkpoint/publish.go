@@ -1,0 +1,44 @@
+package checkpoint
+
+// How a checkpoint becomes visible, and the newest.
+
+import (
+	"os"
+
+	"github.com/gramme-project/gramme/internal/vfs"
+)
+
+// publish makes a staged folder visible and the newest.
+func (s *store) publish(staged, name string) error {
+	if err := s.disk.Rename(staged, s.path(name)); err != nil {
+		return err
+	}
+	if err := vfs.SyncDir(s.disk, s.dir); err != nil {
+		return err
+	}
+	return s.link(name)
+}
+
+// link lets latest name a checkpoint.
+func (s *store) link(name string) error {
+	if now, err := os.Readlink(s.path(latestLink)); err == nil && now == name {
+		return nil
+	}
+	// A copy that followed links has a folder there, whose place no link can take.
+	if info, err := os.Lstat(s.path(latestLink)); err == nil && info.IsDir() {
+		if err := s.putAside(latestLink, asideName(s.dir, latestLink)); err != nil {
+			return err
+		}
+	}
+	next := s.path(stagedPrefix + latestLink)
+	if err := vfs.RemoveAll(s.disk, next); err != nil {
+		return err
+	}
+	if err := s.disk.Symlink(name, next); err != nil {
+		return err
+	}
+	if err := s.disk.Rename(next, s.path(latestLink)); err != nil {
+		return err
+	}
+	return vfs.SyncDir(s.disk, s.dir)
+}
