@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
@@ -92,7 +93,7 @@ func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
 		faults = append(faults, report.pendingError())
 	}
 	faults = append(faults, auditNewest(dir, account), auditLatest(dir, steps, over))
-	return report, errors.Join(faults...)
+	return report, failures.Of(faults...)
 }
 
 // pendingError returns the error of a finished run whose ledger lacks energy.

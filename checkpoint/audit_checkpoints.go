@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
@@ -28,7 +29,7 @@ func headsIn(dir rundir.Dir, steps []uint64, aside []string) (heads []ledger.Nam
 			heads = append(heads, head)
 		}
 	}
-	return heads, errors.Join(errs...)
+	return heads, failures.Of(errs...)
 }
 
 // readHead reads the head of the ledger that a checkpoint holds; nil where the

@@ -1,9 +1,9 @@
 package replica
 
 import (
-	"errors"
 	"fmt"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/replica/model"
 )
 
@@ -66,5 +66,5 @@ func (r Rule) Validate() error {
 	if !(o.Epsilon > 0) || o.WeightDecay < 0 || o.Clip < 0 {
 		bad("epsilon %g, weight decay %g, clip %g: must be positive, not negative, not negative", o.Epsilon, o.WeightDecay, o.Clip)
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }

@@ -1,11 +1,11 @@
 package runspec
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/suggest"
 )
 
@@ -71,5 +71,5 @@ func CheckEnvironment(environ []string) error {
 			errs = append(errs, fmt.Errorf("unknown key %s in the environment: did you mean %s?", name, prefix+known[i]))
 		}
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }

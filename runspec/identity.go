@@ -4,12 +4,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/gramme-project/gramme/internal/failures"
 )
 
 // NewRunID returns a random name for a run.
@@ -79,7 +80,7 @@ func Resume(stored Spec, origin string, layers ...[]Setting) (Spec, Origins, err
 			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := failures.Of(errs...); err != nil {
 		return Spec{}, nil, err
 	}
 	return spec, origins, spec.Validate()

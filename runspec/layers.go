@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/replica/model"
 )
 
@@ -53,7 +54,7 @@ func ParseYAML(name string, data []byte) ([]Setting, error) {
 	} else if root.Tag != "!!null" {
 		p.fail(root, "a configuration is a list of key: value")
 	}
-	return p.settings, errors.Join(p.errs...)
+	return p.settings, failures.Of(p.errs...)
 }
 
 type yamlReader struct {
@@ -178,7 +179,7 @@ func apply(spec *Spec, origins Origins, layers [][]Setting) error {
 			origins[s.Key.Name] = s.Origin
 		}
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
 
 // isFile reports whether the name of a model is the path of a config.json.

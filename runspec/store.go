@@ -1,12 +1,12 @@
 package runspec
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
@@ -39,7 +39,7 @@ func Decode(path string, b []byte) (Spec, error) {
 	}
 	var spec Spec
 	errs = append(errs, apply(&spec, Origins{}, [][]Setting{settings}))
-	if err := errors.Join(errs...); err != nil {
+	if err := failures.Of(errs...); err != nil {
 		return Spec{}, err
 	}
 	if err := spec.Validate(); err != nil {

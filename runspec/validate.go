@@ -1,7 +1,6 @@
 package runspec
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/divergence"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/replica"
@@ -103,7 +103,7 @@ func (s Spec) Validate() error {
 	within("energy.ram_watts_per_gb", s.Energy.RAMWattsPerGB, 0, 10000)
 	oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")
 	oneOf("log.format", s.Log.Format, "console", "json")
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
 
 func (o Optimizer) validate() []error {
@@ -140,7 +140,7 @@ func (s Spec) Complete() error {
 			errs = append(errs, fmt.Errorf("%s: not settled", f.key))
 		}
 	}
-	return errors.Join(append(errs, s.Validate())...)
+	return failures.Of(append(errs, s.Validate())...)
 }
 
 // Warnings reports settings that are valid, but probably not intended.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/number"
 )
 
@@ -214,7 +215,7 @@ func (a *Account) checkSums() error {
 			errs = append(errs, fmt.Errorf("the energy of all %s is %d µJ, that of all readings %d", what, sum, a.Total))
 		}
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
 
 func total[K comparable](m map[K]int64) (sum int64) {

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
@@ -30,7 +30,7 @@ func checkCorpus(m shard.Manifest, s runspec.Spec, origins runspec.Origins) erro
 	check("vocab_size", vocabularyFits(m, s.VocabSize), s.VocabSize, m.VocabSize)
 	check("lowercase", s.Lowercase == m.Lowercase, s.Lowercase, m.Lowercase)
 	check("max_seq", s.MaxSeq == m.MaxSeq, s.MaxSeq, m.MaxSeq)
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
 
 // withoutFittingVocabulary removes vocabulary sizes that fit a run's corpus: a repeated

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/launch/preflight/network"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/trials/chaos"
@@ -189,5 +190,5 @@ func verdict(r *chaos.Report) error {
 	for _, c := range r.Failures() {
 		all = append(all, fmt.Errorf("%s: %s", c.Name, c.Found))
 	}
-	return exit.Wrap(exit.Failure, "the logs of both runs are in "+r.Run, errors.Join(all...))
+	return exit.Wrap(exit.Failure, "the logs of both runs are in "+r.Run, failures.Of(all...))
 }

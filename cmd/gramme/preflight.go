@@ -10,6 +10,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/launch/machine"
@@ -60,7 +61,7 @@ func failures(found []preflight.Finding) error {
 		all = append(all, errors.New(f.String()))
 		hints = append(hints, f.Hint)
 	}
-	return exit.Wrap(exit.Resource, strings.Join(hints, "; "), errors.Join(all...))
+	return exit.Wrap(exit.Resource, strings.Join(hints, "; "), failures.Of(all...))
 }
 
 // needOf returns the resources that a run needs, as far as spec and corpus tell.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
@@ -102,7 +103,7 @@ func eachIdleLog(dir string, f func(name string, d *folder) error) (living int, 
 			errs = append(errs, fmt.Errorf("log of readings of %s: %w", e.Name(), err))
 		}
 	}
-	return living, errors.Join(errs...)
+	return living, failures.Of(errs...)
 }
 
 // readIdleLog returns a log that no process uses, and its records.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/userdir"
 )
 
@@ -62,7 +63,7 @@ func MakeOrTemporary(names ...string) (string, error) {
 		}
 		errs = append(errs, err)
 	}
-	return "", errors.Join(errs...)
+	return "", failures.Of(errs...)
 }
 
 // private makes a folder, or takes one that nobody else can have put there: others

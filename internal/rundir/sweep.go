@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/failures"
 )
 
 // sweepAfter is the age from which a folder for sockets is looked at: a younger one may
@@ -22,7 +24,7 @@ func SweepSockets(now time.Time) error {
 	for _, place := range temporary() {
 		errs = append(errs, sweep(place, now))
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
 
 func sweep(place string, now time.Time) error {
@@ -42,7 +44,7 @@ func sweep(place string, now time.Time) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
 
 func own(info fs.FileInfo) bool {

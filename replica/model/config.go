@@ -8,10 +8,11 @@
 package model
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/gramme-project/gramme/internal/failures"
 )
 
 // Activations that the encoder knows, by their Hugging Face names.
@@ -109,5 +110,5 @@ func (c Config) Validate() error {
 	if c.PadID < 0 || (c.VocabSize > 0 && c.PadID >= c.VocabSize) {
 		errs = append(errs, fmt.Errorf("model pad_id %d: not in the vocabulary", c.PadID))
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }

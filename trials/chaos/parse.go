@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/suggest"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -44,7 +45,7 @@ func ParsePlan(name string, text []byte) (Plan, error) {
 	} else if given["duration"] {
 		p.Faults = 0
 	}
-	if err := errors.Join(r.errs...); err != nil {
+	if err := failures.Of(r.errs...); err != nil {
 		return p, err
 	}
 	return p, p.Validate()

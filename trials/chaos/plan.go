@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/runspec"
 )
 
@@ -145,5 +146,5 @@ func (p Plan) Validate() error {
 			errs = append(errs, fmt.Errorf("plan: %s: run.%s is not for a plan to set", s.Origin, s.Key.Name))
 		}
 	}
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sugarme/gotch"
 	"github.com/sugarme/gotch/ts"
 
+	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/worker/torch"
 )
@@ -203,5 +204,5 @@ func (m *Model) Close() error {
 		errs = append(errs, m.owned[i].Drop())
 	}
 	m.owned, m.weights, m.grads = nil, nil, nil
-	return errors.Join(errs...)
+	return failures.Of(errs...)
 }
