@@ -12,6 +12,7 @@ import (
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -25,34 +26,14 @@ type saveJob struct {
 // queueSave copies the slice [First, End) of the state for save. A checkpoint is skipped
 // if save is still busy, unless it is the last.
 func (w *worker) queueSave(ctx context.Context, f step.Save) error {
-	s := w.replica.State
-	total := len(s.Weights)
-	// Slices are cut at multiples of 16 elements, as the layout's tensors are.
-	cut := func(rank int) int { return total / 16 * rank / f.World * 16 }
-	job := saveJob{header: wire.SliceHeader{
-		Step: f.Step, Generation: f.Generation, Rank: f.Rank, World: f.World, Worker: w.reg.ID,
-		First: cut(f.Rank), End: cut(f.Rank + 1), Final: f.Final,
-	}}
-	if f.Rank == f.World-1 {
-		job.header.End = total
+	h, parts, err := pin.Slice(w.replica.State, f.Header(w.reg.ID), w.cfg.Cores)
+	if err != nil {
+		return err
 	}
 	if f.Rank == 0 {
-		meta, err := s.EncodeMeta()
-		if err != nil {
-			return err
-		}
-		if job.header.Digest, err = replica.Digest(s, w.cfg.Cores); err != nil {
-			return err
-		}
-		job.header.Meta, job.header.Loss, job.header.Numerics = meta, w.beat.Loss, w.stateNumerics
-		job.header.Lineage = w.machine.Lineage()
+		h.Loss, h.Numerics, h.Lineage = w.beat.Loss, w.stateNumerics, w.machine.Lineage()
 	}
-	clone := func(all []float32) []float32 {
-		return append([]float32(nil), all[job.header.First:job.header.End]...)
-	}
-	job.parts = map[string][]float32{
-		wire.PartWeights: clone(s.Weights), wire.PartMoment1: clone(s.Moment1), wire.PartMoment2: clone(s.Moment2),
-	}
+	job := saveJob{h, parts}
 	if f.Final {
 		select {
 		case w.saves <- job:

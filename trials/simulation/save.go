@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
@@ -30,24 +29,20 @@ func (s *saver) add(f step.Save) {
 	if !f.Final && len(s.jobs) >= mostSaves {
 		return
 	}
-	state := s.k.State
-	total := len(state.Weights)
-	cut := func(rank int) int { return total / 16 * rank / f.World * 16 }
-	h := wire.SliceHeader{
-		Step: f.Step, Generation: f.Generation, Rank: f.Rank, World: f.World, Worker: s.k.id,
-		First: cut(f.Rank), End: cut(f.Rank + 1), Final: f.Final,
-	}
-	if f.Rank == f.World-1 {
-		h.End = total
+	h, parts, err := pin.Slice(s.k.State, f.Header(s.k.id), 1)
+	if err != nil {
+		s.k.w.fail("%s: %v", s.k.id, err)
+		return
 	}
 	h.Offset, h.Count = h.First, h.End-h.First
 	var job []chunk
 	for _, name := range []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2} {
-		c := chunk{header: h, data: slices.Clone((*pin.Part(state, name))[h.First:h.End])}
+		c := chunk{header: h, data: parts[name]}
 		c.header.Part = name
-		if f.Rank == 0 && name == wire.PartWeights {
-			info := infoOf(s.k.w, state)
-			c.header.Meta, c.header.Digest, c.header.Lineage = info.Meta, info.Digest, s.k.machine.Lineage()
+		if name != wire.PartWeights {
+			c.header.Meta, c.header.Digest = nil, ""
+		} else if f.Rank == 0 {
+			c.header.Lineage = s.k.machine.Lineage()
 		}
 		job = append(job, c)
 	}

@@ -95,6 +95,13 @@ func (f FetchSnapshot) Fits(info wire.SnapshotInfo) bool {
 	return info.Found && info.Step == f.Step && info.Digest == f.Digest
 }
 
+// Header begins the headers of the slice that a worker saves.
+func (s Save) Header(worker string) wire.SliceHeader {
+	return wire.SliceHeader{
+		Step: s.Step, Generation: s.Generation, Rank: s.Rank, World: s.World, Worker: worker, Final: s.Final,
+	}
+}
+
 func (SendHello) effect()     {}
 func (Digest) effect()        {}
 func (OpenRing) effect()      {}

@@ -1,0 +1,174 @@
+package simulation
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// notDriven are the cores of the roles that the simulation does not drive itself.
+var notDriven = map[string]string{
+	"checkpoint/ledger": "the oracle knows what it is to hold; its own tests cover how it does",
+	"coordinator/plan":  "the roster calls it",
+}
+
+// sameShape is how many tokens in a row make a copy: some seven lines.
+const sameShape = 50
+
+// TestTheCoresThatShipAreDriven sees that a core of a role decides here, too.
+func TestTheCoresThatShipAreDriven(t *testing.T) {
+	b, err := os.ReadFile("../../.golangci.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Linters struct {
+			Settings struct {
+				Depguard struct {
+					Rules map[string]struct{ Files []string }
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(b, &config); err != nil {
+		t.Fatal(err)
+	}
+	imported := map[string]bool{}
+	for _, path := range sources(t, ".") {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range f.Imports {
+			imported[strings.TrimPrefix(strings.Trim(i.Path.Value, `"`), "github.com/gramme-project/gramme/")] = true
+		}
+	}
+	cores := 0
+	for _, pattern := range config.Linters.Settings.Depguard.Rules["core"].Files {
+		core := strings.TrimSuffix(strings.TrimPrefix(pattern, "${base-path}/"), "/*.go")
+		role, _, _ := strings.Cut(core, "/")
+		if strings.HasPrefix(pattern, "!") || role != "worker" && role != "coordinator" && role != "checkpoint" && role != "allreduce" {
+			continue
+		}
+		cores++
+		if imported[core] == (notDriven[core] != "") {
+			t.Errorf("%s: imported here: %v; listed as not driven: %v", core, imported[core], notDriven[core] != "")
+		}
+	}
+	if cores < 6 {
+		t.Errorf("only %d cores of roles", cores)
+	}
+}
+
+// TestNothingThatShipsIsRetold looks for functions here that have the shape of one in
+// a package of a role.
+func TestNothingThatShipsIsRetold(t *testing.T) {
+	shipped := map[string]string{} // by shape, the function
+	for _, role := range []string{"worker", "coordinator", "checkpoint", "allreduce"} {
+		for _, path := range sources(t, "../../"+role) {
+			for name, shape := range shapes(t, path, nil) {
+				for _, run := range runs(shape) {
+					shipped[run] = path + " " + name
+				}
+			}
+		}
+	}
+	copied := func(shape []string) string {
+		for _, run := range runs(shape) {
+			if from := shipped[run]; from != "" {
+				return from
+			}
+		}
+		return ""
+	}
+	for _, path := range sources(t, ".") {
+		for name, shape := range shapes(t, path, nil) {
+			if from := copied(shape); from != "" {
+				t.Errorf("%s %s has the shape of %s: what both decide belongs into a core", path, name, from)
+			}
+		}
+	}
+
+	// A copy under other names is found.
+	b, err := os.ReadFile("../../checkpoint/assembly/assembly.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := strings.NewReplacer("assembly", "gathering", "step", "number", "generation", "age", "Offset", "At", "a.", "g.", "h.", "header.").Replace(string(b))
+	found := false
+	for _, shape := range shapes(t, "copy.go", again) {
+		found = found || copied(shape) != ""
+	}
+	if !found {
+		t.Error("a copy of the assembly is not found")
+	}
+}
+
+// sources are the files of a folder and below that ship.
+func sources(t *testing.T, root string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s: %d files, %v", root, len(paths), err)
+	}
+	return paths
+}
+
+// shapes are the tokens of each function of a file, without names and values.
+func shapes(t *testing.T, path string, source any) map[string][]string {
+	t.Helper()
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, path, source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, ok := source.(string)
+	if !ok {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(b)
+	}
+	all := map[string][]string{}
+	for _, d := range f.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok || fn.Body == nil {
+			continue
+		}
+		body := []byte(text[set.Position(fn.Body.Pos()).Offset:set.Position(fn.Body.End()).Offset])
+		var s scanner.Scanner
+		s.Init(token.NewFileSet().AddFile("", -1, len(body)), body, nil, 0)
+		for {
+			_, tok, _ := s.Scan()
+			if tok == token.EOF {
+				break
+			}
+			if tok.IsLiteral() {
+				tok = token.IDENT
+			}
+			all[fn.Name.Name] = append(all[fn.Name.Name], tok.String())
+		}
+	}
+	return all
+}
+
+// runs are all rows of so many tokens of a shape.
+func runs(shape []string) (all []string) {
+	for i := 0; i+sameShape <= len(shape); i++ {
+		all = append(all, strings.Join(shape[i:i+sameShape], " "))
+	}
+	return all
+}
