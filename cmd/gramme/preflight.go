@@ -36,7 +36,7 @@ func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
 		}
 	}
 	r := preflight.Check(machine.Look(u.dir), needOf(u.dir, spec, shared))
-	if err := failures(r.At(preflight.Failure)); err != nil {
+	if err := listed(r.At(preflight.Failure)); err != nil {
 		return err
 	}
 	u.workers = r.Workers
@@ -50,8 +50,8 @@ func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
 	return nil
 }
 
-// failures combines findings into one error.
-func failures(found []preflight.Finding) error {
+// listed combines findings into one error.
+func listed(found []preflight.Finding) error {
 	if len(found) == 0 {
 		return nil
 	}
