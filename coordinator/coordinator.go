@@ -16,34 +16,34 @@ import (
 )
 
 const (
-	// partWithin bounds how long the end of a coordinator waits for the last
-	// events to be acknowledged, and handOver how long it stays elected meanwhile.
-	partWithin = 5 * time.Second // the service may just be starting again
-	handOver   = 500 * time.Millisecond
-	// pending is how many messages may wait for the loop; more are dropped, as
-	// if they had been lost on the way.
+	// flushWithin bounds how long a coordinator that ends waits until the last events
+	// are acknowledged, and handOver how long it stays elected meanwhile.
+	flushWithin = 5 * time.Second // the service may just be starting again
+	handOver    = 500 * time.Millisecond
+	// pending is how many messages may wait for the loop; more are dropped, as if they
+	// were lost on the way.
 	pending = 1 << 14
 )
 
-// heard is a message that waits for the loop.
-type heard struct {
+// delivery is a message that waits for the loop.
+type delivery struct {
 	message *bus.Message
 	handle  func(*bus.Message)
-	reign   *reign // in which it was heard, if only a leader hears it
+	term    *term // in which it came, if it is for a leader only
 }
 
-// coordinator is a running one. The loop owns all but the outbox.
+// coordinator is a running coordinator. The loop owns all fields but the outbox.
 type coordinator struct {
 	cfg      Config
 	log      *zap.Logger
 	subjects wire.Subjects
 	corpus   string // hash
 	outbox   *outbox
-	messages chan heard
-	elected  chan *reign
+	messages chan delivery
+	elected  chan *term
 	results  chan result
 
-	reign      *reign // nil: another leads, or nobody
+	term       *term  // nil: another leads, or nobody
 	reconnects uint64 // of the bus, as far as the roster knows
 	sources    sources
 	throughput throughput
@@ -51,8 +51,8 @@ type coordinator struct {
 	committed  uint64
 }
 
-// Run is a coordinator. It returns nil when ctx ends, or an error if it cannot
-// begin; everything that it started has ended then.
+// Run runs a coordinator. It returns nil when ctx ends, or an error if it cannot start.
+// Everything that it started has ended then.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.validate(); err != nil {
 		return err
@@ -69,8 +69,8 @@ func Run(ctx context.Context, cfg Config) error {
 	c := &coordinator{
 		cfg: cfg, log: cfg.Log, subjects: subjects, corpus: manifest.Digest(),
 		outbox:   newOutbox(cfg.Bus, subjects.Events(), cfg.Log),
-		messages: make(chan heard, pending),
-		elected:  make(chan *reign), results: make(chan result),
+		messages: make(chan delivery, pending),
+		elected:  make(chan *term), results: make(chan result),
 		sources: sources{}, hangs: hangs{},
 	}
 	requests, unsubscribe, err := bus.Channel(cfg.Bus, pending, shardQueue, subjects.Shard())
@@ -100,7 +100,7 @@ func Run(ctx context.Context, cfg Config) error {
 	c.loop(ctx)
 	finish()
 	select {
-	case <-sent: // whoever is elected next has heard what was told
+	case <-sent: // the next leader will find these events in the ledger
 	case <-time.After(handOver):
 	}
 	c.depose("this process ends")
@@ -108,22 +108,22 @@ func Run(ctx context.Context, cfg Config) error {
 	work.Wait()
 	select {
 	case <-sent:
-	case <-time.After(partWithin):
+	case <-time.After(flushWithin):
 		cut()
 		<-sent
 	}
 	return nil
 }
 
-// loop owns the state until ctx ends; the election is not given back then.
+// loop owns the state until ctx ends. It does not resign then.
 func (c *coordinator) loop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.Spec.FailureTimeout / 8)
 	defer tick.Stop()
 	for {
 		var workers <-chan []wire.Registration
 		var lost <-chan struct{}
-		if c.reign != nil {
-			workers, lost = c.reign.workers, c.reign.leadership.Lost()
+		if c.term != nil {
+			workers, lost = c.term.workers, c.term.leadership.Lost()
 		}
 		select {
 		case <-ctx.Done():
@@ -134,16 +134,16 @@ func (c *coordinator) loop(ctx context.Context) {
 			c.depose("the election is lost")
 		case all, ok := <-workers:
 			if !ok {
-				c.depose("registrations are not seen any more")
+				c.depose("registrations can no longer be watched")
 				continue
 			}
 			c.feed(roster.Registered{All: all})
 		case r := <-c.results:
 			c.onResult(r)
-		case keys := <-c.outbox.told:
+		case keys := <-c.outbox.acknowledged:
 			c.feed(roster.Acknowledged{Keys: keys})
 		case h := <-c.messages:
-			if h.reign == nil || h.reign == c.reign {
+			if h.term == nil || h.term == c.term {
 				h.handle(h.message)
 			}
 		case <-tick.C:
@@ -152,22 +152,21 @@ func (c *coordinator) loop(ctx context.Context) {
 	}
 }
 
-// subscribe hands what comes to the loop, in the reign r, or always if that is nil.
-func (c *coordinator) subscribe(r *reign, handlers map[string]func(*bus.Message)) (stop func(), err error) {
+// subscribe hands messages to the loop, during the term r, or always if r is nil.
+func (c *coordinator) subscribe(r *term, handlers map[string]func(*bus.Message)) (stop func(), err error) {
 	s := bus.Subscription{Handlers: map[string]func(*bus.Message){}, Pending: pending}
 	for subject, handle := range handlers {
 		s.Handlers[subject] = func(m *bus.Message) {
 			select {
-			case c.messages <- heard{m, handle, r}:
-			default: // as if it had been lost on the way
+			case c.messages <- delivery{m, handle, r}:
+			default: // as if it was lost on the way
 			}
 		}
 	}
 	return c.cfg.Bus.Subscribe(s)
 }
 
-// campaign stands for election until ctx ends; a reign that ended is followed by
-// another campaign.
+// campaign runs for election until ctx ends. After each term it runs again.
 func (c *coordinator) campaign(ctx context.Context) {
 	for ctx.Err() == nil {
 		r, err := c.stand(ctx)
@@ -188,13 +187,13 @@ func (c *coordinator) campaign(ctx context.Context) {
 	}
 }
 
-// stand waits for the election and reads what is stored.
-func (c *coordinator) stand(ctx context.Context) (*reign, error) {
+// stand waits until it is elected, and reads what is stored.
+func (c *coordinator) stand(ctx context.Context) (*term, error) {
 	l, err := c.cfg.Store.Campaign(ctx, c.cfg.ID, c.cfg.ttl())
 	if err != nil {
 		return nil, err
 	}
-	r := newReign(ctx, l)
+	r := newTerm(ctx, l)
 	if err := r.load(c.cfg.Store, c.cfg.Spec); err != nil {
 		r.end()
 		r.resign(ctx, c.log)

@@ -27,12 +27,12 @@ func (c *coordinator) onBeat(m *bus.Message) {
 		return
 	}
 	c.sources.worker(time.Now(), b)
-	if c.reign == nil {
+	if c.term == nil {
 		return
 	}
 	c.feed(roster.Beat{Beat: b})
 	c.refuse(b)
-	if c.reign != nil && c.reign.roster.Plan().Rank(b.ID, b.Incarnation) >= 0 {
+	if c.term != nil && c.term.roster.Plan().Rank(b.ID, b.Incarnation) >= 0 {
 		c.throughput.applied(b)
 	}
 }
@@ -40,10 +40,10 @@ func (c *coordinator) onBeat(m *bus.Message) {
 // refuse answers every heartbeat of a worker that cannot take part: an answer may get lost,
 // and an earlier one may have come from another coordinator.
 func (c *coordinator) refuse(b wire.Beat) {
-	if c.reign == nil {
+	if c.term == nil {
 		return
 	}
-	why := c.reign.roster.Refused(b.Incarnation)
+	why := c.term.roster.Refused(b.Incarnation)
 	if why == "" {
 		return
 	}
@@ -82,7 +82,7 @@ func (c *coordinator) onSuspect(m *bus.Message) {
 }
 
 func (c *coordinator) onControl(m *bus.Message) {
-	r := c.reign
+	r := c.term
 	if r == nil || m.Reply == "" {
 		return
 	}
@@ -98,7 +98,7 @@ func (c *coordinator) onControl(m *bus.Message) {
 
 // onStatus answers as soon as the state of the run is known.
 func (c *coordinator) onStatus(m *bus.Message) {
-	r := c.reign
+	r := c.term
 	if r == nil || m.Reply == "" {
 		return
 	}

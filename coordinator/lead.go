@@ -13,9 +13,9 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// begin starts to lead.
-func (c *coordinator) begin(r *reign) {
-	c.reign = r
+// begin starts a term.
+func (c *coordinator) begin(r *term) {
+	c.term = r
 	r.roster = roster.New(rosterConfig(r.spec, c.corpus))
 	c.throughput.begin(wire.Lineage{}) // another may have led meanwhile
 	c.reconnects = c.cfg.Bus.Reconnects()
@@ -35,13 +35,13 @@ func (c *coordinator) begin(r *reign) {
 	c.feed(roster.Committed{Step: c.committed})
 }
 
-// depose ends the reign, if there is one.
+// depose ends the term, if there is one.
 func (c *coordinator) depose(why string) {
-	r := c.reign
+	r := c.term
 	if r == nil {
 		return
 	}
-	c.reign = nil
+	c.term = nil
 	if r.unsubscribe != nil {
 		r.unsubscribe()
 	}
@@ -49,13 +49,13 @@ func (c *coordinator) depose(why string) {
 	c.log.Info("no longer elected", zap.String("reason", why))
 }
 
-// feed hands an event to the roster and carries out what follows.
+// feed hands an event to the roster and carries out its effects.
 func (c *coordinator) feed(e roster.Event) {
-	r := c.reign
+	r := c.term
 	if r == nil {
 		return
 	}
-	if n := c.cfg.Bus.Reconnects(); n != c.reconnects { // before what it did not hear is judged
+	if n := c.cfg.Bus.Reconnects(); n != c.reconnects { // before silence counts as evidence
 		c.reconnects = n
 		c.log.Info("connected to NATS again")
 		c.carryAll(r, roster.Reconnected{})
@@ -63,13 +63,13 @@ func (c *coordinator) feed(e roster.Event) {
 	c.carryAll(r, e)
 }
 
-func (c *coordinator) carryAll(r *reign, e roster.Event) {
+func (c *coordinator) carryAll(r *term, e roster.Event) {
 	for _, f := range r.roster.Handle(time.Now(), e) {
 		c.carry(r, f)
 	}
 }
 
-func (c *coordinator) carry(r *reign, f roster.Effect) {
+func (c *coordinator) carry(r *term, f roster.Effect) {
 	switch f := f.(type) {
 	case roster.WritePlan:
 		p := f.Plan
@@ -98,8 +98,8 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 }
 
 func (c *coordinator) onResult(r result) {
-	if r.reign != c.reign {
-		return // of a reign that ended
+	if r.term != c.term {
+		return // of a term that ended
 	}
 	if r.lost != nil {
 		c.depose(r.lost.Error())
@@ -111,39 +111,39 @@ func (c *coordinator) onResult(r result) {
 	c.feed(r.event)
 }
 
-// ask finds out whether a worker's connection is still there: nobody listens
-// where it did if it is not.
-func (r *reign) ask(conn bus.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
-	ctx, cancel := context.WithTimeout(r.ctx, within)
+// ask finds out whether a worker's connection is still there: if not, nobody listens to its
+// subject.
+func (t *term) ask(conn bus.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
+	ctx, cancel := context.WithTimeout(t.ctx, within)
 	defer cancel()
-	// An empty request to keep a state is refused at once, where an answer with the
-	// state's digest would take a large model seconds.
+	// An empty request to pin a state is rejected at once. An answer with the digest of
+	// the state would take seconds for a large model.
 	if err := bus.Deliver(ctx, conn, subjects.Pin(a.ID), nil); errors.Is(err, bus.ErrNoResponders) {
-		r.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
+		t.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
 	}
 }
 
-// askCommitted finds out which step is durable: it may have become so while
-// nobody led.
-func (r *reign) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan<- result) {
-	for r.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(r.ctx, eventsWithin)
+// askCommitted finds out which step is durable: that may have changed while there was no
+// leader.
+func (t *term) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan<- result) {
+	for t.ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(t.ctx, eventsWithin)
 		info, err := bus.Request[wire.SnapshotInfo](ctx, conn, subjects.SnapshotInfo(wire.IDCheckpoint), nil)
 		cancel()
 		if err == nil {
 			if info.Found {
-				r.post(results, roster.Committed{Step: info.Step})
+				t.post(results, roster.Committed{Step: info.Step})
 			}
 			return
 		}
-		waiting.Pause(r.ctx, 500*time.Millisecond) // the service is not up yet
+		waiting.Pause(t.ctx, 500*time.Millisecond) // the service is not up yet
 	}
 }
 
-// post hands an event to the loop, unless the reign ends first.
-func (r *reign) post(results chan<- result, e roster.Event) {
+// post hands an event to the loop, unless the term ends first.
+func (t *term) post(results chan<- result, e roster.Event) {
 	select {
-	case results <- result{reign: r, event: e}:
-	case <-r.ctx.Done():
+	case results <- result{term: t, event: e}:
+	case <-t.ctx.Done():
 	}
 }

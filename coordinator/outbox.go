@@ -18,29 +18,29 @@ const (
 	eventsWithin = 3 * time.Second // an answer is due
 )
 
-// outbox brings events to the checkpoint service, in order, each until it is
-// acknowledged. Keys keep the service from counting one twice.
+// outbox sends events to the checkpoint service, in order, each until it is acknowledged.
+// By their keys the service counts each once.
 type outbox struct {
-	conn    bus.Conn
-	subject string
-	log     *zap.Logger
-	events  *queue[wire.Event]
-	told    chan []string // keys of events that are acknowledged
+	conn         bus.Conn
+	subject      string
+	log          *zap.Logger
+	events       *queue[wire.Event]
+	acknowledged chan []string // keys of events that are acknowledged
 }
 
 func newOutbox(conn bus.Conn, subject string, log *zap.Logger) *outbox {
-	return &outbox{conn: conn, subject: subject, log: log, events: newQueue[wire.Event](), told: make(chan []string)}
+	return &outbox{conn: conn, subject: subject, log: log, events: newQueue[wire.Event](), acknowledged: make(chan []string)}
 }
 
 func (o *outbox) add(e wire.Event) { o.events.add(e) }
 
-// run sends until open ends and nothing is left, or ctx ends, which must not be
-// before open. What it has not sent then stands in the plan, for who leads next.
+// run sends until open has ended and nothing is left, or ctx ends, which must not be before
+// open. Events that are not sent then stand in the plan, for the next leader.
 func (o *outbox) run(ctx, open context.Context) {
 	for {
 		batch := o.events.take(open, eventsAtOnce)
 		if open.Err() != nil && len(batch) == 0 {
-			batch = o.events.takeNow(eventsAtOnce) // all that there will be
+			batch = o.events.takeNow(eventsAtOnce) // no more will come
 		}
 		if len(batch) == 0 {
 			return
@@ -54,8 +54,8 @@ func (o *outbox) run(ctx, open context.Context) {
 			keys = append(keys, e.Key)
 		}
 		select {
-		case o.told <- keys:
-		case <-open.Done(): // nobody decides any more
+		case o.acknowledged <- keys:
+		case <-open.Done(): // the loop has ended
 		}
 	}
 }
