@@ -1,6 +1,10 @@
 package roster
 
-import "time"
+import (
+	"time"
+
+	"github.com/gramme-project/gramme/internal/wire"
+)
 
 // How long a worker may be silent follows from its link. A lost heartbeat holds up those
 // after it until TCP has sent it again. Across a network that takes longer than the
@@ -12,6 +16,9 @@ const maxPatience = 30 * time.Second
 
 // patience is how long a worker may be silent: the failure timeout at least.
 func (r *Roster) patience(w *worker) time.Duration {
+	if w.beat.Patience == 0 && !w.lastHeartbeat.IsZero() {
+		return wire.UnmeasuredTimeouts * r.cfg.FailureTimeout
+	}
 	return max(r.cfg.FailureTimeout, min(time.Duration(float64(w.beat.Patience)*float64(time.Second)), maxPatience))
 }
 
@@ -24,7 +31,9 @@ func (r *Roster) answerWithin(w *worker) time.Duration { return r.patience(w) / 
 func (r *Roster) planPatience(members []*worker) float64 {
 	most := time.Duration(0)
 	for _, w := range members {
-		most = max(most, r.patience(w))
+		if w.beat.Patience > 0 {
+			most = max(most, r.patience(w))
+		}
 	}
 	if most <= r.cfg.FailureTimeout {
 		return 0

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -154,7 +155,7 @@ func (w *world) up(id string, change func(*wire.Registration)) *proc {
 		n++
 	}
 	in := fmt.Sprintf("%s.%d", id, n)
-	p := &proc{alive: true, registered: true, beat: wire.Beat{ID: id, Incarnation: in, State: wire.WorkerJoining, Generation: w.plan.Generation}, reg: wire.Registration{
+	p := &proc{alive: true, registered: true, beat: wire.Beat{ID: id, Incarnation: in, State: wire.WorkerJoining, Generation: w.plan.Generation, Patience: number.Float(w.cfg.FailureTimeout.Seconds())}, reg: wire.Registration{
 		ID: id, Incarnation: in, Host: "host", PID: 100 + len(w.procs), SpecHash: w.cfg.SpecHash, CorpusHash: w.cfg.CorpusHash,
 		Build: w.cfg.Build, Fingerprint: "f", Mailbox: "at-" + in,
 	}}

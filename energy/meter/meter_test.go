@@ -326,7 +326,9 @@ func TestOpenRefuses(t *testing.T) {
 			if _, err := open(o, sys); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want %q", err, want)
 			}
-			sys.folder.close()
+			if err := sys.folder.close(); err != nil {
+				t.Error(err)
+			}
 		}
 		for want, change := range map[string]func(*Options){
 			"not named":   func(o *Options) { o.Process = "" },

@@ -72,6 +72,10 @@ type Plan struct {
 	Events []Event `json:"events,omitempty"`
 }
 
+// UnmeasuredTimeouts is for how many failure timeouts a link may be silent that is not
+// measured yet: before that, a slow one looks like one that is cut.
+const UnmeasuredTimeouts = 10
+
 // Patient is Patience as a time.
 func (p Plan) Patient() time.Duration {
 	return time.Duration(float64(p.Patience) * float64(time.Second))
@@ -174,7 +178,8 @@ type Beat struct {
 	Goroutines int          `json:"goroutines,omitempty"`
 	// Sent is when it was sent, by the clock of this worker, in nanoseconds. A worker
 	// receives its own heartbeats and measures the round trip: Patience is for how many
-	// seconds its link may be silent; at least for the failure timeout.
+	// seconds its link may be silent, at least for the failure timeout; 0: it is not
+	// measured yet.
 	Sent     int64        `json:"sent,omitempty"`
 	Patience number.Float `json:"patience,omitempty"`
 	Behind   bool         `json:"behind,omitempty"` // outside the ring: it cannot apply entries as fast as the members do

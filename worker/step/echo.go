@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/roundtrip"
+	"github.com/gramme-project/gramme/internal/wire"
 )
 
 // EchoMonitor watches a worker's own heartbeats return to it. A network may fail in one
@@ -22,17 +23,17 @@ func NewEchoMonitor(floor time.Duration) *EchoMonitor { return &EchoMonitor{floo
 
 // Sent notes that a heartbeat is sent, and whether the connection is up. It reports
 // whether the worker is deaf: it sends, and nothing came back for longer than its patience.
-// Until the first heartbeat has come back, patience is ten failure timeouts: before the
-// link is measured, a slow one looks like one that is cut.
+// Until the first heartbeat has come back, patience is wire.UnmeasuredTimeouts failure timeouts.
 func (h *EchoMonitor) Sent(now time.Time, connected bool) (deaf bool) {
 	if !connected || now.Sub(h.lastSent) > h.floor/2 { // the process slept: nothing could come
 		h.lastReceived, h.awakeSince = now, now
 	}
 	h.lastSent = now
-	if !h.roundTrip.Known() {
-		return now.Sub(h.lastReceived) > 10*h.floor
+	patience := h.Patience(now)
+	if patience == 0 {
+		patience = wire.UnmeasuredTimeouts * h.floor
 	}
-	return now.Sub(h.lastReceived) > h.Patience(now)
+	return now.Sub(h.lastReceived) > patience
 }
 
 // Received notes that a heartbeat came back which was sent at the given time; zero where
@@ -45,7 +46,11 @@ func (h *EchoMonitor) Received(now, sent time.Time) {
 }
 
 // Patience returns how long the link of this worker may be silent before the worker counts
-// as lost: the failure timeout, or longer where the link is slow or loses packets.
+// as lost: the failure timeout, or longer where the link is slow or loses packets. 0 says
+// that the link is not measured yet.
 func (h *EchoMonitor) Patience(now time.Time) time.Duration {
+	if !h.roundTrip.Known() {
+		return 0
+	}
 	return h.roundTrip.Patience(now, h.floor)
 }

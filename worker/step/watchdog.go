@@ -9,12 +9,13 @@ import (
 )
 
 const (
-	// remembered is how many computations a Watchdog remembers: the longest of them bounds
-	// the next one.
+	// remembered is how many computations a Watchdog remembers: they bound the next one.
 	remembered = 16
-	// usualFactor times the longest of them is how long a computation may take, and
-	// stoppingFactor times where the run is to stop.
-	usualFactor, stoppingFactor = 20, 5
+	// A computation may take usualFactor times the median of them, and longestFactor times
+	// the longest: one that was held up once must not hide a hang for minutes.
+	usualFactor, longestFactor = 20, 4
+	// stoppingFactor times the median and once the longest it is where the run is to stop.
+	stoppingFactor = 5
 	// A process that uses less than 1/busyShare of a processor does not compute. One that
 	// uses more is probably only slow, and gets busyDiscount times as long.
 	busyShare, busyDiscount = 20, 4
@@ -117,16 +118,23 @@ func (d *Watchdog) Overdue(stopping bool) bool {
 }
 
 func (d *Watchdog) limit(stopping bool) time.Duration {
-	times, least := time.Duration(usualFactor), d.limits.Least
+	times, longest, least := time.Duration(usualFactor), time.Duration(longestFactor), d.limits.Least
 	switch {
 	case d.limits.Fixed > 0:
 		return d.limits.Fixed
 	case len(d.durations) == 0: // the first may be slower than any after it
 		return max(d.limits.Least, d.limits.First)
 	case stopping:
-		times, least = stoppingFactor, min(least, d.limits.Stopping)
+		times, longest, least = stoppingFactor, 1, min(least, d.limits.Stopping)
 	}
-	return max(least, times*slices.Max(d.durations))
+	return max(least, times*d.median(), longest*slices.Max(d.durations))
+}
+
+// median is that of the newest computations.
+func (d *Watchdog) median() time.Duration {
+	took := slices.Clone(d.durations)
+	slices.Sort(took)
+	return took[len(took)/2]
 }
 
 // Evidence describes an overdue computation. name is its kind, in the plural.
@@ -135,9 +143,7 @@ func (d *Watchdog) Evidence(name string) string {
 	if len(d.durations) == 0 {
 		return fmt.Sprintf("%s (it is the first of its %s)", text, name)
 	}
-	took := slices.Clone(d.durations)
-	slices.Sort(took)
-	return fmt.Sprintf("%s (%s take %s)", text, name, seconds(took[len(took)/2]))
+	return fmt.Sprintf("%s (%s take %s)", text, name, seconds(d.median()))
 }
 
 // SuspectSelf returns the suspicion by which a worker reports its own hung computation,

@@ -45,10 +45,12 @@ const (
 	HeadsNextSentenceBias  = C.gramme_heads_next_sentence_bias
 )
 
-// Weights of the blocks, by their places.
 type (
+	// EmbedWeights are the weights of the embeddings, by their places.
 	EmbedWeights [C.gramme_embed_weights]*ts.Tensor
+	// LayerWeights are those of one layer.
 	LayerWeights [C.gramme_layer_weights]*ts.Tensor
+	// HeadsWeights are those of both heads.
 	HeadsWeights [C.gramme_heads_weights]*ts.Tensor
 )
 
