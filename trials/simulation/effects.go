@@ -165,6 +165,7 @@ func (k *worker) takeFetched(number uint64) step.Event {
 		return nil
 	}
 	k.Load(&f.state)
+	k.trained = k.trained && !f.stored
 	k.w.say("%s takes the state of step %d", k.reg.Incarnation, number)
 	k.w.oracle.loaded(k)
 	return step.Loaded{Step: number, Digest: k.digest()}

@@ -19,6 +19,7 @@ const answerWithin = 5 * time.Second
 type fetched struct {
 	state  replica.State
 	digest string
+	stored bool // a checkpoint has it: it is not what this worker trained
 }
 
 // fetch is what is being fetched. There is one at a time; one that was ended
@@ -122,7 +123,7 @@ func (k *worker) fetchState(s step.FetchSnapshot) {
 // fetchSnapshot brings the parts of a state from donors that all hold it, and
 // verifies it. A donor that fails is left; what it owed comes from the others.
 func (k *worker) fetchSnapshot(donors []string, info wire.SnapshotInfo, done func(f *fetched, err error)) {
-	got := &fetched{digest: info.Digest}
+	got := &fetched{digest: info.Digest, stored: slices.Contains(donors, wire.IDCheckpoint)}
 	var err error
 	if got.state.Meta, err = replica.DecodeMeta(k.w.rule, info.Meta); err != nil {
 		done(nil, err)
