@@ -1,10 +1,7 @@
 package roster
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +9,10 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/number"
+	"github.com/gramme-project/gramme/internal/transcript"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // TestTranscripts plays the commands of testdata/*.txt. Lines that begin with
 // white space are what the roster does; -update rewrites them.
@@ -40,70 +36,27 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	committed STEP
 //	lag | answer                           the store is slow; it answers
 //	wait DURATION
-func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
-	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := play(string(b))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want := strings.Split(string(b), "\n")
-			for i, line := range strings.Split(got, "\n") {
-				if i >= len(want) || line != want[i] {
-					t.Fatalf("line %d: %q\nwhole:\n%s", i+1, line, got)
-				}
-			}
-			if got != string(b) {
-				t.Errorf("it ends early:\n%s", got)
-			}
-		})
-	}
-}
+func TestTranscripts(t *testing.T) { transcript.Test(t, play) }
 
 // play returns the script with what the roster did.
 func play(script string) (string, error) {
-	var out strings.Builder
 	var w *world
-	for n, line := range strings.Split(strings.TrimRight(script, "\n"), "\n") {
-		if strings.HasPrefix(line, " ") {
-			continue
-		}
-		fmt.Fprintln(&out, line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] == "#" {
-			continue
-		}
+	return transcript.Play(script, func(words []string) (did []string, err error) {
 		if words[0] == "config" {
 			cfg, err := parseConfig(words[1:])
 			if err != nil {
-				return "", fmt.Errorf("line %d: %w", n+1, err)
+				return nil, err
 			}
 			w = newWorld(cfg)
-			continue
+			return nil, nil
 		}
 		w.said = nil
-		if err := w.command(words[0], words[1:]); err != nil {
-			return "", fmt.Errorf("line %d: %s: %w", n+1, line, err)
-		}
+		err = w.command(words[0], words[1:])
 		for _, s := range w.said {
-			fmt.Fprintln(&out, "  "+s)
+			did = append(did, "  "+s)
 		}
-	}
-	return out.String(), nil
+		return did, err
+	})
 }
 
 func parseConfig(words []string) (Config, error) {

@@ -3,6 +3,8 @@
 //
 //   - a core has no clock and starts no goroutine: time comes in as a value;
 //   - measured numbers stand in JSON as types that may be not finite;
+//   - the words of contracts stand in internal/wire alone;
+//   - the simulation drives the cores of the roles;
 //   - paths that texts and scripts name exist.
 //
 // Imports, and calls that end a process, have rules in .golangci.yml. Files are

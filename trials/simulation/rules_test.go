@@ -9,63 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"go.yaml.in/yaml/v3"
 )
-
-// notDriven are the cores of the roles that the simulation does not drive itself.
-var notDriven = map[string]string{
-	"checkpoint/ledger": "the oracle knows what it is to hold; its own tests cover how it does",
-	"coordinator/plan":  "the roster calls it",
-}
 
 // sameShape is how many tokens in a row make a copy: some seven lines.
 const sameShape = 50
-
-// TestTheCoresThatShipAreDriven sees that a core of a role decides here, too.
-func TestTheCoresThatShipAreDriven(t *testing.T) {
-	b, err := os.ReadFile("../../.golangci.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config struct {
-		Linters struct {
-			Settings struct {
-				Depguard struct {
-					Rules map[string]struct{ Files []string }
-				}
-			}
-		}
-	}
-	if err := yaml.Unmarshal(b, &config); err != nil {
-		t.Fatal(err)
-	}
-	imported := map[string]bool{}
-	for _, path := range sources(t, ".") {
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, i := range f.Imports {
-			imported[strings.TrimPrefix(strings.Trim(i.Path.Value, `"`), "github.com/gramme-project/gramme/")] = true
-		}
-	}
-	cores := 0
-	for _, pattern := range config.Linters.Settings.Depguard.Rules["core"].Files {
-		core := strings.TrimSuffix(strings.TrimPrefix(pattern, "${base-path}/"), "/*.go")
-		role, _, _ := strings.Cut(core, "/")
-		if strings.HasPrefix(pattern, "!") || role != "worker" && role != "coordinator" && role != "checkpoint" && role != "allreduce" {
-			continue
-		}
-		cores++
-		if imported[core] == (notDriven[core] != "") {
-			t.Errorf("%s: imported here: %v; listed as not driven: %v", core, imported[core], notDriven[core] != "")
-		}
-	}
-	if cores < 6 {
-		t.Errorf("only %d cores of roles", cores)
-	}
-}
 
 // TestNothingThatShipsIsRetold looks for functions here that have the shape of one in
 // a package of a role.

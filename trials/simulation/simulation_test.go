@@ -13,7 +13,6 @@ import (
 
 var (
 	oneSeed  = flag.Int64("seed", -1, "the one seed that TestSeed plays")
-	update   = flag.Bool("update", false, "rewrite the transcripts in testdata")
 	allSeeds = flag.Int("seeds", 0, "how many seeds TestSeeds plays")
 )
 

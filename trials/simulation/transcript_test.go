@@ -1,15 +1,15 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/transcript"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -31,55 +31,13 @@ import (
 //	etcd DURATION | nats DURATION   away for that long
 //	everything [etcd]         crashes and begins anew, with an empty etcd
 //	end                       until the run is over
-func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
-	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := play(string(b))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want := strings.Split(string(b), "\n")
-			for i, line := range strings.Split(got, "\n") {
-				if i >= len(want) || line != want[i] {
-					t.Fatalf("line %d: %q\nwhole:\n%s", i+1, line, got)
-				}
-			}
-			if got != string(b) {
-				t.Errorf("it ends early:\n%s", got)
-			}
-		})
-	}
-}
+func TestTranscripts(t *testing.T) { transcript.Test(t, play) }
 
 // play returns the scenario with what happened.
 func play(script string) (string, error) {
-	var out strings.Builder
 	w := &world{record: true, rng: rand.New(rand.NewPCG(1, 1))}
 	begun := false
-	for n, line := range strings.Split(strings.TrimRight(script, "\n"), "\n") {
-		if strings.HasPrefix(line, " ") {
-			continue
-		}
-		fmt.Fprintln(&out, line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] == "#" {
-			continue
-		}
-		var err error
+	played, err := transcript.Play(script, func(words []string) (did []string, err error) {
 		switch {
 		case words[0] == "config":
 			err = w.configure(words[1:])
@@ -92,17 +50,15 @@ func play(script string) (string, error) {
 			}
 			err = w.command(words[0], words[1:])
 		}
-		if err != nil {
-			return "", fmt.Errorf("line %d: %s: %w\n%s%s", n+1, line, err, &out, strings.Join(w.said, "\n"))
-		}
 		for _, s := range w.said {
-			if !strings.Contains(s, " applies step ") {
-				fmt.Fprintln(&out, s)
+			if err != nil || !strings.Contains(s, " applies step ") {
+				did = append(did, s)
 			}
 		}
 		w.said = nil
-	}
-	return out.String(), w.failure
+		return did, err
+	})
+	return played, errors.Join(err, w.failure)
 }
 
 func (w *world) configure(words []string) error {
