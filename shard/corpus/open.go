@@ -109,8 +109,8 @@ func encodingOf(head []byte) encoding.Encoding {
 	if invalid <= valid {
 		return nil // stray bytes are dropped
 	}
-	e, _, declared := charset.DetermineEncoding(head, "")
-	if !declared && binaryReason(head) != "" {
+	e, name, _ := charset.DetermineEncoding(head, "")
+	if name == "windows-1252" && binaryReason(head) != "" { // nothing was declared
 		return nil
 	}
 	return e

@@ -194,6 +194,7 @@ func TestOtherEncodings(t *testing.T) {
 		"latin.txt":    {"Die Pr\xfcfung war f\xfcr Andr\xe9 schwer.\n", "Die Prüfung war für André schwer."},
 		"quotes.txt":   {"He said \x93no\x94 \x96 twice.\n", "He said “no” – twice."},
 		"russian.html": {"<html><meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!</p>", "Привет, мир!"},
+		"long.html":    {"<html><meta charset=windows-1251><p>" + strings.Repeat("\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0! ", 400) + "</p>", strings.TrimSpace(strings.Repeat("Привет, мир! ", 400))},
 		"lies.html":    {"<html><meta charset=iso-8859-1><p>Die Prüfung.</p>", "Die Prüfung."}, // it is UTF-8
 		"stray.txt":    {"Die Prüfung war für\xff André schwer.\n", "Die Prüfung war für André schwer."},
 		"stray.html":   {"<html><meta charset=utf-8><p>A\xffn end.</p>", "An end."},
