@@ -38,11 +38,12 @@ func Publish(c Conn, subject string, v any) error {
 // Request sends a value and returns the result in the wire.Reply that answers it.
 // A refusal is a RefusedError.
 func Request[T any](ctx context.Context, c Conn, subject string, v any) (result T, err error) {
-	return result, request(ctx, c, subject, v, &result)
+	err = request(ctx, c, subject, v, &result)
+	return result, err
 }
 
-// Deliver sends a value until a wire.Reply acknowledges it, or ctx ends. A refusal is
-// a RefusedError.
+// Deliver sends a value once and waits for the wire.Reply that acknowledges it: to send it
+// again is the caller's. A refusal is a RefusedError.
 func Deliver(ctx context.Context, c Conn, subject string, v any) error {
 	return request(ctx, c, subject, v, nil)
 }

@@ -41,7 +41,7 @@ func (ch *child) name() string {
 
 // fatal is the error of a process that cannot live.
 func (ch *child) fatal(log string) error {
-	e, hint, times := ch.ending, "its whole log is "+log, max(ch.restarts.vain, ch.restarts.kills)
+	e, hint, times := ch.ending, "its whole log is "+log, ch.restarts.vain
 	if e.Manner == exit.Reported {
 		if e.Report.Hint != "" {
 			hint = e.Report.Hint
@@ -54,7 +54,7 @@ func (ch *child) fatal(log string) error {
 	}
 	how := "crashed"
 	if e.Manner == exit.Killed {
-		how = "was killed"
+		how, times = "was killed", ch.restarts.kills
 	}
 	return exit.Wrap(exit.Failure, hint, fmt.Errorf("%s %s %s in a row, and the run made no new step meanwhile: %s", ch.name(), how, often(times), e.Words))
 }

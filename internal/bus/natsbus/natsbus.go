@@ -67,8 +67,11 @@ func (c *Conn) Request(ctx context.Context, m bus.Message) (*bus.Message, error)
 
 // Flush implements bus.Conn.
 func (c *Conn) Flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, flushWithin)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded { // the client of NATS demands one
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, flushWithin)
+		defer cancel()
+	}
 	return translated(c.nats.FlushWithContext(ctx))
 }
 
@@ -95,6 +98,12 @@ func (c *Conn) Subscribe(s bus.Subscription) (stop func(), err error) {
 	ended, done := make(chan struct{}), make(chan struct{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	select {
+	case <-c.closed:
+		unsubscribe()
+		return nil, bus.ErrClosed
+	default:
+	}
 	c.running.Go(func() { // joined by stop, and by Close
 		defer close(ended)
 		for {

@@ -30,7 +30,9 @@ type runLock struct {
 func (s *Store) LockRun(ctx context.Context, h membership.Holder, ttl time.Duration) (membership.RunLock, error) {
 	l := &runLock{store: s, holder: h, ttl: max(int64(ttl.Round(time.Second)/time.Second), 1)}
 	if err := l.take(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock the run: %w", err), l.Release(ctx))
+		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("lock the run: %w", err), l.Release(releasing))
 	}
 	return l, nil
 }
