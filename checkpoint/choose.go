@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func candidates(dir string) ([]candidate, error) {
 			all = append(all, candidate{step, filepath.Join(dir, e.Name()), staged})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return int(min(max(int64(a.step-b.step), -1), 1)) })
+	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.step, b.step) })
 	return all, nil
 }
 

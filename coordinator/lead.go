@@ -119,7 +119,7 @@ func (t *term) ask(conn bus.Conn, subjects wire.Subjects, a roster.Ask, within t
 	// An empty request to pin a state is rejected at once. An answer with the digest of
 	// the state would take seconds for a large model.
 	if err := bus.Deliver(ctx, conn, subjects.Pin(a.ID), nil); errors.Is(err, bus.ErrNoResponders) {
-		t.post(results, roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation})
+		t.post(results, result{event: roster.ConnectionGone{ID: a.ID, Incarnation: a.Incarnation}})
 	}
 }
 
@@ -132,7 +132,7 @@ func (t *term) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan<
 		cancel()
 		if err == nil {
 			if info.Found {
-				t.post(results, roster.Committed{Step: info.Step})
+				t.post(results, result{event: roster.Committed{Step: info.Step}})
 			}
 			return
 		}
@@ -141,9 +141,10 @@ func (t *term) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan<
 }
 
 // post hands an event to the loop, unless the term ends first.
-func (t *term) post(results chan<- result, e roster.Event) {
+func (t *term) post(results chan<- result, r result) {
+	r.term = t
 	select {
-	case results <- result{term: t, event: e}:
+	case results <- r:
 	case <-t.ctx.Done():
 	}
 }

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/shard"
 )
@@ -69,21 +69,12 @@ func (s *shardServer) read(r wire.Range) ([]byte, int64, error) {
 	}
 	f, err := os.Open(filepath.Join(s.dir, filepath.Base(info.Name)))
 	if err != nil {
-		return nil, 0, fmt.Errorf("open shard %s: %w", info.Name, withoutPath(err))
+		return nil, 0, fmt.Errorf("open shard %s: %w", info.Name, vfs.WithoutPath(err))
 	}
 	defer f.Close() // nothing was written
 	data := make([]byte, min(int64(r.Length), info.Bytes-r.Offset))
 	if _, err := f.ReadAt(data, r.Offset); err != nil {
-		return nil, 0, fmt.Errorf("read shard %s at %d: %w", info.Name, r.Offset, withoutPath(err))
+		return nil, 0, fmt.Errorf("read shard %s at %d: %w", info.Name, r.Offset, vfs.WithoutPath(err))
 	}
 	return data, info.Bytes, nil
-}
-
-// withoutPath leaves out where the corpus lies on this machine: the error goes
-// to another.
-func withoutPath(err error) error {
-	if p := new(os.PathError); errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -146,13 +146,6 @@ func (t *term) carryOut(log *zap.Logger, results chan<- result) {
 
 // do carries an order out until its result is known, or the term ends.
 func (t *term) do(o orders.Order[*bus.Message], log *zap.Logger, results chan<- result) {
-	post := func(v result) {
-		v.term = t
-		select {
-		case results <- v:
-		case <-t.ctx.Done():
-		}
-	}
 	for failing := false; ; failing = true {
 		stored, err := t.try(o, log)
 		t.ordering.Lock()
@@ -160,12 +153,12 @@ func (t *term) do(o orders.Order[*bus.Message], log *zap.Logger, results chan<- 
 		t.ordering.Unlock()
 		switch {
 		case out.Lost:
-			post(result{lost: err})
+			t.post(results, result{lost: err})
 			<-t.ctx.Done()
 			return
 		case out.Retry == 0:
 			if out.Event != nil {
-				post(result{event: out.Event})
+				t.post(results, result{event: out.Event})
 			}
 			return
 		case t.ctx.Err() != nil:

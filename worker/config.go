@@ -83,7 +83,7 @@ func (c Config) leaseTTL() time.Duration {
 	return max(5*time.Second, 3*c.Spec.FailureTimeout).Round(time.Second)
 }
 
-// answer bounds one request for a piece. A donor that is slower is passed over.
+// answerTimeout bounds one request for a piece. A donor that is slower is passed over.
 func (c Config) answerTimeout() time.Duration { return 10 * c.Spec.Patience() }
 
 // bulk is the connection for what is large.

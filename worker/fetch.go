@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -52,14 +51,11 @@ func (w *worker) fetchFailed(ctx context.Context, generation uint64, err error) 
 	if ctx.Err() == nil {
 		w.log.Warn("catch up", zap.Error(err))
 	}
-	select {
-	case <-time.After(w.cfg.Spec.FailureTimeout / 10):
-	case <-ctx.Done():
-	}
+	waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/10)
 	return step.FetchFailed{Generation: generation, Reason: err.Error()}
 }
 
-// getEntry fetches the entry of a step from members into a buffer of the loop.
+// fetchEntry fetches the entry of a step from members into a buffer of the loop.
 func (w *worker) fetchEntry(ctx context.Context, f step.FetchEntry, into []int32) step.Event {
 	from := make([]string, len(f.From))
 	for i, id := range f.From {
@@ -115,10 +111,8 @@ func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotI
 			return wire.SnapshotInfo{}, fmt.Errorf("ask %s for its state: %w", donor, err)
 		}
 		w.log.Info("waiting for the checkpoint service", zap.Error(err))
-		select {
-		case <-time.After(w.cfg.Spec.FailureTimeout / 10):
-		case <-ctx.Done():
-			return wire.SnapshotInfo{}, context.Cause(ctx)
+		if err := waiting.Rest(ctx, w.cfg.Spec.FailureTimeout/10); err != nil {
+			return wire.SnapshotInfo{}, err
 		}
 	}
 }

@@ -113,13 +113,22 @@ func (w *worker) register(ctx context.Context) error {
 			return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
 		}
 		w.log.Warn("register: retrying", zap.Error(err))
-		select {
-		case <-w.cfg.Drain:
-			return ErrDrained
-		case <-time.After(w.cfg.Spec.FailureTimeout / 4):
-		case <-ctx.Done():
+		if err := w.pauseUnlessDrained(ctx); err != nil {
+			return err
 		}
 	}
+}
+
+// pauseUnlessDrained waits before another try, or until ctx ends; ErrDrained says that the
+// worker is drained.
+func (w *worker) pauseUnlessDrained(ctx context.Context) error {
+	select {
+	case <-w.cfg.Drain:
+		return ErrDrained
+	case <-time.After(w.cfg.Spec.FailureTimeout / 4):
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // idInUse reports whether heartbeats of this ID arrive.
@@ -150,11 +159,8 @@ func retryUntilDrained[T any](ctx context.Context, w *worker, what string, ask f
 			return v, fmt.Errorf("%s: %w", what, err)
 		}
 		w.log.Warn(what+": retrying", zap.Error(err))
-		select {
-		case <-w.cfg.Drain:
-			return v, ErrDrained
-		case <-time.After(w.cfg.Spec.FailureTimeout / 4):
-		case <-ctx.Done():
+		if err := w.pauseUnlessDrained(ctx); err != nil {
+			return v, err
 		}
 	}
 }

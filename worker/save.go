@@ -26,6 +26,10 @@ type saveJob struct {
 // queueSave copies the slice [First, End) of the state for save. A checkpoint is skipped
 // if save is still busy, unless it is the last.
 func (w *worker) queueSave(ctx context.Context, f step.Save) error {
+	if !f.Final && len(w.saves) == cap(w.saves) { // only the loop sends there
+		w.log.Warn("checkpoint skipped: the previous one is still being sent", zap.Uint64("step", f.Step))
+		return nil
+	}
 	h, parts, err := pin.Slice(w.replica.State, f.Header(w.reg.ID), w.cfg.Cores)
 	if err != nil {
 		return err
@@ -33,18 +37,9 @@ func (w *worker) queueSave(ctx context.Context, f step.Save) error {
 	if f.Rank == 0 {
 		h.Loss, h.Numerics, h.Lineage = w.beat.Loss, w.stateNumerics, w.machine.Lineage()
 	}
-	job := saveJob{h, parts}
-	if f.Final {
-		select {
-		case w.saves <- job:
-		case <-ctx.Done():
-		}
-		return nil
-	}
 	select {
-	case w.saves <- job:
-	default:
-		w.log.Warn("checkpoint skipped: the previous one is still being sent", zap.Uint64("step", f.Step))
+	case w.saves <- saveJob{h, parts}:
+	case <-ctx.Done():
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (w *worker) onRefusal(m *bus.Message) {
 	}
 }
 
-// replied logs an answer that could not be given: the one that asked will ask again.
+// logReply logs an answer that could not be given: the one that asked will ask again.
 func (w *worker) logReply(m *bus.Message, err error) {
 	if err != nil {
 		w.log.Debug("reply", zap.String("subject", m.Subject), zap.Error(err))

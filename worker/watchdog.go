@@ -97,7 +97,7 @@ func used() step.Usage {
 	return step.Usage{Processor: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Faults: u.Majflt}
 }
 
-// watch runs the watchdog. When a computation hangs it reports that and ends the rest of
+// watchComputations runs the watchdog. When a computation hangs it reports that and ends the rest of
 // the worker; the caller of the worker ends the process.
 func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 	hung := (*HungError)(nil)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // presencePause is the pause between two requests whether a neighbour is present.
@@ -182,10 +183,7 @@ func (s *side) waitUntilPresent(ctx context.Context, l *link) error {
 		case !errors.Is(err, nats.ErrNoResponders):
 			return l.publishFailure(s.side, err)
 		}
-		select {
-		case <-time.After(presencePause):
-		case <-ctx.Done():
-		}
+		waiting.Pause(ctx, presencePause)
 	}
 }
 

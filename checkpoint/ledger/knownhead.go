@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -44,7 +45,7 @@ func parseHeads(heads []NamedHead, keys []note.Verifier, size int64) ([]knownHea
 		}
 		all = append(all, knownHead{h.Name, parsed, signer})
 	}
-	slices.SortStableFunc(all, func(a, b knownHead) int { return int(min(max(a.head.Size-b.head.Size, -1), 1)) })
+	slices.SortStableFunc(all, func(a, b knownHead) int { return cmp.Compare(a.head.Size, b.head.Size) })
 	return all, nil
 }
 

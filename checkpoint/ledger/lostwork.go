@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/gramme-project/gramme/energy"
@@ -43,8 +44,8 @@ func (l *lostWork) addLineage(b *Lineage) {
 
 // total returns the lost energy, in µJ.
 func (l *lostWork) total() int64 {
-	slices.SortFunc(l.spent, func(a, b stepEnergy) int { return int(min(max(b.end-a.end, -1), 1)) }) // newest first
-	slices.SortFunc(l.starts, func(a, b lineageStart) int { return int(min(max(b.since-a.since, -1), 1)) })
+	slices.SortFunc(l.spent, func(a, b stepEnergy) int { return cmp.Compare(b.end, a.end) }) // newest first
+	slices.SortFunc(l.starts, func(a, b lineageStart) int { return cmp.Compare(b.since, a.since) })
 	var lost int64
 	keptUpTo, next := ^uint64(0), 0 // every later lineage began with the steps up to keptUpTo
 	for _, w := range l.spent {

@@ -30,6 +30,7 @@ func (r *Roster) decide(now time.Time, canWrite bool) {
 			staying++
 		}
 	}
+	r.drainSurplus(now, staying)
 	newcomers := r.newcomers(now, staying)
 	switch {
 	case r.finished:
@@ -37,7 +38,6 @@ func (r *Roster) decide(now time.Time, canWrite bool) {
 	case len(live) == 0:
 		r.decideStart(now, newcomers, canWrite)
 	default:
-		r.drainSurplus(now, staying)
 		r.decideNext(now, live, newcomers, canWrite)
 	}
 }
@@ -177,7 +177,7 @@ func (r *Roster) holding(w *worker) bool {
 	return w.beat.State == wire.WorkerHolding && w.beat.Generation == r.plan.Generation
 }
 
-// batched reports whether newcomers have waited for each other.
+// batchReady reports whether newcomers have waited for each other.
 func (r *Roster) batchReady(now time.Time, joining []*worker) bool {
 	for _, w := range joining {
 		if now.Sub(w.readySince) < r.batchWait() {

@@ -12,9 +12,11 @@ import (
 func (r *Roster) drainSurplus(now time.Time, staying int) {
 	i := r.intent
 	i.Drain = slices.Clone(i.Drain)
+	enough := i.Workers > 0 && staying >= i.Workers && !i.Stop && !r.finished
 	for _, w := range r.sorted() {
+		outside := w.registered && w.gone == "" && w.refusal == "" && r.rank(w.reg.Incarnation) < 0 && !r.leaving(w)
 		switch {
-		case i.Workers == 0 || staying < i.Workers || i.Stop, !w.registered || w.gone != "" || w.refusal != "", r.rank(w.reg.Incarnation) >= 0 || r.leaving(w):
+		case !enough || !outside:
 			w.surplusSince = time.Time{}
 		case w.surplusSince.IsZero():
 			w.surplusSince = now

@@ -249,10 +249,7 @@ func (r *Role) sendPending(ctx context.Context) {
 		if !failing {
 			r.Log.Warn("pending energy readings of earlier processes could not be sent; retrying", zap.Error(err))
 		}
-		select {
-		case <-time.After(pendingRetry):
-		case <-ctx.Done():
-		}
+		waiting.Pause(ctx, pendingRetry)
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *blockingStore) Register(ctx context.Context, r wire.Registration, ttl t
 	return b, nil
 }
 
-// watch delivers what read finds, whenever the store tells of a change.
+// watched delivers what read finds, whenever the store tells of a change.
 func watched[T any](ctx context.Context, s *blockingStore, what int, read func(*store) T) <-chan T {
 	all := membership.NewLatest[T]()
 	var w *watch

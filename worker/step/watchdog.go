@@ -26,7 +26,7 @@ const (
 type Limits struct {
 	Least    time.Duration // in any case
 	First    time.Duration // until the first one has returned
-	Stopping time.Duration // in place of both, where the run is to stop
+	Stopping time.Duration // in place of Least, where the run is to stop and one has returned
 	Fixed    time.Duration // not 0: the limit, in place of all else
 }
 
