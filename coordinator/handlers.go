@@ -93,7 +93,7 @@ func (c *coordinator) onControl(m *bus.Message) {
 	}
 	r.next++
 	r.requests[r.next] = m
-	c.feed(roster.Asked{Control: request, Token: r.next})
+	c.feed(roster.Requested{Control: request, Token: r.next})
 }
 
 // onStatus answers as soon as the state of the run is known.

@@ -84,10 +84,10 @@ func (c *coordinator) carry(r *term, f roster.Effect) {
 	case roster.Reply:
 		r.order(f, r.requests[f.Token])
 		delete(r.requests, f.Token)
-	case roster.Ask:
+	case roster.Probe:
 		within := c.cfg.Spec.FailureTimeout
 		r.work.Go(func() { r.ask(c.cfg.Bus, c.subjects, f, within, c.results) })
-	case roster.Note:
+	case roster.Record:
 		c.outbox.add(f.Event)
 		if f.Event.Kind != wire.EventMembership {
 			c.log.Warn(f.Event.Reason)
@@ -113,7 +113,7 @@ func (c *coordinator) onResult(r result) {
 
 // ask finds out whether a worker's connection is still there: if not, nobody listens to its
 // subject.
-func (t *term) ask(conn bus.Conn, subjects wire.Subjects, a roster.Ask, within time.Duration, results chan<- result) {
+func (t *term) ask(conn bus.Conn, subjects wire.Subjects, a roster.Probe, within time.Duration, results chan<- result) {
 	ctx, cancel := context.WithTimeout(t.ctx, within)
 	defer cancel()
 	// An empty request to pin a state is rejected at once. An answer with the digest of

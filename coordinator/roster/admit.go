@@ -83,7 +83,7 @@ func (r *Roster) checkAdmissible(w *worker) {
 	default:
 		return
 	}
-	r.emit(Note{wire.Event{
+	r.emit(Record{wire.Event{
 		Key: key(wire.EventRefused, reg.Incarnation, 0), Kind: wire.EventRefused,
 		Reason: fmt.Sprintf("worker %s on %s is refused: %s", reg.ID, reg.Host, w.refusal),
 	}})
@@ -126,7 +126,7 @@ func (r *Roster) onBeat(now time.Time, b wire.Beat) {
 			r.pace.applied(now, b.Step, b.Tokens, float64(b.Reducing))
 		}
 		w.confirmed = true
-		r.noteLineage(b.Lineage)
+		r.recordLineage(b.Lineage)
 		if b.Diverged { // the members stop by themselves; the intent says why
 			r.stop(b.Warning)
 		}

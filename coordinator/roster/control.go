@@ -9,8 +9,8 @@ import (
 	"github.com/gramme-project/gramme/internal/words"
 )
 
-// onAsked answers a request of a user.
-func (r *Roster) onAsked(e Asked) {
+// onRequested answers a request of a user.
+func (r *Roster) onRequested(e Requested) {
 	var err error
 	switch c := e.Control; {
 	case !r.elected || !r.registrationsKnown:

@@ -62,7 +62,7 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, canWrite bool) 
 	base := r.plan
 	base.Fingerprint, base.Mixed = fingerprint, base.Mixed || r.origin.Mixed
 	reason := fmt.Sprintf("start with %s", words.Several(len(pool), "worker"))
-	r.write(base, pool, strings.Join(append(r.lossReasons(), reason), "; "))
+	r.writePlan(base, pool, strings.Join(append(r.lossReasons(), reason), "; "))
 }
 
 // startReason says what the start waits for.
@@ -127,12 +127,12 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, canWrite b
 		lack := fmt.Sprintf("%s; %s left, at least %d needed", strings.Join(reasons, "; "), words.Several(len(stay), "worker"), r.cfg.Workers.Min)
 		r.setState(wire.StateWaiting, lack)
 		if len(leave) > 0 && canWrite {
-			r.write(r.plan, nil, lack) // lets the drained members go
+			r.writePlan(r.plan, nil, lack) // lets the drained members go
 		}
 		return
 	}
 	if canWrite {
-		r.write(r.plan, stay, strings.Join(reasons, "; "))
+		r.writePlan(r.plan, stay, strings.Join(reasons, "; "))
 	}
 }
 
@@ -234,12 +234,12 @@ func (r *Roster) decideFinished(now time.Time, live, newcomers []*worker, canWri
 		r.setIntent(i)
 	}
 	if (stuck || r.batchReady(now, late)) && canWrite {
-		r.write(r.plan, append(live, late...), "the run has ended")
+		r.writePlan(r.plan, append(live, late...), "the run has ended")
 	}
 }
 
-// write makes a plan and has it stored.
-func (r *Roster) write(base wire.Plan, members []*worker, reason string) {
+// writePlan makes a plan and has it stored.
+func (r *Roster) writePlan(base wire.Plan, members []*worker, reason string) {
 	stays := func(w *worker) bool { return r.rank(w.reg.Incarnation) >= 0 }
 	if len(members) > 0 && !slices.ContainsFunc(members, stays) {
 		base.Session = fmt.Sprintf("%s-%d", r.nonce, base.Generation+1)

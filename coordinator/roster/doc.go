@@ -35,10 +35,10 @@
 //     wait are refused.
 //  3. WritePlan is answered by PlanWritten or PlanRejected before the next one is
 //     decided. A plan whose fate is unknown is neither.
-//  4. Notes keep their order among each other, and wait for nothing else. Those of a plan
+//  4. Record effects keep their order, and wait for nothing else. Those of a plan
 //     are returned after it is stored, and plans carry what is not acknowledged, for the
 //     next leader.
-//  5. Ask and StateChanged are carried out at once.
+//  5. Probe and StateChanged are carried out at once.
 //
 // The roster has no goroutine, clock or network; package coordinator is the shell.
 package roster

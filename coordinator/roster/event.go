@@ -19,15 +19,15 @@ type (
 	Beat struct{ Beat wire.Beat }
 	// Suspected brings a suspicion of a member, a parent or the checkpoint service.
 	Suspected struct{ Suspicion wire.Suspicion }
-	// ConnectionGone answers Ask: nobody listens where the worker did.
+	// ConnectionGone answers Probe: nobody listens where the worker did.
 	ConnectionGone struct{ ID, Incarnation string }
 	// Reconnected says that messages come again after this coordinator was cut off.
 	// Others may have been cut off, too, and may be heard later.
 	Reconnected struct{}
 	// Committed says that the checkpoint of a step is durable.
 	Committed struct{ Step uint64 }
-	// Asked brings a request of a user. One Reply answers it.
-	Asked struct {
+	// Requested brings a request of a user. One Reply answers it.
+	Requested struct {
 		Control wire.Control
 		Token   int
 	}
@@ -50,7 +50,7 @@ func (Suspected) event()      {}
 func (ConnectionGone) event() {}
 func (Reconnected) event()    {}
 func (Committed) event()      {}
-func (Asked) event()          {}
+func (Requested) event()      {}
 func (Acknowledged) event()   {}
 func (PlanWritten) event()    {}
 func (PlanRejected) event()   {}
@@ -70,19 +70,19 @@ type (
 	// Evict removes the registration of an incarnation that is gone: try until the
 	// store has done it.
 	Evict struct{ ID, Incarnation string }
-	// Ask finds out whether a worker's connection is still there: at once, without
+	// Probe finds out whether a worker's connection is still there: at once, without
 	// waiting for the store. Feed ConnectionGone if it is not, nothing otherwise.
-	Ask struct{ ID, Incarnation string }
-	// Note sends an event to the ledger: try until it is acknowledged, then feed
+	Probe struct{ ID, Incarnation string }
+	// Record sends an event to the ledger: try until it is acknowledged, then feed
 	// Acknowledged. Need not wait for the store, nor the store for it: plans carry
 	// what is not acknowledged.
-	Note struct{ Event wire.Event }
+	Record struct{ Event wire.Event }
 	// StateChanged says what state the run is in, for logs and people.
 	StateChanged struct {
 		State  wire.RunState
 		Reason string
 	}
-	// Reply answers Asked, after every WriteIntent before it is stored; an empty Error
+	// Reply answers Requested, after every WriteIntent before it is stored; an empty Error
 	// says that the request is accepted.
 	Reply struct {
 		Token int
@@ -93,7 +93,7 @@ type (
 func (WritePlan) effect()    {}
 func (WriteIntent) effect()  {}
 func (Evict) effect()        {}
-func (Ask) effect()          {}
-func (Note) effect()         {}
+func (Probe) effect()        {}
+func (Record) effect()       {}
 func (StateChanged) effect() {}
 func (Reply) effect()        {}

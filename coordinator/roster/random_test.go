@@ -239,10 +239,10 @@ func (s *storm) happen(frozen map[string]*proc) {
 	case 4:
 		if s.rng.IntN(2) == 0 {
 			p.tainted = true
-			s.feed(Asked{wire.Control{Verb: wire.VerbDrain, Worker: p.reg.ID}, 1})
+			s.feed(Requested{wire.Control{Verb: wire.VerbDrain, Worker: p.reg.ID}, 1})
 			return
 		}
-		s.feed(Asked{wire.Control{Verb: wire.VerbScale, Count: s.cfg.Workers.Min + s.rng.IntN(s.cfg.Workers.Max-s.cfg.Workers.Min+1)}, 1})
+		s.feed(Requested{wire.Control{Verb: wire.VerbScale, Count: s.cfg.Workers.Min + s.rng.IntN(s.cfg.Workers.Max-s.cfg.Workers.Min+1)}, 1})
 		for _, p := range live {
 			p.tainted = p.tainted || slices.Contains(s.r.intent.Drain, p.reg.Incarnation)
 		}

@@ -114,7 +114,7 @@ type worker struct {
 	confirmed    bool                     // it has sent a heartbeat as a member
 	reconnecting bool                     // no heartbeat came since the coordinator was cut off
 	suspects     map[string]wire.Evidence // what others say of it, by their IDs
-	askedAt      time.Time                // when it was asked whether it is there
+	probedAt     time.Time                // when it was asked whether it is there
 }
 
 // New returns the roster of a coordinator that is not elected yet.
@@ -152,8 +152,8 @@ func (r *Roster) Handle(now time.Time, e Event) []Effect {
 		r.onReconnected(now)
 	case Committed:
 		r.committed = max(r.committed, e.Step)
-	case Asked:
-		r.onAsked(e)
+	case Requested:
+		r.onRequested(e)
 	case Acknowledged:
 		r.onAcknowledged(e.Keys)
 	case PlanWritten:
@@ -162,7 +162,7 @@ func (r *Roster) Handle(now time.Time, e Event) []Effect {
 		r.pending = nil
 		if e.Stored.Generation > r.plan.Generation {
 			r.adopt(now, e.Stored)
-			r.noteCarried(e.Stored)
+			r.recordCarried(e.Stored)
 		}
 	}
 	if r.elected && r.registrationsKnown {
@@ -190,7 +190,7 @@ func (r *Roster) resetAfterStall(now time.Time) {
 func (r *Roster) resetTimers(now time.Time) {
 	r.imbalance = imbalance{} // the shares may be right meanwhile
 	for _, w := range r.members() {
-		for _, t := range []*time.Time{&w.lastHeartbeat, &w.deafSince, &w.memberSince, &w.askedAt, &w.unregisteredAt} {
+		for _, t := range []*time.Time{&w.lastHeartbeat, &w.deafSince, &w.memberSince, &w.probedAt, &w.unregisteredAt} {
 			if !t.IsZero() {
 				*t = now
 			}
@@ -214,7 +214,7 @@ func (r *Roster) onReconnected(now time.Time) {
 func (r *Roster) onElected(now time.Time, e Elected) {
 	r.elected, r.nonce, r.intent = true, e.Nonce, e.Intent
 	r.adopt(now, e.Plan)
-	r.noteCarried(e.Plan)
+	r.recordCarried(e.Plan)
 }
 
 // onWritten makes the pending plan the current one.
@@ -225,7 +225,7 @@ func (r *Roster) onWritten(now time.Time) {
 	p, before := *r.pending, r.plan
 	r.pending = nil
 	r.adopt(now, p)
-	r.note(events(p, before))
+	r.record(events(p, before))
 }
 
 // adopt makes a stored plan the current one.
@@ -257,7 +257,7 @@ func (r *Roster) adopt(now time.Time, p wire.Plan) {
 		}
 	}
 	for _, w := range r.sorted() {
-		w.suspects, w.askedAt = nil, time.Time{}
+		w.suspects, w.probedAt = nil, time.Time{}
 		switch member := r.rank(w.reg.Incarnation) >= 0; {
 		case member || !w.registered:
 		case w.gone != "":

@@ -218,7 +218,7 @@ func (w *world) command(verb string, args []string) error {
 			c.Count = n
 		}
 		w.asks++
-		w.feed(Asked{c, w.asks})
+		w.feed(Requested{c, w.asks})
 	case "reconnected":
 		w.feed(Reconnected{})
 	case "committed":

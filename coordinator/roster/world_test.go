@@ -79,9 +79,9 @@ func (w *world) carry(f Effect) {
 			p.registered = false
 			w.snapshot()
 		}
-	case Ask:
+	case Probe:
 		w.say("ask %s", f.Incarnation)
-	case Note:
+	case Record:
 		if f.Event.Kind != wire.EventMembership {
 			w.say("note %s: %s", f.Event.Kind, f.Event.Reason)
 		}

@@ -137,7 +137,7 @@ func (c *coordinator) hear(e envelope) {
 		if r := c.reign; r != nil {
 			r.next++
 			r.requests[r.next] = e
-			c.feed(roster.Asked{Control: e.body.(wire.Control), Token: r.next})
+			c.feed(roster.Requested{Control: e.body.(wire.Control), Token: r.next})
 		}
 	}
 }
@@ -163,13 +163,13 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 	case roster.Reply:
 		r.order(f, r.requests[f.Token])
 		delete(r.requests, f.Token)
-	case roster.Ask:
+	case roster.Probe:
 		c.p.ask(topicPin, f.ID, nil, failureTimeout, func(_ any, err error) {
 			if errors.Is(err, errNoResponders) && !r.over {
 				c.feed(roster.ConnectionGone{ID: f.ID, Incarnation: f.Incarnation})
 			}
 		})
-	case roster.Note:
+	case roster.Record:
 		if b := f.Event.Lineage; b != nil {
 			c.w.oracle.lineages.hears(*b)
 		}

@@ -49,8 +49,8 @@ func (r *Roster) onSuspected(now time.Time, s wire.Suspicion) {
 		return
 	}
 	if w.suspects == nil {
-		w.suspects, w.askedAt = map[string]wire.Evidence{}, now
-		r.emit(Ask{w.reg.ID, w.reg.Incarnation})
+		w.suspects, w.probedAt = map[string]wire.Evidence{}, now
+		r.emit(Probe{w.reg.ID, w.reg.Incarnation})
 	}
 	w.suspects[s.From] = s.Evidence
 }
@@ -90,7 +90,7 @@ func (r *Roster) checkLiveness(now time.Time) {
 		case w.reconnecting && silent < limit: // those that suspect it may have been cut off as well
 		case len(r.fromLiving(w.suspects)) >= 2:
 			r.declareDead(w, joinEvidence(r.fromLiving(w.suspects)), false)
-		case len(r.fromLiving(w.suspects)) == 1 && now.Sub(w.askedAt) >= quarter && !w.lastHeartbeat.After(w.askedAt):
+		case len(r.fromLiving(w.suspects)) == 1 && now.Sub(w.probedAt) >= quarter && !w.lastHeartbeat.After(w.probedAt):
 			r.declareDead(w, joinEvidence(w.suspects)+"; no answer within "+wire.Evidence(quarter.String()), false)
 		case !w.registered && now.Sub(later(w.lastHeartbeat, w.unregisteredAt)) >= quarter:
 			r.declareDead(w, wire.EvidenceUnregistered, false)

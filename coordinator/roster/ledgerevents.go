@@ -34,13 +34,13 @@ func key(kind wire.EventKind, of string, number uint64) string {
 	return fmt.Sprintf("%s/%s/%d", kind, of, number)
 }
 
-// noteLineage notes from where a member's state was trained, once.
-func (r *Roster) noteLineage(l wire.Lineage) {
+// recordLineage records from where a member's state was trained, once.
+func (r *Roster) recordLineage(l wire.Lineage) {
 	if l.Generation == 0 || l.Session == r.lineage.Session && l.Generation == r.lineage.Generation {
 		return
 	}
 	r.lineage = l
-	r.note([]wire.Event{l.Event()})
+	r.record([]wire.Event{l.Event()})
 }
 
 // carried are the events that a plan carries: those that are not acknowledged yet, and
@@ -50,19 +50,19 @@ func carried(unacknowledged, own []wire.Event) []wire.Event {
 	return all[max(0, len(all)-maxUnacknowledged):]
 }
 
-// note sends events to the ledger, and remembers them until they are acknowledged.
-func (r *Roster) note(all []wire.Event) {
+// record sends events to the ledger, and remembers them until they are acknowledged.
+func (r *Roster) record(all []wire.Event) {
 	r.unacknowledged = carried(r.unacknowledged, all)
 	for _, e := range all {
-		r.emit(Note{e})
+		r.emit(Record{e})
 	}
 }
 
-// noteCarried notes the events that a stored plan carries: the coordinator that wrote it
+// recordCarried records the events that a stored plan carries: the coordinator that wrote it
 // may have died before the ledger had them. The ledger counts each once.
-func (r *Roster) noteCarried(p wire.Plan) {
+func (r *Roster) recordCarried(p wire.Plan) {
 	r.unacknowledged = nil
-	r.note(p.Events)
+	r.record(p.Events)
 }
 
 func (r *Roster) onAcknowledged(keys []string) {

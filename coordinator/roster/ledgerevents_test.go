@@ -24,7 +24,7 @@ func (s *reigns) feed(e Event) {
 	s.now = s.now.Add(50 * time.Millisecond)
 	for _, f := range s.r.Handle(s.now, e) {
 		switch f := f.(type) {
-		case Note:
+		case Record:
 			s.noted = append(s.noted, f.Event)
 		case WritePlan:
 			s.stored = f.Plan
