@@ -2,6 +2,7 @@
 // reduce-scatter, then all-gather, so that each rank sends and receives
 // 2·(world−1)/world of the vector whatever the world size (Patarasuk and Yuan,
 // "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009).
+// The vector travels in chunks, one in each frame. Other libraries call them buckets.
 //
 // It guarantees that
 //

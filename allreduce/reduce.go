@@ -15,13 +15,13 @@ func (r *Ring) reduce(ctx context.Context, own, result []int32) error {
 	added := make(chan struct{}, len(x.Receives))
 	sent := make(chan error, 1)
 	go func() {
-		err := r.sendAll(inner, x, added)
+		err := r.sendChunks(inner, x, added)
 		if err != nil {
 			cancel(err)
 		}
 		sent <- err
 	}()
-	if r.receiveAll(inner, x, added, cancel) {
+	if r.receiveChunks(inner, x, added, cancel) {
 		select {
 		case err := <-sent:
 			if err == nil {
@@ -38,7 +38,9 @@ func (r *Ring) reduce(ctx context.Context, own, result []int32) error {
 	return err
 }
 
-func (r *Ring) sendAll(ctx context.Context, x *Exchange, added <-chan struct{}) error {
+// sendChunks sends all chunks in order. Each waits until the chunks that it needs were
+// received and added, and until the next rank has given credit for it.
+func (r *Ring) sendChunks(ctx context.Context, x *Exchange, added <-chan struct{}) error {
 	have := 0
 	for i := range x.Sends {
 		for ; have < x.Needs(i); have++ {
@@ -68,9 +70,9 @@ func (r *Ring) sendAll(ctx context.Context, x *Exchange, added <-chan struct{}) 
 	return nil
 }
 
-// receiveAll reports whether all chunks came; if not, it has cancelled the exchange
+// receiveChunks reports whether all chunks came; if not, it has cancelled the exchange
 // with the reason.
-func (r *Ring) receiveAll(ctx context.Context, x *Exchange, added chan<- struct{}, cancel context.CancelCauseFunc) bool {
+func (r *Ring) receiveChunks(ctx context.Context, x *Exchange, added chan<- struct{}, cancel context.CancelCauseFunc) bool {
 	for i := 0; i < len(x.Receives); {
 		header, payload, err := r.link.Receive(ctx)
 		old := false

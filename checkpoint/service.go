@@ -76,7 +76,7 @@ func Open(cfg Config) (s *Service, err error) {
 	} else if missing != nil && len(steps) > 0 {
 		return nil, &ledger.Fault{File: "ledger/head", Entry: -1, Reason: "the file is missing, but there are checkpoints"}
 	}
-	var signing Signing
+	var signing SigningKey
 	if s.ledger, signing, err = openLedger(dir, cfg.Spec, cfg.Software); err != nil {
 		return nil, err
 	}

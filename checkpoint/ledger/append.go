@@ -115,7 +115,7 @@ func (l *Log) prepare(entries []Entry) (*batch, []byte, error) {
 		return b, nil, nil
 	}
 	var err error
-	b.head, err = sign(l.signer, b.state.tree.size, b.state.tree.root())
+	b.head, err = signHead(l.signer, b.state.tree.size, b.state.tree.root())
 	return b, text.Bytes(), err
 }
 

@@ -43,7 +43,7 @@ func FuzzDecode(f *testing.F) {
 func FuzzParseHead(f *testing.F) {
 	s, v := fixedKeys(f, newMemDisk())
 	for _, size := range []int64{0, 1, 12345} {
-		h, err := sign(s, size, tlog.RecordHash(nil))
+		h, err := signHead(s, size, tlog.RecordHash(nil))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func FuzzParseHead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		want, err := sign(s, h.Size, h.Root)
+		want, err := signHead(s, h.Size, h.Root)
 		if err != nil || !bytes.Equal(want.Note, b) || !bytes.Equal(h.Note, b) {
 			t.Errorf("%q is read as %+v", b, h)
 		}

@@ -140,7 +140,7 @@ func TestForgedHandover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		forged, err := sign(old, stands.head.Size, stands.head.Root)
+		forged, err := signHead(old, stands.head.Size, stands.head.Root)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestForgedHandover(t *testing.T) {
 		d.write(inLog(headFile), forged.Note)
 		_, err = verify(d, "/run/ledger", nil)
 		wantFault(t, err, "ledger/head", -1, "not signed by the key that the entries name")
-		longer, err := sign(old, stands.head.Size+1, stands.head.Root)
+		longer, err := signHead(old, stands.head.Size+1, stands.head.Root)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,8 +37,8 @@ func headText(origin string, size int64, root tlog.Hash) string {
 	return origin + "\n" + strconv.FormatInt(size, 10) + "\n" + root.String() + "\n"
 }
 
-// sign makes the signed head of a state.
-func sign(s note.Signer, size int64, root tlog.Hash) (Head, error) {
+// signHead makes the signed head of a state.
+func signHead(s note.Signer, size int64, root tlog.Hash) (Head, error) {
 	b, err := note.Sign(&note.Note{Text: headText(s.Name(), size, root)}, s)
 	if err != nil {
 		return Head{}, fmt.Errorf("sign head: %w", err)

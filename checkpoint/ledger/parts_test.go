@@ -105,7 +105,7 @@ func TestHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := sign(s, 17, tlog.RecordHash(nil))
+	want, err := signHead(s, 17, tlog.RecordHash(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -208,7 +208,7 @@ func TestHeldHead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		other, err := sign(s, 1, emptyRoot)
+		other, err := signHead(s, 1, emptyRoot)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func forge(t *testing.T, d memDisk, e Entry) {
 		t.Fatal(err)
 	}
 	l.state.accept(&Entry{Index: e.Index}, line[:len(line)-1])
-	h, err := sign(l.signer, l.state.tree.size, l.state.tree.root())
+	h, err := signHead(l.signer, l.state.tree.size, l.state.tree.root())
 	if err != nil {
 		t.Fatal(err)
 	}

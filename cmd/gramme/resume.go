@@ -45,7 +45,7 @@ func showResume(out io.Writer, c checkpoint.Choice) {
 
 // showSigning prints notes about the key that signs the ledger from here on.
 func showSigning(out io.Writer, dir rundir.Dir) {
-	s, err := checkpoint.FindSigning(string(dir))
+	s, err := checkpoint.FindSigningKey(string(dir))
 	if err != nil {
 		return // the checkpoint service reports it when it opens the ledger
 	}

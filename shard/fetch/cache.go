@@ -129,7 +129,7 @@ func (c *Cache) leave(info shard.ShardInfo, f *flight, err error) {
 
 // provide makes sure that the file is there, whole, and the newest by use.
 func (c *Cache) provide(ctx context.Context, info shard.ShardInfo, path string) error {
-	err := verify(path, info)
+	err := verifyShard(path, info)
 	if errors.Is(err, ErrContent) {
 		// It has decayed since it was downloaded.
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,7 @@ func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string)
 		var failed sourceError
 		err := c.fill(ctx, f, info)
 		if err == nil {
-			err = verify(path+partSuffix, info)
+			err = verifyShard(path+partSuffix, info)
 		}
 		switch {
 		case err == nil:
@@ -113,8 +113,8 @@ func checkRange(got, length int, total, want int64) error {
 	return nil
 }
 
-// verify compares a file with the manifest.
-func verify(path string, info shard.ShardInfo) error {
+// verifyShard compares a file with the manifest.
+func verifyShard(path string, info shard.ShardInfo) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err

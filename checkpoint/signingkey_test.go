@@ -173,7 +173,7 @@ func TestNoPlaceForKeys(t *testing.T) {
 		if h := goOn(t, a, held); len(h) > 0 || len(privateKeys(t, a)) != 1 {
 			t.Errorf("HOME %q: %+v, %v", home, h, privateKeys(t, a))
 		}
-		if s, err := FindSigning(a); err != nil || s.InFolder == "" {
+		if s, err := FindSigningKey(a); err != nil || s.InFolder == "" {
 			t.Errorf("HOME %q: %+v, %v", home, s, err)
 		}
 		// A home that comes later takes the key in, as it does that of a run of an

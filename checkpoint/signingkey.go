@@ -13,34 +13,33 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// Signing is how a run's ledger is signed from here on.
-type Signing struct {
+// SigningKey is the key that signs a run's ledger from here on.
+type SigningKey struct {
 	Key string // path of the private key; empty: a new one is made
-	// Old is the private key of the ledger, where it is at hand and belongs to another
-	// folder; Handover is why another key goes on, empty where none does.
+	// Old is the previous private key, if it is at hand and belongs to another folder.
+	// Handover is why another key continues; empty if none does.
 	Old, Handover string
-	// InFolder is why the key lies in the run's folder, where copies take it along;
-	// empty where it does not.
+	// InFolder is why the key is in the run's folder, where a copy of the folder
+	// contains it; empty if it is not there.
 	InFolder string
 	inherit  bool // Key lies in the run's folder, and moves to the user's
 }
 
-// folderKey is where keys lie that are in a run's folder: those of earlier versions,
-// those of users without a folder for keys, and those that somebody put there to move
-// a run to another machine.
+// folderKey is the path of a key in a run's folder: of an earlier version, of a user
+// without a folder for keys, or of a run that somebody moves to another machine.
 func folderKey(dir rundir.Dir) string { return filepath.Join(dir.Keys(), "signing.key") }
 
-// FindSigning decides which key signs a run's ledger, and changes nothing.
-func FindSigning(run string) (Signing, error) {
+// FindSigningKey decides which key signs a run's ledger, and changes nothing.
+func FindSigningKey(run string) (SigningKey, error) {
 	dir := rundir.Dir(run)
 	spec, err := runspec.Read(dir.Spec())
 	if err != nil {
-		return Signing{}, err
+		return SigningKey{}, err
 	}
-	return findSigning(dir, spec.Run)
+	return findSigningKey(dir, spec.Run)
 }
 
-func findSigning(dir rundir.Dir, run string) (s Signing, err error) {
+func findSigningKey(dir rundir.Dir, run string) (s SigningKey, err error) {
 	current, err := ledger.CurrentKey(dir.Ledger())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, err
@@ -69,7 +68,7 @@ func findSigning(dir rundir.Dir, run string) (s Signing, err error) {
 		public, err := ledger.PublicKey(k.Path, run)
 		switch {
 		case err == nil && public == current && k.Elsewhere == "":
-			return Signing{Key: k.Path}, nil
+			return SigningKey{Key: k.Path}, nil
 		case err == nil && public == current:
 			s.Old, s.Handover = k.Path, "this folder is a copy, and "+k.Elsewhere+" holds the key"
 		case err == nil && k.Elsewhere == "" && s.Key == "":
@@ -79,15 +78,15 @@ func findSigning(dir rundir.Dir, run string) (s Signing, err error) {
 	switch {
 	case s.Handover != "":
 	case inFolder == current:
-		return Signing{Key: folderKey(dir), InFolder: s.InFolder, inherit: noStore == nil}, nil
+		return SigningKey{Key: folderKey(dir), InFolder: s.InFolder, inherit: noStore == nil}, nil
 	default:
 		s.Handover = "the key of this ledger is not among those of the user who goes on"
 	}
 	return s, nil
 }
 
-// take makes what was decided so: the key lies where it belongs.
-func (s *Signing) take(dir rundir.Dir, run string) (err error) {
+// take puts the key where findSigningKey decided that it belongs.
+func (s *SigningKey) take(dir rundir.Dir, run string) (err error) {
 	moved := ""
 	switch {
 	case s.inherit:
@@ -117,8 +116,8 @@ func (s *Signing) take(dir rundir.Dir, run string) (err error) {
 }
 
 // openLedger opens the ledger of a run with the key that belongs to its folder.
-func openLedger(dir rundir.Dir, spec runspec.Spec, software string) (*ledger.Log, Signing, error) {
-	s, err := findSigning(dir, spec.Run)
+func openLedger(dir rundir.Dir, spec runspec.Spec, software string) (*ledger.Log, SigningKey, error) {
+	s, err := findSigningKey(dir, spec.Run)
 	if err == nil {
 		err = s.take(dir, spec.Run)
 	}
