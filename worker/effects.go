@@ -82,13 +82,8 @@ func (w *worker) perform(ctx context.Context, f step.Effect) (step.Event, error)
 		return w.updating(func() (step.Event, error) { return w.apply(f.Step) })
 	case step.Load:
 		return w.updating(func() (step.Event, error) { return w.load(f.Step) })
-	case step.FetchEntry:
-		into := w.replica.Spare
-		w.startFetch(ctx, func(ctx context.Context) step.Event { return w.fetchEntry(ctx, f, into) })
-	case step.FetchPinned:
-		w.startFetch(ctx, func(ctx context.Context) step.Event { return w.fetchPinned(ctx, f) })
-	case step.FetchSnapshot:
-		w.startFetch(ctx, func(ctx context.Context) step.Event { return w.fetchMembersState(ctx, f) })
+	case step.FetchEntry, step.FetchPinned, step.FetchSnapshot:
+		w.startFetch(ctx, f, w.replica.Spare)
 	case step.Save:
 		return nil, w.queueSave(ctx, f)
 	case step.Suspect:

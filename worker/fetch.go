@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 
 	"go.uber.org/zap"
 
@@ -13,28 +12,37 @@ import (
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/fetch"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
 // fetchedState is a verified snapshot that waits for Load.
 type fetchedState struct {
-	state  replica.State
-	digest string
+	state    replica.State
+	digest   string
+	numerics wire.Numerics // of a checkpoint
 }
 
-// startFetch runs a fetch in the background, one at a time; its event ends it.
-func (w *worker) startFetch(ctx context.Context, fetch func(context.Context) step.Event) {
+// startFetch runs a fetch in the background, one at a time; its event ends it. into is a
+// buffer of the loop for an entry.
+func (w *worker) startFetch(ctx context.Context, effect step.Effect, into []int32) {
 	w.endFetch()
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	w.fetch = func() { cancel(); <-ended }
 	go func() { // joined by endFetch
 		defer close(ended)
-		if e := fetch(ctx); ctx.Err() == nil {
-			w.post(ctx, e)
+		got, end := w.runFetch(ctx, fetch.New(effect, w.cfg.Spec.FailureTimeout), into)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case end.Err != nil:
+			w.log.Info("catch up", zap.Error(end.Err))
+		case got != nil:
+			w.fetched.Store(got)
 		}
+		w.post(ctx, end.Event)
 	}()
 }
 
@@ -45,76 +53,49 @@ func (w *worker) endFetch() {
 	}
 }
 
-// fetchFailed returns the event of a failed fetch after a short pause, since the state
-// machine retries at once. A follower does not retry, and needs no pause.
-func (w *worker) fetchFailed(ctx context.Context, generation uint64, err error) step.Event {
-	if ctx.Err() == nil {
-		w.log.Warn("catch up", zap.Error(err))
+// runFetch carries a fetch out, and returns the state that it got, if it got one.
+func (w *worker) runFetch(ctx context.Context, f *fetch.Fetch, into []int32) (got *fetchedState, end fetch.End) {
+	next := f.Start()
+	for ctx.Err() == nil {
+		var a fetch.Answer
+		switch do := next.(type) {
+		case fetch.AskInfo:
+			a = w.askState(ctx, w.subjects.SnapshotInfo(do.Donor), nil)
+		case fetch.AskPin:
+			a = w.askState(ctx, w.subjects.Pin(do.Member), wire.Pin{Step: do.Step, For: w.reg.ID})
+		case fetch.GetEntry:
+			from := make([]string, len(do.From))
+			for i, id := range do.From {
+				from[i] = w.subjects.Entry(id)
+			}
+			a.Err = w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(do.Step, 10)}, replica.WordBytes(into)}})
+			a.Later = errors.Is(a.Err, transfer.ErrLater)
+		case fetch.GetState:
+			got, a.Err = w.fetchSnapshot(ctx, do.From, do.Info)
+		case fetch.Wait:
+			if do.Err != nil {
+				w.log.Warn("a fetch is tried again", zap.Error(do.Err))
+			}
+			if do.Event != nil {
+				w.post(ctx, do.Event)
+			}
+			waiting.Pause(ctx, do.For)
+		case fetch.End:
+			return got, do
+		}
+		next = f.Answered(w.now(), a)
 	}
-	waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/10)
-	return step.FetchFailed{Generation: generation, Reason: err.Error()}
+	return nil, fetch.End{Err: context.Cause(ctx)}
 }
 
-// fetchEntry fetches the entry of a step from members into a buffer of the loop.
-func (w *worker) fetchEntry(ctx context.Context, f step.FetchEntry, into []int32) step.Event {
-	from := make([]string, len(f.From))
-	for i, id := range f.From {
-		from[i] = w.subjects.Entry(id)
-	}
-	for told := false; ; waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/100) {
-		err := w.fetchAll(ctx, from, []part{{wire.Range{Name: strconv.FormatUint(f.Step, 10)}, replica.WordBytes(into)}})
-		switch {
-		case err == nil:
-			return step.EntryFetched{Generation: f.Generation, Step: f.Step}
-		case f.Await && (!errors.Is(err, transfer.ErrLater) || ctx.Err() != nil):
-			return step.FetchFailed{Generation: f.Generation, Reason: err.Error()}
-		case !f.Await:
-			return w.fetchFailed(ctx, f.Generation, fmt.Errorf("fetch entry of step %d: %w", f.Step, err))
-		case !told:
-			told = true
-			w.post(ctx, step.UpToDate{Generation: f.Generation, Step: f.Step})
-		}
-	}
-}
-
-// fetchMembersState fetches the members' state of a step.
-func (w *worker) fetchMembersState(ctx context.Context, f step.FetchSnapshot) step.Event {
-	fetch := func() (*fetchedState, error) {
-		info, err := w.snapshotInfo(ctx, f.From[0])
-		if err != nil {
-			return nil, err
-		}
-		if !f.Fits(info) {
-			return nil, fmt.Errorf("%s holds step %d with digest %s", f.From[0], info.Step, info.Digest)
-		}
-		return w.fetchSnapshot(ctx, f.From, info)
-	}
-	got, err := fetch()
-	if err != nil {
-		return w.fetchFailed(ctx, f.Generation, fmt.Errorf("fetch state of step %d: %w", f.Step, err))
-	}
-	w.fetched.Store(got)
-	return step.SnapshotFetched{Generation: f.Generation, Step: got.state.Step}
-}
-
-// snapshotInfo asks a donor which state it can give. It waits for an absent checkpoint
-// service.
-func (w *worker) snapshotInfo(ctx context.Context, donor string) (wire.SnapshotInfo, error) {
-	for {
-		within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
-		info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.SnapshotInfo(donor), nil)
-		cancel()
-		if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) {
-			return info, err
-		}
-		if ctx.Err() != nil || donor != wire.IDCheckpoint {
-			return wire.SnapshotInfo{}, fmt.Errorf("ask %s for its state: %w", donor, err)
-		}
-		w.log.Info("waiting for the checkpoint service", zap.Error(err))
-		if err := waiting.Rest(ctx, w.cfg.Spec.FailureTimeout/10); err != nil {
-			return wire.SnapshotInfo{}, err
-		}
-	}
+// askState asks a donor which state it can give.
+func (w *worker) askState(ctx context.Context, subject string, question any) (a fetch.Answer) {
+	within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
+	defer cancel()
+	a.Info, a.Err = bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, subject, question)
+	refused := (*bus.RefusedError)(nil)
+	a.Refused = errors.As(a.Err, &refused)
+	return a
 }
 
 // fetchSnapshot fetches a state from donors that all hold it, and verifies it.
@@ -126,7 +107,7 @@ func (w *worker) fetchSnapshot(ctx context.Context, donors []string, info wire.S
 	if err != nil {
 		return nil, err
 	}
-	got := &fetchedState{state: replica.State{Meta: meta}, digest: info.Digest}
+	got := &fetchedState{state: replica.State{Meta: meta}, digest: info.Digest, numerics: info.Numerics}
 	var parts []part
 	for name, to := range map[string]*[]float32{
 		wire.PartWeights: &got.state.Weights, wire.PartMoment1: &got.state.Moment1, wire.PartMoment2: &got.state.Moment2,
@@ -149,90 +130,4 @@ func (w *worker) fetchSnapshot(ctx context.Context, donors []string, info wire.S
 		return nil, fmt.Errorf("the fetched state has digest %s, not %s", digest, info.Digest)
 	}
 	return got, nil
-}
-
-// part is a range to fetch and its destination.
-type part struct {
-	what wire.Range
-	to   []byte
-}
-
-// fetchAll fetches parts in pieces from several sources at once. A source that fails is
-// dropped; its piece comes from another.
-func (w *worker) fetchAll(ctx context.Context, sources []string, parts []part) error {
-	type piece struct {
-		what wire.Range
-		to   []byte
-	}
-	var pieces []piece
-	for _, p := range parts {
-		for at := 0; at < len(p.to); at += wire.MaxChunk {
-			n := min(wire.MaxChunk, len(p.to)-at)
-			what := p.what
-			what.Offset, what.Length = int64(at), n
-			pieces = append(pieces, piece{what, p.to[at : at+n]})
-		}
-	}
-	var mu sync.Mutex
-	changed := sync.NewCond(&mu)
-	var failures error
-	inFlight := 0 // pieces in flight: they are requeued if their source fails
-	next := func() (piece, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		for len(pieces) == 0 && inFlight > 0 {
-			changed.Wait()
-		}
-		if len(pieces) == 0 {
-			return piece{}, false
-		}
-		p := pieces[len(pieces)-1]
-		pieces = pieces[:len(pieces)-1]
-		inFlight++
-		return p, true
-	}
-	done := func(p piece, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		inFlight--
-		if err != nil {
-			pieces = append(pieces, p)
-			failures = errors.Join(failures, err)
-		}
-		changed.Broadcast()
-	}
-	var group sync.WaitGroup
-	for _, source := range sources {
-		group.Go(func() {
-			for {
-				p, ok := next()
-				if !ok {
-					return
-				}
-				err := w.fetchPiece(ctx, source, p.what, p.to)
-				if done(p, err); err != nil {
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-	if len(pieces) > 0 {
-		return fmt.Errorf("%s missing: %w", words.Several(len(pieces), "piece"), failures)
-	}
-	return ctx.Err()
-}
-
-func (w *worker) fetchPiece(ctx context.Context, subject string, what wire.Range, to []byte) error {
-	within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
-	defer cancel()
-	data, _, err := transfer.Fetch(within, w.cfg.bulk(), subject, what)
-	if err != nil {
-		return err
-	}
-	if len(data) != len(to) {
-		return fmt.Errorf("%s: %d bytes, asked for %d", subject, len(data), len(to))
-	}
-	copy(to, data)
-	return nil
 }

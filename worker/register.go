@@ -16,29 +16,24 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/fetch"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
 // How a worker registers and leaves. It retries while the store is out of reach: an absent
 // store never ends a worker that could train.
 
-// resumeTries bounds the attempts to fetch the newest checkpoint at the start: a newer one
-// may replace it meanwhile.
-const resumeTries = 10
-
 // resume loads the newest checkpoint, or else keeps the initial weights of the trainer.
 func (w *worker) resume(ctx context.Context) error {
 	w.cfg.Meter.Phase(energy.Joining, 0, 0)
-	for try := 1; ; try++ {
-		err := w.resumeOnce(ctx)
-		if err == nil {
-			break
-		}
-		if try == resumeTries || ctx.Err() != nil {
-			return err
-		}
-		w.log.Warn("resume", zap.Error(err))
-		waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/4)
+	got, end := w.runFetch(ctx, fetch.NewResume(w.cfg.Spec.FailureTimeout), nil)
+	if end.Err != nil {
+		return end.Err
+	}
+	if got != nil {
+		w.replica.change(func() { w.replica.Load(&got.state) })
+		w.stateNumerics = got.numerics
+		w.log.Info("resumed from checkpoint", zap.Uint64("step", got.state.Step))
 	}
 	_, err := w.updating(func() (step.Event, error) { return nil, w.cfg.Trainer.WeightsChanged() })
 	w.sum.Reset(w.replica.State)
@@ -61,24 +56,6 @@ func (w *worker) unlessDrained(ctx context.Context, do func(context.Context) err
 		return ErrDrained
 	}
 	return err
-}
-
-func (w *worker) resumeOnce(ctx context.Context) error {
-	info, err := w.snapshotInfo(ctx, wire.IDCheckpoint)
-	if err != nil {
-		return fmt.Errorf("ask for a checkpoint: %w", err)
-	}
-	if !info.Found {
-		return nil
-	}
-	got, err := w.fetchSnapshot(ctx, []string{wire.IDCheckpoint}, info)
-	if err != nil {
-		return fmt.Errorf("fetch checkpoint of step %d: %w", info.Step, err)
-	}
-	w.replica.change(func() { w.replica.Load(&got.state) })
-	w.stateNumerics = info.Numerics
-	w.log.Info("resumed from checkpoint", zap.Uint64("step", info.Step))
-	return nil
 }
 
 // newIncarnation names one life of this worker: from its start, or from the time when it

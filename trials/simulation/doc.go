@@ -4,7 +4,7 @@
 // that a seed that fails is played again exactly.
 //
 // Real are the machines that decide and the arithmetic: worker/step,
-// worker/pin, coordinator/roster, coordinator/plan, coordinator/orders,
+// worker/pin, worker/fetch, coordinator/roster, coordinator/plan, coordinator/orders,
 // checkpoint/assembly, allreduce.Exchange, and package
 // replica (sums, updates, digests).
 //

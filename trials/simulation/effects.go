@@ -50,13 +50,13 @@ func (k *worker) carry(f step.Effect) step.Event {
 		return k.apply(f.Step)
 	case step.Load:
 		return k.takeFetched(f.Step)
-	case step.FetchEntry:
-		k.fetchEntry(f)
 	case step.FetchPinned:
-		k.fetchPinned(f)
-	case step.FetchSnapshot:
-		k.w.say("%s fetches the state of step %d from %v", k.reg.Incarnation, f.Step, f.From)
-		k.fetchState(f)
+		if k.w.bug == DonorBehind {
+			f.Newer = 0
+		}
+		k.startFetch(f)
+	case step.FetchEntry, step.FetchSnapshot:
+		k.startFetch(f)
 	case step.Save:
 		k.saver.add(f)
 	case step.Suspect:

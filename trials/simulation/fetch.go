@@ -8,6 +8,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/worker/fetch"
 	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -22,14 +23,30 @@ type fetched struct {
 	stored bool // a checkpoint has it: it is not what this worker trained
 }
 
-// fetch is what is being fetched. There is one at a time; one that was ended
-// answers no more.
-type fetch struct{ ended bool }
+// fetching is a fetch that is being carried out, one at a time.
+type fetching struct {
+	*fetch.Fetch
+	k     *worker
+	ended bool // it answers no more
+	got   *fetched
+	done  func(got *fetched, end fetch.End)
+}
 
-func (k *worker) beginFetch() *fetch {
+// startFetch carries out a fetch for the machine.
+func (k *worker) startFetch(f step.Effect) {
 	k.endFetch()
-	k.fetching = &fetch{}
-	return k.fetching
+	k.runFetch(fetch.New(f, failureTimeout), func(got *fetched, end fetch.End) {
+		if end.Err != nil {
+			k.w.say("%s cannot fetch: %v", k.reg.Incarnation, end.Err)
+		}
+		k.fetched = got
+		k.post(end.Event)
+	})
+}
+
+func (k *worker) runFetch(f *fetch.Fetch, done func(got *fetched, end fetch.End)) {
+	k.fetching = &fetching{Fetch: f, k: k, done: done}
+	k.fetching.take(f.Start())
 }
 
 func (k *worker) endFetch() {
@@ -39,135 +56,112 @@ func (k *worker) endFetch() {
 	}
 }
 
-// settle tells the loop how a fetch ended: of a failure after a short rest, unless it
-// is one from outside.
-func (k *worker) settle(f *fetch, generation uint64, err error, success step.Event) {
-	switch {
-	case f.ended:
-		return
-	case err == nil:
-		k.post(success)
-		return
-	case k.machine.Rank() < 0:
-		k.post(step.FetchFailed{Generation: generation, Reason: err.Error()})
-		return
-	}
-	k.w.say("%s cannot fetch: %v", k.reg.Incarnation, err)
-	k.p.after(failureTimeout/10, func() {
+// take carries out an action, and then the next.
+func (f *fetching) take(a fetch.Action) {
+	k := f.k
+	answer := func(a fetch.Answer) {
 		if !f.ended {
-			k.post(step.FetchFailed{Generation: generation, Reason: err.Error()})
+			f.take(f.Answered(k.w.time(), a))
 		}
-	})
+	}
+	switch do := a.(type) {
+	case fetch.AskInfo:
+		k.askState(topicInfo, do.Donor, nil, answer)
+	case fetch.AskPin:
+		k.askState(topicPin, do.Member, wire.Pin{Step: do.Step, For: k.id}, answer)
+	case fetch.GetEntry:
+		f.getEntry(do, answer)
+	case fetch.GetState:
+		f.getState(do, answer)
+	case fetch.Wait:
+		if do.Event != nil {
+			k.post(do.Event)
+		}
+		k.p.after(do.For, func() { answer(fetch.Answer{}) })
+	case fetch.End:
+		f.done(f.got, do)
+	}
 }
 
-func (k *worker) fetchEntry(e step.FetchEntry) {
-	f := k.beginFetch()
-	if !e.Await {
-		k.w.say("%s fetches the entry of step %d from %v", k.reg.Incarnation, e.Step, e.From)
-	}
-	told := false
-	var try func(from []string, later bool)
-	try = func(from []string, later bool) {
-		if f.ended {
-			return
-		}
-		if len(from) > 0 {
-			k.p.ask(topicEntry, from[0], wire.Range{Step: e.Step}, answerWithin, func(body any, err error) {
-				if err != nil || f.ended {
-					try(from[1:], later || errors.Is(err, errLater))
-					return
-				}
-				copy(k.Spare, body.([]int32))
-				k.settle(f, e.Generation, nil, step.EntryFetched{Generation: e.Generation, Step: e.Step})
-			})
-			return
-		}
-		if !later || !e.Await {
-			k.settle(f, e.Generation, errNotHeld, nil)
-			return
-		}
-		if !told {
-			told = true
-			k.post(step.UpToDate{Generation: e.Generation, Step: e.Step})
-		}
-		k.p.after(failureTimeout/100, func() { try(e.From, false) })
-	}
-	try(e.From, false)
-}
-
-func (k *worker) fetchState(s step.FetchSnapshot) {
-	f := k.beginFetch()
-	k.p.ask(topicInfo, s.From[0], nil, answerWithin, func(body any, err error) {
+// askState asks a donor which state it can give.
+func (k *worker) askState(t topic, donor string, question any, answer func(fetch.Answer)) {
+	k.p.ask(t, donor, question, answerWithin, func(body any, err error) {
+		a := fetch.Answer{Err: err, Refused: err != nil && !errors.Is(err, errTimeout) && !errors.Is(err, errNoResponders)}
 		if err == nil {
-			info := body.(wire.SnapshotInfo)
-			if k.w.bug == NoDigests {
-				info.Digest = s.Digest
-			}
-			if !s.Fits(info) {
-				err = fmt.Errorf("%s holds step %d", s.From[0], info.Step)
-			}
+			a.Info = body.(wire.SnapshotInfo)
 		}
-		if err != nil {
-			k.settle(f, s.Generation, err, nil)
-			return
+		if k.w.bug == NoDigests {
+			a.Info.Digest = k.digest()
 		}
-		k.fetchSnapshot(s.From, body.(wire.SnapshotInfo), func(got *fetched, err error) {
-			if err == nil && !f.ended {
-				k.fetched = got
-			}
-			k.settle(f, s.Generation, err, step.SnapshotFetched{Generation: s.Generation, Step: body.(wire.SnapshotInfo).Step})
-		})
+		answer(a)
 	})
 }
 
-// fetchSnapshot brings the parts of a state from donors that all hold it, and
-// verifies it. A donor that fails is left; what it owed comes from the others.
-func (k *worker) fetchSnapshot(donors []string, info wire.SnapshotInfo, done func(f *fetched, err error)) {
-	got := &fetched{digest: info.Digest, stored: slices.Contains(donors, wire.IDCheckpoint)}
+func (f *fetching) getEntry(do fetch.GetEntry, answer func(fetch.Answer)) {
+	f.getAll(do.From, []piece{{topicEntry, wire.Range{Step: do.Step}, func(body any) { copy(f.k.Spare, body.([]int32)) }}}, func(err error) {
+		answer(fetch.Answer{Err: err, Later: errors.Is(err, errLater)})
+	})
+}
+
+func (f *fetching) getState(do fetch.GetState, answer func(fetch.Answer)) {
+	k, info := f.k, do.Info
+	k.w.say("%s fetches the state of step %d from %v", k.name(), info.Step, do.From)
+	got := &fetched{digest: info.Digest, stored: slices.Contains(do.From, wire.IDCheckpoint)}
 	var err error
 	if got.state.Meta, err = replica.DecodeMeta(k.w.rule, info.Meta); err != nil {
-		done(nil, err)
+		answer(fetch.Answer{Err: err})
 		return
 	}
-	parts := []struct {
-		name string
-		to   *[]float32
-	}{{wire.PartWeights, &got.state.Weights}, {wire.PartMoment1, &got.state.Moment1}, {wire.PartMoment2, &got.state.Moment2}}
-	asking := len(donors)
-	var failures error
-	left := func(failure error) {
-		failures = errors.Join(failures, failure)
-		if asking--; asking > 0 {
-			return
-		}
-		switch {
-		case len(parts) > 0:
-			done(nil, failures)
-		default:
-			done(got, k.verify(got))
-		}
+	var pieces []piece
+	for _, name := range []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2} {
+		pieces = append(pieces, piece{topicSnapshot, wire.Range{Name: name, Step: info.Step}, func(body any) {
+			*pin.Part(&got.state, name) = body.([]float32)
+		}})
 	}
-	var next func(donor string)
-	next = func(donor string) {
-		if len(parts) == 0 {
-			left(nil)
-			return
+	f.getAll(do.From, pieces, func(err error) {
+		if err == nil {
+			f.got, err = got, k.verify(got)
 		}
-		part := parts[len(parts)-1]
-		parts = parts[:len(parts)-1]
-		k.p.ask(topicSnapshot, donor, wire.Range{Name: part.name, Step: info.Step}, answerWithin, func(body any, err error) {
-			if err != nil {
-				parts = append(parts, part)
-				left(err)
-				return
+		answer(fetch.Answer{Err: err})
+	})
+}
+
+// piece is a part of what is fetched, and what to do with it.
+type piece struct {
+	topic topic
+	what  wire.Range
+	keep  func(body any)
+}
+
+// getAll gets pieces from several sources at once.
+func (f *fetching) getAll(sources []string, all []piece, done func(err error)) {
+	todo, idle := fetch.NewPieces(all), slices.Clone(sources)
+	var ask func()
+	ask = func() {
+		for len(idle) > 0 {
+			p, ok := todo.Next()
+			if !ok {
+				break
 			}
-			*part.to = body.([]float32)
-			next(donor)
-		})
+			source := idle[0]
+			idle = idle[1:]
+			f.k.p.ask(p.topic, source, p.what, answerWithin, func(body any, err error) {
+				if f.ended {
+					return
+				}
+				if err == nil {
+					p.keep(body)
+					idle = append(idle, source)
+				}
+				todo.Done(p, err)
+				ask()
+			})
+		}
+		if !todo.InFlight() {
+			done(todo.Err())
+		}
 	}
-	for _, d := range donors {
-		next(d)
-	}
+	ask()
 }
 
 func (k *worker) verify(got *fetched) error {
@@ -210,6 +204,23 @@ func (k *worker) giveSnapshot(e envelope) {
 }
 
 func (k *worker) giveInfo(e envelope) { k.p.answer(e, infoOf(k.w, k.State), nil) }
+
+// givePin pins the newest state, or that of the next step, for one that joins.
+func (k *worker) givePin(e envelope) {
+	ask, ok := e.body.(wire.Pin)
+	if !ok { // the coordinator asks whether it is there
+		k.p.answer(e, nil, errNotHeld)
+		return
+	}
+	switch pinned := k.Pin(k.w.time(), ask.Step, ask.For); {
+	case pinned == nil:
+		k.p.answer(e, nil, fmt.Errorf("step %d has passed", ask.Step))
+	case pinned.State == nil:
+		k.p.answer(e, wire.SnapshotInfo{Step: pinned.At}, nil)
+	default:
+		k.p.answer(e, infoOf(k.w, pinned.State), nil)
+	}
+}
 
 var (
 	errNotHeld = errors.New("it is not held")

@@ -5,32 +5,23 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/fetch"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
 // How a worker comes to take part.
 
-// resume brings the newest checkpoint, if there is one.
+// resume loads the newest checkpoint, if there is one.
 func (k *worker) resume() {
-	k.p.ask(topicInfo, wire.IDCheckpoint, nil, answerWithin, func(body any, err error) {
-		if err != nil {
-			k.p.after(100*time.Millisecond, k.resume)
+	k.runFetch(fetch.NewResume(failureTimeout), func(got *fetched, end fetch.End) {
+		if end.Err != nil {
+			k.exit(end.Err)
 			return
 		}
-		info := body.(wire.SnapshotInfo)
-		if !info.Found {
-			k.begin()
-			return
+		if got != nil {
+			k.Load(&got.state)
 		}
-		k.fetchSnapshot([]string{wire.IDCheckpoint}, info, func(f *fetched, err error) {
-			if err != nil {
-				k.exit(fmt.Errorf("fetch the checkpoint of step %d: %w", info.Step, err))
-				return
-			}
-			k.Load(&f.state)
-			k.begin()
-		})
+		k.begin()
 	})
 }
 

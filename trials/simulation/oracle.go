@@ -120,7 +120,12 @@ func (o *oracle) began(k *worker) {
 	o.agrees(k.id, k.State)
 }
 
+// loaded sees that a replica took the state of others. A worker outside the ring takes one
+// only to come closer to the members.
 func (o *oracle) loaded(k *worker) {
+	if k.machine.Rank() < 0 && k.State.Step <= k.newest {
+		o.w.fail("%s takes the state of step %d, and was at step %d", k.reg.Incarnation, k.State.Step, k.newest)
+	}
 	k.rotten = false
 	k.newest = k.State.Step
 	o.agrees(k.reg.Incarnation, k.State)

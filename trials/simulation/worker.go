@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,7 +35,7 @@ type worker struct {
 	lease       *lease
 	registering int
 	ring        *ring
-	fetching    *fetch
+	fetching    *fetching
 	saver       saver
 	events      pipe // what goroutines tell the loop
 	loop        loop
@@ -82,6 +83,9 @@ func (w *world) newWorker(p *process, id string) *worker {
 	p.after(w.between(time.Millisecond, 50*time.Millisecond), k.resume)
 	return k
 }
+
+// name is how it is called in transcripts.
+func (k *worker) name() string { return cmp.Or(k.reg.Incarnation, k.id) }
 
 // exit ends the process in good order; nil is the end of the run.
 func (k *worker) exit(err error) {
