@@ -25,9 +25,9 @@ type child struct {
 	failure   string      // why it ended, until the run gets on
 	finished  bool        // ended as it should, or left out; not started again
 	shown     bool        // the status has shown this process
-	again     bool        // wanted, but on its way out: started again when it has ended
+	wanted    bool        // though it is on its way out: started again when it has ended
 	dismissed bool        // a service that is asked to end; not started again
-	late      bool        // it was killed, as it did not end when asked to
+	overdue   bool        // it was killed, as it did not end when asked to
 	gone      bool        // it cannot live; not started again
 }
 

@@ -14,7 +14,7 @@ import (
 func (s *Supervisor) onStarted(e Started) {
 	ch := s.find(e.ID)
 	ch.pid, ch.started, ch.alive = e.PID, s.now, true
-	ch.first, ch.shown, ch.again, ch.useful = false, false, false, false
+	ch.first, ch.shown, ch.wanted, ch.useful = false, false, false, false
 }
 
 // onNotStarted tries again: what keeps a process from starting while the run goes on may
@@ -26,7 +26,7 @@ func (s *Supervisor) onNotStarted(e NotStarted) {
 		return
 	}
 	wait, v := ch.restarts.after(life{manner: exit.Reported, code: exit.Failure, steps: s.progress.steps})
-	if v != again {
+	if v != restart {
 		ch.gone = true
 		s.fail(e.Err)
 		return
@@ -85,7 +85,7 @@ func (s *Supervisor) onEnded(e Ended) {
 // follows on it.
 func (s *Supervisor) workerEnded(ch *child, lacks resource) (settled bool) {
 	if ch.ending.Manner == exit.Succeeded && !ch.finished {
-		if ch.again && s.stop.asked.IsZero() && s.status.Step < s.cfg.Steps {
+		if ch.wanted && s.stop.asked.IsZero() && s.status.Step < s.cfg.Steps {
 			s.emit(Start{ch.id, ch.role})
 		} else {
 			ch.finished = true

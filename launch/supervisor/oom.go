@@ -9,8 +9,8 @@ type oomKills struct {
 	taken time.Time // when that was
 }
 
-// late is how much later than the kernel's count the end of a process is known at most.
-const late = 3 * time.Second
+// oomDelay is how much later than the kernel's count the end of a process is known at most.
+const oomDelay = 3 * time.Second
 
 // take reports whether the kernel's counter shows one more kill than is accounted for,
 // and accounts for it.
@@ -25,7 +25,7 @@ func (k *oomKills) take(counter uint64) bool {
 // expire leaves out kills of processes that are not this run's: for a while no end of a
 // process was one of them.
 func (k *oomKills) expire(now time.Time, counter uint64) {
-	if now.Sub(k.taken) > late {
+	if now.Sub(k.taken) > oomDelay {
 		k.seen = max(k.seen, k.mark)
 		k.mark, k.taken = counter, now
 	}

@@ -117,7 +117,7 @@ func (s *Supervisor) onDone(e Done) {
 // close asks a service to end, as soon as it answers: one that was started a moment ago
 // is to do what the one before it left.
 func (s *Supervisor) close(id string) {
-	if s.closing = s.find(id); s.closing.gone {
+	if s.service = s.find(id); s.service.gone {
 		s.afterClose()
 		return
 	}
@@ -126,7 +126,7 @@ func (s *Supervisor) close(id string) {
 }
 
 func (s *Supervisor) dismiss() {
-	ch := s.closing
+	ch := s.service
 	ch.dismissed, ch.due = true, time.Time{}
 	if s.enter(closing); !ch.alive {
 		s.closed()
@@ -140,7 +140,7 @@ func (s *Supervisor) dismiss() {
 func (s *Supervisor) passPhase() {
 	if s.due(s.tellAt) && s.phase == closing {
 		s.tellAt = time.Time{}
-		s.tell("waiting for the %s to end, at most %s", s.closing.name(), closeWithin)
+		s.tell("waiting for the %s to end, at most %s", s.service.name(), closeWithin)
 	}
 	if !s.due(s.bound) {
 		return
@@ -150,20 +150,20 @@ func (s *Supervisor) passPhase() {
 	case rescuing:
 		s.fail(fmt.Errorf("the workers have not stored what they hold within %s", rescueWithin))
 	case closing:
-		s.closing.late = true
-		s.emit(Kill{s.closing.id})
+		s.service.overdue = true
+		s.emit(Kill{s.service.id})
 	}
 }
 
 // closed judges how a service has ended that was asked to.
 func (s *Supervisor) closed() {
-	ch := s.closing
+	ch := s.service
 	var err error
 	switch {
 	case ch.ending.Manner == exit.Succeeded:
 		s.afterClose()
 		return
-	case ch.late:
+	case ch.overdue:
 		err = fmt.Errorf("%s did not end by itself within %s", ch.name(), closeWithin)
 	case ch.ending.Manner != exit.Killed:
 		err = fmt.Errorf("%s: %s", ch.name(), ch.ending.Words)
@@ -179,7 +179,7 @@ func (s *Supervisor) closed() {
 
 // afterClose goes on when a service has ended.
 func (s *Supervisor) afterClose() {
-	if s.closing.role == wire.RoleCheckpoint {
+	if s.service.role == wire.RoleCheckpoint {
 		if s.cause != nil {
 			s.end(s.cause)
 		} else {

@@ -80,7 +80,7 @@ func TestKillsOfTheKernel(t *testing.T) {
 	}
 	counter++ // another's
 	for i := range 3 {
-		k.expire(now.Add(time.Duration(i)*2*late), counter)
+		k.expire(now.Add(time.Duration(i)*2*oomDelay), counter)
 	}
 	if k.take(counter) {
 		t.Error("one of another process is taken long after")

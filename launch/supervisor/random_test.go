@@ -33,7 +33,7 @@ func TestRestartsAgreeWithNaiveOnes(t *testing.T) {
 			if wait != wantWait || v != want {
 				t.Fatalf("after %+v: %s and %d, not %s and %d", lives, wait, v, wantWait, want)
 			}
-			if v != again {
+			if v != restart {
 				break
 			}
 		}
@@ -77,17 +77,17 @@ func naive(lives []life) (time.Duration, verdict) {
 	case last.manner == exit.Killed && !last.scarce && kills >= 30:
 		return 0, giveUp
 	case last.manner == exit.Killed && !last.scarce:
-		return double(100*time.Millisecond, kills-1, time.Second), again
+		return double(100*time.Millisecond, kills-1, time.Second), restart
 	case last.scarce && (reported && scarce >= 3 || scarce >= 6):
 		return 0, noRoom
 	case last.scarce && !reported:
-		return double(time.Second, useless-1, 16*time.Second), again
+		return double(time.Second, useless-1, 16*time.Second), restart
 	case last.scarce:
-		return double(100*time.Millisecond, useless-1, time.Minute), again
+		return double(100*time.Millisecond, useless-1, time.Minute), restart
 	case reported && slices.Contains([]int{exit.Usage, exit.Data, exit.Verify}, last.code), vain >= 8:
 		return 0, giveUp
 	}
-	return double(100*time.Millisecond, useless-1, time.Minute), again
+	return double(100*time.Millisecond, useless-1, time.Minute), restart
 }
 
 // A storm draws what happens to a run. The oracle is naive: it knows what was done to

@@ -37,9 +37,9 @@ type life struct {
 type verdict int
 
 const (
-	again  verdict = iota // start it again after a pause
-	giveUp                // it cannot live
-	noRoom                // the machine has no room for it
+	restart verdict = iota // start it again after a pause
+	giveUp                 // it cannot live
+	noRoom                 // the machine has no room for it
 )
 
 // restarts is the restart policy of one process: what counts against it. It is a value
@@ -68,7 +68,7 @@ func (r *restarts) after(l life) (wait time.Duration, v verdict) {
 		if r.kills++; r.kills >= mostKills {
 			return 0, giveUp
 		}
-		return min(firstPause<<(r.kills-1), killPause), again
+		return min(firstPause<<(r.kills-1), killPause), restart
 	}
 	r.ends++
 	r.vain++
@@ -86,7 +86,7 @@ func (r *restarts) after(l life) (wait time.Duration, v verdict) {
 	case reported && final(l.code), r.vain >= mostVain:
 		return 0, giveUp
 	}
-	return min(first<<min(r.ends-1, 16), last), again
+	return min(first<<min(r.ends-1, 16), last), restart
 }
 
 // final tells whether a process that reports an exit code would do so again: its

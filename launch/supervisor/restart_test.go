@@ -24,24 +24,24 @@ func TestGivingUp(t *testing.T) {
 		{"it fails at once", life{manner: exit.Reported, code: exit.Failure, lasted: short}, false, mostVain, giveUp},
 		{"it crashes at once", life{manner: exit.Crashed, lasted: short}, false, mostVain, giveUp},
 		{"it crashes later, and the run gets nowhere", life{manner: exit.Crashed, lasted: long}, false, mostVain, giveUp},
-		{"it crashes, and the others get on", life{manner: exit.Crashed, lasted: short}, true, 0, again},
+		{"it crashes, and the others get on", life{manner: exit.Crashed, lasted: short}, true, 0, restart},
 		{"it ends in order, and nobody wanted it to", life{manner: exit.Succeeded, lasted: short}, false, mostVain, giveUp},
-		{"it works and crashes", life{manner: exit.Crashed, lasted: short, useful: true}, true, 0, again},
-		{"it lives for long, and steps take longer", life{manner: exit.Crashed, lasted: time.Hour}, false, 0, again},
+		{"it works and crashes", life{manner: exit.Crashed, lasted: short, useful: true}, true, 0, restart},
+		{"it lives for long, and steps take longer", life{manner: exit.Crashed, lasted: time.Hour}, false, 0, restart},
 		{"it lacks something, as it says", life{manner: exit.Reported, code: exit.Resource, scarce: true, lasted: long}, true, mostReported, noRoom},
 		{"the kernel kills it for want of memory", life{manner: exit.Killed, scarce: true, lasted: short}, false, mostScarce, noRoom},
 		{"the kernel kills it, and the others get on", life{manner: exit.Killed, scarce: true, lasted: short}, true, mostScarce, noRoom},
 		{"it is killed before it can do anything", life{manner: exit.Killed, lasted: short}, false, mostKills, giveUp},
-		{"it is killed, and the run gets on", life{manner: exit.Killed, lasted: short}, true, 0, again},
+		{"it is killed, and the run gets on", life{manner: exit.Killed, lasted: short}, true, 0, restart},
 	} {
 		var restarts restarts
-		ends, v := 0, again
-		for ; v == again && ends < 100; ends++ {
+		ends, v := 0, restart
+		for ; v == restart && ends < 100; ends++ {
 			if c.steps {
 				c.life.steps++
 			}
 			var wait time.Duration
-			if wait, v = restarts.after(c.life); v == again && (wait < firstPause || wait > lastPause) {
+			if wait, v = restarts.after(c.life); v == restart && (wait < firstPause || wait > lastPause) {
 				t.Errorf("%s: a pause of %s", c.name, wait)
 			}
 		}
@@ -75,7 +75,7 @@ func TestPauses(t *testing.T) {
 			t.Errorf("one that was killed waits for %s", wait)
 		}
 	}
-	if wait, v := x.after(life{manner: exit.Crashed, lasted: time.Second}); v != again || wait != firstPause {
+	if wait, v := x.after(life{manner: exit.Crashed, lasted: time.Second}); v != restart || wait != firstPause {
 		t.Error("kills are held against it")
 	}
 }

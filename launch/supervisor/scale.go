@@ -8,11 +8,11 @@ import (
 
 // Which workers there are, as far as a status can say, and how many are wanted.
 
-// show tells the workers what a status says of them.
-func show(workers []*child, s wire.Status) {
+// markShown marks the workers that a status shows.
+func markShown(workers []*child, s wire.Status) {
 	for _, ch := range workers {
 		if p, there := shownIn(s, ch); there {
-			ch.shown, ch.again = true, ch.again && p.State == wire.WorkerDraining
+			ch.shown, ch.wanted = true, ch.wanted && p.State == wire.WorkerDraining
 		}
 	}
 }
@@ -41,7 +41,7 @@ func reconcile(workers []*child, s wire.Status, want int) (lack int, free []*chi
 			free = append(free, ch)
 		case there && p.State == wire.WorkerDraining:
 		default:
-			ch.again = !there && ch.shown
+			ch.wanted = !there && ch.shown
 			lack--
 		}
 	}

@@ -19,20 +19,20 @@ func TestReconcile(t *testing.T) {
 	w1, w2, w3, w4 := worker("w1", 1), worker("w2", 2), worker("w3", 3), worker("w4", 4)
 	all := []*child{w1, w2, w3, w4}
 	w4.finished = true
-	show(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)))
+	markShown(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)))
 	// w3 was only just started: nobody has seen it.
 	lack, free := reconcile(all, status(shown("w1", 1, wire.WorkerComputing), shown("w2", 2, wire.WorkerDraining)), 3)
-	if lack != 1 || len(free) != 1 || free[0] != w4 || w1.again || w2.again || w3.again {
-		t.Errorf("%d are lacking, %d are free; w3 comes back: %t", lack, len(free), w3.again)
+	if lack != 1 || len(free) != 1 || free[0] != w4 || w1.wanted || w2.wanted || w3.wanted {
+		t.Errorf("%d are lacking, %d are free; w3 comes back: %t", lack, len(free), w3.wanted)
 	}
-	show(all, status(shown("w3", 3, wire.WorkerComputing)))
+	markShown(all, status(shown("w3", 3, wire.WorkerComputing)))
 	now := status(shown("w1", 1, wire.WorkerComputing)) // w2 and w3 have left
-	if lack, _ := reconcile(all, now, 3); lack != 0 || !w2.again || !w3.again || w1.again {
-		t.Errorf("%d are lacking; w1 %t, w2 %t, w3 %t come back", lack, w1.again, w2.again, w3.again)
+	if lack, _ := reconcile(all, now, 3); lack != 0 || !w2.wanted || !w3.wanted || w1.wanted {
+		t.Errorf("%d are lacking; w1 %t, w2 %t, w3 %t come back", lack, w1.wanted, w2.wanted, w3.wanted)
 	}
 	// It has not left after all: it was thrown out, and joined again.
-	show(all, status(shown("w3", 3, wire.WorkerComputing)))
-	if w3.again || !w2.again {
-		t.Errorf("w2 %t, w3 %t come back", w2.again, w3.again)
+	markShown(all, status(shown("w3", 3, wire.WorkerComputing)))
+	if w3.wanted || !w2.wanted {
+		t.Errorf("w2 %t, w3 %t come back", w2.wanted, w3.wanted)
 	}
 }

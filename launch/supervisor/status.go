@@ -35,8 +35,8 @@ func (s *Supervisor) onLooked(e Looked) {
 
 // observe takes a status.
 func (s *Supervisor) observe(now wire.Status) {
-	if advanced(s.status, now) {
-		s.advanced = s.now
+	if progressed(s.status, now) {
+		s.progressAt = s.now
 	}
 	stepped, stored := s.progress.note(now.Step, now.Checkpoint)
 	if stepped {
@@ -65,7 +65,7 @@ func (s *Supervisor) observe(now wire.Status) {
 		}
 	}
 	s.status, s.answer.came = now, true
-	show(s.workers(), now)
+	markShown(s.workers(), now)
 }
 
 // showStatus puts into the status of the run what only the supervisor knows: which

@@ -23,16 +23,16 @@ type stop struct {
 }
 
 // next says what is due: that the workers leave without a vote, or that they are
-// killed. Advanced is when the run last made progress; storing, that nothing but
+// killed. progressAt is when the run last made progress; storing, that nothing but
 // the last checkpoint is still due, which takes as long as it takes.
-func (s stop) next(now, advanced time.Time, status wire.Status, storing bool) (leave, kill bool) {
+func (s stop) next(now, progressAt time.Time, status wire.Status, storing bool) (leave, kill bool) {
 	if s.asked.IsZero() || storing {
 		return false, false
 	}
 	step := slowStep * time.Duration(status.StepSeconds.Or(0)*float64(time.Second))
 	still := func(since time.Time, least time.Duration) bool {
 		least = max(least, step)
-		return now.Sub(since) > least && now.Sub(advanced) > least
+		return now.Sub(since) > least && now.Sub(progressAt) > least
 	}
 	if !s.signaled.IsZero() {
 		return false, still(s.signaled, leaveFor)
@@ -64,8 +64,8 @@ func census(s wire.Status) (members, stopped int) {
 	return members, stopped
 }
 
-// advanced reports whether a run got on from one status to another.
-func advanced(before, now wire.Status) bool {
+// progressed reports whether a run got on from one status to another.
+func progressed(before, now wire.Status) bool {
 	_, then := census(before)
 	_, stopped := census(now)
 	return now.Step != before.Step || now.Checkpoint != before.Checkpoint || stopped > then
@@ -98,7 +98,7 @@ func (s *Supervisor) escalate() error {
 		s.emit(AskStop{reason})
 	}
 	stores := storing(s.status) || s.cause != nil && !coordinator // as far as anybody knows
-	leave, kill := s.stop.next(s.now, s.advanced, s.status, stores && s.find(wire.IDCheckpoint).alive && !s.deposed)
+	leave, kill := s.stop.next(s.now, s.progressAt, s.status, stores && s.find(wire.IDCheckpoint).alive && !s.deposed)
 	if leave || s.deposed && s.stop.signaled.IsZero() {
 		s.stop.signaled = s.now
 		for _, ch := range s.workers() {
@@ -120,17 +120,17 @@ func (s *Supervisor) killStragglers() {
 	if s.status.Checkpoint < s.cfg.Steps {
 		return
 	}
-	if s.over.IsZero() {
-		s.over = s.now
+	if s.doneAt.IsZero() {
+		s.doneAt = s.now
 	}
 	bound := s.cfg.Straggle
 	if bound == 0 {
 		bound = leaveFor
 	}
-	if s.now.Sub(s.over) < bound {
+	if s.now.Sub(s.doneAt) < bound {
 		return
 	}
-	s.over = time.Time{}
+	s.doneAt = time.Time{}
 	for _, ch := range s.workers() {
 		if !ch.finished && ch.alive {
 			s.emit(Log{"the run is done, and " + ch.name() + " does not end"})

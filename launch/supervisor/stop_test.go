@@ -26,7 +26,7 @@ func TestStopThatGetsNowhere(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		stop        stop
-		advanced    time.Time
+		progressAt  time.Time
 		status      wire.Status
 		storing     bool
 		leave, kill bool
@@ -44,7 +44,7 @@ func TestStopThatGetsNowhere(t *testing.T) {
 		{"workers get on", stop{asked: ago(600), signaled: ago(60)}, ago(20), training, false, false, false},
 		{"workers do not leave", stop{asked: ago(600), signaled: ago(31)}, ago(600), training, false, false, true},
 	} {
-		if leave, kill := c.stop.next(now, c.advanced, c.status, c.storing); leave != c.leave || kill != c.kill {
+		if leave, kill := c.stop.next(now, c.progressAt, c.status, c.storing); leave != c.leave || kill != c.kill {
 			t.Errorf("%s: leave %v, kill %v", c.name, leave, kill)
 		}
 	}
@@ -59,7 +59,7 @@ func TestStoringAndProgress(t *testing.T) {
 	stored, stepped := all, all
 	stored.Checkpoint++
 	stepped.Step++
-	if !advanced(one, all) || !advanced(all, stored) || !advanced(all, stepped) || advanced(all, all) || advanced(all, one) {
+	if !progressed(one, all) || !progressed(all, stored) || !progressed(all, stepped) || progressed(all, all) || progressed(all, one) {
 		t.Error("a step, a checkpoint and a worker that has stopped are progress")
 	}
 }

@@ -42,26 +42,26 @@ type Supervisor struct {
 	children []*child // the checkpoint service, the coordinator, then the workers
 
 	phase   phase
-	closing *child    // service that is about to end
+	service *child    // that is about to end
 	bound   time.Time // of the phase; zero: none
 	tellAt  time.Time // when it is told that the phase takes its time; zero: not any more
 	lookAt  time.Time
 	cause   error // why the run ends before its time; nil: it does not
 	last    error // what came of the last call
 
-	stop     stop
-	deposed  bool   // another process has the run: only what this one started ends
-	scales   uint64 // newest scale that was acted on
-	status   wire.Status
-	limits   cgroup.Limits
-	answer   firstAnswer
-	progress progress
-	advanced time.Time // when the status last showed any progress
-	over     time.Time // when it first showed that the run is done
-	pressure pressure
-	oom      oomKills
-	refused  map[string]int // process of each worker of which it was told that it is refused
-	warned   bool           // the status of the run shows warnings
+	stop       stop
+	deposed    bool   // another process has the run: only what this one started ends
+	scales     uint64 // newest scale that was acted on
+	status     wire.Status
+	limits     cgroup.Limits
+	answer     firstAnswer
+	progress   progress
+	progressAt time.Time // when the status last showed any progress
+	doneAt     time.Time // when it first showed that the run is done
+	pressure   pressure
+	oom        oomKills
+	refused    map[string]int // process of each worker of which it was told that it is refused
+	warned     bool           // the status of the run shows warnings
 }
 
 // New returns the supervisor of a run of which nothing is started yet.
@@ -159,7 +159,7 @@ func (s *Supervisor) passTime() {
 
 func (s *Supervisor) begin(e Begin) {
 	s.limits, s.oom.seen = e.Limits, e.Limits.OOMKills
-	s.phase, s.lookAt, s.advanced = training, s.now.Add(lookEvery), s.now
+	s.phase, s.lookAt, s.progressAt = training, s.now.Add(lookEvery), s.now
 	for _, ch := range s.children {
 		s.emit(Start{ch.id, ch.role})
 	}
