@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -72,7 +73,7 @@ func (c *cluster) await(ctx context.Context, in *inputs, until time.Time) (super
 			return supervisor.Ended{ID: p.ID, PID: p.PID, Ending: e, Limits: c.limits()}, nil
 		case i, open := <-in.intents:
 			if open {
-				return supervisor.Wanted{Intent: i, Status: c.status(ctx)}, nil
+				return supervisor.Wanted{Intent: i}, nil
 			}
 			in.intents = nil
 		case err := <-c.services.failed:
@@ -101,7 +102,7 @@ func (c *cluster) do(ctx context.Context, effect supervisor.Effect) supervisor.E
 	case supervisor.Kill:
 		c.signal(e.ID, syscall.SIGKILL)
 	case supervisor.Look:
-		return supervisor.Looked{Status: c.status(ctx), Vitals: c.vitals(), Limits: c.limits()}
+		return supervisor.Looked{Status: c.status(ctx), Vitals: c.vitals(e.Vitals), Limits: c.limits()}
 	case supervisor.AskStop:
 		return supervisor.StopAnswered{Err: c.askStop(ctx, e.Reason)}
 	case supervisor.StopWorkers:
@@ -113,7 +114,7 @@ func (c *cluster) do(ctx context.Context, effect supervisor.Effect) supervisor.E
 	case supervisor.Tell:
 		c.say(e.Text)
 	case supervisor.Log:
-		c.Log.Warn(e.Text)
+		c.Log.Log(zapcore.Level(e.Level), e.Text)
 	case supervisor.Do:
 		c.beginJob(ctx, e)
 	case supervisor.Cancel:
@@ -128,11 +129,11 @@ func (c *cluster) signal(id string, s syscall.Signal) {
 	}
 }
 
-// vitals show how the processes are, but for those that have just ended.
-func (c *cluster) vitals() map[string]supervisor.Vitals {
+// vitals show how some processes are, but for those that have just ended.
+func (c *cluster) vitals(ids []string) map[string]supervisor.Vitals {
 	all := map[string]supervisor.Vitals{}
-	for id, p := range c.processes {
-		if v, err := process.VitalsOf(p.PID); err == nil {
+	for _, id := range ids {
+		if v, err := process.VitalsOf(c.processes[id].PID); err == nil {
 			all[id] = supervisor.Vitals(v)
 		}
 	}

@@ -34,14 +34,11 @@ type (
 	// Looked answers Look.
 	Looked struct {
 		Status *wire.Status      // of the coordinator; nil: none has answered
-		Vitals map[string]Vitals // of the processes that run
+		Vitals map[string]Vitals // of the processes that were asked for and run
 		Limits cgroup.Limits
 	}
-	// Wanted brings what the run is asked to do, with a status that is newer.
-	Wanted struct {
-		Intent wire.Intent
-		Status *wire.Status // nil: no coordinator has answered
-	}
+	// Wanted brings what the run is asked to do.
+	Wanted struct{ Intent wire.Intent }
 	// StopAsked brings the wish of the user that the run ends in order.
 	StopAsked struct{}
 	// StopAnswered answers AskStop; nil: the coordinator has accepted it.
@@ -94,6 +91,16 @@ const (
 	Flush      Job = "flush"       // send the last energy readings to the checkpoint service
 )
 
+// Level says how much a line of the log matters.
+type Level int
+
+// The levels, with the numbers that zap gives them.
+const (
+	Info Level = iota
+	Warn
+	Error
+)
+
 // Effect is an output of the supervisor. Effects are carried out in their order.
 type Effect interface{ effect() }
 
@@ -107,8 +114,9 @@ type (
 	Terminate struct{ ID string }
 	// Kill ends a process.
 	Kill struct{ ID string }
-	// Look is answered by Looked.
-	Look struct{}
+	// Look asks for the status and for the vitals of some processes. It is answered by
+	// Looked.
+	Look struct{ Vitals []string }
 	// AskStop asks the coordinator to stop the run. It is answered by StopAnswered.
 	AskStop struct{ Reason string }
 	// StopWorkers tells the workers directly to stop after their step.
@@ -123,7 +131,10 @@ type (
 	// Tell is a line for the user and for the log.
 	Tell struct{ Text string }
 	// Log is a line for the log.
-	Log struct{ Text string }
+	Log struct {
+		Level Level
+		Text  string
+	}
 	// Do begins a job; Service is the one that is to answer. It is answered by Done.
 	Do struct {
 		Job     Job

@@ -58,7 +58,7 @@ func (s *Supervisor) fail(err error) {
 	case s.phase == training:
 		s.end(fmt.Errorf("%w, without a checkpoint", err))
 	case s.cause != nil:
-		s.emit(Log{"not all was stored: " + err.Error()})
+		s.emit(Log{Error, "not all was stored: " + err.Error()})
 		s.end(errors.Join(s.cause, err))
 	default:
 		s.end(err)
@@ -68,7 +68,7 @@ func (s *Supervisor) fail(err error) {
 // rescue lets live workers store what they hold, as at a stop, before the run ends.
 func (s *Supervisor) rescue(cause error) {
 	s.cause = cause
-	s.emit(Log{"the run ends: " + cause.Error()})
+	s.emit(Log{Error, "the run ends: " + cause.Error()})
 	if s.find(wire.IDCheckpoint).gone {
 		s.end(cause) // nobody stores
 		return
@@ -173,7 +173,7 @@ func (s *Supervisor) closed() {
 		return
 	}
 	// Somebody else's signal was quicker, or there was nothing left to do.
-	s.emit(Log{ch.name() + " ended another way than asked to: " + ch.ending.Words})
+	s.emit(Log{Info, ch.name() + " ended another way than asked to: " + ch.ending.Words})
 	s.afterClose()
 }
 

@@ -217,7 +217,7 @@ func (s *storm) disturb() {
 	case 11:
 		s.wanted = 1 + s.rng.IntN(4)
 		s.asks++
-		s.feed(Wanted{wire.Intent{Scales: s.asks, Workers: s.wanted}, s.answer()})
+		s.feed(Wanted{wire.Intent{Scales: s.asks, Workers: s.wanted}})
 	case 12:
 		if s.status.State == wire.StateStopping || s.status.State == wire.StateDone {
 			return

@@ -70,6 +70,18 @@ func (r *readiness) next(now time.Time, s sample) (tell, kill bool) {
 	return tell, false
 }
 
+// look asks for the status, and for the vitals of workers that the newest one does not
+// show.
+func (s *Supervisor) look() {
+	var unknown []string
+	for _, ch := range s.workers() {
+		if _, known := shownIn(s.status, ch); ch.alive && !ch.finished && !known {
+			unknown = append(unknown, ch.id)
+		}
+	}
+	s.emit(Look{unknown})
+}
+
 // killHung kills workers that hang before the coordinator knows them. Only a coordinator
 // that has just answered can say which it knows; and a worker waits for the checkpoint
 // service before it is ready.
@@ -77,12 +89,12 @@ func (s *Supervisor) killHung(e Looked) {
 	blind := e.Status == nil || !s.steady(wire.IDCheckpoint)
 	bound := max(hungAfter, 5*s.cfg.FailureTimeout) // an ID may be taken for as long as a lease
 	for _, ch := range s.workers() {
+		_, known := shownIn(s.status, ch)
 		vitals, read := e.Vitals[ch.id]
-		if ch.finished || !ch.alive || !read {
+		if known = known || blind; ch.finished || !ch.alive || !known && !read {
 			continue
 		}
-		_, known := shownIn(s.status, ch)
-		tell, kill := ch.readiness.next(s.now, sample{ch.pid, known || blind, vitals, bound})
+		tell, kill := ch.readiness.next(s.now, sample{ch.pid, known, vitals, bound})
 		if tell {
 			s.tell("%s has been running for %s and is not ready yet; its log is %s", ch.name(), toldAfter, s.cfg.Log(ch.id))
 		}
@@ -107,39 +119,19 @@ func (s *Supervisor) steady(id string) bool {
 // It is long: a machine may have much else to do.
 const answerWithin = 5 * time.Minute
 
-// firstAnswer waits for the first one of the coordinator. After it there is nothing more
-// to wait for: training goes on without a coordinator. It is a value without clock.
-type firstAnswer struct {
-	since time.Time // zero: not begun
-	told  bool
-	came  bool
-}
-
-// next says what is due: to tell that the coordinator is waited for, or to give up.
-func (f *firstAnswer) next(now time.Time) (tell, over bool) {
-	if f.since.IsZero() {
-		f.since = now
-	}
-	if f.came {
-		return false, false
-	}
-	lasts := now.Sub(f.since)
-	tell = !f.told && lasts >= patience
-	f.told = f.told || tell
-	return tell, lasts >= answerWithin
-}
-
-// awaitCoordinator gives up where none has ever answered.
+// awaitCoordinator gives up where none has ever answered. After the first answer there is
+// nothing more to wait for: training goes on without a coordinator.
 func (s *Supervisor) awaitCoordinator() error {
-	if s.cause != nil {
+	waits := s.now.Sub(s.firstLook)
+	if s.answered || s.cause != nil || waits < patience {
 		return nil
 	}
-	tell, over := s.answer.next(s.now)
-	if tell {
+	if !s.waitTold {
+		s.waitTold = true
 		s.tell("waiting for the coordinator to answer, at most %s", answerWithin)
 	}
-	if over {
-		return exit.Wrap(exit.Failure, "its log is "+s.cfg.Log(wire.IDCoordinator), fmt.Errorf("no coordinator has answered within %s", answerWithin))
+	if waits < answerWithin {
+		return nil
 	}
-	return nil
+	return exit.Wrap(exit.Failure, "its log is "+s.cfg.Log(wire.IDCoordinator), fmt.Errorf("no coordinator has answered within %s", answerWithin))
 }

@@ -58,27 +58,3 @@ func TestReadiness(t *testing.T) {
 		})
 	}
 }
-
-func TestFirstAnswerOfTheCoordinator(t *testing.T) {
-	begun := time.Now()
-	var f firstAnswer
-	for _, c := range []struct {
-		name       string
-		after      time.Duration
-		tell, over bool
-	}{
-		{"at the start", 0, false, false},
-		{"soon after", patience - 1, false, false},
-		{"it does not come", patience, true, false},
-		{"it was told", time.Minute, false, false},
-		{"it never comes", answerWithin, false, true},
-	} {
-		if tell, over := f.next(begun.Add(c.after)); tell != c.tell || over != c.over {
-			t.Errorf("%s: tell %v, over %v", c.name, tell, over)
-		}
-	}
-	f.came = true
-	if tell, over := f.next(begun.Add(time.Hour)); tell || over {
-		t.Error("a coordinator that answered once is waited for")
-	}
-}

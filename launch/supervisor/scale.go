@@ -48,17 +48,20 @@ func reconcile(workers []*child, s wire.Status, want int) (lack int, free []*chi
 	return lack, free
 }
 
-// onWanted starts the workers that are wanted and not there. Those that are too many
-// leave by themselves: the coordinator asks them to.
+// onWanted acts on a newer scale as soon as there is a newer status: workers on their way
+// out do not count.
 func (s *Supervisor) onWanted(e Wanted) {
-	if e.Status != nil {
-		s.observe(*e.Status) // workers on their way out do not count
+	if s.phase == training && e.Intent.Scales > s.scales && !e.Intent.Stop && s.stop.asked.IsZero() {
+		s.scales, s.scaleTo = e.Intent.Scales, e.Intent.Workers
+		s.look()
 	}
-	if s.phase != training || e.Intent.Scales <= s.scales || e.Intent.Stop || !s.stop.asked.IsZero() {
-		return
-	}
-	s.scales = e.Intent.Scales
-	lack, free := reconcile(s.workers(), s.status, e.Intent.Workers)
+}
+
+// scale starts the workers that are wanted and not there. Those that are too many leave by
+// themselves: the coordinator asks them to.
+func (s *Supervisor) scale() {
+	lack, free := reconcile(s.workers(), s.status, s.scaleTo)
+	s.scaleTo = 0
 	for range lack {
 		if len(free) == 0 {
 			ch := s.addWorker()

@@ -22,6 +22,9 @@ func (s *Supervisor) onLooked(e Looked) {
 		return
 	}
 	s.showStatus()
+	if s.scaleTo > 0 {
+		s.scale()
+	}
 	s.killStragglers()
 	s.oom.expire(s.now, e.Limits.OOMKills)
 	if err := s.relieve(); err != nil {
@@ -64,7 +67,7 @@ func (s *Supervisor) observe(now wire.Status) {
 			s.tell("worker %s is refused: %s", worker, p.Reason)
 		}
 	}
-	s.status, s.answer.came = now, true
+	s.status, s.answered = now, true
 	markShown(s.workers(), now)
 }
 

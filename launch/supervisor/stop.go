@@ -133,7 +133,7 @@ func (s *Supervisor) killStragglers() {
 	s.doneAt = time.Time{}
 	for _, ch := range s.workers() {
 		if !ch.finished && ch.alive {
-			s.emit(Log{"the run is done, and " + ch.name() + " does not end"})
+			s.emit(Log{Warn, "the run is done, and " + ch.name() + " does not end"})
 			s.emit(Kill{ch.id})
 		}
 	}

@@ -52,9 +52,12 @@ type Supervisor struct {
 	stop       stop
 	deposed    bool   // another process has the run: only what this one started ends
 	scales     uint64 // newest scale that was acted on
+	scaleTo    int    // workers that it asks for, until the next look; 0: done
 	status     wire.Status
 	limits     cgroup.Limits
-	answer     firstAnswer
+	answered   bool      // a coordinator has answered
+	firstLook  time.Time // since when one is waited for
+	waitTold   bool      // it was told
 	progress   progress
 	progressAt time.Time // when the status last showed any progress
 	doneAt     time.Time // when it first showed that the run is done
@@ -152,14 +155,15 @@ func (s *Supervisor) passTime() {
 	}
 	if s.supervises() && s.due(s.lookAt) {
 		s.lookAt = s.now.Add(lookEvery)
-		s.emit(Look{})
+		s.look()
 	}
 	s.passPhase()
 }
 
 func (s *Supervisor) begin(e Begin) {
 	s.limits, s.oom.seen = e.Limits, e.Limits.OOMKills
-	s.phase, s.lookAt, s.progressAt = training, s.now.Add(lookEvery), s.now
+	s.phase, s.progressAt, s.lookAt = training, s.now, s.now.Add(lookEvery)
+	s.firstLook = s.lookAt
 	for _, ch := range s.children {
 		s.emit(Start{ch.id, ch.role})
 	}

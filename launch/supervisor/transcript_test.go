@@ -150,7 +150,7 @@ func (w *world) command(verb string, args []string) error {
 		if err != nil {
 			return err
 		}
-		w.feed(Wanted{wire.Intent{Scales: n, Workers: count}, w.answer()})
+		w.feed(Wanted{wire.Intent{Scales: n, Workers: count}})
 	case "stop":
 		w.feed(StopAsked{})
 	case "interrupt":

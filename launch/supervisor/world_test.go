@@ -94,7 +94,13 @@ func (w *world) do(f Effect) Event {
 	case Kill:
 		w.say("kill %s", f.ID)
 	case Look:
-		return Looked{w.answer(), w.vitals, w.limits}
+		vitals := map[string]Vitals{}
+		for _, id := range f.Vitals {
+			if v, runs := w.vitals[id]; runs {
+				vitals[id] = v
+			}
+		}
+		return Looked{w.answer(), vitals, w.limits}
 	case AskStop:
 		w.say("ask for a stop: %s", f.Reason)
 		return StopAnswered{w.refusal}
