@@ -100,11 +100,24 @@ func newCluster(t *testing.T, workers runspec.Workers, steps uint64) *cluster {
 	c := &cluster{t: t, spec: spec, subjects: wire.SubjectsOf(spec.Run), bus: membus.New()}
 	server := memstore.New()
 	c.connect = func() membership.Store { return server.Connect() }
+	c.putSpec()
 	if c.corpus, err = shard.OpenManifest(corpusDir); err != nil {
 		t.Fatal(err)
 	}
 	c.conn = c.dial()
 	return c
+}
+
+// putSpec stores the spec, as whoever begins a run does.
+func (c *cluster) putSpec() {
+	c.t.Helper()
+	b, err := c.spec.Encode()
+	if err == nil {
+		err = c.connect().PutSpec(c.t.Context(), b)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (c *cluster) dial() *membus.Conn {
@@ -134,6 +147,7 @@ func (c *cluster) withEtcd() {
 		c.t.Cleanup(func() { client.Close() })
 		return etcdstore.New(client, c.spec.Run)
 	}
+	c.putSpec()
 }
 
 // coordinator starts one. Calling what it returns ends it and checks that it

@@ -64,8 +64,8 @@ func newTerm(ctx context.Context, l membership.Leadership) *term {
 	return t
 }
 
-// load reads what is stored and watches the registrations. A later start of the run may have
-// changed keys of the spec that are not fixed.
+// load reads what is stored and watches the registrations. A later start of the run than
+// the one of which this process read the spec may have changed keys that are not fixed.
 func (t *term) load(store membership.Store, spec runspec.Spec) error {
 	ctx, cancel := context.WithTimeout(t.ctx, 5*time.Second)
 	defer cancel()
@@ -76,18 +76,11 @@ func (t *term) load(store membership.Store, spec runspec.Spec) error {
 	if t.intent, _, err = t.leadership.Intent(ctx); err != nil {
 		return fmt.Errorf("read intent: %w", err)
 	}
-	t.spec = spec
-	if b, found, err := store.Spec(ctx); err != nil {
+	if t.spec, err = runspec.Stored(ctx, store); err != nil {
 		return err
-	} else if found {
-		stored, err := runspec.Decode("of the cluster", b)
-		if err != nil {
-			return err
-		}
-		if stored.Hash() != spec.Hash() {
-			return errors.New("the run in the store has another spec than this coordinator")
-		}
-		t.spec = stored
+	}
+	if t.spec.Hash() != spec.Hash() {
+		return errors.New("the run in the store has another spec than this coordinator")
 	}
 	if t.workers, err = store.WatchWorkers(t.ctx); err != nil {
 		return fmt.Errorf("watch workers: %w", err)

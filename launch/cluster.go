@@ -12,7 +12,6 @@ import (
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/cgroup"
 	"github.com/gramme-project/gramme/internal/endpoint"
-	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/waiting"
@@ -138,26 +137,16 @@ func (c *cluster) untilStopped(ctx context.Context) (starting context.Context, s
 
 // begin brings about what the processes need.
 func (c *cluster) begin(ctx context.Context) (err error) {
-	if c.Shared != nil {
-		err = waiting.For(ctx, c.Tell, "etcd and NATS to take the run", joinWithin, func(ctx context.Context) error {
-			c.services, err = joinServices(ctx, c.Dir, c.Spec, *c.Shared)
-			return err
-		})
-	} else {
-		err = waiting.For(ctx, c.Tell, "the embedded etcd and NATS to start", startWithin, func(ctx context.Context) error {
-			c.services, err = startServices(ctx, c.Dir, c.Spec.Run, c.Log)
-			return err
-		})
-	}
-	if err != nil {
-		c.services = nil // both have tidied up
-		return err
-	}
-	if c.Shared == nil {
-		err := waiting.For(ctx, c.Tell, "the embedded etcd to answer", startWithin, c.publishSpec)
-		if err != nil {
-			return err
+	c.services, err = openServices(c.Dir, func(s *services) error {
+		if c.Shared != nil {
+			return waiting.For(ctx, c.Tell, "etcd and NATS to take the run", joinWithin,
+				func(ctx context.Context) error { return s.join(ctx, c.Spec, *c.Shared) })
 		}
+		return waiting.For(ctx, c.Tell, "the embedded etcd and NATS to start", startWithin,
+			func(ctx context.Context) error { return s.start(ctx, c.Spec, c.Log) })
+	})
+	if err != nil {
+		return err
 	}
 	if c.Joined != nil {
 		c.Joined(c.services.endpoint)
@@ -171,20 +160,6 @@ func (c *cluster) begin(ctx context.Context) (err error) {
 		Say:  c.Tell,
 	})
 	return err
-}
-
-// publishSpec puts the spec where every process of the run reads it.
-func (c *cluster) publishSpec(ctx context.Context) error {
-	store, err := etcdstore.Dial(ctx, c.services.endpoint)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	b, err := c.Spec.Encode()
-	if err != nil {
-		return err
-	}
-	return store.PutSpec(ctx, b)
 }
 
 // run supervises the processes while the meter runs. The checkpoint service gets what the

@@ -48,7 +48,11 @@ func (c *cluster) beginJob(ctx context.Context, e supervisor.Do) {
 		done := supervisor.Done{Job: e.Job}
 		switch e.Job {
 		case supervisor.LastStatus:
-			done.Status, done.Stored, done.Err = c.lastStatus(ctx, own)
+			done.Err = waiting.For(ctx, c.Tell, "the coordinator's last status and workers of other machines", statusWithin+othersWithin,
+				func(ctx context.Context) (err error) {
+					done.Status, done.Stored, err = c.lastStatus(ctx, own)
+					return err
+				})
 		case supervisor.LastCall:
 			done.Err = c.Last(ctx, c.environ)
 		case supervisor.Answer:
@@ -76,47 +80,35 @@ func (c *cluster) endJob() {
 // Whether the last step is in a checkpoint the folder says, and not the coordinator,
 // which may just be starting again.
 func (c *cluster) lastStatus(ctx context.Context, own []string) (last *wire.Status, stored bool, err error) {
-	err = waiting.For(ctx, c.Tell, "the coordinator's last status and workers of other machines", statusWithin+othersWithin, func(ctx context.Context) error {
-		last = c.awaitStatus(ctx)
-		if c.Shared != nil && last != nil {
-			c.awaitOthers(ctx, *last, own)
-		}
-		return nil
-	})
-	if err != nil {
-		return last, false, err
+	if last = c.awaitStatus(ctx); c.Shared != nil && last != nil {
+		c.awaitOthers(ctx, *last, own)
 	}
 	steps, err := checkpoint.Steps(string(c.Dir))
-	if err != nil {
-		return last, false, err
-	}
-	return last, len(steps) > 0 && steps[len(steps)-1] >= c.Spec.Steps, nil
+	return last, len(steps) > 0 && steps[len(steps)-1] >= c.Spec.Steps, err
 }
 
 // awaitStatus fetches the status, as often as that takes, for a while.
 func (c *cluster) awaitStatus(ctx context.Context) (s *wire.Status) {
 	ctx, cancel := context.WithTimeout(ctx, statusWithin)
 	defer cancel()
-	c.tryFor(ctx, func(ctx context.Context) bool { s = c.fetch(ctx); return s != nil })
+	askUntil(ctx, func(ctx context.Context) bool { s = c.fetch(ctx); return s != nil })
 	return s
 }
 
-// awaitAnswer waits until a service answers, for a while.
+// awaitAnswer waits until a service answers.
 func (c *cluster) awaitAnswer(ctx context.Context, service string) {
 	subject := wire.SubjectsOf(c.Spec.Run).Status()
 	if service == wire.IDCheckpoint {
 		subject = wire.SubjectsOf(c.Spec.Run).SnapshotInfo(wire.IDCheckpoint)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	c.tryFor(ctx, func(ctx context.Context) bool {
+	askUntil(ctx, func(ctx context.Context) bool {
 		_, err := c.role.Bus.Request(ctx, bus.Message{Subject: subject})
 		return err == nil
 	})
 }
 
-// tryFor asks again and again, until an answer comes or ctx ends.
-func (c *cluster) tryFor(ctx context.Context, ask func(ctx context.Context) bool) {
+// askUntil asks again and again, until an answer comes or ctx ends.
+func askUntil(ctx context.Context, ask func(ctx context.Context) bool) {
 	_ = waiting.Until(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) { // what does not come does not matter
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
@@ -125,22 +117,17 @@ func (c *cluster) tryFor(ctx context.Context, ask func(ctx context.Context) bool
 }
 
 // awaitOthers lets workers of other machines end before the services of the run
-// that take their last energy readings do.
-func (c *cluster) awaitOthers(ctx context.Context, now wire.Status, own []string) {
+// that take their last energy readings do. Those that stay too long are left.
+func (c *cluster) awaitOthers(ctx context.Context, last wire.Status, own []string) {
 	ctx, cancel := context.WithTimeout(ctx, othersWithin)
 	defer cancel()
-	waited := false
-	_ = waiting.Until(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) { // those that stay too long are left
-		if waited {
-			if newer := c.awaitStatus(ctx); newer != nil {
-				now = *newer
-			}
+	other := func(p wire.Process) bool { return p.Role == wire.RoleWorker && !slices.Contains(own, p.ID) }
+	pause := time.Duration(0)
+	for slices.ContainsFunc(last.Processes, other) && waiting.Rest(ctx, 100*time.Millisecond) == nil {
+		pause = time.Second // their readings follow the end of their registration
+		if newer := c.awaitStatus(ctx); newer != nil {
+			last = *newer
 		}
-		others := slices.ContainsFunc(now.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && !slices.Contains(own, p.ID) })
-		waited = waited || others
-		return !others, nil
-	})
-	if waited { // their readings follow the end of their registration
-		waiting.Pause(ctx, time.Second)
 	}
+	waiting.Pause(ctx, pause)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/launch/embedded"
+	"github.com/gramme-project/gramme/runspec"
 )
 
 // startWithin bounds the start of etcd and NATS in this process, and their first
@@ -36,36 +37,51 @@ type services struct {
 	kept     func()       // ends the keeping of the lock
 }
 
-// startServices starts both with empty stores and writes the endpoint file. What
-// an earlier start left behind is removed: the state of a run is in its
+// openServices lets open start or join the services of a run, and writes the endpoint file.
+// What an earlier start left in the folder is removed: the state of a run is in its
 // checkpoints.
-func startServices(ctx context.Context, dir rundir.Dir, run string, log *zap.Logger) (s *services, err error) {
-	s = &services{dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close(false))
-		}
-	}()
-	if err := s.clear(); err != nil {
-		return s, err
+func openServices(dir rundir.Dir, open func(*services) error) (*services, error) {
+	s := &services{dir: dir}
+	err := s.clear()
+	if err == nil {
+		err = open(s)
 	}
+	if err == nil {
+		err = s.endpoint.WriteFile(dir.Endpoint())
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close(false))
+	}
+	return s, nil
+}
+
+// start starts both with empty stores, and stores the spec.
+func (s *services) start(ctx context.Context, spec runspec.Spec, log *zap.Logger) (err error) {
 	if err := rundir.SweepSockets(time.Now()); err != nil {
 		log.Warn("temporary folders of earlier starts stay", zap.Error(err))
 	}
-	if s.sockets, err = dir.OpenSockets(); err != nil {
-		return s, exit.Wrap(exit.Resource, "set TMPDIR to a folder on a local disk that may be written, with a short path", fmt.Errorf("start cluster: %w", err))
+	if s.sockets, err = s.dir.OpenSockets(); err != nil {
+		return exit.Wrap(exit.Resource, "set TMPDIR to a folder on a local disk that may be written, with a short path", fmt.Errorf("start cluster: %w", err))
 	}
 	secret := rand.Text()
 	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: secret}); err != nil {
-		return s, err
+		return err
 	}
-	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: dir.Cluster() + "/etcd", SocketDir: s.sockets.Path, Log: log})
+	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: s.dir.Cluster() + "/etcd", SocketDir: s.sockets.Path, Log: log})
 	if err != nil {
-		return s, err
+		return err
 	}
 	s.failed = s.etcd.Err()
-	s.endpoint = endpoint.Endpoint{Run: run, Etcd: s.etcd.Endpoints(), NATS: s.nats.URL(), Secret: secret}
-	return s, s.endpoint.WriteFile(dir.Endpoint())
+	s.endpoint = endpoint.Endpoint{Run: spec.Run, Etcd: s.etcd.Endpoints(), NATS: s.nats.URL(), Secret: secret}
+	b, err := spec.Encode()
+	if err != nil {
+		return err
+	}
+	store, err := etcdstore.Dial(ctx, s.endpoint)
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.PutSpec(ctx, b), store.Close())
 }
 
 func (s *services) clear() error {

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,6 @@ import (
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/etcdstore"
 	"github.com/gramme-project/gramme/internal/process"
-	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
@@ -36,52 +36,41 @@ const (
 
 const etcdHint = "check that etcd answers there, and that it accepts the certificates"
 
-// joinServices begins, or goes on with, a run on services that others run. What
-// an earlier start left there stays as far as it is of the run, its plan above
-// all: generations go on. What that start was asked to do is forgotten.
-func joinServices(ctx context.Context, dir rundir.Dir, spec runspec.Spec, e endpoint.Endpoint) (s *services, err error) {
-	s = &services{dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close(false))
-		}
-	}()
-	if err := s.clear(); err != nil {
-		return s, err
-	}
-	if err := os.MkdirAll(dir.Cluster(), 0o700); err != nil {
-		return s, fmt.Errorf("start cluster: %w", err)
+// join begins, or goes on with, a run on services that others run. What an earlier start
+// left there stays as far as it is of the run, its plan above all: generations go on. What
+// that start was asked to do is forgotten.
+func (s *services) join(ctx context.Context, spec runspec.Spec, e endpoint.Endpoint) error {
+	if err := os.MkdirAll(s.dir.Cluster(), 0o700); err != nil {
+		return fmt.Errorf("start cluster: %w", err)
 	}
 	if err := takesMessages(ctx, e); err != nil {
-		return s, err
+		return err
 	}
-	folder, err := filepath.Abs(string(dir))
+	folder, err := filepath.Abs(string(s.dir))
 	if err != nil {
-		return s, fmt.Errorf("start cluster: %w", err)
+		return fmt.Errorf("start cluster: %w", err)
 	}
 	if s.store, err = etcdstore.Dial(ctx, e); err != nil {
-		return s, exit.Wrap(exit.Resource, etcdHint, err)
+		return exit.Wrap(exit.Resource, etcdHint, err)
 	}
 	s.lock, err = s.store.LockRun(ctx, membership.Holder{
 		Host: meter.Host(), Machine: meter.MachineID(), Boot: meter.BootID(), Folder: folder, PID: os.Getpid(),
 	}, lockTTL)
 	if errors.Is(err, membership.ErrLocked) {
-		return s, locked(err)
+		return locked(err)
 	}
 	if err != nil {
-		return s, exit.Wrap(exit.Resource, etcdHint, err)
+		return exit.Wrap(exit.Resource, etcdHint, err)
 	}
 	s.keep(context.WithoutCancel(ctx))
 	if err := s.sameRun(ctx, spec); err != nil {
-		return s, err
+		return err
 	}
-	if s.endpoint, err = etcdstore.WithSecret(ctx, e); err != nil {
-		return s, err
+	if e.Secret, err = s.store.Secret(ctx, rand.Text()); err != nil {
+		return err
 	}
-	if err := s.lock.Reset(ctx, ended); err != nil {
-		return s, err
-	}
-	return s, s.endpoint.WriteFile(dir.Endpoint())
+	s.endpoint = e
+	return s.lock.Reset(ctx, ended)
 }
 
 // Reachable finds out whether services that others run answer, before anything
@@ -137,20 +126,19 @@ func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
 // sameRun stores the spec where the run's is stored or none. Keys that are not
 // fixed may have changed since.
 func (s *services) sameRun(ctx context.Context, spec runspec.Spec) error {
-	b, found, err := s.store.Spec(ctx)
-	if err != nil {
+	stored, err := runspec.Stored(ctx, s.store)
+	if err == nil && stored.Hash() != spec.Hash() {
+		err = fmt.Errorf("run %s in etcd is another run of the same name", spec.Run)
+	}
+	switch {
+	case err == nil, errors.Is(err, membership.ErrNoRun):
+	case ctx.Err() != nil: // etcd does not answer
 		return err
+	default:
+		return exit.Wrap(exit.Usage, "begin the run with another --run-id", err)
 	}
-	if found {
-		stored, err := runspec.Decode("of the cluster", b)
-		if err == nil && stored.Hash() != spec.Hash() {
-			err = fmt.Errorf("run %s in etcd is another run of the same name", spec.Run)
-		}
-		if err != nil {
-			return exit.Wrap(exit.Usage, "begin the run with another --run-id", err)
-		}
-	}
-	if b, err = spec.Encode(); err != nil {
+	b, err := spec.Encode()
+	if err != nil {
 		return err
 	}
 	return s.lock.ReplaceSpec(ctx, b)

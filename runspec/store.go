@@ -1,12 +1,14 @@
 package runspec
 
 import (
+	"context"
 	"fmt"
 	"os"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gramme-project/gramme/internal/failures"
+	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
@@ -46,6 +48,15 @@ func Decode(path string, b []byte) (Spec, error) {
 		return Spec{}, fmt.Errorf("read spec %s: %w", path, err)
 	}
 	return spec, nil
+}
+
+// Stored returns the spec of the run in a store; membership.ErrNoRun where there is none.
+func Stored(ctx context.Context, s membership.Store) (Spec, error) {
+	b, err := s.Spec(ctx)
+	if err != nil {
+		return Spec{}, err
+	}
+	return Decode("of the cluster", b)
 }
 
 // Encode returns the spec as YAML.

@@ -214,10 +214,10 @@ func (w *worker) checkSpec(ctx context.Context) {
 	w.group.Go(func() error {
 		within, cancel := context.WithTimeout(ctx, w.cfg.leaseTTL())
 		defer cancel()
-		_, present, err := w.cfg.Store.Spec(within)
-		if present {
+		_, err := w.cfg.Store.Spec(within)
+		if err == nil {
 			w.specPresent.Store(true)
-		} else if err == nil && w.specPresent.Load() {
+		} else if errors.Is(err, membership.ErrNoRun) && w.specPresent.Load() {
 			w.log.Info("the run has ended: nothing of it is left in the store")
 			return errFinished
 		}

@@ -55,8 +55,8 @@ type Store interface {
 	// PutSpec stores the spec of the run once. Storing the same bytes again is no
 	// error; other bytes are ErrOtherSpec.
 	PutSpec(ctx context.Context, spec []byte) error
-	// Spec returns the stored spec and whether there is one.
-	Spec(ctx context.Context) ([]byte, bool, error)
+	// Spec returns the stored spec; ErrNoRun where there is none.
+	Spec(ctx context.Context) ([]byte, error)
 
 	// Campaign blocks until the coordinator named id is elected or ctx ends. ttl
 	// is how long others wait for a leader that vanished.

@@ -102,7 +102,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 	}
 	store := etcdstore.New(r.Etcd, o.Endpoint.Run)
 	err = r.await(ctx, "etcd to tell the run's spec", func(ctx context.Context) error {
-		r.Spec, err = readSpec(ctx, store)
+		r.Spec, err = runspec.Stored(ctx, store)
 		return err
 	})
 	if err != nil {
@@ -160,17 +160,6 @@ func (r *Role) dialEtcd(ctx context.Context) (client *clientv3.Client, err error
 		return err
 	})
 	return client, err
-}
-
-func readSpec(ctx context.Context, s membership.Store) (runspec.Spec, error) {
-	b, found, err := s.Spec(ctx)
-	if err != nil {
-		return runspec.Spec{}, err
-	}
-	if !found {
-		return runspec.Spec{}, errors.New("there is none: is this the right cluster?")
-	}
-	return runspec.Decode("of the cluster", b)
 }
 
 // Beat tells the coordinator once a second, until ctx ends, that a process lives

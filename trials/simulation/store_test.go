@@ -110,12 +110,14 @@ func (s *blockingStore) PutSpec(ctx context.Context, spec []byte) error {
 }
 
 // Spec implements membership.Store.
-func (s *blockingStore) Spec(ctx context.Context) (spec []byte, ok bool, err error) {
+func (s *blockingStore) Spec(ctx context.Context) (spec []byte, err error) {
 	err = s.call(ctx, func() error {
-		spec, ok = slices.Clone(s.w.store.spec), s.w.store.spec != nil
+		if spec = slices.Clone(s.w.store.spec); spec == nil {
+			return membership.ErrNoRun
+		}
 		return nil
 	})
-	return spec, ok, err
+	return spec, err
 }
 
 // Campaign implements membership.Store.

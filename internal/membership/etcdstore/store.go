@@ -52,15 +52,15 @@ func (s *Store) PutSpec(ctx context.Context, spec []byte) error {
 }
 
 // Spec implements membership.Store.
-func (s *Store) Spec(ctx context.Context) ([]byte, bool, error) {
+func (s *Store) Spec(ctx context.Context) ([]byte, error) {
 	r, err := s.client.Get(ctx, s.keys.Spec())
+	if err == nil && len(r.Kvs) == 0 {
+		err = membership.ErrNoRun
+	}
 	if err != nil {
-		return nil, false, fmt.Errorf("read spec: %w", err)
+		return nil, fmt.Errorf("read spec: %w", err)
 	}
-	if len(r.Kvs) == 0 {
-		return nil, false, nil
-	}
-	return r.Kvs[0].Value, true, nil
+	return r.Kvs[0].Value, nil
 }
 
 // get reads a key as JSON.

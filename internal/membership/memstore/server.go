@@ -161,8 +161,11 @@ func (s *Store) PutSpec(_ context.Context, spec []byte) error {
 }
 
 // Spec implements membership.Store.
-func (s *Store) Spec(context.Context) ([]byte, bool, error) {
+func (s *Store) Spec(context.Context) ([]byte, error) {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	return slices.Clone(s.server.spec), s.server.spec != nil, nil
+	if s.server.spec == nil {
+		return nil, membership.ErrNoRun
+	}
+	return slices.Clone(s.server.spec), nil
 }

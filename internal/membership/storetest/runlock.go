@@ -70,8 +70,8 @@ func reset(t *testing.T, connect ConnectShared) {
 	l := lock(t, s, here)
 	check(t, s.PutSpec(within(t), []byte("x: 1")))
 	check(t, l.ReplaceSpec(within(t), []byte("x: 2")))
-	if b, ok, err := s.Spec(within(t)); string(b) != "x: 2" || !ok || err != nil {
-		t.Errorf("spec %q %v %v", b, ok, err)
+	if b, err := s.Spec(within(t)); string(b) != "x: 2" || err != nil {
+		t.Errorf("spec %q %v", b, err)
 	}
 	leader := campaign(t, s, "c")
 	check(t, leader.PutPlan(within(t), wire.Plan{Generation: 1}))
