@@ -85,7 +85,7 @@ func (w *worker) perform(ctx context.Context, f step.Effect) (step.Event, error)
 	case step.FetchEntry, step.FetchPinned, step.FetchSnapshot:
 		w.startFetch(ctx, f, w.replica.Spare)
 	case step.Save:
-		return nil, w.queueSave(ctx, f)
+		return nil, w.queueSave(f)
 	case step.Suspect:
 		if f.Suspicion.Subject == "" {
 			w.log.Warn("the ring broke", zap.String("evidence", string(f.Suspicion.Evidence)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -12,79 +13,95 @@ import (
 	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
-	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
+	"github.com/gramme-project/gramme/worker/upload"
 )
 
-// saveJob is a copy of this rank's slice of the state, to be sent to the checkpoint
-// service.
-type saveJob struct {
-	header wire.SliceHeader // without Part, Offset and Count
-	parts  map[string][]float32
+// saves are the slices of the state that the loop adds and save sends.
+type saves struct {
+	mu    sync.Mutex
+	queue *upload.Queue
+	added chan struct{} // holds one token where there may be something to do
 }
 
-// queueSave copies the slice [First, End) of the state for save. A checkpoint is skipped
-// if save is still busy, unless it is the last.
-func (w *worker) queueSave(ctx context.Context, f step.Save) error {
-	if !f.Final && len(w.saves) == cap(w.saves) { // only the loop sends there
+func newSaves(cfg Config) saves {
+	return saves{queue: upload.NewQueue(cfg.Spec.FailureTimeout, cfg.answerTimeout()), added: make(chan struct{}, 1)}
+}
+
+func (s *saves) accepts(final bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.Accepts(final)
+}
+
+func (s *saves) add(slice upload.Slice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue.Add(slice)
+	select {
+	case s.added <- struct{}{}:
+	default:
+	}
+}
+
+func (s *saves) next(a upload.Answer) upload.Action {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.Next(a)
+}
+
+// queueSave copies this rank's slice of the state for save.
+func (w *worker) queueSave(f step.Save) error {
+	if !w.saves.accepts(f.Final) {
 		w.log.Warn("checkpoint skipped: the previous one is still being sent", zap.Uint64("step", f.Step))
 		return nil
 	}
-	h, parts, err := pin.Slice(w.replica.State, f.Header(w.reg.ID), w.cfg.Cores)
-	if err != nil {
-		return err
-	}
+	h := f.Header(w.reg.ID)
 	if f.Rank == 0 {
 		h.Loss, h.Numerics, h.Lineage = w.beat.Loss, w.stateNumerics, w.machine.Lineage()
 	}
-	select {
-	case w.saves <- saveJob{h, parts}:
-	case <-ctx.Done():
+	slice, err := upload.NewSlice(w.replica.State, h, w.cfg.Cores)
+	if err == nil {
+		w.saves.add(slice)
 	}
-	return nil
+	return err
 }
 
 // save sends slices, and after the last one waits until the checkpoint is stored.
 func (w *worker) save(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case job := <-w.saves:
-			for ctx.Err() == nil {
-				err := w.sendSlice(ctx, job)
-				if err == nil && job.header.Final {
-					err = w.awaitStored(ctx, job.header.Step)
-				}
-				if err == nil || ctx.Err() != nil {
-					break
-				}
-				if len(w.saves) > 0 {
-					break // the waiting checkpoint replaces it
-				}
-				w.log.Warn("save", zap.Uint64("step", job.header.Step), zap.Error(err))
-				if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) && !job.header.Final {
-					break // the next checkpoint comes
-				}
-				waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/5)
+	var a upload.Answer
+	for ctx.Err() == nil {
+		next := w.saves.next(a)
+		a = upload.Answer{}
+		switch do := next.(type) {
+		case upload.Send:
+			a.Err = w.sendSlice(ctx, do.Slice)
+			refused := (*bus.RefusedError)(nil)
+			a.Refused = errors.As(a.Err, &refused)
+		case upload.AskStored:
+			stored := w.askState(ctx, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
+			a = upload.Answer{Info: stored.Info, Err: stored.Err}
+		case upload.Wait:
+			if do.Err != nil {
+				w.log.Warn("save", zap.Error(do.Err))
+			}
+			waiting.Pause(ctx, do.For)
+		case upload.Stored:
+			w.post(ctx, step.Stored{Step: do.Step})
+		default:
+			select {
+			case <-w.saves.added:
+			case <-ctx.Done():
 			}
 		}
 	}
+	return nil
 }
 
-func (w *worker) sendSlice(ctx context.Context, job saveJob) error {
-	for _, part := range []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2} {
-		all := job.parts[part]
-		for at := 0; at < len(all) || at == 0; at += wire.MaxChunk / 4 {
-			chunk := all[at:min(at+wire.MaxChunk/4, len(all))]
-			h := job.header
-			h.Part, h.Offset, h.Count = part, h.First+at, len(chunk)
-			if part != wire.PartWeights || at > 0 {
-				h.Meta, h.Digest, h.Loss, h.Numerics, h.Lineage = nil, "", 0, wire.Numerics{}, wire.Lineage{}
-			}
-			if err := w.sendChunk(ctx, h, replica.Bytes(chunk)); err != nil {
-				return fmt.Errorf("send %s at %d: %w", part, h.Offset, err)
-			}
+func (w *worker) sendSlice(ctx context.Context, s upload.Slice) error {
+	for h, chunk := range s.Chunks(wire.MaxChunk / 4) {
+		if err := w.sendChunk(ctx, h, replica.Bytes(chunk)); err != nil {
+			return fmt.Errorf("send %s of step %d at %d: %w", h.Part, h.Step, h.Offset, err)
 		}
 	}
 	return nil
@@ -105,28 +122,4 @@ func (w *worker) sendChunk(ctx context.Context, h wire.SliceHeader, data []byte)
 		return err
 	}
 	return bus.ReadReply(answer, nil)
-}
-
-// awaitStored waits for the checkpoint of a step. It gives up after a while, so that a
-// restarted service gets the slices again. It also gives up when another slice waits: a
-// member was lost, its slice will not come, and the state is divided again.
-func (w *worker) awaitStored(ctx context.Context, number uint64) error {
-	const often = 20
-	for range often {
-		waiting.Pause(ctx, w.cfg.answerTimeout()/often)
-		if len(w.saves) > 0 {
-			break
-		}
-		within, cancel := context.WithTimeout(ctx, w.cfg.answerTimeout())
-		info, err := bus.Request[wire.SnapshotInfo](within, w.cfg.Bus, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
-		cancel()
-		if err != nil {
-			return err
-		}
-		if info.Found && info.Step >= number {
-			w.post(ctx, step.Stored{Step: info.Step})
-			return nil
-		}
-	}
-	return fmt.Errorf("the checkpoint of step %d is not stored yet", number)
 }

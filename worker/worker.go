@@ -33,7 +33,7 @@ type worker struct {
 	events      chan step.Event
 	jobs        chan step.Compute
 	results     chan computed // of jobs
-	saves       chan saveJob
+	saves       saves
 	refusals    chan wire.Refusal
 	unreachable chan struct{}                // members no longer reach each other
 	fetched     atomic.Pointer[fetchedState] // waits for Load
@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: make(chan saveJob, 4), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: newSaves(cfg), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), reg: cfg.Registration,
 		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
 		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on the speed
 	}

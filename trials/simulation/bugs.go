@@ -31,6 +31,7 @@ const (
 	StalePin               // a member gives the entry before the one that it is asked for, where it has pinned that
 	SendBeforeSum          // a rank passes a chunk on before it has added its own
 	RetryWithoutFence      // a plan that the store refuses is tried again without the guard
+	WriteOutOfOrder        // the checkpoint service begins to write a state while it writes another
 	DonorBehind            // a worker that follows takes a state that is older than its own
 	ForgetOrder            // a coordinator that takes over forgets to write its first plan
 )

@@ -34,6 +34,7 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"an older entry of a pin is served", StalePin, 2000},
 		{"a chunk is passed on before it is summed", SendBeforeSum, 2000},
 		{"a plan is tried again without its guard", RetryWithoutFence, 2000},
+		{"a save is written out of order", WriteOutOfOrder, 2000},
 		{"a donor that is behind is chosen", DonorBehind, 2000},
 		{"an order is forgotten after a takeover", ForgetOrder, 2000},
 	} {

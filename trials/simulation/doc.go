@@ -4,9 +4,9 @@
 // that a seed that fails is played again exactly.
 //
 // Real are the machines that decide and the arithmetic: worker/step,
-// worker/pin, worker/fetch, coordinator/roster, coordinator/plan, coordinator/orders,
-// checkpoint/assembly, allreduce.Exchange, and package
-// replica (sums, updates, digests).
+// worker/pin, worker/fetch, worker/upload, coordinator/roster, coordinator/plan,
+// coordinator/orders, checkpoint/assembly, allreduce.Exchange, and package replica (sums,
+// updates, digests).
 //
 // Modelled are the shells around them, which carry out effects as packages worker,
 // coordinator and checkpoint do, and what they stand on:

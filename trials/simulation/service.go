@@ -125,9 +125,12 @@ func (s *service) write(state *replica.State, about assembly.About) {
 	info := infoOf(s.w, state)
 	s.writes = state.Step
 	s.w.oracle.lineages.hears(about.Lineage)
-	if s.w.bug == AckEarly {
+	switch s.w.bug {
+	case AckEarly:
 		s.adopt(state, info)
 		s.announce()
+	case WriteOutOfOrder:
+		s.states.Stored(state.Step)
 	}
 	s.p.after(s.w.between(2*time.Millisecond, 400*time.Millisecond), func() {
 		s.w.say("the checkpoint of step %d stands", state.Step)

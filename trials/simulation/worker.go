@@ -11,6 +11,7 @@ import (
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
+	"github.com/gramme-project/gramme/worker/upload"
 )
 
 // worker is the shell around step.Machine, as package worker is: resume, serve,
@@ -67,7 +68,7 @@ var errDrained = errors.New("drained")
 // newWorker is what a process does that is started as a worker.
 func (w *world) newWorker(p *process, id string) *worker {
 	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), echoes: step.NewEchoMonitor(failureTimeout)}
-	k.loop.k, k.saver.k, k.events.w = k, k, w
+	k.loop.k, k.saver, k.events.w = k, saver{k: k, queue: upload.NewQueue(failureTimeout, answerWithin)}, w
 	state, err := initial(w.rule)
 	if err == nil {
 		k.applier, err = replica.NewApplier(w.rule, 1)

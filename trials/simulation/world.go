@@ -120,7 +120,8 @@ func (w *world) rosterConfig() roster.Config {
 // say notes what happens, where somebody wants to read it.
 func (w *world) say(format string, args ...any) {
 	if w.record {
-		w.said = append(w.said, fmt.Sprintf("%8.4f  ", w.now.Seconds())+fmt.Sprintf(format, args...))
+		line := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // of several errors
+		w.said = append(w.said, fmt.Sprintf("%8.4f  %s", w.now.Seconds(), line))
 	}
 }
 
