@@ -7,6 +7,7 @@
 //   - no member has fewer than a slower one;
 //   - members that stay keep their order in the ring.
 //
-// Rebalance tells what new shares alone would gain. The package does not decide who is a
-// member, nor how long speeds must have changed: package roster does.
+// Rebalance computes how much faster new shares alone would make a step. The package does
+// not decide which workers are members, nor for how long speeds must have changed:
+// package roster does.
 package plan

@@ -1,15 +1,14 @@
-// Package roster decides who takes part in a run, as a pure state machine:
-// registrations, heartbeats, suspicions and requests of users go in with the
-// time, plans and intents to write come out.
+// Package roster decides which workers take part in a run, as a pure state machine.
+// Registrations, heartbeats, suspicions and requests of users go in with the time. Plans
+// and intents to write come out.
 //
 // It guarantees, if the registrations that it gets are true:
 //   - generations grow by one, and a plan is decided only when the last one is known to
 //     be stored or rejected;
 //   - no incarnation is in a plan after the evidence of its death was complete;
-//   - no member leaves without evidence or a drain, with two exceptions: where fewer than
-//     the minimum would stay, all are let go with the state that they hold, and join
-//     again; and a member of another host is left out where the run was measured to be
-//     faster without it;
+//   - no member leaves without evidence or a drain, with two exceptions. If fewer than the
+//     minimum would stay, all members leave with their state and join again. And a member
+//     on another host is left out if measurements show that the run is faster without it;
 //   - members that finished are not taken for dead;
 //   - the same events give the same effects.
 //
@@ -23,21 +22,21 @@
 //   - it sends no heartbeat for the failure timeout, or for longer where its link takes
 //     longer, while others send theirs.
 //
-// A coordinator that hears nobody does not conclude that all are dead. When messages come
-// again, it does not conclude that the workers are dead which it has yet to hear.
+// A coordinator that receives no messages at all does not conclude that all workers are
+// dead. When messages come again, it gives every worker time to send its own.
 //
 // The effects of an event are a list, which the shell carries out under these rules:
 //  1. WritePlan, WriteIntent, Evict and Reply are carried out one after the other, in the
 //     order in which they were returned, over all events: so a request is accepted after
 //     its intent is stored.
-//  2. Each of them is tried until the store has answered. What another leader may have
-//     stored meanwhile ends the term: nothing after it is carried out, and requests that
-//     wait are refused.
+//  2. Each of them is tried until the store has answered. If the answer shows that another
+//     leader was elected, the term ends: nothing after it is carried out, and requests
+//     that wait are refused.
 //  3. WritePlan is answered by PlanWritten or PlanRejected before the next one is
-//     decided. A plan whose fate is unknown is neither.
+//     decided. As long as it is unknown whether a plan is stored, there is no answer.
 //  4. Record effects keep their order, and wait for nothing else. Those of a plan
-//     are returned after it is stored, and plans carry what is not acknowledged, for the
-//     next leader.
+//     are returned after it is stored. Plans carry the events that are not acknowledged,
+//     for the next leader.
 //  5. Probe and StateChanged are carried out at once.
 //
 // The roster has no goroutine, clock or network; package coordinator is the shell.

@@ -1,8 +1,7 @@
 // Package failures gathers failures that have nothing to do with each other, as those
-// of an audit or of checks before a start. Whoever reads the error sees each in a line
-// of its own.
+// of an audit or of checks before a start. The text of the error has a line for each.
 //
-// An error that comes on top of another, as that of a Close, is joined by errors.Join.
+// An error that follows from another, such as that of a Close, is joined by errors.Join.
 package failures
 
 import (

@@ -2,9 +2,9 @@
 // outside of the runs' folders, so that a copy of a run's folder does not contain its
 // key.
 //
-// Each key is stored with the folder for which it was made. It guarantees that of two
-// copies of a folder that this user has on one machine one at a time holds the key: a
-// folder that was moved keeps it, a copy beside the original does not get it. It does
+// Each key is stored with the folder for which it was made. If this user has two copies of
+// a folder on one machine, only one of them holds the key at a time: a folder that was
+// moved keeps it, a copy beside the original does not get it. It does
 // not see other machines, and does not protect a key from processes that may read this
 // user's files.
 package keystore

@@ -1,12 +1,12 @@
-// Package roundtrip derives from the round trips of a link how long nothing may come
-// over it before that means anything. TCP waits for its retransmission timeout where
-// packets are lost, and twice as long each time that the same is lost again: of a
-// peer that is well nothing is heard meanwhile.
+// Package roundtrip derives from the round trips of a link for how long a live peer may be
+// silent. When a packet is lost, TCP waits for its retransmission timeout, and twice as
+// long each time that the same packet is lost again. Meanwhile nothing comes from a peer
+// that works.
 //
-// It guarantees that a link within a machine, or a room, has no more than its floor
-// while its round trips are short, and that one across a network gets as long as four
-// losses in a row take, and a multiple of the longest stall that was seen lately. It
-// has no clock: time comes in as values.
+// It guarantees that a link within a machine or a room has the floor as its limit while
+// its round trips are short. The limit of a link across a network covers four losses in a
+// row, and a multiple of the longest recent stall. The package has no clock: time comes in
+// as values.
 package roundtrip
 
 import "time"
@@ -17,13 +17,13 @@ const (
 	near = 2 * time.Millisecond
 	// leastTimeout is the least that Linux adds to a round trip before it sends again.
 	leastTimeout = 200 * time.Millisecond
-	// losses is how often in a row the same may be lost: 1+2+4+8 timeouts.
+	// losses is how often in a row the same packet may be lost: 1+2+4+8 timeouts.
 	losses = 4
-	// stalls is how many times as long as the longest stall the next may be.
+	// stalls is how many times longer than the longest stall the next one may be.
 	stalls = 3
 	// memory is after how long a stall counts half.
 	memory = 30 * time.Second
-	// longest is the most that any link gets.
+	// longest is the upper limit of every link.
 	longest = 30 * time.Second
 )
 
@@ -62,7 +62,7 @@ func (e *Estimate) stallAt(now time.Time) time.Duration {
 	return stall - time.Duration(float64(stall)*float64(max(passed, 0))/float64(2*memory))
 }
 
-// Patience is how long nothing may come: the floor at least.
+// Patience is for how long the peer may be silent: the floor at least.
 func (e *Estimate) Patience(now time.Time, floor time.Duration) time.Duration {
 	if !e.known {
 		return floor
@@ -74,8 +74,8 @@ func (e *Estimate) Patience(now time.Time, floor time.Duration) time.Duration {
 	return max(floor, min(want, longest))
 }
 
-// Bound is how long nothing may come over a link by its smoothed round trip, the
-// variation of that, and the least one.
+// Bound is for how long the peer may be silent, by the smoothed round trip of the link, the
+// variation of that, and the least round trip.
 func Bound(smoothed, variance, least time.Duration) time.Duration {
 	if least < near {
 		return 2 * (smoothed + 4*variance)

@@ -1,4 +1,4 @@
-// Package suggest finds the name that a mistyped one was meant to be.
+// Package suggest finds the known name that is nearest to a mistyped one.
 package suggest
 
 // Nearest returns the index of the name that is fewest edits away from what was

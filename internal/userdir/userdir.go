@@ -1,9 +1,8 @@
 // Package userdir finds the folders that a user has for files of programs, as the XDG
 // base directory specification names them.
 //
-// It guarantees that none is in the root folder or below a HOME that is none, as
-// accounts without a home have. Whether a folder can be written is another question:
-// Writable tries it.
+// It guarantees that none is in the root folder or below the HOME of an account without a
+// home. Whether a folder can be written is another question: Writable tests it.
 package userdir
 
 import (

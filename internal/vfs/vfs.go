@@ -1,14 +1,14 @@
-// Package vfs is the file system as Gramme writes to it: one interface, the real one
-// (OS), and the operations that have to be right for what was written to survive a
-// loss of power.
+// Package vfs is the file system as Gramme writes to it: one interface, the real
+// implementation (OS), and the operations that must be right for files to survive a loss
+// of power.
 //
-// WriteFile guarantees that a path holds either what it held or all of the new
-// content, at every moment and after a loss of power. MkdirAll guarantees that the
+// WriteFile guarantees that a path holds either the old or all of the new content, at
+// every moment and after a loss of power. MkdirAll guarantees that the
 // folders it made are there after one. A lock guarantees that one open file at a time
 // holds it; it ends with the process. Package memfs is a file system in memory that
 // loses what was not synced and fails on demand; both pass package vfstest.
 //
-// It does not wrap what only reads: who reads files that nobody writes uses package os.
+// Code that reads files which no process writes needs none of it, and uses package os.
 package vfs
 
 import (

@@ -1,9 +1,9 @@
-// Package wire is what the roles say to each other: the keys in etcd, the
-// subjects in NATS, the messages that travel under them, as JSON, and the constants in
-// those messages (contracts.go).
+// Package wire is the contract between the roles: the keys in etcd, the subjects in NATS,
+// the messages under them, which are JSON, and the constants in those messages
+// (contracts.go).
 //
-// It holds names and types only. A step needs nothing of it but the heartbeat: gradients
-// travel in the frames of package allreduce.
+// It holds names and types only. A step uses only the heartbeat from it: gradients travel
+// in the frames of package allreduce.
 package wire
 
 import (

@@ -3,8 +3,7 @@
 //
 // It guarantees that a C++ exception becomes a Go error with the operation's
 // name, that no call leaks, and that a seed determines dropout exactly. Tensors
-// are gotch's: the shim takes and returns *ts.Tensor, and whoever is given one
-// drops it.
+// are gotch's: the shim takes and returns *ts.Tensor, and the receiver drops it.
 //
 // It does not make libtorch safe for concurrent use. libtorch keeps errors,
 // grad mode and its pool of threads per OS thread, so everything that touches a
@@ -15,8 +14,8 @@
 // 100 kB of garbage and 32 bytes that are never freed, of which a step of the
 // smallest model would pay a third of its time and a long run gigabytes.
 //
-// A parameter of the blocks is a Leaf: its gradient goes straight to the home
-// that Leaf has given it, and one without a home gets none. On a CPU the elements
+// A parameter of the blocks is a Leaf. Its gradient is written straight into the buffer
+// that was given to Leaf; a parameter without a buffer gets no gradient. On a CPU the elements
 // that dropout drops depend on the seed alone, not on the number of threads.
 //
 // The package needs cgo and libtorch (scripts/setup, scripts/env). With

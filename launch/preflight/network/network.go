@@ -1,9 +1,10 @@
-// Package network tries what the processes of a run reach each other by, before
-// anything is prepared: the loopback of this machine, the proxy of the environment,
-// and the address at which others are to find this machine. It connects for real.
+// Package network tests the connections between the processes of a run before anything is
+// prepared: over the loopback of this machine, through the proxy of the environment, and
+// to the address by which other machines reach this one. It opens real connections.
 //
 // It guarantees that every probe ends within its bound, or with its context, and that
-// an error says what could not be reached and, as the hint of package exit, what to do.
+// an error names the address that could not be reached and, as the hint of package exit,
+// a remedy.
 // It does not try the etcd and the NATS of a run, which package launch does.
 package network
 

@@ -5,6 +5,6 @@
 //
 // It guarantees that a member which was killed comes back with its data at its
 // address, and that no process is left after Close, or when the process that
-// started them ends. It listens on loopback only. The data is worth nothing: who
-// gives the folder removes it.
+// started them ends. It listens on loopback only. The data has no value afterwards: the
+// caller removes the folder.
 package cluster

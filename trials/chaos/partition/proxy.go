@@ -1,11 +1,11 @@
-// Package partition cuts processes of one machine off from each other, without
-// any right over its network: they connect through a SOCKS5 proxy on a unix
-// socket, which knows by the socket who each is.
+// Package partition cuts processes of one machine off from each other, without privileges
+// over its network: they connect through a SOCKS5 proxy on unix sockets, one for each
+// process, by which the proxy tells them apart.
 //
-// It guarantees that what is cut stays open and loses no byte: as behind a network
-// that drops packets, whoever waits for it waits until it is healed, or gives up.
-// Whoever connects meanwhile waits likewise. It keeps nothing from those that do
-// not go through it, and nobody from a unix socket.
+// It guarantees that a connection that is cut stays open and loses no byte. As behind a
+// network that drops packets, a process that waits for data waits until the cut is healed,
+// or gives up; a process that connects meanwhile waits, too. Connections that do not go
+// through the proxy, and unix sockets, are not affected.
 package partition
 
 import (

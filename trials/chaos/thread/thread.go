@@ -3,7 +3,7 @@
 // right over processes of the same user that this one, or a child of it, started.
 //
 // It guarantees that a thread which is held goes on, or has ended, when Held.Done is
-// closed. It does not know what a thread is at: Hold looks where it is.
+// closed. It does not know what a thread computes: Hold only looks at where it is.
 package thread
 
 import (
