@@ -28,6 +28,23 @@ func (k Key) Flag() string {
 	return strings.NewReplacer(".", "-", "_", "-").Replace(k.Name)
 }
 
+// Type names the type of the key's value, for help texts.
+func (k Key) Type() string {
+	t := reflect.TypeFor[Spec]().FieldByIndex(k.index).Type
+	if t == reflect.TypeFor[time.Duration]() {
+		return "duration"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "bool"
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return "int"
+	case reflect.Float64:
+		return "float"
+	}
+	return "string"
+}
+
 // Env is the key's name in the environment.
 func (k Key) Env() string {
 	return "GRAMME_" + strings.ToUpper(strings.ReplaceAll(k.Flag(), "-", "_"))

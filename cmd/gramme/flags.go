@@ -29,18 +29,26 @@ var bare = map[string]string{"mixed": "true", "keep_slow_workers": "true", "stop
 type specFlags struct {
 	config *string
 	like   *string // nil: the command has no such flag
-	values map[string]*string
+	values map[string]*keyFlag
 	flags  *pflag.FlagSet
 }
 
+// keyFlag is the text that was given for a key. Package runspec parses it.
+type keyFlag struct{ text, kind string }
+
+func (f *keyFlag) String() string     { return f.text }
+func (f *keyFlag) Set(s string) error { f.text = s; return nil }
+func (f *keyFlag) Type() string       { return f.kind }
+
 func addSpecFlags(c *cobra.Command) *specFlags {
-	f := &specFlags{values: map[string]*string{}, flags: c.Flags()}
+	f := &specFlags{values: map[string]*keyFlag{}, flags: c.Flags()}
 	f.config = c.Flags().String("config", "", "YAML `file` with configuration keys")
 	for _, k := range runspec.Keys() {
 		if k.Name == "corpus" {
 			continue // the arguments
 		}
-		f.values[k.Name] = c.Flags().String(k.Flag(), "", k.Doc)
+		f.values[k.Name] = &keyFlag{kind: k.Type()}
+		c.Flags().Var(f.values[k.Name], k.Flag(), k.Doc)
 		if value, ok := bare[k.Name]; ok {
 			c.Flags().Lookup(k.Flag()).NoOptDefVal = value
 		}
@@ -88,7 +96,7 @@ func (f *specFlags) layers(corpus []string) ([][]runspec.Setting, error) {
 			s.Origin = "arguments"
 			given = append(given, s)
 		} else if k.Name != "corpus" && f.flags.Changed(k.Flag()) {
-			given = append(given, runspec.Flag(k, *f.values[k.Name]))
+			given = append(given, runspec.Flag(k, f.values[k.Name].text))
 		}
 	}
 	return [][]runspec.Setting{file, runspec.Environment(os.Environ()), given}, nil
