@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,6 +39,17 @@ func within(t *testing.T, what string, holds func() bool) {
 			t.Fatalf("%s: not within %s", what, patience)
 		}
 	}
+}
+
+// onStore runs a test with the store in memory, where time is virtual, or with etcd,
+// which takes its time while other tests run.
+func onStore(t *testing.T, etcd bool, test func(t *testing.T)) {
+	if !etcd {
+		synctest.Test(t, test)
+		return
+	}
+	t.Parallel()
+	test(t)
 }
 
 // corpusDir is a prepared folder that all tests read.
@@ -156,7 +168,7 @@ func (c *cluster) coordinator(id string) (stop func()) {
 	return c.coordinatorWith(id, c.connect())
 }
 
-// coordinatorWith starts one with a store and returns when it hears.
+// coordinatorWith starts one with a store and returns when it listens.
 func (c *cluster) coordinatorWith(id string, store membership.Store) (stop func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

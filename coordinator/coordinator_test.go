@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/bus"
@@ -32,7 +33,9 @@ func process(s wire.Status, id string) wire.Process {
 
 // TestRunFromStartToStop is a whole run: workers come, train, one dies, a user
 // asks for this and that, and at last for the end.
-func TestRunFromStartToStop(t *testing.T) {
+func TestRunFromStartToStop(t *testing.T) { synctest.Test(t, runFromStartToStop) }
+
+func runFromStartToStop(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 2}, endless)
 	l := c.ledger(0, 0)
 	stop := c.coordinator("c1")
@@ -87,7 +90,9 @@ func TestRunFromStartToStop(t *testing.T) {
 }
 
 // TestStatusBeforeAnyWorker wants a whole answer while nobody is there.
-func TestStatusBeforeAnyWorker(t *testing.T) {
+func TestStatusBeforeAnyWorker(t *testing.T) { synctest.Test(t, statusBeforeAnyWorker) }
+
+func statusBeforeAnyWorker(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 10)
 	c.ledger(4, 0)
 	c.coordinator("c1")
@@ -106,10 +111,12 @@ func TestStatusBeforeAnyWorker(t *testing.T) {
 // TestTakeOver ends the elected coordinator, in order and by a cut from the
 // store: the other one goes on with the same generation.
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"orderly", "orderly with etcd", "crash"} {
-		t.Run(name, func(t *testing.T) {
+		etcd := strings.Contains(name, "etcd")
+		test := func(t *testing.T) {
 			c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, endless)
-			if strings.Contains(name, "etcd") {
+			if etcd {
 				c.withEtcd()
 			}
 			l := c.ledger(0, 0)
@@ -138,13 +145,16 @@ func TestTakeOver(t *testing.T) {
 			}
 			c.statusWhere("it stops", func(s wire.Status) bool { return process(s, "a").State == wire.WorkerStopped })
 			stop2()
-		})
+		}
+		t.Run(name, func(t *testing.T) { onStore(t, etcd, test) })
 	}
 }
 
 // TestEventsWaitForTheService lets the checkpoint service come late and refuse
 // at first.
-func TestEventsWaitForTheService(t *testing.T) {
+func TestEventsWaitForTheService(t *testing.T) { synctest.Test(t, eventsWaitForTheService) }
+
+func eventsWaitForTheService(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 30)
 	c.coordinator("c1")
 	c.worker("a", 0, 30)
@@ -161,8 +171,9 @@ func TestEventsWaitForTheService(t *testing.T) {
 // TestWhatNobodyAcknowledgedIsToldByTheNext ends a coordinator that wrote two plans
 // while there was no checkpoint service.
 func TestWhatNobodyAcknowledgedIsToldByTheNext(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"memory", "etcd"} {
-		t.Run(name, func(t *testing.T) {
+		test := func(t *testing.T) {
 			c := newCluster(t, runspec.Workers{Min: 1, Max: 2}, endless)
 			if name == "etcd" {
 				c.withEtcd()
@@ -184,12 +195,15 @@ func TestWhatNobodyAcknowledgedIsToldByTheNext(t *testing.T) {
 			if b := l.of(wire.EventBegun); len(b) != 1 || b[0].Lineage.From != 3 || time.Since(b[0].Lineage.Since) > time.Minute {
 				t.Errorf("beginnings in the ledger: %+v", b)
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { onStore(t, name == "etcd", test) })
 	}
 }
 
 // TestShards fetches the corpus as a worker does.
-func TestShards(t *testing.T) {
+func TestShards(t *testing.T) { synctest.Test(t, shards) }
+
+func shards(t *testing.T) {
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 10)
 	c.coordinator("c1")
 	c.coordinator("c2") // one of them answers

@@ -15,6 +15,7 @@ import (
 // reason stands in the status, goes to the ledger, and answers the heartbeats of the
 // one that it is about.
 func TestWhoDoesNotFitIsRefused(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, runspec.Workers{Min: 1, Max: 1}, 1000)
 	c.withEtcd()
 	listen := func(subject string) <-chan *bus.Message {
