@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,6 +37,10 @@ func (a *away) Update(_ context.Context, r wire.Registration) error {
 // TestAnnouncementsOfAnOlderIncarnationEnd has a worker that announces something, joins
 // again before the store has heard of it, and announces something else.
 func TestAnnouncementsOfAnOlderIncarnationEnd(t *testing.T) {
+	synctest.Test(t, announcementsOfAnOlderIncarnationEnd)
+}
+
+func announcementsOfAnOlderIncarnationEnd(t *testing.T) {
 	old, now := &away{incarnation: "1", left: 3}, &away{incarnation: "2"}
 	w := &worker{log: zap.NewNop(), cfg: Config{Spec: runspec.Spec{FailureTimeout: 20 * time.Millisecond}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/transfer"
@@ -44,6 +45,10 @@ func (c *cluster) hellos() func(generation uint64, id string) (wire.Hello, bool)
 // wait for a fourth: when it is taken in, it is as far as they are, give or take what
 // they did while the plan was on its way.
 func TestANewcomerComesToTheStateOfTheOthersWhileTheyGoOn(t *testing.T) {
+	synctest.Test(t, aNewcomerComesToTheStateOfTheOthersWhileTheyGoOn)
+}
+
+func aNewcomerComesToTheStateOfTheOthersWhileTheyGoOn(t *testing.T) {
 	const steps = 160
 	want := calm(t, steps)
 	c := newCluster(t, steps)
@@ -78,7 +83,9 @@ func (c *cluster) newest(id string) uint64 {
 
 // TestPiecesComeFromWhoeverIsLeft has a donor that dies with a piece under way, while
 // another has nothing left to give.
-func TestPiecesComeFromWhoeverIsLeft(t *testing.T) {
+func TestPiecesComeFromWhoeverIsLeft(t *testing.T) { synctest.Test(t, piecesComeFromWhoeverIsLeft) }
+
+func piecesComeFromWhoeverIsLeft(t *testing.T) {
 	c := newCluster(t, 1)
 	whole := bytes.Repeat([]byte("0123456789abcdef"), 3*wire.MaxChunk/16)
 	var taken atomic.Int32

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/worker/step"
@@ -14,7 +15,9 @@ import (
 // TestAComputationThatDoesNotReturn has one of two workers hang in a micro-batch while
 // its heartbeats go on. It says so, the other takes over, and the run ends with what an
 // undisturbed one ends with.
-func TestAComputationThatDoesNotReturn(t *testing.T) {
+func TestAComputationThatDoesNotReturn(t *testing.T) { synctest.Test(t, aComputationThatDoesNotReturn) }
+
+func aComputationThatDoesNotReturn(t *testing.T) {
 	const steps, from = 6, 3
 	want := calm(t, steps)
 	c := newCluster(t, steps)
@@ -61,7 +64,9 @@ func TestAComputationThatDoesNotReturn(t *testing.T) {
 }
 
 // TestGuard has something hang beside something of another kind that returns.
-func TestGuard(t *testing.T) {
+func TestGuard(t *testing.T) { synctest.Test(t, guard) }
+
+func guard(t *testing.T) {
 	d := NewWatchdog()
 	limits := step.Limits{Fixed: time.Second}
 	release, ended := make(chan struct{}), make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/membership"
@@ -56,7 +57,6 @@ var errAway = errors.New("the store is away")
 // corpus, is away.
 func TestAnOutageDoesNotEndAWorker(t *testing.T) {
 	const steps = 4
-	want := calm(t, steps)
 	for name, change := range map[string]func(c *Config){
 		"the store is away after the registration": func(c *Config) {
 			c.Store = &failing{Store: c.Store, watch: func(call int) error {
@@ -66,7 +66,7 @@ func TestAnOutageDoesNotEndAWorker(t *testing.T) {
 				return nil
 			}}
 		},
-		// Longer than a lease, which begins anew when the store is back: the ID is still
+		// Longer than a lease, which begins again when the store is back: the ID is still
 		// that of the incarnation before.
 		"the store is away for long, and the ID is taken then": func(c *Config) {
 			begun := time.Now()
@@ -93,15 +93,17 @@ func TestAnOutageDoesNotEndAWorker(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newCluster(t, steps)
-			w := c.startWith("a", func(uint64, *pureTrainer) {}, change)
-			c.registered("a")
-			c.plan(1, "a")
-			w.end(t, nil)
-			if got := c.final(); got != want {
-				t.Errorf("ends with %s, undisturbed with %s", got, want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				want := calm(t, steps)
+				c := newCluster(t, steps)
+				w := c.startWith("a", func(uint64, *pureTrainer) {}, change)
+				c.registered("a")
+				c.plan(1, "a")
+				w.end(t, nil)
+				if got := c.final(); got != want {
+					t.Errorf("ends with %s, undisturbed with %s", got, want)
+				}
+			})
 		})
 	}
 }
@@ -118,12 +120,14 @@ func TestWhoWaitsLeavesWhenAsked(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newCluster(t, 4)
-			w := c.startWith("a", func(uint64, *pureTrainer) {}, func(cfg *Config) { change(c, cfg) })
-			time.Sleep(300 * time.Millisecond) // it waits, or will
-			close(w.drain)
-			w.end(t, ErrDrained)
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 4)
+				w := c.startWith("a", func(uint64, *pureTrainer) {}, func(cfg *Config) { change(c, cfg) })
+				time.Sleep(300 * time.Millisecond)
+				synctest.Wait() // it waits
+				close(w.drain)
+				w.end(t, ErrDrained)
+			})
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/membership"
@@ -34,6 +35,10 @@ func (c *cluster) registered(id string, not ...string) string {
 // TestAWorkerThatWasEvictedJoinsAgain is about one that was a member without ever
 // seeing the plan, and was let go: no plan tells it that it is outside.
 func TestAWorkerThatWasEvictedJoinsAgain(t *testing.T) {
+	synctest.Test(t, aWorkerThatWasEvictedJoinsAgain)
+}
+
+func aWorkerThatWasEvictedJoinsAgain(t *testing.T) {
 	c := newCluster(t, 4)
 	w := c.start("a")
 	first := c.registered("a")
@@ -48,6 +53,10 @@ func TestAWorkerThatWasEvictedJoinsAgain(t *testing.T) {
 // TestAStopDoesNotHideThatAWorkerIsToLeave has one that came when the others
 // stopped.
 func TestAStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
+	synctest.Test(t, aStopDoesNotHideThatAWorkerIsToLeave)
+}
+
+func aStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
 	c := newCluster(t, 4)
 	w := c.start("late")
 	in := c.registered("late")
@@ -60,6 +69,10 @@ func TestAStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
 // TestAStopThatIsTakenBackStopsNobody has a worker that heard of a stop while it was
 // in no ring.
 func TestAStopThatIsTakenBackStopsNobody(t *testing.T) {
+	synctest.Test(t, aStopThatIsTakenBackStopsNobody)
+}
+
+func aStopThatIsTakenBackStopsNobody(t *testing.T) {
 	c := newCluster(t, 40)
 	w := c.start("a")
 	c.registered("a")
@@ -76,6 +89,10 @@ func TestAStopThatIsTakenBackStopsNobody(t *testing.T) {
 // TestTheIDOfOneThatEndedIsWaitedFor has a process of the same ID that was killed: its
 // registration outlives it.
 func TestTheIDOfOneThatEndedIsWaitedFor(t *testing.T) {
+	synctest.Test(t, theIDOfOneThatEndedIsWaitedFor)
+}
+
+func theIDOfOneThatEndedIsWaitedFor(t *testing.T) {
 	c := newCluster(t, 4)
 	old := c.server.Connect()
 	if _, err := old.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "old"}, time.Second); err != nil {
@@ -90,7 +107,9 @@ func TestTheIDOfOneThatEndedIsWaitedFor(t *testing.T) {
 
 // TestTheIDOfOneThatLivesIsRefused starts a worker under the name of one that is
 // heard.
-func TestTheIDOfOneThatLivesIsRefused(t *testing.T) {
+func TestTheIDOfOneThatLivesIsRefused(t *testing.T) { synctest.Test(t, theIDOfOneThatLivesIsRefused) }
+
+func theIDOfOneThatLivesIsRefused(t *testing.T) {
 	c := newCluster(t, 100000)
 	first := c.start("a")
 	c.plan(1, "a")
@@ -105,6 +124,10 @@ func TestTheIDOfOneThatLivesIsRefused(t *testing.T) {
 // TestACheckpointIsNewerThanAnyMember has two workers at the beginning when they hear
 // of a checkpoint of the last step but one: they compute the last, and nothing again.
 func TestACheckpointIsNewerThanAnyMember(t *testing.T) {
+	synctest.Test(t, aCheckpointIsNewerThanAnyMember)
+}
+
+func aCheckpointIsNewerThanAnyMember(t *testing.T) {
 	before := newCluster(t, 5)
 	w := before.start("w")
 	before.plan(1, "w")
@@ -123,7 +146,7 @@ func TestACheckpointIsNewerThanAnyMember(t *testing.T) {
 	c.registered("b")
 	c.mu.Lock()
 	c.flat, c.meta, c.digest, c.stored = before.flat, before.meta, before.digest, before.stored
-	c.stands = before.stored
+	c.durable = before.stored
 	c.mu.Unlock()
 	c.plan(1, "a", "b")
 	select {

@@ -14,15 +14,16 @@ import (
 	"github.com/gramme-project/gramme/launch/embedded"
 )
 
-// TestAcquaintance lets a third worker join two, once so that it is reached and
-// once with a mailbox that others cannot connect to.
-func TestAcquaintance(t *testing.T) {
+// TestReachability lets a third worker join two, once with a mailbox that others
+// reach and once with one that they cannot connect to.
+func TestReachability(t *testing.T) {
+	t.Parallel()
 	server, err := embedded.StartNATS(embedded.NATSOptions{Secret: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	meet := func(secret string) *ReachabilityProbe {
+	probe := func(secret string) *ReachabilityProbe {
 		box, err := natslink.Open(natslink.Options{Secret: secret})
 		if err != nil {
 			t.Fatal(err)
@@ -40,22 +41,22 @@ func TestAcquaintance(t *testing.T) {
 		t.Cleanup(a.Close)
 		return a
 	}
-	all := []string{meet("s").own, meet("s").own}
-	// The one that others cannot reach comes last: it stays, and keeps whoever comes
-	// after it from reaching everybody.
+	all := []string{probe("s").own, probe("s").own}
+	// The worker that others cannot reach stays, so the next one does not reach
+	// everybody either.
 	for _, test := range []struct{ secret, want string }{{"s", ""}, {"other", wire.RingBroker}, {"s", wire.RingBroker}} {
-		a := meet(test.secret)
+		a := probe(test.secret)
 		all = append(all, a.own)
-		if way, err := a.Route(t.Context(), all, nil); way != test.want || err != nil {
-			t.Errorf("the way of one with secret %q is %q, %v, not %q", test.secret, way, err, test.want)
+		if route, err := a.Route(t.Context(), all, nil); route != test.want || err != nil {
+			t.Errorf("the route of one with secret %q is %q, %v, not %q", test.secret, route, err, test.want)
 		}
 	}
-	// Nobody that is asked is the one that others do not reach.
-	if way, err := meet("s").Route(t.Context(), all[:2], nil); way != "" || err != nil {
-		t.Errorf("the way among those that reach each other is %q, %v", way, err)
+	// The worker that others do not reach is not asked.
+	if route, err := probe("s").Route(t.Context(), all[:2], nil); route != "" || err != nil {
+		t.Errorf("the route among those that reach each other is %q, %v", route, err)
 	}
-	// One that leaves while it tries says nothing of who asked.
-	leaver := meet("s")
+	// A worker that leaves while it tries to connect tells nothing of the one that asked.
+	leaver := probe("s")
 	trying := make(chan struct{})
 	leaver.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		close(trying)
@@ -66,18 +67,18 @@ func TestAcquaintance(t *testing.T) {
 		<-trying
 		leaver.Close()
 	}()
-	if way, err := meet("s").Route(t.Context(), []string{leaver.own}, nil); way != "" || err != nil {
-		t.Errorf("the way with one that leaves is %q, %v", way, err)
+	if route, err := probe("s").Route(t.Context(), []string{leaver.own}, nil); route != "" || err != nil {
+		t.Errorf("the route with one that leaves is %q, %v", route, err)
 	}
-	if way, err := meet("s").Route(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), nil); way != "" || err != nil {
-		t.Errorf("the way with one that does not answer is %q, %v", way, err)
+	if route, err := probe("s").Route(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), nil); route != "" || err != nil {
+		t.Errorf("the route with one that does not answer is %q, %v", route, err)
 	}
-	// Nor is one waited for that is known to be gone.
+	// A worker that is known to be gone is not waited for.
 	gone := make(chan string, 1)
 	gone <- "nats://127.0.0.1:1"
 	begun := time.Now()
-	if way, err := meet("s").Route(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), gone); way != "" || err != nil {
-		t.Errorf("the way with one that is gone is %q, %v", way, err)
+	if route, err := probe("s").Route(t.Context(), append(all[:2:2], "nats://127.0.0.1:1"), gone); route != "" || err != nil {
+		t.Errorf("the route with one that is gone is %q, %v", route, err)
 	}
 	if time.Since(begun) >= answerWait {
 		t.Error("it is waited for")

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/bus"
@@ -21,46 +22,48 @@ func TestARefusedWorkerEnds(t *testing.T) {
 		{"that has trained", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cl := newCluster(t, 1_000_000)
-			w := cl.startWith("a", func(uint64, *pureTrainer) {}, func(cfg *Config) { cfg.Stays = c.stays })
-			in := cl.registered("a")
-			if c.trained {
-				cl.plan(1, "a")
-				cl.reached("a", 1)
-			}
-			refusal := wire.Refusal{Incarnation: in, Reason: "threads 2, the run has 1"}
-			refuse := func() {
-				if err := bus.Publish(cl.conn, wire.SubjectsOf("test").Refused("a"), refusal); err != nil {
-					t.Fatal(err)
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 1_000_000)
+				w := cl.startWith("a", func(uint64, *pureTrainer) {}, func(cfg *Config) { cfg.Stays = c.stays })
+				in := cl.registered("a")
+				if c.trained {
+					cl.plan(1, "a")
+					cl.reached("a", 1)
 				}
-			}
-			ended := func() error {
-				for range 10 * time.Minute / (10 * time.Millisecond) {
-					refuse()
-					select {
-					case err := <-w.ended:
-						return err
-					case <-time.After(10 * time.Millisecond):
+				refusal := wire.Refusal{Incarnation: in, Reason: "threads 2, the run has 1"}
+				refuse := func() {
+					if err := bus.Publish(cl.conn, wire.SubjectsOf("test").Refused("a"), refusal); err != nil {
+						t.Fatal(err)
 					}
 				}
-				t.Fatal("it does not end")
-				return nil
-			}
-			if !c.stays && !c.trained {
-				if err := ended(); !errors.As(err, new(*RefusedError)) || err.Error() != "the run refuses this worker: threads 2, the run has 1" {
-					t.Errorf("it ends with %v", err)
+				ended := func() error {
+					for range 10 * time.Minute / (10 * time.Millisecond) {
+						refuse()
+						select {
+						case err := <-w.ended:
+							return err
+						case <-time.After(10 * time.Millisecond):
+						}
+					}
+					t.Fatal("it does not end")
+					return nil
 				}
-				return
-			}
-			// It answers heartbeats with a refusal for longer than it takes the other.
-			for end := time.Now().Add(2 * cl.spec.FailureTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-				refuse()
-			}
-			select {
-			case err := <-w.ended:
-				t.Errorf("it ends: %v", err)
-			default:
-			}
+				if !c.stays && !c.trained {
+					if err := ended(); !errors.As(err, new(*RefusedError)) || err.Error() != "the run refuses this worker: threads 2, the run has 1" {
+						t.Errorf("it ends with %v", err)
+					}
+					return
+				}
+				// It answers heartbeats with a refusal for longer than it takes the other.
+				for end := time.Now().Add(2 * cl.spec.FailureTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+					refuse()
+				}
+				select {
+				case err := <-w.ended:
+					t.Errorf("it ends: %v", err)
+				default:
+				}
+			})
 		})
 	}
 }

@@ -3,8 +3,8 @@ package worker
 import (
 	"context"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/coordinator/roster"
@@ -76,26 +76,16 @@ func (c *cluster) decides(least, most int) <-chan wire.Plan {
 
 // TestASlowWorkerComputesLess lets one of three workers be slow from some step on.
 // It stays, computes fewer micro-batches, and the run ends as it would have.
-func TestASlowWorkerComputesLess(t *testing.T) {
+func TestASlowWorkerComputesLess(t *testing.T) { synctest.Test(t, aSlowWorkerComputesLess) }
+
+func aSlowWorkerComputesLess(t *testing.T) {
 	const steps, slowFrom = 80, 5
 	want := calm(t, steps)
 	c := newCluster(t, steps)
 	plans := c.decides(3, 3)
-	var longest atomic.Int64 // that a micro-batch of the others took: they may be slow, too
-	measured := func() func(uint64, *pureTrainer) {
-		var last time.Time
-		var of uint64
-		return func(step uint64, _ *pureTrainer) {
-			now := time.Now()
-			if step == of {
-				longest.Store(max(longest.Load(), int64(now.Sub(last))))
-			}
-			last, of = now, step
-		}
-	}
-	all := []*running{c.startWith("a", measured()), c.startWith("b", measured()), c.startWith("c", func(step uint64, _ *pureTrainer) {
+	all := []*running{c.start("a"), c.start("b"), c.startWith("c", func(step uint64, _ *pureTrainer) {
 		if step >= slowFrom {
-			time.Sleep(max(60*time.Millisecond, 4*time.Duration(longest.Load())))
+			time.Sleep(60 * time.Millisecond)
 		}
 	})}
 	for _, w := range all {

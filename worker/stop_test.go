@@ -2,6 +2,7 @@ package worker
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/gramme-project/gramme/internal/bus"
 	"github.com/gramme-project/gramme/internal/wire"
@@ -9,7 +10,9 @@ import (
 
 // TestAStopWithoutACoordinator asks workers themselves to stop: they agree on a step, store
 // it and end, whatever etcd and the coordinator do.
-func TestAStopWithoutACoordinator(t *testing.T) {
+func TestAStopWithoutACoordinator(t *testing.T) { synctest.Test(t, aStopWithoutACoordinator) }
+
+func aStopWithoutACoordinator(t *testing.T) {
 	c := newCluster(t, 1_000_000)
 	a, b := c.start("a"), c.start("b")
 	c.plan(1, "a", "b")

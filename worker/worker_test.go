@@ -8,23 +8,22 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
-	"github.com/gramme-project/gramme/allreduce/natslink"
-	"github.com/gramme-project/gramme/allreduce/ringtest"
+	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/memlink"
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/bus"
-	"github.com/gramme-project/gramme/internal/bus/natsbus"
-	"github.com/gramme-project/gramme/internal/endpoint"
+	"github.com/gramme-project/gramme/internal/bus/membus"
 	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/membership/memstore"
 	"github.com/gramme-project/gramme/internal/rng"
 	"github.com/gramme-project/gramme/internal/transfer"
 	"github.com/gramme-project/gramme/internal/wire"
-	"github.com/gramme-project/gramme/launch/embedded"
 	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/runspec"
@@ -66,18 +65,18 @@ type noMeter struct{}
 func (noMeter) Phase(energy.Phase, uint64, uint64) {}
 func (noMeter) Totals() (float64, float64)         { return 0, 0 }
 
-// cluster is the rest of the world: NATS, a store, a coordinator that writes
-// plans when the test says so, and a checkpoint service that stores nothing but
-// which steps are complete.
+// cluster is all but the workers, in memory: a bus, a ring, a store, a coordinator that
+// writes plans when the test says so, and a checkpoint service that keeps one state.
 type cluster struct {
 	t      *testing.T
-	nats   *embedded.NATS
+	dial   func() conn
+	ring   memlink.Network
 	server *memstore.Server
 	store  *memstore.Store
 	lead   membership.Leadership
 	spec   runspec.Spec
 	layout model.Layout
-	conn   *natsbus.Conn
+	conn   conn
 
 	mu     sync.Mutex
 	got    map[uint64]map[string]int // elements, by step and part
@@ -88,12 +87,25 @@ type cluster struct {
 	beats  map[string]wire.Beat
 	ripe   uint64 // generation before which the last state is not stored
 
-	networks map[string]*ringtest.Network // by which a worker reaches others; none: they reach each other
-	ring     string                       // of the plans
-	stands   uint64                       // newest durable step, as plans tell
+	links   func(id string, cfg *Config) (stop func()) // of a worker to the ring; nil: in memory
+	route   string                                     // of the ring, as plans tell
+	durable uint64                                     // newest stored step, as plans tell
+}
+
+// conn is a connection of the test to a bus of either kind.
+type conn interface {
+	bus.Conn
+	Close()
 }
 
 func newCluster(t *testing.T, steps uint64) *cluster {
+	t.Helper()
+	server := membus.New()
+	return newClusterOn(t, steps, func() conn { return server.Connect("test") })
+}
+
+// newClusterOn makes a cluster on a bus.
+func newClusterOn(t *testing.T, steps uint64, connect func() conn) *cluster {
 	t.Helper()
 	spec, _, err := runspec.New()
 	if err != nil {
@@ -107,10 +119,11 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 		t: t, server: server, store: server.Connect(), spec: spec, got: map[uint64]map[string]int{}, flat: map[string][]float32{}, digest: map[uint64]string{}, beats: map[string]wire.Beat{},
 		layout: model.NewLayout(model.Config{VocabSize: 40, HiddenSize: 8, Layers: 1, Heads: 2, IntermediateSize: 16, MaxPositions: 8, TypeVocabSize: 2}),
 	}
-	if c.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: "s"}); err != nil {
-		t.Fatal(err)
+	c.dial = func() conn {
+		conn := connect()
+		t.Cleanup(conn.Close)
+		return conn
 	}
-	t.Cleanup(c.nats.Close)
 	c.conn = c.dial()
 	if c.lead, err = c.store.Campaign(t.Context(), "test", time.Second); err != nil {
 		t.Fatal(err)
@@ -126,23 +139,10 @@ func newCluster(t *testing.T, steps uint64) *cluster {
 	return c
 }
 
-func (c *cluster) endpoint() endpoint.Endpoint {
-	return endpoint.Endpoint{Run: "test", NATS: c.nats.URL(), Secret: "s"}
-}
-
-func (c *cluster) dial() *natsbus.Conn {
-	conn, err := c.endpoint().DialBus(c.t.Context(), "test")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(conn.Close)
-	return conn
-}
-
 func (c *cluster) info(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = bus.Respond(m, wire.SnapshotInfo{ // who hears no answer asks again
+	_ = bus.Respond(m, wire.SnapshotInfo{ // a worker without an answer asks again
 		Found: c.stored > 0, Step: c.stored, Elements: c.layout.Total, Meta: c.meta, Digest: c.digest[c.stored],
 	}, nil)
 }
@@ -151,7 +151,7 @@ func (c *cluster) info(m *bus.Message) {
 func (c *cluster) snapshot(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { // who hears no answer asks again
+	_ = transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { // a worker without an answer asks again
 		return transfer.Cut(replica.Bytes(c.flat[r.Name]), r)
 	})
 }
@@ -178,7 +178,7 @@ func (c *cluster) slice(m *bus.Message) {
 	if h.Final && h.Generation >= c.ripe && g[wire.PartWeights] >= c.layout.Total && g[wire.PartMoment1] >= c.layout.Total && g[wire.PartMoment2] >= c.layout.Total {
 		c.stored = h.Step
 	}
-	_ = bus.Respond(m, nil, nil) // who hears no answer asks again
+	_ = bus.Respond(m, nil, nil) // a worker without an answer asks again
 }
 
 func (c *cluster) beat(m *bus.Message) {
@@ -189,6 +189,18 @@ func (c *cluster) beat(m *bus.Message) {
 		c.t.Error(err)
 	}
 	c.beats[b.ID] = b
+}
+
+// ringLinks connect a worker to its neighbours in memory.
+type ringLinks struct {
+	network *memlink.Network
+	id      string
+}
+
+func (l ringLinks) URL() string { return "memory://" + l.id }
+
+func (l ringLinks) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
+	return l.network.Join(ctx, fmt.Sprint(p.Generation), rank, len(p.Members))
 }
 
 // running is a worker in the background.
@@ -207,14 +219,6 @@ func (c *cluster) start(id string) *running {
 func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer), change ...func(*Config)) *running {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	r := &running{id: id, cancel: cancel, drain: make(chan struct{}), ended: make(chan error, 1)}
-	options := natslink.Options{Secret: "s"}
-	if n := c.networks[id]; n != nil {
-		options.Dial, options.Silence = n.Dial, c.spec.FailureTimeout
-	}
-	box, err := natslink.Open(options)
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	trainer := newPureTrainer(c.layout)
 	trainer.rest = 2 * time.Millisecond
 	trainer.disturb = func(step uint64) { disturb(step, trainer) }
@@ -223,31 +227,24 @@ func (c *cluster) startWith(id string, disturb func(step uint64, t *pureTrainer)
 		Batch: func(step uint64, index int) (sampler.Batch, error) {
 			return sampler.Batch{IDs: []int64{int64(step)*100 + int64(index)}}, nil
 		},
-		Store: c.store, Bus: c.dial(), Links: Mailboxes{"test", box}, Meter: noMeter{}, Cores: 1,
+		Store: c.store, Bus: c.dial(), Links: ringLinks{&c.ring, id}, Meter: noMeter{}, Cores: 1,
 		Log: zaptest.NewLogger(c.t, zaptest.Level(zap.WarnLevel)).Named(id), Drain: r.drain,
 	}
 	stop := func() {}
-	if c.networks != nil {
-		rings := &Rings{Mailboxes: Mailboxes{"test", box}, Relay: &natslink.Relay{Dial: c.endpoint().Dialer("ring")}}
-		met, err := NewReachabilityProbe(cfg.Bus, "test", box, "s", cfg.Log)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		cfg.Links, cfg.Route, stop = rings, met.Route, func() {
-			rings.Close()
-			met.Close()
-		}
+	if c.links != nil {
+		stop = c.links(id, &cfg)
 	}
 	for _, f := range change {
 		f(&cfg)
 	}
+	over := make(chan struct{})
 	go func() {
+		defer close(over)
 		err := Run(ctx, cfg)
 		stop()
-		box.Close()
 		r.ended <- err
 	}()
-	c.t.Cleanup(cancel)
+	c.t.Cleanup(func() { cancel(); <-over })
 	return r
 }
 
@@ -261,7 +258,7 @@ func (c *cluster) plan(generation uint64, ids ...string) {
 		c.t.Fatal(err)
 	}
 	for all := range regs {
-		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Ring: c.ring, Stored: c.stands, Reason: "test"}
+		p := wire.Plan{Generation: generation, MicroBatches: c.spec.Batch.MicroBatches, Ring: c.route, Stored: c.durable, Reason: "test"}
 		for _, id := range ids {
 			for _, r := range all {
 				if r.ID == id {
@@ -350,6 +347,10 @@ func calm(t *testing.T, steps uint64) string {
 }
 
 func TestAnyNumberOfWorkersGivesTheSameState(t *testing.T) {
+	synctest.Test(t, anyNumberOfWorkersGivesTheSameState)
+}
+
+func anyNumberOfWorkersGivesTheSameState(t *testing.T) {
 	want := calm(t, 12)
 	for _, n := range []int{2, 3, 5} {
 		c := newCluster(t, 12)
@@ -369,7 +370,9 @@ func TestAnyNumberOfWorkersGivesTheSameState(t *testing.T) {
 	}
 }
 
-func TestWorkersComeGoAndDie(t *testing.T) {
+func TestWorkersComeGoAndDie(t *testing.T) { synctest.Test(t, workersComeGoAndDie) }
+
+func workersComeGoAndDie(t *testing.T) {
 	const steps = 60
 	want := calm(t, steps)
 	c := newCluster(t, steps)
@@ -404,7 +407,9 @@ func TestWorkersComeGoAndDie(t *testing.T) {
 // three workers, as a failing memory would.
 func TestAReplicaThatDiffersIsFoundAndHealed(t *testing.T) {
 	for name, steps := range map[string]uint64{"a comparison that is due": 3 * digestEvery, "the last step": 2*digestEvery - 5} {
-		t.Run(name, func(t *testing.T) { heal(t, steps, min(steps, 2*digestEvery)) })
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { heal(t, steps, min(steps, 2*digestEvery)) })
+		})
 	}
 }
 
@@ -461,6 +466,10 @@ func heal(t *testing.T, steps, compared uint64) {
 // TestReplicasOfAStoppedRunCompareInANewGeneration has replicas that differ when
 // they agree to stop: no step compares them any more, and their slices make no state.
 func TestReplicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
+	synctest.Test(t, replicasOfAStoppedRunCompareInANewGeneration)
+}
+
+func replicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
 	c := newCluster(t, 100000)
 	c.ripe = 2
 	healed := make(chan wire.Event, 16)
@@ -501,7 +510,9 @@ func TestReplicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
 	}
 }
 
-func TestAStopIsAgreedOn(t *testing.T) {
+func TestAStopIsAgreedOn(t *testing.T) { synctest.Test(t, aStopIsAgreedOn) }
+
+func aStopIsAgreedOn(t *testing.T) {
 	c := newCluster(t, 100000)
 	a, b := c.start("a"), c.start("b")
 	c.plan(1, "a", "b")
@@ -518,7 +529,9 @@ func TestAStopIsAgreedOn(t *testing.T) {
 
 // TestAWorkerOutsideIsAskedToLeave has no plan that could leave it out: it came
 // when the run had ended, or when fewer were wanted.
-func TestAWorkerOutsideIsAskedToLeave(t *testing.T) {
+func TestAWorkerOutsideIsAskedToLeave(t *testing.T) { synctest.Test(t, aWorkerOutsideIsAskedToLeave) }
+
+func aWorkerOutsideIsAskedToLeave(t *testing.T) {
 	c := newCluster(t, 6)
 	w := c.start("late")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
