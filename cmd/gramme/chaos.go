@@ -170,9 +170,6 @@ func showReport(out io.Writer, r *chaos.Report) error {
 		fmt.Fprintf(out, "energy: %.0f J disturbed, of it %.0f J wasted (%.0f J on steps that were lost); %.0f J undisturbed; %.0f%% estimated\n",
 			e.Disturbed, e.Wasted, e.LostWork, e.Undisturbed, 100*e.Guessed)
 	}
-	for _, g := range r.Growth {
-		fmt.Fprintln(out, g)
-	}
 	fmt.Fprintln(out)
 	for _, c := range r.Checks {
 		mark := "ok    "

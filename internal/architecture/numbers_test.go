@@ -13,13 +13,12 @@ import (
 // plainNumbers are files whose floats in JSON are plain ones, and why none of them can
 // be NaN or an infinity.
 var plainNumbers = map[string]string{
-	"cmd/gramme-worker/predict.go":  "logits: a text of which one is not finite is refused before",
-	"runspec/spec.go":               "settings: Validate refuses what is not finite",
-	"replica/model/config.go":       "settings: Validate refuses what is not finite",
-	"energy/carbon.go":              "settings and tables: Validate refuses what is not finite",
-	"trials/chaos/record.go":        "times of a clock and sums of integers, divided by constants",
-	"trials/chaos/stats.go":         "quantiles of such times",
-	"trials/chaos/growth/growth.go": "counts of the system, and slopes that are 0 where none is defined",
+	"cmd/gramme-worker/predict.go": "logits: a text of which one is not finite is refused before",
+	"runspec/spec.go":              "settings: Validate refuses what is not finite",
+	"replica/model/config.go":      "settings: Validate refuses what is not finite",
+	"energy/carbon.go":             "settings and tables: Validate refuses what is not finite",
+	"trials/chaos/record.go":       "times of a clock and sums of integers, divided by constants",
+	"trials/chaos/stats.go":        "quantiles of such times",
 }
 
 // TestMeasuredNumbersStandInJSON looks for floats in JSON that are not of package

@@ -1,6 +1,6 @@
 """Trains a run on two hosts that a bad network joins, at several settings of it.
 
-    links.py SCRATCH TRIAL SECONDS SETTINGS [OUT.json]
+    links.py SCRATCH SECONDS SETTINGS [OUT.json]
 
 The hosts are network namespaces, which takes root. On the first are etcd, NATS,
 `gramme up` and its worker; on the second a worker that joins once the first has
@@ -20,21 +20,22 @@ import subprocess
 import sys
 import time
 
-scratch, trial_program, seconds, chosen = sys.argv[1:5]
-out_file = sys.argv[5] if len(sys.argv) > 5 else ""
+scratch, seconds, chosen = sys.argv[1:4]
+out_file = sys.argv[4] if len(sys.argv) > 4 else ""
 seconds = int(seconds)
 
-SETTINGS = {
-    1: ("1 Gbit/s, 0.1 ms", ["--delay", "100us", "--rate", "1e9", "--queue", "100ms"]),
-    2: ("50 Mbit/s, 5 ms", ["--delay", "5ms", "--rate", "5e7", "--queue", "100ms"]),
-    3: ("20 ms, 1% lost", ["--delay", "20ms", "--rate", "1e9", "--queue", "100ms", "--loss", "0.01"]),
-    4: ("50 ms +- 10 ms, 0.1% lost", ["--delay", "50ms", "--jitter", "10ms", "--rate", "1e9", "--queue", "100ms", "--loss", "0.001"]),
-    5: ("10 Mbit/s, 2 ms", ["--delay", "2ms", "--rate", "1e7", "--queue", "100ms"]),
+SETTINGS = {  # of slowlink.py
+    1: ("1 Gbit/s, 0.1 ms", ["delay=1e-4", "rate=1e9", "queue=0.1"]),
+    2: ("50 Mbit/s, 5 ms", ["delay=0.005", "rate=5e7", "queue=0.1"]),
+    3: ("20 ms, 1% lost", ["delay=0.02", "rate=1e9", "queue=0.1", "loss=0.01"]),
+    4: ("50 ms +- 10 ms, 0.1% lost", ["delay=0.05", "jitter=0.01", "rate=1e9", "queue=0.1", "loss=0.001"]),
+    5: ("10 Mbit/s, 2 ms", ["delay=0.002", "rate=1e7", "queue=0.1"]),
 }
 ALONE = 30  # seconds of training before the other host comes
 FIRST = 60  # seconds in which it may cost something
 HOSTS = {"a": "10.77.0.1", "b": "10.77.0.2"}
 gramme = os.path.abspath("bin/gramme")
+slowlink = os.path.join(os.path.dirname(os.path.abspath(__file__)), "slowlink.py")
 recipe = os.path.abspath("scripts/quickstart.yaml")
 names = {h: f"gramme{os.getpid()}{h}" for h in HOSTS}
 running = []
@@ -125,9 +126,9 @@ def trial(number, steps):
     log = lambda name: os.path.join(scratch, f"{number}-{name}.log")
     for name in names.values():
         subprocess.run(["ip", "netns", "add", name], check=True)
-    wire = start([trial_program, "link", "--a", names["a"], "--b", names["b"], "--a-address", HOSTS["a"], "--b-address", HOSTS["b"]] + link, log("link"), stdout=subprocess.PIPE)
+    wire = start([sys.executable, slowlink, names["a"], HOSTS["a"], names["b"], HOSTS["b"]] + link, log("link"), stdout=subprocess.PIPE)
     wire.stdout.readline()  # it is up
-    services = start([trial_program, "cluster", "--host", HOSTS["a"], "--members", "1"], log("cluster"), "a", stdout=subprocess.PIPE)
+    services = start(["scripts/cluster", "--host", HOSTS["a"], "--members", "1"], log("cluster"), "a", stdout=subprocess.PIPE)
     environ = dict(os.environ, **environment(services))
     main = start(up(run, steps), log("up"), "a", env=environ)
     other, seen, came, training = None, [], None, None

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/bus"
@@ -25,10 +24,8 @@ const endWithin = 10
 // drive does one fault after the other and waits for the end of the run. Its
 // error is what must not happen.
 func (t *trial) drive(ctx context.Context, faults []Fault) error {
-	sampling, stop := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	group.Go(func() { t.followSizes(sampling) })
-	defer func() { stop(); group.Wait(); t.held.Wait() }()
+	hanging, stop := context.WithCancel(ctx)
+	defer func() { stop(); t.held.Wait() }()
 	done := 0
 	for i, f := range faults {
 		// Where the run is faster than was thought, faults come closer together.
@@ -43,7 +40,7 @@ func (t *trial) drive(ctx context.Context, faults []Fault) error {
 		if s.State == wire.StateDone || s.Step+s.Step/50 >= t.spec.Steps {
 			break
 		}
-		r, err := t.one(sampling, f, s)
+		r, err := t.one(hanging, f, s)
 		if errors.Is(err, errEnded) {
 			break
 		}
@@ -58,30 +55,6 @@ func (t *trial) drive(ctx context.Context, faults []Fault) error {
 		t.fail("all faults are done", fmt.Errorf("%d of %d: the run had too few steps for more; give it more steps, or shorter gaps", done, len(faults)))
 	}
 	return t.end(ctx)
-}
-
-// sampleEvery is the pause between two looks at the size of processes.
-const sampleEvery = 250 * time.Millisecond
-
-// followSizes samples all processes that the status shows until ctx ends.
-func (t *trial) followSizes(ctx context.Context) {
-	for ctx.Err() == nil {
-		s := t.watch.newest()
-		now := map[int]string{}
-		for _, m := range s.Members {
-			now[m.PID] = string(wire.RoleWorker) + " " + m.ID
-		}
-		for role, pid := range s.Service {
-			now[pid] = string(role)
-		}
-		if pid := t.cluster.pid(); pid > 0 {
-			now[pid] = wire.IDUp
-		}
-		for pid, name := range now {
-			t.sizes.Sample(time.Now(), pid, name, t.watch.goroutines(pid))
-		}
-		waiting.Pause(ctx, sampleEvery)
-	}
 }
 
 // ready waits for the gap before a fault, while the run trains.

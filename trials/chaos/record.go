@@ -8,7 +8,6 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/words"
-	"github.com/gramme-project/gramme/trials/chaos/growth"
 )
 
 // Record is what a fault was and what followed. Times are in milliseconds since
@@ -106,26 +105,25 @@ func (r Record) String() string {
 
 // Report is what a trial found.
 type Report struct {
-	Plan        string          `json:"plan"` // its file, if any
-	Seed        uint64          `json:"seed"`
-	Run         string          `json:"run"` // folder
-	Began       time.Time       `json:"began"`
-	Seconds     float64         `json:"seconds"`
-	Steps       uint64          `json:"steps"`
-	Workers     string          `json:"workers"`
-	Services    string          `json:"services"`
-	Processors  int             `json:"processors"`
-	StepMS      float64         `json:"step_p50_ms"` // of the disturbed run
-	StepP99MS   float64         `json:"step_p99_ms"`
-	Faults      []Record        `json:"faults"`
-	Kinds       []Summary       `json:"kinds"`
-	Growth      []growth.Growth `json:"growth"`
-	Energy      *Energy         `json:"energy,omitempty"`
-	Model       string          `json:"model_sha256"`
-	Optimizer   string          `json:"optimizer_sha256"`
-	Checks      []Check         `json:"checks"`
-	OK          bool            `json:"ok"`
-	Interrupted bool            `json:"interrupted,omitempty"`
+	Plan        string    `json:"plan"` // its file, if any
+	Seed        uint64    `json:"seed"`
+	Run         string    `json:"run"` // folder
+	Began       time.Time `json:"began"`
+	Seconds     float64   `json:"seconds"`
+	Steps       uint64    `json:"steps"`
+	Workers     string    `json:"workers"`
+	Services    string    `json:"services"`
+	Processors  int       `json:"processors"`
+	StepMS      float64   `json:"step_p50_ms"` // of the disturbed run
+	StepP99MS   float64   `json:"step_p99_ms"`
+	Faults      []Record  `json:"faults"`
+	Kinds       []Summary `json:"kinds"`
+	Energy      *Energy   `json:"energy,omitempty"`
+	Model       string    `json:"model_sha256"`
+	Optimizer   string    `json:"optimizer_sha256"`
+	Checks      []Check   `json:"checks"`
+	OK          bool      `json:"ok"`
+	Interrupted bool      `json:"interrupted,omitempty"`
 }
 
 // Energy compares what both runs cost, in joules, as their ledgers tell.

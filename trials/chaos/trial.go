@@ -21,7 +21,6 @@ import (
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/trials/chaos/cluster"
-	"github.com/gramme-project/gramme/trials/chaos/growth"
 	"github.com/gramme-project/gramme/trials/chaos/partition"
 )
 
@@ -45,7 +44,6 @@ type trial struct {
 	account   *ledger.Account // of the undisturbed run
 	cluster   *supervised
 	watch     *watch
-	sizes     *growth.Tracker
 	services  *cluster.Cluster // nil: they are in `gramme up`
 	proxy     *partition.Proxy // nil: nothing is cut
 	wanted    int              // workers
@@ -61,10 +59,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, exit.Wrap(exit.Usage, "docs/chaos.md describes plans", err)
 	}
 	t := &trial{
-		Options: o, calm: rundir.Dir(filepath.Join(o.Dir, "undisturbed")), dir: rundir.Dir(filepath.Join(o.Dir, "disturbed")), sizes: growth.NewTracker(),
+		Options: o, calm: rundir.Dir(filepath.Join(o.Dir, "undisturbed")), dir: rundir.Dir(filepath.Join(o.Dir, "disturbed")),
 		report: Report{
 			Plan: o.File, Seed: o.Plan.Seed, Run: o.Dir, Began: time.Now(), Workers: o.Plan.Workers.String(), Services: o.Plan.Services, Processors: runtime.NumCPU(),
-			Faults: []Record{}, Kinds: []Summary{}, Growth: []growth.Growth{}, Checks: []Check{},
+			Faults: []Record{}, Kinds: []Summary{}, Checks: []Check{},
 		},
 	}
 	err := t.run(ctx)
@@ -197,7 +195,7 @@ func (t *trial) surround(ctx context.Context) (closing func() error, err error) 
 // summarize makes numbers of what was seen.
 func (t *trial) summarize() {
 	r := &t.report
-	r.Kinds, r.Growth = Summarize(r.Faults), t.sizes.Growths()
+	r.Kinds = Summarize(r.Faults)
 	times := stepTimes(t.watch.history.seen)
 	r.StepMS = float64(Quantile(times, 0.5).Microseconds()) / 1000
 	r.StepP99MS = float64(Quantile(times, 0.99).Microseconds()) / 1000
@@ -222,6 +220,4 @@ func (t *trial) judge() {
 	}
 	slowest := time.Duration(t.report.StepP99MS * float64(time.Millisecond))
 	t.check(outages(t.report.Faults, t.spec.Ring, slowest)...)
-	steady, ok := growth.Judge(t.report.Growth)
-	t.check(Check{"memory, threads, open files and goroutines do not grow", steady, ok})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -26,9 +25,7 @@ type supervised struct {
 	log     string
 	token   string // marks its processes
 	starter *process.Starter
-
-	mu   sync.Mutex
-	proc *process.Process // replaced by every start
+	proc    *process.Process // replaced by every start
 }
 
 // start starts `gramme up`.
@@ -39,20 +36,8 @@ func (c *supervised) start() error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.proc = p
 	return nil
-}
-
-// pid is that of `gramme up`, 0 where it has ended. Any goroutine may ask.
-func (c *supervised) pid() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.proc == nil || c.ended() {
-		return 0
-	}
-	return c.proc.PID
 }
 
 func (c *supervised) ended() bool {

@@ -33,11 +33,10 @@ type watch struct {
 	up      int
 	hosts   map[string]bool // where NATS listened
 	told    time.Time       // when a coordinator answered last
-	held    map[int]int     // goroutines by process, as it says
 }
 
 func newWatch(dir rundir.Dir) *watch {
-	return &watch{dir: dir, hosts: map[string]bool{}, held: map[int]int{}}
+	return &watch{dir: dir, hosts: map[string]bool{}}
 }
 
 // started tells that `gramme up` is about to be started, and returns how often it
@@ -60,13 +59,6 @@ func (w *watch) toldSince(t time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.told.After(t)
-}
-
-// goroutines of a process as it last said, 0 where it has not.
-func (w *watch) goroutines(pid int) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.held[pid]
 }
 
 // mailbox is the address to which the other workers connect to reach one of the
@@ -187,7 +179,4 @@ func (w *watch) answered(up int, s wire.Status) {
 	defer w.mu.Unlock()
 	w.history.status(seenOf(now, up, s))
 	w.told = now
-	for _, p := range s.Processes {
-		w.held[p.PID] = p.Goroutines
-	}
 }

@@ -11,7 +11,7 @@ import (
 
 // TestMain lets this binary be the command, and a member.
 func TestMain(m *testing.M) {
-	if os.Getenv("TRIAL") != "" {
+	if os.Getenv("CLUSTER") != "" {
 		main()
 	}
 	os.Exit(m.Run())
@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 // and that nothing is left.
 func TestRunsACommand(t *testing.T) {
 	tmp := t.TempDir()
-	cmd := exec.Command(os.Args[0], "cluster", "run", "sh", "-c", "echo $GRAMME_ETCD $GRAMME_NATS; cat $GRAMME_TLS_CA $GRAMME_TLS_CERT $GRAMME_TLS_KEY; exit 7")
-	cmd.Env = append(os.Environ(), "TRIAL=1", "TMPDIR="+tmp)
+	cmd := exec.Command(os.Args[0], "run", "sh", "-c", "echo $GRAMME_ETCD $GRAMME_NATS; cat $GRAMME_TLS_CA $GRAMME_TLS_CERT $GRAMME_TLS_KEY; exit 7")
+	cmd.Env = append(os.Environ(), "CLUSTER=1", "TMPDIR="+tmp)
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 {
 		t.Errorf("ended with %v", err)

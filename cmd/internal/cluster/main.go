@@ -1,3 +1,8 @@
+// Command cluster runs etcd and NATS on this machine until interrupted, or for as long as
+// a command that uses them. scripts/cluster builds and starts it.
+//
+// It guarantees that nothing is left when it ends, however it ends, but the files of a
+// cluster that was killed.
 package main
 
 import (
@@ -16,17 +21,39 @@ import (
 	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
-func clusterCommand() *cobra.Command {
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	c := command()
+	c.AddCommand(&cobra.Command{ // what the other starts
+		Use: "member FILE", Args: cobra.ExactArgs(1), Hidden: true,
+		RunE: func(c *cobra.Command, args []string) error { return cluster.Serve(c.Context(), args[0]) },
+	})
+	err := c.ExecuteContext(ctx)
+	stop()
+	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) { // the command has said why
+		os.Exit(max(failed.ExitCode(), 1))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+	}
+	os.Exit(exit.Code(err))
+}
+
+func command() *cobra.Command {
 	var o cluster.Options
+	usage := func(_ *cobra.Command, err error) error {
+		return exit.Wrap(exit.Usage, "", fmt.Errorf("%w\nusage: scripts/cluster [--host ADDRESS] [--members N] [run COMMAND...]", err))
+	}
 	c := &cobra.Command{
-		Use: "cluster [flags] [run COMMAND...]", Short: "run a cluster of etcd and NATS until interrupted, or for as long as a command that uses it",
-		Args: func(_ *cobra.Command, args []string) error {
+		Use: "cluster", SilenceErrors: true, SilenceUsage: true,
+		Args: func(c *cobra.Command, args []string) error {
 			if o.Each < 1 || len(args) > 0 && (args[0] != "run" || len(args) == 1) {
-				return exit.Wrap(exit.Usage, "", errors.New("usage: scripts/cluster [--host ADDRESS] [--members N] [run COMMAND...]"))
+				return usage(c, errors.New("there is no such cluster or command"))
 			}
 			return nil
 		},
 	}
+	c.SetFlagErrorFunc(usage)
 	c.Flags().SetInterspersed(false) // the arguments after run belong to the command
 	c.Flags().StringVar(&o.Host, "host", "", "`address` to listen on; loopback by default")
 	c.Flags().IntVar(&o.Each, "members", cluster.Size, "members of etcd and of NATS")
@@ -57,14 +84,6 @@ func clusterCommand() *cobra.Command {
 		return nil
 	}
 	return c
-}
-
-// memberCommand is what clusterCommand starts.
-func memberCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "member FILE", Short: "be one member of a cluster", Args: cobra.ExactArgs(1), Hidden: true,
-		RunE: func(c *cobra.Command, args []string) error { return cluster.Serve(c.Context(), args[0]) },
-	}
 }
 
 // beside runs a command with more in its environment. A terminal interrupts the command
