@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // batch is a set of entries that are being appended.
@@ -138,13 +140,13 @@ func (l *Log) writeEntries(text []byte) error {
 // publishHead makes the head of a batch, whose lines are durable, the head of the log.
 func (l *Log) publishHead(b *batch) error {
 	path := l.path(headFile)
-	if err := stageFile(l.disk, path, b.head.Note, 0o644); err != nil {
+	if err := vfs.Stage(l.disk, path+temporary, 0o644, vfs.Bytes(b.head.Note)); err != nil {
 		if l.unconfirmed == nil { // the old head remains
 			err = errors.Join(err, l.truncateTail())
 		}
 		return err
 	}
-	if err := swapFile(l.disk, path); err != nil {
+	if err := vfs.Commit(l.disk, path+temporary, path); err != nil {
 		// After a crash the file may hold either head, and a reader may have seen the new
 		// one: the lines must stay, and the new head must be published.
 		l.unconfirmed = b

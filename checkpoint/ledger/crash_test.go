@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
@@ -38,7 +39,7 @@ func (a *acknowledged) add(h Head, entries ...Entry) {
 
 // work opens a log twice, and appends batches, duplicates and resumes to it.
 // again says whether to go on after an error by doing the same once more.
-func work(d disk, acks *acknowledged, again bool) error {
+func work(d vfs.FS, acks *acknowledged, again bool) error {
 	try := func(f func() error) error {
 		err := f()
 		if err != nil && again {
@@ -80,7 +81,7 @@ func work(d disk, acks *acknowledged, again bool) error {
 }
 
 // holds checks that a log has all that was acknowledged, once, and verifies.
-func holds(d disk, acks *acknowledged) error {
+func holds(d vfs.FS, acks *acknowledged) error {
 	l, err := open(d, memOptions())
 	if err != nil {
 		return fmt.Errorf("open again: %w", err)

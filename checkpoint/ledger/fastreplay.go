@@ -1,11 +1,10 @@
 package ledger
 
 import (
-	"bytes"
-	"encoding/json"
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/gramme-project/gramme/energy"
 )
@@ -50,10 +49,8 @@ func fastReplay(dir string, r io.ReaderAt, h Head, to *replay) error {
 // of checkpoints and handovers everything. Fields are in a fixed order, and no string can
 // hold the text of a field's name with its quotes, so a search finds them.
 func quickEntry(line []byte) (e Entry, ok bool) {
-	s := scanner{rest: line, ok: true}
-	s.after(`,"type":"`)
-	kind, _, found := bytes.Cut(s.rest, []byte(`"`))
-	switch Type(kind) {
+	s := scanner{rest: string(line), ok: true}
+	switch kind := Type(s.text(`,"type":`)); kind {
 	case TypeReading:
 		e.Reading = &energy.Reading{Source: s.source()}
 		e.Reading.MicroJ = int64(s.number(`,"uj":`))
@@ -63,62 +60,39 @@ func quickEntry(line []byte) (e Entry, ok bool) {
 		e, err := decode(line)
 		return e, err == nil
 	default:
-		s.rest = s.rest[min(len(kind)+1, len(s.rest)):]
-		if bytes.HasPrefix(s.rest, []byte(`,"key":`)) {
+		if strings.HasPrefix(s.rest, `,"key":`) {
 			e.Key = s.text(`,"key":`)
 		}
 	}
-	return e, found && s.ok
+	return e, s.ok
 }
 
 // scanner looks for the fields of a canonical line in their order.
 type scanner struct {
-	rest []byte
+	rest string
 	ok   bool
 }
 
 // after goes on behind the next occurrence of name.
 func (s *scanner) after(name string) {
-	i := bytes.Index(s.rest, []byte(name))
-	if i < 0 {
-		s.ok = false
-		return
-	}
-	s.rest = s.rest[i+len(name):]
+	_, rest, found := strings.Cut(s.rest, name)
+	s.rest, s.ok = rest, s.ok && found
 }
 
-// text reads the string after name.
-func (s *scanner) text(name string) (text string) {
+// text reads the string after name. In its canonical form Go reads it as JSON does.
+func (s *scanner) text(name string) string {
 	s.after(name)
-	if !s.ok || len(s.rest) == 0 {
-		s.ok = false
-		return ""
-	}
-	end := 1
-	for end < len(s.rest) && s.rest[end] != '"' {
-		if s.rest[end] == '\\' {
-			end++
-		}
-		end++
-	}
-	end = min(end+1, len(s.rest))
-	quoted := s.rest[:end]
-	s.rest = s.rest[end:]
-	if bytes.IndexByte(quoted, '\\') < 0 && len(quoted) >= 2 {
-		return string(quoted[1 : len(quoted)-1])
-	}
-	s.ok = s.ok && json.Unmarshal(quoted, &text) == nil
+	quoted, err := strconv.QuotedPrefix(s.rest)
+	text, invalid := strconv.Unquote(quoted)
+	s.rest, s.ok = s.rest[len(quoted):], s.ok && err == nil && invalid == nil
 	return text
 }
 
 // number reads the digits after name.
 func (s *scanner) number(name string) uint64 {
 	s.after(name)
-	end := 0
-	for end < len(s.rest) && '0' <= s.rest[end] && s.rest[end] <= '9' {
-		end++
-	}
-	n, err := strconv.ParseUint(string(s.rest[:end]), 10, 64)
+	digits := s.rest[:len(s.rest)-len(strings.TrimLeft(s.rest, "0123456789"))]
+	n, err := strconv.ParseUint(digits, 10, 64)
 	s.ok = s.ok && err == nil
 	return n
 }

@@ -69,7 +69,7 @@ func FuzzParseHead(f *testing.F) {
 
 // fixedKeys stores a private key that is the same in every process of a fuzz
 // target, so that what one found means the same to another.
-func fixedKeys(f *testing.F, d memDisk) (note.Signer, note.Verifier) {
+func fixedKeys(f *testing.F, d memDisk) (note.Signer, verifier) {
 	f.Helper()
 	seed := make([]byte, ed25519.SeedSize)
 	public, ok := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
@@ -83,11 +83,11 @@ func fixedKeys(f *testing.F, d memDisk) (note.Signer, note.Verifier) {
 	hash := strings.Split(text, "+")[1]
 	secret := base64.StdEncoding.EncodeToString(append([]byte{1}, seed...))
 	d.write(memOptions().KeyPath, []byte("PRIVATE+KEY+"+origin(testRun)+"+"+hash+"+"+secret+"\n"))
-	s, err := loadSigner(d, memOptions().KeyPath, testRun)
+	s, _, err := readKey(d, memOptions().KeyPath, testRun)
 	if err != nil {
 		f.Fatal(err)
 	}
-	v, _, err := parseVerifier([]byte(text + "\n"))
+	v, err := parseVerifier(text)
 	if err != nil {
 		f.Fatal(err)
 	}

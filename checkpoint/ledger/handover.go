@@ -42,7 +42,7 @@ func (h *Handover) validate() error {
 		return errors.New("handover: from a key to itself")
 	}
 	for _, key := range []string{h.From, h.To} {
-		if _, _, err := parseVerifier([]byte(key + "\n")); err != nil {
+		if _, err := parseVerifier(key); err != nil {
 			return fmt.Errorf("handover: key: %w", err)
 		}
 	}
@@ -51,20 +51,17 @@ func (h *Handover) validate() error {
 
 // checkFollows returns why a handover cannot follow the entries that r replayed.
 func (h *Handover) checkFollows(r *replay) error {
-	if err := h.validate(); err != nil {
-		return err
-	}
 	if h.Prior != r.tree.state() {
 		return fmt.Errorf("handover of a log of %d entries that is not this one", h.Prior.Size)
 	}
 	if h.From != r.keyAt(r.tree.size) {
 		return errors.New("handover from a key that did not sign the entries before")
 	}
-	from, _, err := parseVerifier([]byte(h.From + "\n"))
+	from, err := parseVerifier(h.From)
 	if err != nil {
 		return err
 	}
-	if to, _, err := parseVerifier([]byte(h.To + "\n")); err != nil || to.Name() != from.Name() {
+	if to, err := parseVerifier(h.To); err != nil || to.Name() != from.Name() {
 		return errors.New("handover to the key of another log")
 	}
 	if !h.Signed {
@@ -101,8 +98,8 @@ func (r *replay) keyAt(size int64) string {
 
 // allKeys returns the first key of a log and those to which its entries hand it over,
 // unchecked: walk checks them.
-func allKeys(first note.Verifier, entries io.ReaderAt) []note.Verifier {
-	keys := []note.Verifier{first}
+func allKeys(first verifier, entries io.ReaderAt) []verifier {
+	keys := []verifier{first}
 	in := newLineReader(entries, 0, math.MaxInt64)
 	for {
 		line, err := in.next()
@@ -116,8 +113,8 @@ func allKeys(first note.Verifier, entries io.ReaderAt) []note.Verifier {
 		if err != nil || e.Handover == nil {
 			continue
 		}
-		v, _, err := parseVerifier([]byte(e.Handover.To + "\n"))
-		known := func(k note.Verifier) bool { return k.KeyHash() == v.KeyHash() } // a key may return
+		v, err := parseVerifier(e.Handover.To)
+		known := func(k verifier) bool { return k.KeyHash() == v.KeyHash() } // a key may return
 		if err == nil && v.Name() == first.Name() && !slices.ContainsFunc(keys, known) {
 			keys = append(keys, v)
 		}
@@ -139,10 +136,7 @@ func (l *Log) adoptKey(o Options) error {
 	case o.Handover == "":
 		return faultOf(l.dir, keyFile, -1, "does not belong to the signing key %s", o.KeyPath)
 	case err != nil:
-		if signer, err = makeSigner(l.disk, o.KeyPath, o.Run); err != nil {
-			return err
-		}
-		if public, err = verifierKey(l.disk, o.KeyPath); err != nil {
+		if signer, public, err = makeKey(l.disk, o.KeyPath, o.Run); err != nil {
 			return err
 		}
 	}
@@ -157,21 +151,4 @@ func (l *Log) adoptKey(o Options) error {
 	l.signer = signer
 	_, err = l.append([]Entry{{Handover: h}})
 	return err
-}
-
-// readKey reads a private key and its public key; fs.ErrNotExist if there is none.
-func readKey(d disk, path, run string) (note.Signer, string, error) {
-	s, err := loadSigner(d, path, run)
-	if err != nil {
-		return nil, "", err
-	}
-	public, err := verifierKey(d, path)
-	return s, public, err
-}
-
-// PublicKey returns the public key of the private key at path; fs.ErrNotExist if
-// there is none.
-func PublicKey(path, run string) (string, error) {
-	_, public, err := readKey(system{}, path, run)
-	return public, err
 }

@@ -119,7 +119,7 @@ func TestForgedHandover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, head := memLog(t, remark("k", "x"))
 			for _, path := range []string{"/run/keys/other", "/run/keys/forger"} {
-				if _, err := makeSigner(d, path, testRun); err != nil {
+				if _, _, err := makeKey(d, path, testRun); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -132,7 +132,7 @@ func TestForgedHandover(t *testing.T) {
 	}
 	t.Run("a head of the key that handed over", func(t *testing.T) {
 		d, _ := handedOver(t, true)
-		old, err := loadSigner(d, memOptions().KeyPath, testRun)
+		old, _, err := readKey(d, memOptions().KeyPath, testRun)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestForgedHandover(t *testing.T) {
 }
 
 func publicAt(d memDisk, path string) string {
-	public, err := verifierKey(d, path)
+	_, public, err := readKey(d, path, testRun)
 	if err != nil {
 		return err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,17 +50,16 @@ func signHead(s note.Signer, size int64, root tlog.Hash) (Head, error) {
 // parseHead verifies a signed head and that its bytes are canonical: one signature,
 // canonical numbers and base64, nothing around it. It returns which of the keys, all of
 // one log, has signed it.
-func parseHead(b []byte, keys ...note.Verifier) (Head, note.Verifier, error) {
-	n, err := note.Open(b, note.VerifierList(keys...))
+func parseHead(b []byte, keys ...verifier) (Head, verifier, error) {
+	known := make([]note.Verifier, len(keys))
+	for i, k := range keys {
+		known[i] = k
+	}
+	n, err := note.Open(b, note.VerifierList(known...))
 	if err != nil {
-		return Head{}, nil, headError(err)
+		return Head{}, verifier{}, headError(err)
 	}
-	v := keys[0]
-	for _, k := range keys {
-		if k.KeyHash() == n.Sigs[0].Hash {
-			v = k
-		}
-	}
+	v := keys[slices.IndexFunc(keys, func(k verifier) bool { return k.KeyHash() == n.Sigs[0].Hash })]
 	h, err := readHead(b, n, v)
 	return h, v, err
 }

@@ -7,8 +7,9 @@ import (
 	"math"
 	"slices"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // NamedHead is a head that was kept apart from the log, in a checkpoint folder or
@@ -29,21 +30,17 @@ type knownHead struct {
 }
 
 // parseHeads reads heads of a log of the given size, and sorts them.
-func parseHeads(heads []NamedHead, keys []note.Verifier, size int64) ([]knownHead, error) {
+func parseHeads(heads []NamedHead, keys []verifier, size int64) ([]knownHead, error) {
 	var all []knownHead
 	for _, h := range heads {
 		parsed, v, err := parseHead(h.Note, keys...)
 		if err != nil {
 			return nil, &Fault{h.Name, -1, err.Error()}
 		}
-		signer, err := publicOf(v)
-		if err != nil {
-			return nil, &Fault{h.Name, -1, err.Error()}
-		}
 		if parsed.Size > size {
 			return nil, &Fault{h.Name, -1, fmt.Sprintf("it covers %d entries, the ledger has %d: entries are missing", parsed.Size, size)}
 		}
-		all = append(all, knownHead{h.Name, parsed, signer})
+		all = append(all, knownHead{h.Name, parsed, v.text})
 	}
 	slices.SortStableFunc(all, func(a, b knownHead) int { return cmp.Compare(a.head.Size, b.head.Size) })
 	return all, nil
@@ -75,7 +72,7 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 	if err := l.resolveHead(); err != nil {
 		return Head{}, err
 	}
-	first, _, err := parseVerifier([]byte(l.state.public + "\n"))
+	first, err := parseVerifier(l.state.public)
 	if err != nil {
 		return Head{}, err
 	}
@@ -102,18 +99,9 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 	return head, err
 }
 
-// publicOf returns the public key of a verifier that parseVerifier made.
-func publicOf(v note.Verifier) (string, error) {
-	k, ok := v.(verifier)
-	if !ok {
-		return "", errors.New("not a key of this log")
-	}
-	return k.text, nil
-}
-
 // Signed reports whether a key of the log in dir has signed a head.
 func Signed(dir string, head []byte) bool {
-	files, err := readSmallFiles(system{}, dir)
+	files, err := readSmallFiles(vfs.OS{}, dir)
 	if err != nil {
 		return false
 	}

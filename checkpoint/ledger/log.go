@@ -36,12 +36,12 @@ type Options struct {
 
 // Log is an open log. Its methods may be called from several goroutines.
 type Log struct {
-	disk     disk
+	disk     vfs.FS
 	dir      string
 	now      func() time.Time
 	software string
 	signer   note.Signer
-	entries  file
+	entries  vfs.File
 
 	mu          sync.Mutex
 	state       replay // what the head covers
@@ -57,16 +57,16 @@ var errClosed = errors.New("ledger is closed")
 // a *Fault and left unchanged.
 //
 // One process at a time may open a log.
-func Open(o Options) (*Log, error) { return open(system{}, o) }
+func Open(o Options) (*Log, error) { return open(vfs.OS{}, o) }
 
-func open(d disk, o Options) (_ *Log, err error) {
+func open(d vfs.FS, o Options) (_ *Log, err error) {
 	if o.Run == "" || strings.ContainsFunc(o.Run, func(r rune) bool { return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return nil, fmt.Errorf("open ledger: %q is not the name of a run", o.Run)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if err := makeFolder(d, o.Dir, 0o755); err != nil {
+	if err := vfs.MkdirAll(d, o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Log{disk: d, dir: o.Dir, now: o.Now, software: o.Software}
@@ -141,7 +141,7 @@ func (l *Log) loadExisting(o Options) error {
 		return err
 	}
 	// The process that wrote the head may have died before it was durable.
-	if err := syncFolder(l.disk, l.dir); err != nil {
+	if err := vfs.SyncDir(l.disk, l.dir); err != nil {
 		return err
 	}
 	l.hasTail = true

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -174,7 +175,7 @@ func TestOpenRefuses(t *testing.T) {
 			return errors.Join(err, os.WriteFile(name, []byte(strings.Replace(string(b), "the run begins", "the run ENDS!!", 1)), 0o644))
 		}, "ledger/entries", "entry 1"},
 		"another private key": {func(o *Options) error {
-			_, err := makeSigner(system{}, o.KeyPath, o.Run)
+			_, _, err := makeKey(vfs.OS{}, o.KeyPath, o.Run)
 			return err
 		}, "ledger/key", "does not belong"},
 	} {

@@ -93,15 +93,11 @@ func TestSequence(t *testing.T) {
 
 func TestHead(t *testing.T) {
 	d := newMemDisk()
-	s, err := makeSigner(d, "/k", testRun)
+	s, public, err := makeKey(d, "/k", testRun)
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := verifierKey(d, "/k")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, _, err := parseVerifier([]byte(public + "\n"))
+	v, err := parseVerifier(public)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,11 +122,11 @@ func TestSpellings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := parseVerifier([]byte(good + "\n")); err != nil {
+	if _, err := parseVerifier(good); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{good, good + "\n\n", good[:len(good)-5] + "\r" + good[len(good)-5:] + "\n", " " + good + "\n", "\n"} {
-		if _, _, err := parseVerifier([]byte(bad)); err == nil {
+	for _, bad := range []string{good + "\n", good[:len(good)-5] + "\r" + good[len(good)-5:], " " + good, ""} {
+		if _, err := parseVerifier(bad); err == nil {
 			t.Errorf("key %q is accepted", bad)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/vfs/memfs"
 )
 
@@ -204,7 +205,7 @@ func TestHeldHead(t *testing.T) {
 		wantFault(t, err, "published", -1, "not signed by the key")
 	})
 	t.Run("of another run", func(t *testing.T) {
-		s, err := makeSigner(newMemDisk(), "/k", "run-2")
+		s, _, err := makeKey(newMemDisk(), "/k", "run-2")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +364,7 @@ type whenOpened struct {
 	do   func()
 }
 
-func (d whenOpened) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
+func (d whenOpened) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, error) {
 	if name == d.name && flag == os.O_RDONLY {
 		d.do()
 	}

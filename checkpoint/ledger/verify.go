@@ -7,13 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/gramme-project/gramme/energy"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // Verify checks the log in dir and returns its account. It needs nothing else, and works
@@ -21,29 +19,32 @@ import (
 // heads must be heads of the same log, earlier or the same. A fault of the log or of one
 // of heads is a *Fault.
 func Verify(dir string, heads ...NamedHead) (*Account, error) {
-	return verify(system{}, dir, heads)
+	return verify(vfs.OS{}, dir, heads)
 }
 
 // smallFiles is the content of the key and head files of a log.
 type smallFiles struct {
 	run    string
-	public string          // the first key, which identifies the log
-	keys   []note.Verifier // the first, and those of handovers, unchecked
+	public string     // the first key, which identifies the log
+	keys   []verifier // the first, and those of handovers, unchecked
 	head   Head
 	signer string // public key that signed the head
 }
 
-func readSmallFiles(d disk, dir string) (s smallFiles, err error) {
+func readSmallFiles(d vfs.FS, dir string) (s smallFiles, err error) {
 	b, err := readFile(d, filepath.Join(dir, keyFile))
 	if err != nil {
 		return s, readFault(dir, keyFile, err)
 	}
-	first, public, err := parseVerifier(b)
+	text, ok := strings.CutSuffix(string(b), "\n")
+	if !ok {
+		return s, faultOf(dir, keyFile, -1, "malformed: no end of line")
+	}
+	first, err := parseVerifier(text)
 	if err != nil {
 		return s, faultOf(dir, keyFile, -1, "%v", err)
 	}
-	s.public, s.keys = public, []note.Verifier{first}
-	var ok bool
+	s.public, s.keys = text, []verifier{first}
 	if s.run, ok = strings.CutPrefix(first.Name(), origin("")); !ok {
 		return s, faultOf(dir, keyFile, -1, "%q is not the name of a ledger", first.Name())
 	}
@@ -53,9 +54,9 @@ func readSmallFiles(d disk, dir string) (s smallFiles, err error) {
 	head, v, err := parseHead(b, s.keys...)
 	if err != nil {
 		// The signer may be the key of a handover.
-		entries, openErr := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
+		entries, openErr := openEntries(d, dir)
 		if openErr != nil {
-			return s, readFault(dir, entriesFile, openErr)
+			return s, openErr
 		}
 		s.keys = allKeys(first, entries)
 		if closeErr := entries.Close(); closeErr != nil {
@@ -66,9 +67,16 @@ func readSmallFiles(d disk, dir string) (s smallFiles, err error) {
 	if err != nil {
 		return s, faultOf(dir, headFile, -1, "%v", err)
 	}
-	s.head = head
-	s.signer, err = publicOf(v)
-	return s, err
+	s.head, s.signer = head, v.text
+	return s, nil
+}
+
+func openEntries(d vfs.FS, dir string) (vfs.File, error) {
+	f, err := vfs.Open(d, filepath.Join(dir, entriesFile))
+	if err != nil {
+		return nil, readFault(dir, entriesFile, err)
+	}
+	return f, nil
 }
 
 // checkSigner checks that the head is signed by the key that the entries name.
@@ -88,7 +96,7 @@ func (s *smallFiles) fastReplay(dir string, entries io.ReaderAt) (replay, error)
 	return state, s.checkSigner(dir, &state)
 }
 
-func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
+func verify(d vfs.FS, dir string, heads []NamedHead) (_ *Account, err error) {
 	files, err := readSmallFiles(d, dir)
 	if err != nil {
 		return nil, err
@@ -98,9 +106,9 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
+	entries, err := openEntries(d, dir)
 	if err != nil {
-		return nil, readFault(dir, entriesFile, err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
 
@@ -134,16 +142,16 @@ func verify(d disk, dir string, heads []NamedHead) (_ *Account, err error) {
 // Checkpoints returns the checkpoints in the log in dir, in its order, also while a process
 // writes the log. It only checks that the entries are those of the head; Verify does the
 // rest.
-func Checkpoints(dir string) ([]Saved, error) { return checkpoints(system{}, dir) }
+func Checkpoints(dir string) ([]Saved, error) { return checkpoints(vfs.OS{}, dir) }
 
-func checkpoints(d disk, dir string) (_ []Saved, err error) {
+func checkpoints(d vfs.FS, dir string) (_ []Saved, err error) {
 	files, err := readSmallFiles(d, dir)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := d.OpenFile(filepath.Join(dir, entriesFile), os.O_RDONLY, 0)
+	entries, err := openEntries(d, dir)
 	if err != nil {
-		return nil, readFault(dir, entriesFile, err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, entries.Close()) }()
 	state, err := files.fastReplay(dir, entries)
@@ -153,10 +161,10 @@ func checkpoints(d disk, dir string) (_ []Saved, err error) {
 // CurrentKey returns the public key that now signs the log in dir; empty if there is no
 // log.
 func CurrentKey(dir string) (string, error) {
-	if _, err := readFile(system{}, filepath.Join(dir, headFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := readFile(vfs.OS{}, filepath.Join(dir, headFile)); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	files, err := readSmallFiles(system{}, dir)
+	files, err := readSmallFiles(vfs.OS{}, dir)
 	return files.signer, err
 }
 
@@ -184,7 +192,7 @@ func missingRecords(dir string, meters map[meterKey]sequence) (lost uint64, err 
 // entriesBehind counts the entries after those that the head covers. They are being
 // appended now, or the writer died before it could acknowledge them; then they follow the
 // log, and the last one may be cut short. Anything else was tampered with.
-func entriesBehind(d disk, dir string, entries file, note []byte, state *replay) (int64, error) {
+func entriesBehind(d vfs.FS, dir string, entries vfs.File, note []byte, state *replay) (int64, error) {
 	rest, n := state.fork(), int64(0)
 	in := newLineReader(entries, state.bytes, math.MaxInt64)
 	for {
