@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -49,9 +48,7 @@ audit also shows that nothing was removed from the ledger or rewritten since.`,
 			return exit.Wrap(exit.Verify, hint, err)
 		}
 		if *asJSON {
-			e := json.NewEncoder(c.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(report)
+			return printJSON(c.OutOrStdout(), report)
 		}
 		_, err = fmt.Fprintln(c.OutOrStdout(), report)
 		return err

@@ -20,13 +20,17 @@ import (
 
 // begin makes a new run: the corpus, then the settings that never change, then the
 // spec, whose file makes the folder a run.
-func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origins) (runspec.Spec, error) {
-	m, err := u.corpus(ctx, spec)
-	if err != nil {
-		return spec, err
+func (u *up) begin(ctx context.Context, origins runspec.Origins) error {
+	if err := u.checkMachine(); err != nil {
+		return err
 	}
-	if err := checkCorpus(m, spec, origins); err != nil {
-		return spec, exit.Wrap(exit.Usage, "leave it out, or prepare the corpus again with that value", err)
+	spec := &u.spec
+	m, err := u.corpus(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkCorpus(m, *spec, origins); err != nil {
+		return exit.Wrap(exit.Usage, "leave it out, or prepare the corpus again with that value", err)
 	}
 	spec.Run = cmp.Or(spec.Run, runspec.NewRunID())
 	if spec.Threads == 0 {
@@ -35,8 +39,8 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 	// The actual values of the corpus: a prepared one may differ from the request.
 	spec.VocabSize, spec.Lowercase, spec.MaxSeq = m.VocabSize, m.Lowercase, m.MaxSeq
 	if spec.Precision == runspec.PrecisionAuto || u.minutes > 0 {
-		if err := u.calibrate(ctx, &spec); err != nil {
-			return spec, err
+		if err := u.calibrate(ctx, spec); err != nil {
+			return err
 		}
 	}
 	if spec.Steps == 0 {
@@ -45,19 +49,20 @@ func (u *up) begin(ctx context.Context, spec runspec.Spec, origins runspec.Origi
 		fmt.Fprintf(u.err, "no --steps given: one pass over the corpus, %s\n", words.Several(spec.Steps, "step"))
 	}
 	if err := spec.Complete(); err != nil {
-		return spec, exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)
+		return exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)
 	}
 	if err := spec.Write(u.dir.Spec()); err != nil {
-		return spec, err
+		return err
 	}
 	_ = os.Remove(u.dir.Inputs()) // from now on the spec describes the corpus
-	return spec, nil
+	return nil
 }
 
 // corpus prepares the given text, or takes the shards of a prepared folder; either way
 // the run's folder is self-contained. A corpus that an earlier call prepared from the
 // same text with the same settings is used again: that call may have failed later.
-func (u *up) corpus(ctx context.Context, spec runspec.Spec) (shard.Manifest, error) {
+func (u *up) corpus(ctx context.Context) (shard.Manifest, error) {
+	spec := u.spec
 	if len(spec.Corpus) == 1 {
 		if _, err := shard.OpenManifest(spec.Corpus[0]); err == nil {
 			return shard.Share(spec.Corpus[0], u.dir.Corpus(), u.tell)

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,9 +17,7 @@ import (
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/cachedir"
-	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
-	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -151,48 +146,4 @@ func (u *up) measure(ctx context.Context, file string, precisions ...string) (ma
 		return nil, fmt.Errorf("measure speed: %w", err)
 	}
 	return result.MicroBatches, nil
-}
-
-// workerOutput runs the worker's binary and returns its output. Its errors keep their
-// exit codes.
-func (u *up) workerOutput(ctx context.Context, env []string, args ...string) ([]byte, error) {
-	return workerOutput(ctx, u.worker, env, args...)
-}
-
-func workerOutput(ctx context.Context, program *process.Program, env []string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, program.Path, args...)
-	cmd.Path, _ = program.Executable()
-	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr, cmd.WaitDelay = process.Attributes(), time.Second
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, report, err := process.Output(cmd)
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s: %w", args[0], context.Cause(ctx))
-	}
-	if err != nil && report != nil && report.Code != exit.OK {
-		return nil, exit.Wrap(report.Code, report.Hint, fmt.Errorf("%s: %s", args[0], report.Error))
-	}
-	if err != nil { // the exit code of a crash says nothing
-		text := cmp.Or(process.CrashLine(stderr.String()), lastError(stderr.String(), err))
-		err := fmt.Errorf("%s: %s crashed: %s", args[0], workerBinary, text)
-		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			return nil, exit.Wrap(exit.Resource, "memory may be short: check the memory limit of the container", err)
-		}
-		return nil, err
-	}
-	return out, nil
-}
-
-// lastError returns the error line of a child, or its last line.
-func lastError(stderr string, err error) string {
-	for line := range strings.Lines(stderr) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
-			return text
-		}
-	}
-	if text := strings.TrimSpace(stderr); text != "" {
-		return text[strings.LastIndexByte(text, '\n')+1:]
-	}
-	return err.Error()
 }

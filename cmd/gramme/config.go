@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -40,9 +39,7 @@ the weights and are fixed when a run starts.`,
 			for _, k := range runspec.Keys() {
 				all[k.Name] = value{spec.Text(k), origins[k.Name], k.Identity}
 			}
-			e := json.NewEncoder(out)
-			e.SetIndent("", "  ")
-			return e.Encode(all)
+			return printJSON(out, all)
 		case *docs:
 			fmt.Fprintln(out, "| key | default | fixed | meaning |\n|---|---|---|---|")
 			for _, k := range runspec.Keys() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 
 	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
 	"github.com/gramme-project/gramme/internal/bus"
-	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/waiting"
@@ -22,8 +22,6 @@ const (
 	// askFor bounds how long a request is repeated while no coordinator answers:
 	// one may be taking over.
 	askFor = 20 * time.Second
-	// askWithin bounds one request.
-	askWithin = 2 * time.Second
 	// waitFor bounds --wait: workers start within a minute, and a step of a large
 	// model may take some.
 	waitFor = 15 * time.Minute
@@ -70,12 +68,7 @@ func drainCommand() *cobra.Command {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
 		return request(ctx, target{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbDrain, Worker: args[0]}, *wait, func(s wire.Status) bool {
-			for _, p := range s.Processes {
-				if p.Role == wire.RoleWorker && p.ID == args[0] {
-					return false
-				}
-			}
-			return true
+			return !slices.ContainsFunc(s.Processes, func(p wire.Process) bool { return p.Role == wire.RoleWorker && p.ID == args[0] })
 		})
 	}
 	return c
@@ -99,8 +92,8 @@ func request(ctx context.Context, a target, control wire.Control, wait bool, don
 	if err != nil {
 		return fmt.Errorf("%s: %w", control.Verb, err)
 	}
-	err = waiting.For(ctx, a.say, "the coordinator of run "+e.Run+" to answer", askFor, func(ctx context.Context) error {
-		return command(ctx, e, control)
+	err = a.ask(ctx, e, askFor, askFor, func(ctx context.Context, conn bus.Conn) error {
+		return bus.Deliver(ctx, conn, wire.SubjectsOf(e.Run).Control(), control)
 	})
 	if refused := (*bus.RefusedError)(nil); errors.As(err, &refused) {
 		return exit.Wrap(exit.Usage, "`gramme status` lists the workers", refused)
@@ -120,21 +113,4 @@ func request(ctx context.Context, a target, control wire.Control, wait bool, don
 			return s.State == wire.StateTraining && done(s), err
 		})
 	})
-}
-
-// command repeats a request until a coordinator answers it.
-func command(ctx context.Context, e endpoint.Endpoint, control wire.Control) error {
-	conn, err := e.DialBus(ctx, string(control.Verb))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	for {
-		within, cancel := context.WithTimeout(ctx, askWithin)
-		err := bus.Deliver(within, conn, wire.SubjectsOf(e.Run).Control(), control)
-		cancel()
-		if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) || waiting.Rest(ctx, 100*time.Millisecond) != nil {
-			return err
-		}
-	}
 }

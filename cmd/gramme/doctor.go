@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/energy/meter"
-	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -189,40 +187,6 @@ func lookWorker(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return version, sameBuild(version)
-}
-
-// versionWithin bounds the start of the worker's binary: libtorch may come from a slow
-// disk.
-const versionWithin = time.Minute
-
-// workerVersion starts the worker's binary, which shows that libtorch is there,
-// and asks for its version.
-func workerVersion(ctx context.Context, path string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, versionWithin, fmt.Errorf("no answer within %s", versionWithin))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	if ctx.Err() != nil {
-		return "", startFailure(path, "", context.Cause(ctx))
-	}
-	if err != nil {
-		return "", startFailure(path, string(out), err)
-	}
-	f := strings.Fields(string(out))
-	if len(f) == 0 {
-		return "", fmt.Errorf("%s prints no version", path)
-	}
-	return f[len(f)-1], nil
-}
-
-// sameBuild demands a worker of this build: the run would not admit another, and would
-// wait for ever.
-func sameBuild(version string) error {
-	if version != buildinfo.Version {
-		return exit.Wrap(exit.Resource, buildHint, fmt.Errorf("%s has version %s, gramme has %s", workerBinary, version, buildinfo.Version))
-	}
-	return nil
 }
 
 // lookHost finds the address of this machine for other machines. Without --host it

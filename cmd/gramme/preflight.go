@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/failures"
 	"github.com/gramme-project/gramme/internal/rundir"
@@ -27,15 +26,8 @@ const mostWalked = 20000
 
 // checkMachine checks, before anything is read, whether this machine has the resources
 // of the run, and with how many workers to start.
-func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
-	u.workers = spec.Workers.Max
-	if exists {
-		steps, err := checkpoint.Steps(string(u.dir))
-		if err != nil || len(steps) > 0 && steps[len(steps)-1] >= spec.Steps {
-			return err // nothing is left to do
-		}
-	}
-	r := preflight.Check(machine.Look(u.dir), needOf(u.dir, spec, shared))
+func (u *up) checkMachine() error {
+	r := preflight.Check(machine.Look(u.dir), needOf(u.dir, u.spec, u.shared != nil))
 	if err := listed(r.At(preflight.Failure)); err != nil {
 		return err
 	}
@@ -43,7 +35,7 @@ func (u *up) checkMachine(spec runspec.Spec, exists, shared bool) error {
 	for _, f := range r.At(preflight.Warning) {
 		text := f.String()
 		if f.Name == r.Scarce {
-			text = fmt.Sprintf("starting with %d of %s: %s", r.Workers, words.Several(spec.Workers.Max, "worker"), text)
+			text = fmt.Sprintf("starting with %d of %s: %s", r.Workers, words.Several(u.spec.Workers.Max, "worker"), text)
 		}
 		fmt.Fprintf(u.err, "warning: %s; %s\n", text, f.Hint)
 	}

@@ -6,25 +6,58 @@ import (
 	"os"
 
 	"github.com/gramme-project/gramme/checkpoint"
+	"github.com/gramme-project/gramme/cmd/internal/clusterflags"
+	"github.com/gramme-project/gramme/cmd/internal/program"
+	"github.com/gramme-project/gramme/internal/endpoint"
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
+	"github.com/gramme-project/gramme/shard"
 )
 
-// newestCheckpoint chooses the checkpoint from which the run resumes.
-func (u *up) newestCheckpoint(spec runspec.Spec) (checkpoint.Choice, error) {
+// resume chooses the checkpoint from which the run resumes, and checks whether this machine
+// can go on.
+func (u *up) resume() error {
 	c, err := checkpoint.Choose(string(u.dir), checkpoint.Complete, u.tell)
 	if err != nil {
-		return c, err
+		return err
 	}
+	u.taken = c
 	// A run that is done is not trained again from its first step unless a user asks.
-	if d := c.Damaged(); d != nil && d.Step >= spec.Steps && c.Step == 0 {
-		return c, exit.Wrap(exit.Verify,
-			fmt.Sprintf("restore %s from a copy; to train all %s again, move %s away and repeat the command", d.Folder, words.Several(spec.Steps, "step"), u.dir.Checkpoints()),
+	if d := c.Damaged(); d != nil && d.Step >= u.spec.Steps && c.Step == 0 {
+		return exit.Wrap(exit.Verify,
+			fmt.Sprintf("restore %s from a copy; to train all %s again, move %s away and repeat the command", d.Folder, words.Several(u.spec.Steps, "step"), u.dir.Checkpoints()),
 			fmt.Errorf("the run is done, but none of its checkpoints verifies: %w", d.Reason))
 	}
-	return c, nil
+	if c.Step < u.spec.Steps {
+		if err := u.checkMachine(); err != nil {
+			return err
+		}
+	}
+	return u.spec.Write(u.dir.Spec())
+}
+
+// invite prints the command with which more workers join.
+func invite(out io.Writer, e endpoint.Endpoint) {
+	if !e.Shared {
+		fmt.Fprintf(out, "etcd and NATS listen on this machine only: workers on other machines need --etcd and --nats (docs/cluster.md)\n")
+		return
+	}
+	fmt.Fprintf(out, "workers on other machines join with:\n  %s\n", clusterflags.Command(program.Name(), e))
+}
+
+// announce prints model, workers and steps before the training.
+func (u *up) announce(m shard.Manifest) {
+	spec := u.spec
+	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
+		spec.Model.Name, count(int64(newLayout(spec, m.VocabSize).Parameters())), words.Several(u.workers, "worker"), words.Several(spec.Threads, "thread"),
+		spec.Precision, words.Several(spec.Steps, "step"), spec.Batch.Rows*spec.Batch.MicroBatches, spec.MaxSeq)
+	if choice, err := runspec.ReadPrecisionChoice(u.dir.Precision()); err == nil && choice != nil && u.taken.Step > 0 {
+		fmt.Fprintln(u.err, choice)
+	}
+	showResume(u.err, u.taken)
+	showSigning(u.err, u.dir)
 }
 
 // showResume prints the step from which a run resumes, and why not from a newer one.

@@ -44,7 +44,7 @@ func TestStatusWaitsForACoordinator(t *testing.T) {
 	}
 	defer conn.Close()
 	answered := make(chan error, 1)
-	time.AfterFunc(retryWithin/8, func() {
+	time.AfterFunc(absentFor/8, func() {
 		answered <- func() error {
 			asked, stop, err := bus.Channel(conn, 1, "", wire.SubjectsOf(e.Run).Status())
 			if err != nil {
@@ -59,7 +59,7 @@ func TestStatusWaitsForACoordinator(t *testing.T) {
 			}
 		}()
 	})
-	if s, err := askStatus(t.Context(), e); err != nil || s.State != wire.StateTraining {
+	if s, err := (target{say: func(string) {}}).askStatus(t.Context(), e); err != nil || s.State != wire.StateTraining {
 		t.Errorf("%+v %v", s, err)
 	}
 	if err := <-answered; err != nil {

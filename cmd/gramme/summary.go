@@ -13,13 +13,12 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/words"
-	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 
 // summarize prints the result: loss, speed, checkpoint, energy, and the command that
 // continues.
-func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Choice, e evaluation.Result) error {
+func (u *up) summarize(m shard.Manifest, e evaluation.Result) error {
 	report, err := checkpoint.Audit(string(u.dir))
 	if err != nil {
 		return exit.Wrap(exit.Verify, "`"+words.Command("gramme", "audit", string(u.dir))+"` shows it again", fmt.Errorf("audit of what was just written: %w", err))
@@ -29,8 +28,8 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 	if e.TokensPerSecond > 0 {
 		fmt.Fprintf(w, "speed:      %.0f tokens/s\n", float64(e.TokensPerSecond))
 	}
-	f := findingOf(taken)
-	if text := f.Warning(spec.Optimizer.LR); text != "" {
+	f := findingOf(u.taken)
+	if text := f.Warning(u.spec.Optimizer.LR); text != "" {
 		fmt.Fprintf(w, "warning:    %s\n", text)
 	}
 	fmt.Fprintf(w, "checkpoint: %s\n", filepath.Join(u.dir.Checkpoints(), "latest"))
@@ -55,17 +54,17 @@ func (u *up) summarize(spec runspec.Spec, m shard.Manifest, taken checkpoint.Cho
 		fmt.Fprintf(w, "carbon:     %.3f gCO2e%s (%.0f g/kWh, PUE %g; %s)\n", float64(a.Carbon.Grams), estimated, f.GramsPerKWh, f.PUE, f.Origin)
 	}
 	fmt.Fprintf(w, "audit:      ok, %s, %s\n", words.Several(a.Entries, "ledger entry"), words.Several(len(report.Checkpoints), "checkpoint"))
-	if u.diverged(spec, taken) != nil {
+	if u.diverged() != nil {
 		return nil // its hint says how to continue
 	}
 	if f.Kind != divergence.None {
-		fmt.Fprintf(w, "try again:  %s\n", u.lowerRate(spec))
+		fmt.Fprintf(w, "try again:  %s\n", u.lowerRate())
 	}
 	switch {
-	case taken.Step < spec.Steps:
+	case u.taken.Step < u.spec.Steps:
 		fmt.Fprintf(w, "resume:     %s\n", u.resumeCommand())
 	case f.Kind == divergence.None: // the learning rate has fallen to 0: more steps are another run
-		fmt.Fprintf(w, "for longer: %s\n", program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--steps", fmt.Sprint(2*spec.Steps)))
+		fmt.Fprintf(w, "for longer: %s\n", program.Command("up", "--run", string(u.dir.Next()), "--like", string(u.dir), "--steps", fmt.Sprint(2*u.spec.Steps)))
 	}
 	return nil
 }

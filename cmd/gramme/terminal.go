@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,13 @@ func width(w io.Writer) int {
 
 // saying reports the waits of a command to its user.
 func saying(c *cobra.Command) waiting.Say { return func(text string) { c.PrintErrln(text) } }
+
+// printJSON prints what --json asks for.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
 
 // progressBar shows the progress of an operation: on a terminal one line that is
 // overwritten, elsewhere a line at the start and every few seconds.
@@ -101,4 +109,15 @@ func count(n int64) string {
 		return fmt.Sprintf("%.0fk", float64(n)/1e3)
 	}
 	return fmt.Sprint(n)
+}
+
+// ago rounds a duration for people.
+func ago(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return d.Round(time.Minute).String()
 }
