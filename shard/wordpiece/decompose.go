@@ -1,7 +1,6 @@
 package wordpiece
 
 import (
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -17,7 +16,7 @@ const (
 // decompose appends the full canonical decomposition of c, as the edition of
 // Unicode in Hugging Face's library has it.
 func (n *normalizer) decompose(dst []decomposed, c rune) []decomposed {
-	if !unicode.Is(n.canonical, c) {
+	if !n.canonical.has(c) {
 		return append(dst, decomposed{char: c})
 	}
 	if s := c - hangulBase; s >= 0 && s < hangulCount {

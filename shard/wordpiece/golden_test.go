@@ -37,9 +37,8 @@ type golden struct {
 }
 
 func (g *golden) how() normalization {
-	how := normalization{lowercase: g.Lowercase, stripAccents: g.Lowercase, spaceCJK: g.CJK}
-	set(&how.stripAccents, g.StripAccents)
-	return how
+	strip := firstOf(g.StripAccents, nil, g.Lowercase)
+	return normalization{lowercase: g.Lowercase, stripAccents: strip, spaceCJK: g.CJK}
 }
 
 func readTestdata(t testing.TB, name string) []byte {

@@ -2,6 +2,7 @@ package wordpiece
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,76 +47,65 @@ func Load(dir string) (*Tokenizer, error) {
 func readFile(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxFileBytes {
+		err = fmt.Errorf("%d bytes are more than a tokenizer has", info.Size())
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, vfs.WithoutPath(err))
-	}
-	if info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("%s: %d bytes are more than a tokenizer has", name, info.Size())
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, vfs.WithoutPath(err))
-	}
-	if b == nil {
-		b = []byte{}
 	}
 	return b, nil
 }
 
 // parse makes a tokenizer of the files' content; nil is a file that is not there.
 func parse(vocabTxt, tokenizerJSON, configJSON []byte) (*Tokenizer, error) {
-	how := normalization{lowercase: true, spaceCJK: true}
-	var strip *bool
-	var vocab []string
-	var err error
-	if tokenizerJSON != nil {
-		var f tokenizerFile
-		if err := json.Unmarshal(tokenizerJSON, &f); err != nil {
+	var f tokenizerFile
+	var c configFile
+	if err := parseJSON(tokenizerName, tokenizerJSON, &f); err != nil {
+		return nil, err
+	}
+	if err := parseJSON(configName, configJSON, &c); err != nil {
+		return nil, err
+	}
+	how := normalization{
+		lowercase: firstOf(c.DoLowerCase, f.Normalizer.Lowercase, true),
+		spaceCJK:  firstOf(c.TokenizeChineseChars, f.Normalizer.HandleChineseChars, true),
+	}
+	how.stripAccents = firstOf(c.StripAccents, f.Normalizer.StripAccents, how.lowercase)
+	if vocabTxt == nil {
+		vocab, err := f.vocab()
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", tokenizerName, err)
 		}
-		if err := f.check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", tokenizerName, err)
-		}
-		if vocabTxt == nil {
-			if vocab, err = f.vocab(); err != nil {
-				return nil, fmt.Errorf("%s: %w", tokenizerName, err)
-			}
-		}
-		set(&how.lowercase, f.Normalizer.Lowercase)
-		set(&how.spaceCJK, f.Normalizer.HandleChineseChars)
-		strip = f.Normalizer.StripAccents
+		return newTokenizer(vocab, how)
 	}
-	if configJSON != nil {
-		var c configFile
-		if err := json.Unmarshal(configJSON, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", configName, err)
-		}
-		if err := c.check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", configName, err)
-		}
-		set(&how.lowercase, c.DoLowerCase)
-		set(&how.spaceCJK, c.TokenizeChineseChars)
-		if c.StripAccents != nil {
-			strip = c.StripAccents
-		}
-	}
-	how.stripAccents = how.lowercase
-	set(&how.stripAccents, strip)
-	if vocabTxt != nil {
-		vocab = parseVocab(vocabTxt)
-	}
-	t, err := newTokenizer(vocab, how)
-	if err != nil && vocabTxt != nil {
+	t, err := newTokenizer(parseVocab(vocabTxt), how)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", vocabName, err)
 	}
-	return t, err
+	return t, nil
 }
 
-func set(to *bool, from *bool) {
-	if from != nil {
-		*to = *from
+// parseJSON reads a file into v and checks it.
+func parseJSON(name string, b []byte, v interface{ check() error }) error {
+	if b == nil {
+		return nil
 	}
+	err := json.Unmarshal(b, v)
+	if err == nil {
+		err = v.check()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
+
+// firstOf returns the first setting that is given, else what holds otherwise.
+func firstOf(first, second *bool, otherwise bool) bool { return *cmp.Or(first, second, &otherwise) }
 
 // parseVocab splits vocab.txt: a token a line, its number its id. Lines may end
 // as on Windows; the last need not end.

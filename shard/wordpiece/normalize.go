@@ -1,7 +1,6 @@
 package wordpiece
 
 import (
-	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,18 +17,12 @@ type normalization struct {
 // spaces, ideographs are set apart; accents are stripped (normalization form D
 // without its nonspacing marks); case is lowered; punctuation is set apart.
 type normalizer struct {
-	how                                         normalization
-	dropped, punctuation, nonspacing, canonical *unicode.RangeTable
-	lower                                       []lowerRun
+	how                                                normalization
+	dropped, punctuation, nonspacing, canonical, lower runs
 	// ascii and plane hold the class of the characters that are common, so that
 	// no table is searched for them.
 	ascii [utf8.RuneSelf]class
 	plane []class
-}
-
-// lowerRun is a run of characters with the same distance to their lower case.
-type lowerRun struct {
-	first, last, stride, delta rune
 }
 
 // class is the treatment of a character: its kind, and its replacement.
@@ -51,13 +44,11 @@ func (c class) char() rune  { return rune(c &^ kinds) }
 const planeSize = 1 << 16
 
 func newNormalizer(how normalization) *normalizer {
+	t := tables()
 	n := &normalizer{
-		how:     how,
-		dropped: droppedTable(), punctuation: punctuationTable(),
-		nonspacing: nonspacingTable(), canonical: canonicalTable(),
-		lower: lowerRuns(),
+		how: how, dropped: t["dropped"], punctuation: t["punctuation"], nonspacing: t["nonspacing"],
+		canonical: t["canonical"], lower: t["lower"], plane: make([]class, planeSize),
 	}
-	n.plane = make([]class, planeSize)
 	for c := range n.plane {
 		n.plane[c] = n.classify(rune(c))
 	}
@@ -77,7 +68,7 @@ func (n *normalizer) classify(c rune) class {
 	if c == '\t' || c == '\n' || c == '\r' {
 		return space
 	}
-	if unicode.Is(n.dropped, c) {
+	if n.dropped.has(c) {
 		return drop
 	}
 	if unicode.IsSpace(c) {
@@ -90,7 +81,7 @@ func (n *normalizer) classify(c rune) class {
 		rest := 0
 		var buffer [4]decomposed
 		for _, d := range n.decompose(buffer[:0], c) {
-			if unicode.Is(n.nonspacing, d.char) {
+			if n.nonspacing.has(d.char) {
 				continue
 			}
 			if d.combining != 0 {
@@ -112,7 +103,7 @@ func (n *normalizer) classify(c rune) class {
 		}
 		out = n.toLower(out)
 	}
-	if n.how.spaceCJK && isIdeograph(c) || unicode.Is(n.punctuation, out) {
+	if n.how.spaceCJK && isIdeograph(c) || n.punctuation.has(out) {
 		return single | class(out)
 	}
 	return letter | class(out)
@@ -122,17 +113,8 @@ func (n *normalizer) classify(c rune) class {
 const dottedI = 'İ'
 
 func (n *normalizer) toLower(c rune) rune {
-	i, found := slices.BinarySearchFunc(n.lower, c, func(r lowerRun, c rune) int {
-		switch {
-		case r.last < c:
-			return -1
-		case r.first > c:
-			return 1
-		}
-		return 0
-	})
-	if found && (c-n.lower[i].first)%n.lower[i].stride == 0 {
-		return c + n.lower[i].delta
+	if r, ok := n.lower.find(c); ok {
+		return c + r.delta
 	}
 	return c
 }

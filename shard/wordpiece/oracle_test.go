@@ -22,7 +22,7 @@ func naiveEncode(t *Tokenizer, text string) []int32 {
 		switch {
 		case c == '\t' || c == '\n' || c == '\r':
 			clean.WriteByte(' ')
-		case unicode.Is(n.dropped, c):
+		case n.dropped.has(c):
 		case unicode.IsSpace(c):
 			clean.WriteByte(' ')
 		case how.spaceCJK && isIdeograph(c):
@@ -34,7 +34,7 @@ func naiveEncode(t *Tokenizer, text string) []int32 {
 	s := clean.String()
 	if how.stripAccents {
 		s = strings.Map(func(c rune) rune {
-			if unicode.Is(n.nonspacing, c) {
+			if n.nonspacing.has(c) {
 				return -1
 			}
 			return c
@@ -45,7 +45,7 @@ func naiveEncode(t *Tokenizer, text string) []int32 {
 	}
 	var apart strings.Builder
 	for _, c := range s {
-		if unicode.Is(n.punctuation, c) {
+		if n.punctuation.has(c) {
 			apart.WriteString(" " + string(c) + " ")
 		} else {
 			apart.WriteRune(c)
@@ -83,11 +83,11 @@ func ordinary(n *normalizer, s string) bool {
 	marks := 0
 	for _, c := range s {
 		p := norm.NFD.PropertiesString(string(c))
-		known := unicode.Is(n.canonical, c)
+		known := n.canonical.has(c)
 		if !known && (p.CCC() != 0 || p.Decomposition() != nil) {
 			return false
 		}
-		if marks++; !known && !unicode.Is(n.dropped, c) {
+		if marks++; !known && !n.dropped.has(c) {
 			marks = 0
 		}
 		if marks > 15 {

@@ -11,7 +11,8 @@ type pieces struct {
 	longest int              // bytes
 }
 
-// newPieces parts a vocabulary; tokens are distinct.
+// newPieces parts a vocabulary; tokens are distinct. It leaves out those that no word is
+// long enough for, so that a word is never compared beyond its own length.
 func newPieces(vocab []string) (begin, next pieces) {
 	begin, next = pieces{ids: map[string]int32{}}, pieces{ids: map[string]int32{}}
 	for i, token := range vocab {
@@ -25,6 +26,9 @@ func newPieces(vocab []string) (begin, next pieces) {
 }
 
 func (p *pieces) add(text string, id int32) {
+	if utf8.RuneCountInString(text) > maxWordChars {
+		return
+	}
 	p.ids[text] = id
 	p.longest = max(p.longest, len(text))
 }

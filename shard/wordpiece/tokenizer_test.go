@@ -88,3 +88,12 @@ func TestEncodeAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A token that is longer than any word does not make the comparison of words longer.
+func TestTokensLongerThanWords(t *testing.T) {
+	long := strings.Repeat("ä", maxWordChars)
+	begin, next := newPieces([]string{long, long + "ä", "##" + long + "ä", "b"})
+	if begin.longest != len(long) || next.longest != 0 {
+		t.Errorf("words are compared with %d and %d bytes", begin.longest, next.longest)
+	}
+}

@@ -2,7 +2,6 @@ package wordpiece
 
 import (
 	"slices"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -48,7 +47,7 @@ func (w *wordWriter) write(s string) {
 		k := w.n.class(c)
 		switch kind := k.kind(); {
 		case kind == several || kind == drop && len(w.marks) > 0,
-			w.trace && kind != space && unicode.Is(w.n.canonical, c):
+			w.trace && kind != space && w.n.canonical.has(c):
 			w.writeWhole(c, from)
 		case kind == letter:
 			w.flush()
@@ -69,7 +68,7 @@ func (w *wordWriter) write(s string) {
 // class does not say all: where marks wait, even one that goes may keep others
 // from moving.
 func (w *wordWriter) writeWhole(c rune, from source) {
-	if unicode.Is(w.n.dropped, c) {
+	if w.n.dropped.has(c) {
 		return
 	}
 	if !w.n.how.stripAccents {
@@ -88,7 +87,7 @@ func (w *wordWriter) writeWhole(c rune, from source) {
 			continue
 		}
 		w.flush()
-		if !unicode.Is(w.n.nonspacing, d.char) {
+		if !w.n.nonspacing.has(d.char) {
 			w.lower(d.char, from)
 		}
 	}
@@ -111,7 +110,7 @@ func (w *wordWriter) writeMarks() {
 	sorted := w.sorted
 	slices.SortStableFunc(sorted, func(a, b decomposed) int { return int(a.combining) - int(b.combining) })
 	for i, d := range sorted {
-		if !unicode.Is(w.n.nonspacing, d.char) {
+		if !w.n.nonspacing.has(d.char) {
 			w.lower(d.char, w.marks[i].source)
 		}
 	}
@@ -144,7 +143,7 @@ func (w *wordWriter) lower(c rune, from source) {
 }
 
 func (w *wordWriter) put(c rune, from source) {
-	if unicode.Is(w.n.punctuation, c) {
+	if w.n.punctuation.has(c) {
 		w.close()
 		w.append(c, from)
 		w.append(' ', source{})
