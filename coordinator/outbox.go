@@ -62,20 +62,15 @@ func (o *outbox) run(ctx, open context.Context) {
 
 // deliver sends a batch until it is acknowledged or ctx ends.
 func (o *outbox) deliver(ctx context.Context, batch []wire.Event) error {
-	var backoff orders.Backoff
-	for failing := false; ; failing = true {
+	failing := false
+	return waiting.Retry(ctx, orders.Backoff, func(ctx context.Context) (bool, error) {
 		err := o.send(ctx, batch)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		}
-		if !failing {
+		if err != nil && ctx.Err() == nil && !failing {
+			failing = true
 			o.log.Info("events wait for the checkpoint service", zap.Error(err))
 		}
-		waiting.Pause(ctx, backoff.Next())
-	}
+		return err == nil, err
+	})
 }
 
 func (o *outbox) send(ctx context.Context, batch []wire.Event) error {

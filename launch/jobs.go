@@ -109,7 +109,7 @@ func (c *cluster) awaitAnswer(ctx context.Context, service string) {
 
 // askUntil asks again and again, until an answer comes or ctx ends.
 func askUntil(ctx context.Context, ask func(ctx context.Context) bool) {
-	_ = waiting.Until(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) { // what does not come does not matter
+	_ = waiting.Retry(ctx, waiting.Every(50*time.Millisecond), func(ctx context.Context) (bool, error) { // what does not come does not matter
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		return ask(ctx), nil

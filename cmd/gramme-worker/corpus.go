@@ -88,13 +88,13 @@ func remoteCorpus(ctx context.Context, conn bus.Conn, run string, log *zap.Logge
 	var packed []byte
 	warn := func(text string) { log.Warn(text) }
 	err = waiting.For(ctx, warn, "a coordinator to send the corpus's manifest", manifestWithin, func(ctx context.Context) error {
-		return waiting.Until(ctx, time.Second, func(ctx context.Context) (bool, error) {
+		return waiting.Retry(ctx, waiting.Every(time.Second), func(ctx context.Context) (bool, error) {
 			packed, err = fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20)
-			if errors.Is(err, shard.ErrUnavailable) && ctx.Err() == nil {
+			if errors.Is(err, shard.ErrUnavailable) {
 				log.Debug("no coordinator", zap.Error(err))
-				return false, nil
+				return false, err
 			}
-			return err == nil, err
+			return true, err
 		})
 	})
 	if err != nil {

@@ -105,12 +105,12 @@ func request(ctx context.Context, a target, control wire.Control, wait bool, don
 		return nil
 	}
 	return waiting.For(ctx, a.say, fmt.Sprintf("the run to carry it out (%s)", control.Verb), waitFor, func(ctx context.Context) error {
-		return waiting.Until(ctx, 200*time.Millisecond, func(ctx context.Context) (bool, error) {
+		return waiting.Retry(ctx, waiting.Every(200*time.Millisecond), func(ctx context.Context) (bool, error) {
 			s, err := a.status(ctx)
 			if err == nil && (s.State == wire.StateDone || s.State == wire.StateStopped) {
 				err = fmt.Errorf("%s: the run ended meanwhile", control.Verb)
 			}
-			return s.State == wire.StateTraining && done(s), err
+			return err != nil || s.State == wire.StateTraining && done(s), err
 		})
 	})
 }

@@ -14,23 +14,12 @@ import (
 
 	"github.com/gramme-project/gramme/coordinator/roster"
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Pauses between two tries: the first, and the longest. Each is twice the one before.
-const (
-	firstPause   = 50 * time.Millisecond
-	longestPause = time.Second
-)
-
-// Backoff is how long to wait between the tries of one thing. Its zero value is ready.
-type Backoff struct{ pause time.Duration }
-
-// Next is the pause before the next try.
-func (b *Backoff) Next() time.Duration {
-	b.pause = min(max(firstPause, 2*b.pause), longestPause)
-	return b.pause
-}
+// Backoff is how long to wait between the tries of one order.
+var Backoff = waiting.Backoff{First: 50 * time.Millisecond, Longest: time.Second}
 
 // Order is something to do after what was ordered before: an effect on the store, or
 // the answer to a request.
@@ -41,10 +30,10 @@ type Order[R any] struct {
 
 // Queue holds the orders of one term. R is a request that waits for an answer.
 type Queue[R any] struct {
-	todo    []Order[R]
-	busy    bool // the first is under way
-	ended   bool
-	backoff Backoff
+	todo     []Order[R]
+	busy     bool // the first is under way
+	failures int  // of the first
+	ended    bool
 }
 
 // Add orders something. After the end of the term nothing is taken.
@@ -86,9 +75,10 @@ func (q *Queue[R]) Tried(err error, stored wire.Plan) Outcome {
 	case plan && (err == nil || errors.Is(err, membership.ErrConflict)):
 		out.Event = roster.PlanWritten{}
 	case err != nil:
-		return Outcome{Retry: q.backoff.Next()}
+		q.failures++
+		return Outcome{Retry: Backoff.After(q.failures)}
 	}
-	q.todo, q.busy, q.backoff = q.todo[1:], false, Backoff{}
+	q.todo, q.busy, q.failures = q.todo[1:], false, 0
 	return out
 }
 

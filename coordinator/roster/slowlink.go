@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -33,11 +34,10 @@ const (
 	// trialRing of the time goes into the ring.
 	trialFactor = 1.5
 	trialRing   = 0.4
-	// A worker is left out for firstPause, then for twice as long each time, up to
-	// longestPause.
-	firstPause   = 5 * time.Minute
-	longestPause = time.Hour
 )
+
+// slowBackoff is for how long a worker is left out.
+var slowBackoff = waiting.Backoff{First: 5 * time.Minute, Longest: time.Hour}
 
 // slowdown is a worker that made the run slower, or may.
 type slowdown struct {
@@ -92,7 +92,7 @@ func (r *Roster) leaveOutSlow(now time.Time, stay []*worker) ([]*worker, string)
 		s := r.slowdownOf(id)
 		s.times++
 		s.base, s.with, s.without, s.onTrial, s.behind = base.members, with.tokens, base.tokens, base.tokens == 0, false
-		s.until = now.Add(min(longestPause, firstPause<<min(s.times-1, 10)))
+		s.until = now.Add(slowBackoff.After(s.times))
 		reason = s.text(id) + ": going on without it"
 	}
 	return slices.DeleteFunc(slices.Clone(stay), func(w *worker) bool { return slices.Contains(extra, w.reg.ID) }), reason
@@ -158,7 +158,7 @@ func (r *Roster) judgeTrials(now time.Time, without pace) {
 		s.onTrial, s.without = false, without.tokens
 		if s.with > 0 && without.tokens < fasterFactor*s.with {
 			all := slices.Sorted(slices.Values(append(slices.Clone(s.base), id)))
-			r.keepUntil[strings.Join(all, " ")] = now.Add(longestPause)
+			r.keepUntil[strings.Join(all, " ")] = now.Add(slowBackoff.Longest)
 			delete(r.slowdowns, id)
 		}
 	}

@@ -3,6 +3,7 @@ package architecture
 import (
 	"go/ast"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -10,9 +11,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// clock are functions of package time that no core names.
-var clock = []string{
-	"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker",
+// clocks are functions that no core names, by the package that has them.
+var clocks = map[string][]string{
+	"time": {"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"},
+	"github.com/gramme-project/gramme/internal/waiting": {"For", "Retry", "Rest", "Pause"},
 }
 
 // excused are the names that a core may use, and why. One that nothing uses any more
@@ -92,7 +94,12 @@ func TestCgoStaysInTheWorker(t *testing.T) {
 
 // impure names the clocks and goroutines of a file.
 func impure(f file) (found []string) {
-	clockName := f.nameOf("time")
+	names := map[string]string{} // of packages with a clock, in this file
+	for path := range clocks {
+		if name := f.nameOf(path); name != "" {
+			names[name] = path
+		}
+	}
 	ast.Inspect(f.syntax, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.GoStmt:
@@ -103,8 +110,8 @@ func impure(f file) (found []string) {
 			}
 		case *ast.SelectorExpr:
 			// A mention is enough: a function value reads the clock as well.
-			if x, ok := n.X.(*ast.Ident); ok && clockName != "" && x.Name == clockName && slices.Contains(clock, n.Sel.Name) {
-				found = append(found, "time."+n.Sel.Name)
+			if x, ok := n.X.(*ast.Ident); ok && slices.Contains(clocks[names[x.Name]], n.Sel.Name) {
+				found = append(found, path.Base(names[x.Name])+"."+n.Sel.Name)
 			}
 		}
 		return true
@@ -116,13 +123,14 @@ func impure(f file) (found []string) {
 // them would find nothing in the tree.
 func TestImpureIsFound(t *testing.T) {
 	for source, want := range map[string]string{
-		"import \"time\"\nvar t = time.Now()":                   "time.Now",
-		"import x \"time\"\nvar t = x.Since":                    "time.Since",
-		"import \"time\"\nvar t = time.Second":                  "",
-		"func f() { go f() }":                                   "go",
-		"func f() { g.Go(f) }":                                  "Go",
-		"type time struct{}\nfunc f(time T) { time.Now() }":     "",
-		"import \"time\"\nfunc f() { <-time.After(1); go f() }": "time.After go",
+		"import \"time\"\nvar t = time.Now()":  "time.Now",
+		"import x \"time\"\nvar t = x.Since":   "time.Since",
+		"import \"time\"\nvar t = time.Second": "",
+		"func f() { go f() }":                  "go",
+		"func f() { g.Go(f) }":                 "Go",
+		"import \"github.com/gramme-project/gramme/internal/waiting\"\nvar b, r = waiting.Every(1), waiting.Retry": "waiting.Retry",
+		"type time struct{}\nfunc f(time T) { time.Now() }":                                                        "",
+		"import \"time\"\nfunc f() { <-time.After(1); go f() }":                                                    "time.After go",
 	} {
 		tr := newTree()
 		if err := tr.add("a/a.go", []byte("package a\n"+source)); err != nil {

@@ -1,9 +1,10 @@
-// Package waiting bounds the waits of a process, and reports them: a wait that is not
-// over after two seconds is named, with its bound, and one that reaches its bound ends
-// in an error that names what did not come.
+// Package waiting waits: for a time, between tries, and for what others do. A wait with a
+// bound is reported: one that is not over after two seconds is named, with its bound, and
+// one that reaches its bound ends in an error that names what did not come.
 //
-// It guarantees that For returns nil only if the call succeeded, and says nothing after
-// it has returned. It cannot end a call that ignores its context.
+// It guarantees that every wait ends with its context, that For and Retry return nil only
+// if the call succeeded, and that For says nothing after it has returned. It cannot end a
+// call that ignores its context.
 package waiting
 
 import (
@@ -69,31 +70,3 @@ func For(ctx context.Context, say Say, what string, bound time.Duration, f func(
 	}
 	return fmt.Errorf("waiting for %s: %w", what, cause)
 }
-
-// Until asks again and again whether something has come, with a pause between.
-func Until(ctx context.Context, pause time.Duration, come func(ctx context.Context) (bool, error)) error {
-	for {
-		ok, err := come(ctx)
-		if ok || err != nil {
-			return err
-		}
-		if err := Rest(ctx, pause); err != nil {
-			return err
-		}
-	}
-}
-
-// Rest waits, or returns why ctx ended before.
-func Rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// Pause waits, or until ctx ends: for a loop that looks at ctx itself.
-func Pause(ctx context.Context, d time.Duration) { _ = Rest(ctx, d) }

@@ -76,25 +76,6 @@ func TestForWithACause(t *testing.T) {
 	})
 }
 
-func TestUntil(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		err := Until(t.Context(), time.Second, func(context.Context) (bool, error) { n++; return n == 3, nil })
-		if n != 3 || err != nil {
-			t.Errorf("asked %d times, then %v", n, err)
-		}
-		broken := errors.New("broken")
-		if err := Until(t.Context(), time.Second, func(context.Context) (bool, error) { return false, broken }); !errors.Is(err, broken) {
-			t.Error(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if err := Until(ctx, time.Second, func(context.Context) (bool, error) { return false, nil }); !errors.Is(err, context.DeadlineExceeded) {
-			t.Error(err)
-		}
-	})
-}
-
 func message(err error) string {
 	if err == nil {
 		return ""

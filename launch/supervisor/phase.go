@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -132,7 +133,7 @@ func (s *Supervisor) dismiss() {
 		s.closed()
 		return
 	}
-	s.bound, s.tellAt = s.now.Add(closeWithin), s.now.Add(patience)
+	s.bound, s.tellAt = s.now.Add(closeWithin), s.now.Add(waiting.Patience)
 	s.emit(Terminate{ch.id})
 }
 

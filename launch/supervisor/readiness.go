@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -123,7 +124,7 @@ const answerWithin = 5 * time.Minute
 // nothing more to wait for: training goes on without a coordinator.
 func (s *Supervisor) awaitCoordinator() error {
 	waits := s.now.Sub(s.firstLook)
-	if s.answered || s.cause != nil || waits < patience {
+	if s.answered || s.cause != nil || waits < waiting.Patience {
 		return nil
 	}
 	if !s.waitTold {

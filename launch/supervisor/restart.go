@@ -4,16 +4,11 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // Bounds of starting a process again.
 const (
-	firstPause = 100 * time.Millisecond // doubles with every life that was of no use
-	lastPause  = time.Minute
-	killPause  = time.Second // the longest after a SIGKILL, which is not the process's fault
-	// scarcePause is the first after an end for want of a resource, which may pass.
-	scarcePause  = time.Second
-	lastScarce   = 16 * time.Second
 	healthy      = 30 * time.Second // a life longer than this resets the pause
 	quiet        = 10 * time.Minute // a life longer than this is not in vain
 	mostVain     = 8                // ends without a new step of the run between them, after which a process is given up
@@ -21,6 +16,13 @@ const (
 	mostScarce   = 6                // ends in a row of one process for want of a resource
 	mostReported = 3                // likewise of those that the process reports itself
 	roomForFewer = 3                // after so many a run with fewer workers is tried
+)
+
+// How long to wait before a process is started again, after so many lives of no use.
+var (
+	failedBackoff = waiting.Backoff{First: 100 * time.Millisecond, Longest: time.Minute}
+	killedBackoff = waiting.Backoff{First: 100 * time.Millisecond, Longest: time.Second} // a SIGKILL is not its fault
+	scarceBackoff = waiting.Backoff{First: time.Second, Longest: 16 * time.Second}       // want of a resource may pass
 )
 
 // life is how a process ended, and what it was good for.
@@ -68,17 +70,17 @@ func (r *restarts) after(l life) (wait time.Duration, v verdict) {
 		if r.kills++; r.kills >= mostKills {
 			return 0, giveUp
 		}
-		return min(firstPause<<(r.kills-1), killPause), restart
+		return killedBackoff.After(r.kills), restart
 	}
 	r.ends++
 	r.vain++
-	first, last := firstPause, lastPause
+	backoff := failedBackoff
 	switch reported := l.manner == exit.Reported; {
 	case l.scarce:
 		r.scarce++
 		most := mostReported
 		if !reported {
-			first, last, most = scarcePause, lastScarce, mostScarce
+			backoff, most = scarceBackoff, mostScarce
 		}
 		if r.scarce >= most {
 			return 0, noRoom
@@ -86,7 +88,7 @@ func (r *restarts) after(l life) (wait time.Duration, v verdict) {
 	case reported && final(l.code), r.vain >= mostVain:
 		return 0, giveUp
 	}
-	return min(first<<min(r.ends-1, 16), last), restart
+	return backoff.After(r.ends), restart
 }
 
 // final tells whether a process that reports an exit code would do so again: its

@@ -41,7 +41,7 @@ func TestGivingUp(t *testing.T) {
 				c.life.steps++
 			}
 			var wait time.Duration
-			if wait, v = restarts.after(c.life); v == restart && (wait < firstPause || wait > lastPause) {
+			if wait, v = restarts.after(c.life); v == restart && (wait < failedBackoff.First || wait > failedBackoff.Longest) {
 				t.Errorf("%s: a pause of %s", c.name, wait)
 			}
 		}
@@ -66,16 +66,16 @@ func TestPauses(t *testing.T) {
 	if total < 5*time.Minute {
 		t.Errorf("20 starts within %s", total)
 	}
-	if wait, _ := x.after(life{manner: exit.Crashed, useful: true}); wait != firstPause {
+	if wait, _ := x.after(life{manner: exit.Crashed, useful: true}); wait != failedBackoff.First {
 		t.Errorf("one that has worked waits for %s", wait)
 	}
 	x = restarts{}
 	for range 20 {
-		if wait, _ := x.after(life{manner: exit.Killed, lasted: time.Second}); wait > killPause {
+		if wait, _ := x.after(life{manner: exit.Killed, lasted: time.Second}); wait > killedBackoff.Longest {
 			t.Errorf("one that was killed waits for %s", wait)
 		}
 	}
-	if wait, v := x.after(life{manner: exit.Crashed, lasted: time.Second}); v != restart || wait != firstPause {
+	if wait, v := x.after(life{manner: exit.Crashed, lasted: time.Second}); v != restart || wait != failedBackoff.First {
 		t.Error("kills are held against it")
 	}
 }

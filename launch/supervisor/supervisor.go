@@ -14,12 +14,8 @@ import (
 // ErrKilled is the cause of a run that was told to end at once.
 var ErrKilled = errors.New("ended at once")
 
-const (
-	// lookEvery is how often the status is asked for.
-	lookEvery = 500 * time.Millisecond
-	// patience is how long a wait goes on before it is told.
-	patience = 2 * time.Second
-)
+// lookEvery is how often the status is asked for.
+const lookEvery = 500 * time.Millisecond
 
 // Config says what is supervised.
 type Config struct {

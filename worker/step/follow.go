@@ -3,6 +3,7 @@ package step
 import (
 	"time"
 
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -13,11 +14,10 @@ import (
 // three times as large as an entry.
 const maxEntriesBehind = 3
 
-// The first and the longest backoff of a worker that did not keep up, in failure timeouts.
-const (
-	firstBackoff   = 30
-	longestBackoff = 600
-)
+// followBackoff is that of a worker that did not keep up.
+func (m *Machine) followBackoff() waiting.Backoff {
+	return waiting.Backoff{First: 30 * m.cfg.FailureTimeout, Longest: 600 * m.cfg.FailureTimeout}
+}
 
 // outside reports whether the worker is outside the ring.
 func (m *Machine) outside() bool {
@@ -65,8 +65,8 @@ func (m *Machine) retryFollowing(now time.Time) []Effect {
 		return nil
 	}
 	if m.retryAt.IsZero() {
-		m.backoff = min(longestBackoff*m.cfg.FailureTimeout, max(firstBackoff*m.cfg.FailureTimeout, 2*m.backoff))
-		m.retryAt = now.Add(m.backoff)
+		m.fellBehind++
+		m.retryAt = now.Add(m.followBackoff().After(m.fellBehind))
 	}
 	if now.Before(m.retryAt) {
 		return nil

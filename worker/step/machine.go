@@ -30,10 +30,10 @@ type Machine struct {
 	stored  uint64       // newest durable step
 
 	// Outside the ring.
-	behind     bool          // the worker did not keep up with the members at its last attempt
-	backoff    time.Duration // before the next attempt
-	retryAt    time.Time     // zero: not scheduled yet
-	askedState bool          // the members' state was requested since the worker was last up to date
+	behind     bool      // the worker did not keep up with the members at its last attempt
+	fellBehind int       // attempts in a row of which that is true
+	retryAt    time.Time // of the next one; zero: not scheduled yet
+	askedState bool      // the members' state was requested since the worker was last up to date
 
 	// How this generation begins.
 	hellos           []*wire.Hello // of this generation, by rank
@@ -112,7 +112,7 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		}
 	case UpToDate:
 		if e.Generation == m.plan.Generation && m.state == wire.WorkerFollowing && e.Step == m.applied+1 {
-			m.state, m.askedState, m.behind, m.backoff = wire.WorkerJoining, false, false, 0
+			m.state, m.askedState, m.behind, m.fellBehind = wire.WorkerJoining, false, false, 0
 		}
 	case SnapshotFetched:
 		if e.Generation == m.plan.Generation && (m.state == wire.WorkerCatchingUp || m.state == wire.WorkerFollowing) {
