@@ -27,7 +27,7 @@ func TestWorkers(t *testing.T) {
 	}
 	for _, workers := range counts {
 		t.Run(workers, func(t *testing.T) {
-			s := elastic(t)
+			s := newSite(t)
 			s.must(s.up(text(c.steps), workers)...)
 			s.told(c, s.same(c))
 		})
@@ -36,10 +36,11 @@ func TestWorkers(t *testing.T) {
 
 // TestKillEverything kills all processes twice, the first time without any
 // checkpoint to go on from.
-func TestKillEverything(t *testing.T) {
-	t.Parallel()
+func TestKillEverything(t *testing.T) { onBothServices(t, killEverything) }
+
+func killEverything(t *testing.T, newSite func(*testing.T) *site) {
 	c := calm(t)
-	s := elastic(t)
+	s := newSite(t)
 	up := s.up(text(c.steps), "2")
 	for _, kill := range []struct {
 		at    uint64
@@ -70,10 +71,11 @@ func TestKillEverything(t *testing.T) {
 }
 
 // TestKillParent kills the one process that started all others.
-func TestKillParent(t *testing.T) {
-	t.Parallel()
+func TestKillParent(t *testing.T) { onBothServices(t, killParent) }
+
+func killParent(t *testing.T, newSite func(*testing.T) *site) {
 	c := calm(t)
-	s := elastic(t)
+	s := newSite(t)
 	up := s.up(text(c.steps), "2")
 	r := s.start(s.command(up...))
 	r.reaches(c.steps / 4)
@@ -86,29 +88,30 @@ func TestKillParent(t *testing.T) {
 
 // TestKillOne kills one process of each role while the run goes on, and lets a worker
 // crash, which ends with the exit code of bad usage.
-func TestKillOne(t *testing.T) {
-	t.Parallel()
+func TestKillOne(t *testing.T) { onBothServices(t, killOne) }
+
+func killOne(t *testing.T, newSite func(*testing.T) *site) {
 	c := calm(t)
 	for _, how := range []struct {
-		role   wire.Role
+		id     string
 		signal syscall.Signal
 		told   string
 	}{
-		{wire.RoleWorker, syscall.SIGKILL, ""},
-		{wire.RoleWorker, syscall.SIGSEGV, " crashed and is started again: SIGSEGV: segmentation violation"},
-		{wire.RoleCheckpoint, syscall.SIGKILL, "checkpoint was killed and is started again"},
-		{wire.RoleCoordinator, syscall.SIGKILL, "coordinator was killed and is started again"},
+		{"w1", syscall.SIGKILL, ""},
+		{"w1", syscall.SIGSEGV, " crashed and is started again: SIGSEGV: segmentation violation"},
+		{wire.IDCheckpoint, syscall.SIGKILL, "checkpoint was killed and is started again"},
+		{wire.IDCoordinator, syscall.SIGKILL, "coordinator was killed and is started again"},
 	} {
-		role := how.role
-		t.Run(string(role)+" "+how.signal.String(), func(t *testing.T) {
-			s := elastic(t)
+		t.Run(how.id+" "+how.signal.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
 			r := s.start(s.command(s.up(text(c.steps), "1:2")...))
 			r.reaches(c.steps / 8)
-			if err := syscall.Kill(r.shows(role).PID, how.signal); err != nil {
+			if err := syscall.Kill(s.pid(how.id), how.signal); err != nil {
 				t.Error(err)
 			}
 			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps), how.told)
-			if a := s.same(c); role != wire.RoleCoordinator {
+			if a := s.same(c); how.id != wire.IDCoordinator {
 				s.told(c, a)
 			}
 		})
@@ -117,10 +120,11 @@ func TestKillOne(t *testing.T) {
 
 // TestScaleThrough has four workers, then two, three and one, and kills one after
 // each change.
-func TestScaleThrough(t *testing.T) {
-	t.Parallel()
+func TestScaleThrough(t *testing.T) { onBothServices(t, scaleThrough) }
+
+func scaleThrough(t *testing.T, newSite func(*testing.T) *site) {
 	c := long(t)
-	s := elastic(t)
+	s := newSite(t)
 	r := s.start(s.command(s.up(text(c.steps), "1:4")...))
 	r.reaches(1)
 	for i, n := range []int{1, 4, 2, 3, 1} {
@@ -151,7 +155,7 @@ func TestInterrupt(t *testing.T) {
 	}
 	for _, sent := range signals {
 		t.Run(sent.String(), func(t *testing.T) {
-			s := elastic(t)
+			s := newSite(t)
 			up := s.up(text(c.steps), "2", "--checkpoint-every", "1h")
 			r := s.start(s.command(up...))
 			r.reaches(c.steps / 4)
@@ -176,7 +180,7 @@ func TestInterrupt(t *testing.T) {
 func TestInterruptTwice(t *testing.T) {
 	t.Parallel()
 	c := calm(t)
-	s := elastic(t)
+	s := newSite(t)
 	up := s.up(text(c.steps), "2")
 	r := s.start(s.command(up...))
 	r.reaches(c.steps / 4)

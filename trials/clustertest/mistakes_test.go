@@ -47,10 +47,11 @@ func TestOtherSettings(t *testing.T) {
 	s.same(c)
 }
 
-// TestSecondUp starts the same run while it is up.
+// TestSecondUp starts the same run while it is up. It waits two seconds for the first,
+// so the run is a long one.
 func TestSecondUp(t *testing.T) {
 	t.Parallel()
-	c := calm(t)
+	c := long(t)
 	s := newSite(t)
 	up := s.up(text(c.steps), "1")
 	r := s.start(s.command(up...))

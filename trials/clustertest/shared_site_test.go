@@ -11,16 +11,26 @@ import (
 	"github.com/gramme-project/gramme/trials/chaos/cluster"
 )
 
-// elastic makes a site for a test of coming, going and dying: with etcd and NATS in
-// gramme up, or, if GRAMME_TEST_SERVICES is cluster, with those of a cluster.
-// scripts/test tries both.
-func elastic(t *testing.T) *site {
-	t.Helper()
-	s := newSite(t)
-	if os.Getenv("GRAMME_TEST_SERVICES") == "cluster" {
-		s.environ = newShared(s).services.Environ()
+// onBothServices runs a test of dying processes twice: with the etcd and NATS that
+// gramme up starts, and with those of a cluster.
+func onBothServices(t *testing.T, test func(t *testing.T, newSite func(*testing.T) *site)) {
+	t.Parallel()
+	for name, newSite := range map[string]func(*testing.T) *site{
+		"services of the run": newSite,
+		"services of a cluster": func(t *testing.T) *site {
+			s := newSite(t)
+			s.environ = newShared(s).services.Environ()
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && name != "services of the run" {
+				t.Skip("the same with services of the run is tried")
+			}
+			test(t, newSite)
+		})
 	}
-	return s
 }
 
 // shared is a cluster of etcd and NATS that is not the run's own.

@@ -15,8 +15,9 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
-// patience bounds every wait: it is never reached unless something hangs.
-const patience = 60 * time.Second
+// patience bounds every wait. It is never reached unless something hangs, on a machine that
+// is very busy either.
+const patience = 5 * time.Minute
 
 // commandWithin bounds a whole command, which may train several times.
 const commandWithin = 10 * time.Minute

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -82,21 +83,6 @@ func (r *running) reaches(step uint64) (found wire.Status) {
 	return found
 }
 
-// shows waits until the status shows a process of a role: a service tells of itself once
-// a second.
-func (r *running) shows(role wire.Role) (found wire.Process) {
-	r.Helper()
-	r.until("the status shows a "+string(role), patience, func() bool {
-		now, _ := r.glance()
-		i := slices.IndexFunc(now.Processes, func(p wire.Process) bool { return p.Role == role })
-		if i >= 0 {
-			found = now.Processes[i]
-		}
-		return i >= 0
-	})
-	return found
-}
-
 // generationAfter waits for a generation that is newer than one, and returns it. A
 // coordinator that has just come tells of the last plan until there is another.
 func (r *running) generationAfter(old uint64) (generation uint64) {
@@ -124,6 +110,20 @@ func (s *site) processes() []int {
 		}
 	}
 	return found
+}
+
+// pid is that of the process of the run with an ID, by its arguments: the status may
+// show it only a second later.
+func (s *site) pid(id string) int {
+	s.Helper()
+	for _, pid := range s.processes() {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.Contains(string(b), "\x00--id\x00"+id+"\x00") {
+			return pid
+		}
+	}
+	s.Fatalf("no process has the ID %s", id)
+	return 0
 }
 
 // kill ends processes at once.
