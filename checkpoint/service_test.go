@@ -95,7 +95,7 @@ func (s *serving) up() {
 	service, ended := s.service, s.ended
 	go func() { ended <- service.Run(ctx) }()
 	s.t.Cleanup(func() { cancel() })
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(5 * time.Minute); ; {
 		if _, err := s.request(s.subj.SnapshotInfo(wire.IDCheckpoint), nil); !errors.Is(err, bus.ErrNoResponders) {
 			return
 		} else if time.Now().After(end) {
@@ -123,7 +123,7 @@ func (s *serving) request(subject string, body any) (wire.Reply, error) {
 }
 
 func (s *serving) send(m *bus.Message) (reply wire.Reply, err error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
 	answer, err := s.conn.Request(ctx, *m)
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *serving) store(step uint64, world int) *replica.State {
 			s.t.Fatalf("chunk: %v %s", err, reply.Error)
 		}
 	}
-	for late := time.After(10 * time.Second); ; {
+	for late := time.After(5 * time.Minute); ; {
 		var m *bus.Message
 		select {
 		case m = <-committed:
@@ -389,7 +389,7 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 		t.Error("slices of different states were stored")
 	}
 	send(12, 12, state)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if info, _ := s.fetch(); info.Found {
 			break
 		} else if time.Now().After(end) {

@@ -29,7 +29,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+const patience = 5 * time.Minute
 
 // within waits until a condition holds.
 func within(t *testing.T, what string, holds func() bool) {

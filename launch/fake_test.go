@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: it is never reached unless something hangs.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute
 
 // stage is the folder of a run with its stand-ins.
 type stage string

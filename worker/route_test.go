@@ -72,10 +72,10 @@ func TestRingThatIsCutGoesThroughNATS(t *testing.T) {
 		if s.From != "a" || s.Subject != "" || !strings.Contains(string(s.Evidence), "nothing comes from it") {
 			t.Errorf("suspicion %+v", s)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("the cut is not noticed")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	registered, err := c.store.WatchWorkers(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ var worlds = []int{2, 3, 4, 5, 6, 7, 8, 9}
 // join connects all ranks at once, as they need each other.
 func join(t testing.TB, world int, connect func(ctx context.Context, rank int) (allreduce.Link, error)) []allreduce.Link {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	links, errs := make([]allreduce.Link, world), make([]error, world)
 	var wg sync.WaitGroup

@@ -17,7 +17,7 @@ func TestDialThroughAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for through, want := range map[string]string{
 		"": "", "unix:///none/proxy": "/none/proxy", "socks5://127.0.0.1:1": "127.0.0.1:1", "ftp://x": "socks5://HOST:PORT", "\x7f": "socks5://HOST:PORT",

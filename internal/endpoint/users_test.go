@@ -43,10 +43,10 @@ func TestDialsWithPassword(t *testing.T) {
 	if _, err := c.Subscribe("gramme.r.x", func(m *nats.Msg) { _ = m.Respond(m.Data) }); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Request("gramme.r.x", []byte("y"), 5*time.Second); err != nil || string(m.Data) != "y" {
+	if m, err := c.Request("gramme.r.x", []byte("y"), 5*time.Minute); err != nil || string(m.Data) != "y" {
 		t.Errorf("request: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	_, err = at("hidden").DialNATS(ctx, "test")
 	if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "hidden") {

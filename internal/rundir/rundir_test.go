@@ -6,12 +6,15 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
-func TestOneHoldsTheFolder(t *testing.T) {
+func TestOneHoldsTheFolder(t *testing.T) { synctest.Test(t, oneHoldsTheFolder) }
+
+func oneHoldsTheFolder(t *testing.T) {
 	d := Dir(t.TempDir())
 	unlock, err := d.Lock()
 	if err != nil {
@@ -33,7 +36,9 @@ func TestOneHoldsTheFolder(t *testing.T) {
 }
 
 // TestLookingIsNoHolding looks at a folder from many sides while it is taken.
-func TestLookingIsNoHolding(t *testing.T) {
+func TestLookingIsNoHolding(t *testing.T) { synctest.Test(t, lookingIsNoHolding) }
+
+func lookingIsNoHolding(t *testing.T) {
 	d := Dir(t.TempDir())
 	var lookers sync.WaitGroup
 	for range 4 {
@@ -63,7 +68,9 @@ func TestLookingIsNoHolding(t *testing.T) {
 }
 
 // TestHolderRemovesTheFolder waits for a holder that removes its folder.
-func TestHolderRemovesTheFolder(t *testing.T) {
+func TestHolderRemovesTheFolder(t *testing.T) { synctest.Test(t, holderRemovesTheFolder) }
+
+func holderRemovesTheFolder(t *testing.T) {
 	d := Dir(filepath.Join(t.TempDir(), "run"))
 	if err := d.Make(); err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func TestConformance(t *testing.T) {
 func TestFullBuffer(t *testing.T) {
 	c, d := connect(t, start(t), nats.ReconnectBufSize(1000))
 	d.interrupt()
-	for end := time.Now().Add(20 * time.Second); c.Connected(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); c.Connected(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not notice")
 		}

@@ -138,7 +138,7 @@ func TestALeaderWhoseKeyIsGoneKnows(t *testing.T) {
 	}
 	select {
 	case <-leader.Lost():
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Minute):
 		t.Error("it does not know")
 	}
 	if err := leader.PutIntent(t.Context(), wire.Intent{Stop: true}); !errors.Is(err, membership.ErrNotLeader) {
@@ -173,7 +173,7 @@ func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
 	}
 	before := created()
 	expire(t, client)
-	for until := time.Now().Add(20 * time.Second); created() <= before; time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(5 * time.Minute); created() <= before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("it is not written again")
 		}
@@ -192,7 +192,7 @@ func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
 	}
 	select {
 	case <-lease.Lost():
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("the ID was taken, and the old incarnation does not know")
 	}
 }
@@ -244,7 +244,7 @@ func TestAWatchSurvivesCompaction(t *testing.T) {
 
 func await(t *testing.T, seen <-chan []wire.Registration, want ...string) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(5 * time.Minute)
 	var ids []string
 	for {
 		select {

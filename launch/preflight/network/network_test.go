@@ -64,7 +64,7 @@ func TestProxy(t *testing.T) {
 			ctx := t.Context()
 			if c.name == "mute" { // the bound of the probe is the same, and longer
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+				ctx, cancel = context.WithTimeout(ctx, time.Second)
 				defer cancel()
 			}
 			_, err := Prober{Proxy: c.proxy}.SOCKS(ctx)
