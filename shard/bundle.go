@@ -35,26 +35,30 @@ type Bundle struct {
 // EncodeBundle reads the small files of a prepared folder and packs them (tar,
 // gzip) for DecodeBundle. A file that is not the one of the manifest is an error.
 func EncodeBundle(dir string) ([]byte, error) {
-	manifest, err := OpenManifest(dir)
+	b, err := readBundle(dir)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, ManifestName))
+	return b.encode()
+}
+
+func readBundle(dir string) (Bundle, error) {
+	m, raw, err := openManifest(dir)
 	if err != nil {
-		return nil, fmt.Errorf("bundle corpus %s: %w", dir, vfs.WithoutPath(err))
+		return Bundle{}, err
 	}
 	files := map[string][]byte{}
-	for name := range manifest.Files {
+	for name := range m.Files {
 		if files[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("bundle corpus %s: read %s: %w", dir, name, vfs.WithoutPath(err))
+			return Bundle{}, fmt.Errorf("bundle corpus %s: read %s: %w", dir, name, vfs.WithoutPath(err))
 		}
 	}
-	// The folder may have been prepared again since it was opened.
+	// The folder may have been prepared again since its manifest was read.
 	b, err := newBundle(raw, files)
 	if err != nil {
-		return nil, fmt.Errorf("bundle corpus %s: %w", dir, err)
+		return Bundle{}, fmt.Errorf("bundle corpus %s: %w", dir, err)
 	}
-	return b.encode()
+	return b, nil
 }
 
 // newBundle verifies the files against the manifest.
@@ -171,22 +175,17 @@ func (b Bundle) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fail(vfs.WithoutPath(err))
 	}
+	// Each file is seen whole or not at all, also where several processes write the same.
+	write := func(name string, content []byte) error {
+		if err := vfs.WriteFile(vfs.OS{}, filepath.Join(dir, name), content, 0o644); err != nil {
+			return fail(fmt.Errorf("write %s: %w", name, vfs.WithoutPath(err)))
+		}
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.Files)) {
-		if err := replaceFile(dir, name, b.Files[name]); err != nil {
-			return fail(err)
+		if err := write(name, b.Files[name]); err != nil {
+			return err
 		}
 	}
-	if err := replaceFile(dir, ManifestName, b.manifest); err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
-// replaceFile writes a file that is seen whole or not at all, also where several
-// processes write the same.
-func replaceFile(dir, name string, content []byte) error {
-	if err := vfs.WriteFile(vfs.OS{}, filepath.Join(dir, name), content, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", name, vfs.WithoutPath(err))
-	}
-	return nil
+	return write(ManifestName, b.manifest)
 }

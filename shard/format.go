@@ -1,10 +1,7 @@
 package shard
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -14,31 +11,35 @@ import (
 
 // The file, little-endian throughout:
 //
-//	offset  0  magic "GRAMSHRD"
-//	        8  u16 version, u16 token width (2 or 4)
-//	       12  u32 max_seq, u32 vocabulary size, u32 zero
-//	       24  u64 chunks, u64 bounds, u64 tokens
-//	       48  16 zero bytes
-//	       64  chunks × { u64 document, u32 end token, u32 end bound }
-//	           bounds × u16: where in its chunk a sentence begins, but the first
-//	           tokens × token width
-//	           u32 CRC32C of all the above
+//	header
+//	chunks × { u64 document, u32 end token, u32 end bound }
+//	bounds × u16: where in its chunk a sentence begins, but the first
+//	tokens × token width
+//	u32 CRC32C of all the above
 const (
-	magic        = "GRAMSHRD"
 	formatNumber = 1
 	headerSize   = 64
 	rowSize      = 16
 	trailerSize  = 4
 )
 
+// magic begins every shard.
+var magic = [8]byte([]byte("GRAMSHRD"))
+
+// header is the beginning of the file.
+type header struct {
+	Magic                  [8]byte
+	Version, Width         uint16 // of a token: 2 or 4 bytes
+	MaxSeq, Vocab          uint32
+	Zero                   uint32
+	Chunks, Bounds, Tokens uint64
+	Zeros                  [16]byte
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ErrCorrupt is wrapped by every error about a shard's content.
 var ErrCorrupt = errors.New("corrupt")
-
-// ErrUnavailable is wrapped by the error of a Fetcher whose source does not answer, and
-// may in a moment.
-var ErrUnavailable = errors.New("the source does not answer")
 
 // corrupt is an ErrCorrupt with a reason of its own words.
 type corrupt string
@@ -48,30 +49,24 @@ func (c corrupt) Is(target error) bool { return target == ErrCorrupt }
 
 // Shard is one open shard. It is immutable and safe for concurrent use.
 type Shard struct {
-	width, maxSeq, vocab int
-	chunks               int
-	table                []byte
-	bounds               []byte
-	tokens               []byte
+	width, maxSeq, vocab  int
+	table, bounds, tokens []byte
 }
 
 // OpenShard reads a shard into memory and verifies it: against the SHA-256 of
-// the manifest (hexadecimal; empty skips this check), its own CRC32C, and the
-// rules of the format. Errors name the file.
+// the manifest, in hexadecimal, its own CRC32C, and the rules of the format.
+// Errors name the file.
 func OpenShard(path, wantSHA string) (*Shard, error) {
-	name := filepath.Base(path)
+	var s *Shard
 	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("open shard %s: %w", name, err)
+	if err == nil && sha256Hex(b) != wantSHA {
+		err = corrupt("checksum mismatch")
 	}
-	if wantSHA != "" {
-		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != wantSHA {
-			return nil, fmt.Errorf("open shard %s: %w", name, corrupt("checksum mismatch"))
-		}
+	if err == nil {
+		s, err = Decode(b)
 	}
-	s, err := Decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("open shard %s: %w", name, err)
+		return nil, fmt.Errorf("open shard %s: %w", filepath.Base(path), err)
 	}
 	return s, nil
 }
@@ -82,44 +77,43 @@ func Decode(b []byte) (*Shard, error) {
 	if len(b) < headerSize+trailerSize {
 		return nil, corrupt("truncated")
 	}
-	if string(b[:8]) != magic {
+	var h header
+	if _, err := binary.Decode(b, binary.LittleEndian, &h); err != nil || h.Magic != magic {
 		return nil, corrupt("not a shard")
 	}
-	le := binary.LittleEndian
-	if v := le.Uint16(b[8:]); v != formatNumber {
-		return nil, corrupt(fmt.Sprintf("format %d, this program reads format %d", v, formatNumber))
+	if h.Version != formatNumber {
+		return nil, corrupt(fmt.Sprintf("format %d, this program reads format %d", h.Version, formatNumber))
 	}
 	body := b[:len(b)-trailerSize]
-	if crc32.Checksum(body, castagnoli) != le.Uint32(b[len(body):]) {
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[len(body):]) {
 		return nil, corrupt("checksum mismatch")
 	}
-	s := &Shard{width: int(le.Uint16(b[10:])), maxSeq: int(le.Uint32(b[12:])), vocab: int(le.Uint32(b[16:]))}
+	s := &Shard{width: int(h.Width), maxSeq: int(h.MaxSeq), vocab: int(h.Vocab)}
 	if s.width != widthOf(s.vocab) || s.maxSeq < 8 || s.maxSeq > 1<<15 {
 		return nil, corrupt("impossible header")
 	}
-	if le.Uint32(b[20:]) != 0 || !bytes.Equal(b[48:headerSize], make([]byte, headerSize-48)) {
+	if h.Zero != 0 || h.Zeros != [16]byte{} {
 		return nil, corrupt("reserved bytes are not zero")
 	}
-	chunks, bounds, tokens := le.Uint64(b[24:]), le.Uint64(b[32:]), le.Uint64(b[40:])
 	rest := uint64(len(body) - headerSize)
 	// Each count is bounded by the size of the file before any product is made.
-	if chunks > rest/rowSize || bounds > rest/2 || tokens > rest/uint64(s.width) ||
-		chunks*rowSize+bounds*2+tokens*uint64(s.width) != rest {
+	if h.Chunks > rest/rowSize || h.Bounds > rest/2 || h.Tokens > rest/uint64(h.Width) ||
+		h.Chunks*rowSize+h.Bounds*2+h.Tokens*uint64(h.Width) != rest {
 		return nil, corrupt("its counts do not match its size")
 	}
-	s.chunks = int(chunks)
-	at := headerSize + int(chunks)*rowSize
+	at := headerSize + int(h.Chunks)*rowSize
 	s.table = body[headerSize:at]
-	s.bounds = body[at : at+int(bounds)*2]
-	s.tokens = body[at+int(bounds)*2:]
-	return s, s.verify(int(bounds), int(tokens))
+	s.bounds = body[at : at+int(h.Bounds)*2]
+	s.tokens = body[at+int(h.Bounds)*2:]
+	return s, s.verify()
 }
 
 // verify checks that the chunk table covers tokens and bounds exactly and in
 // order, and that every token is in the vocabulary.
-func (s *Shard) verify(bounds, tokens int) error {
+func (s *Shard) verify() error {
+	bounds, tokens := len(s.bounds)/2, s.Tokens()
 	endToken, endBound := 0, 0
-	for i := range s.chunks {
+	for i := range s.Chunks() {
 		t, b := s.tokenEnd(i), s.boundEnd(i)
 		if t <= endToken || t > tokens || t-endToken > s.maxSeq-3 || b < endBound || b > bounds {
 			return corrupt(fmt.Sprintf("chunk %d has impossible offsets", i))
@@ -153,12 +147,15 @@ func widthOf(vocab int) int {
 	return 4
 }
 
-func (s *Shard) tokenEnd(i int) int {
-	return int(binary.LittleEndian.Uint32(s.table[i*rowSize+8:]))
-}
+func (s *Shard) tokenEnd(i int) int { return s.end(i, 8) }
+func (s *Shard) boundEnd(i int) int { return s.end(i, 12) }
 
-func (s *Shard) boundEnd(i int) int {
-	return int(binary.LittleEndian.Uint32(s.table[i*rowSize+12:]))
+// end reads a column of the table; nothing stands before the first chunk.
+func (s *Shard) end(i, column int) int {
+	if i < 0 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint32(s.table[i*rowSize+column:]))
 }
 
 func (s *Shard) token(i int) uint32 {
@@ -168,14 +165,6 @@ func (s *Shard) token(i int) uint32 {
 	return binary.LittleEndian.Uint32(s.tokens[4*i:])
 }
 
-// span is the range of the tokens of chunk i.
-func (s *Shard) span(i int) (int, int) {
-	if i == 0 {
-		return 0, s.tokenEnd(0)
-	}
-	return s.tokenEnd(i - 1), s.tokenEnd(i)
-}
-
 // MaxSeq is the sequence length that the chunks were packed for.
 func (s *Shard) MaxSeq() int { return s.maxSeq }
 
@@ -183,16 +172,13 @@ func (s *Shard) MaxSeq() int { return s.maxSeq }
 func (s *Shard) VocabSize() int { return s.vocab }
 
 // Chunks is the number of chunks; those below it are valid in what follows.
-func (s *Shard) Chunks() int { return s.chunks }
+func (s *Shard) Chunks() int { return len(s.table) / rowSize }
 
 // Tokens is the number of tokens of all chunks.
 func (s *Shard) Tokens() int { return len(s.tokens) / s.width }
 
 // Len is the number of tokens of chunk i.
-func (s *Shard) Len(i int) int {
-	from, to := s.span(i)
-	return to - from
-}
+func (s *Shard) Len(i int) int { return s.tokenEnd(i) - s.tokenEnd(i-1) }
 
 // Document identifies the document of chunk i within the corpus.
 func (s *Shard) Document(i int) uint64 {
@@ -201,7 +187,7 @@ func (s *Shard) Document(i int) uint64 {
 
 // AppendTokens appends the tokens [from, to) of chunk i.
 func (s *Shard) AppendTokens(dst []int32, i, from, to int) []int32 {
-	start, _ := s.span(i)
+	start := s.tokenEnd(i - 1)
 	for j := start + from; j < start+to; j++ {
 		dst = append(dst, int32(s.token(j)))
 	}
@@ -210,17 +196,9 @@ func (s *Shard) AppendTokens(dst []int32, i, from, to int) []int32 {
 
 // Bounds is the number of sentence boundaries inside chunk i: one less than its
 // sentences.
-func (s *Shard) Bounds(i int) int {
-	if i == 0 {
-		return s.boundEnd(0)
-	}
-	return s.boundEnd(i) - s.boundEnd(i-1)
-}
+func (s *Shard) Bounds(i int) int { return s.boundEnd(i) - s.boundEnd(i-1) }
 
 // Bound is the token of chunk i at which its sentence j+1 begins.
 func (s *Shard) Bound(i, j int) int {
-	if i > 0 {
-		j += s.boundEnd(i - 1)
-	}
-	return int(binary.LittleEndian.Uint16(s.bounds[2*j:]))
+	return int(binary.LittleEndian.Uint16(s.bounds[2*(s.boundEnd(i-1)+j):]))
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gramme-project/gramme/internal/number"
@@ -106,15 +107,20 @@ type Options struct {
 
 // Split returns the split of a name: train, validation or test.
 func (m Manifest) Split(name string) (Split, error) {
-	switch name {
-	case "train":
-		return m.Splits.Train, nil
-	case "validation":
-		return m.Splits.Validation, nil
-	case "test":
-		return m.Splits.Test, nil
+	if i := slices.Index(partNames[:], name); i >= 0 {
+		return m.splits()[i], nil
 	}
 	return Split{}, fmt.Errorf("split %q: want train, validation or test", name)
+}
+
+// splits lists the parts in the order of their constants.
+func (m Manifest) splits() [parts]Split {
+	return [parts]Split{m.Splits.Train, m.Splits.Validation, m.Splits.Test}
+}
+
+// shards lists the shards of all splits.
+func (m Manifest) shards() []ShardInfo {
+	return slices.Concat(m.Splits.Train.Shards, m.Splits.Validation.Shards, m.Splits.Test.Shards)
 }
 
 // Digest identifies the content, whatever the inputs were called: it covers the
@@ -122,7 +128,7 @@ func (m Manifest) Split(name string) (Split, error) {
 func (m Manifest) Digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "gramme corpus %d\n%s %d %t %d\n", m.Version, m.TokenizerSHA256, m.VocabSize, m.Lowercase, m.MaxSeq)
-	for _, s := range []Split{m.Splits.Train, m.Splits.Validation, m.Splits.Test} {
+	for _, s := range m.splits() {
 		fmt.Fprintf(h, "split %d\n", len(s.Shards))
 		for _, i := range s.Shards {
 			fmt.Fprintf(h, "%s\n", i.SHA256)
@@ -150,8 +156,8 @@ func (m Manifest) Validate() error {
 			return fmt.Errorf("file %s: bad sha256 %q", name, sum)
 		}
 	}
-	for _, name := range partNames {
-		s, _ := m.Split(name)
+	for p, s := range m.splits() {
+		name := partNames[p]
 		var chunks, tokens int64
 		for _, i := range s.Shards {
 			if !plainName(i.Name) {
@@ -198,10 +204,11 @@ func (m Manifest) Encode() ([]byte, error) {
 // DecodeManifest is the inverse of Encode; it returns the errors of Validate.
 func DecodeManifest(b []byte) (Manifest, error) {
 	var m Manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		return Manifest{}, fmt.Errorf("manifest: %w", err)
+	err := json.Unmarshal(b, &m)
+	if err == nil {
+		err = m.Validate()
 	}
-	if err := m.Validate(); err != nil {
+	if err != nil {
 		return Manifest{}, fmt.Errorf("manifest: %w", err)
 	}
 	return m, nil
@@ -210,19 +217,28 @@ func DecodeManifest(b []byte) (Manifest, error) {
 // OpenManifest reads the manifest of a prepared folder. It does not read the
 // shards: OpenShard verifies each when it is needed.
 func OpenManifest(dir string) (Manifest, error) {
-	b, err := os.ReadFile(filepath.Join(dir, ManifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Manifest{}, fmt.Errorf("open corpus %s: %w", dir, ErrNotPrepared)
-	}
-	if err != nil {
-		return Manifest{}, fmt.Errorf("open corpus %s: %w", dir, err)
-	}
-	m, err := DecodeManifest(b)
-	if err != nil {
-		return Manifest{}, fmt.Errorf("open corpus %s: %w", dir, err)
-	}
-	return m, nil
+	m, _, err := openManifest(dir)
+	return m, err
 }
+
+// openManifest also returns the bytes of the manifest.
+func openManifest(dir string) (m Manifest, raw []byte, err error) {
+	raw, err = os.ReadFile(filepath.Join(dir, ManifestName))
+	switch {
+	case err == nil:
+		m, err = DecodeManifest(raw)
+	case errors.Is(err, fs.ErrNotExist):
+		err = ErrNotPrepared
+	}
+	if err != nil {
+		return Manifest{}, nil, fmt.Errorf("open corpus %s: %w", dir, err)
+	}
+	return m, raw, nil
+}
+
+// ErrUnavailable is wrapped by the error of a Fetcher whose source does not answer, and
+// may in a moment.
+var ErrUnavailable = errors.New("the source does not answer")
 
 // Fetcher brings a shard to this machine and returns its path. The caller verifies the
 // shard when it opens it.

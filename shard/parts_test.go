@@ -153,7 +153,7 @@ func TestSpoolRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.number != int64(n) || d.content != contentHash(want[n]) || !reflect.DeepEqual(d.paragraphs, want[n]) {
+			if d.number != int64(n) || d.Content != contentHash(want[n]) || !reflect.DeepEqual(d.Paragraphs, want[n]) {
 				t.Errorf("document %d differs", n)
 			}
 			n++

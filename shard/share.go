@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/gramme-project/gramme/internal/vfs"
@@ -23,62 +24,62 @@ func Share(from, to string, tell func(text string)) (Manifest, error) {
 	return share(from, to, tell, os.Link)
 }
 
-func share(from, to string, tell func(string), link func(from, to string) error) (m Manifest, err error) {
-	packed, err := EncodeBundle(from)
+func share(from, to string, tell func(string), link func(from, to string) error) (Manifest, error) {
+	b, err := readBundle(from)
 	if err != nil {
-		return m, err
+		return Manifest{}, err
 	}
-	b, err := DecodeBundle(packed)
-	if err != nil {
-		return m, err
+	a, err := os.Stat(from)
+	if err == nil {
+		if z, err := os.Stat(to); err == nil && os.SameFile(a, z) {
+			return b.Manifest, nil
+		}
+		err = os.RemoveAll(to)
 	}
-	m = b.Manifest
-	if a, err := os.Stat(from); err != nil {
-		return m, fmt.Errorf("share corpus: %w", err)
-	} else if z, err := os.Stat(to); err == nil && os.SameFile(a, z) {
-		return m, nil
-	}
-	if err := os.RemoveAll(to); err != nil {
-		return m, fmt.Errorf("share corpus: %w", err)
-	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return m, fmt.Errorf("share corpus: %w", err)
+	if err == nil {
+		err = os.MkdirAll(to, 0o755)
 	}
 	told := false
-	for _, s := range []Split{m.Splits.Train, m.Splits.Validation, m.Splits.Test} {
-		for _, i := range s.Shards {
-			at, err := filepath.EvalSymlinks(filepath.Join(from, i.Name)) // a link to a link would depend on its folder
-			if err != nil {
-				return m, fmt.Errorf("share corpus: %w", err)
+	for _, i := range b.Manifest.shards() {
+		if err != nil {
+			break
+		}
+		var at string
+		if at, err = whole(filepath.Join(from, i.Name), i); err != nil {
+			break
+		}
+		if err = link(at, filepath.Join(to, i.Name)); cannotLink(err) {
+			if !told {
+				told = true
+				tell(fmt.Sprintf("copying the corpus of %s: its shards cannot be linked into %s", from, to))
 			}
-			if info, err := os.Stat(at); err != nil || info.Size() != i.Bytes {
-				return m, fmt.Errorf("share corpus: shard %s does not have the %d bytes that the manifest says", i.Name, i.Bytes)
-			}
-			err = link(at, filepath.Join(to, i.Name))
-			if cannotLink(err) {
-				if !told {
-					told = true
-					tell(fmt.Sprintf("copying the corpus of %s: its shards cannot be linked into %s", from, to))
-				}
-				err = copyShard(at, filepath.Join(to, i.Name), i.SHA256)
-			}
-			if err != nil {
-				return m, fmt.Errorf("share corpus: %w", err)
-			}
+			err = copyShard(at, filepath.Join(to, i.Name), i.SHA256)
 		}
 	}
-	return m, b.Write(to) // the manifest last
+	if err != nil {
+		return b.Manifest, fmt.Errorf("share corpus: %w", err)
+	}
+	return b.Manifest, b.Write(to) // the manifest last
+}
+
+// whole returns where a shard lies, which has its size; a link to a link would depend on
+// its folder.
+func whole(path string, i ShardInfo) (string, error) {
+	at, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(at); err != nil || info.Size() != i.Bytes {
+		return "", fmt.Errorf("shard %s does not have the %d bytes that the manifest says", i.Name, i.Bytes)
+	}
+	return at, nil
 }
 
 // cannotLink tells whether a file system, or the one that the file lies on, cannot
 // give it a second name.
 func cannotLink(err error) bool {
-	for _, e := range []error{syscall.EXDEV, syscall.EPERM, syscall.EACCES, syscall.EMLINK, syscall.ENOTSUP, syscall.ENOSYS} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	reasons := []error{syscall.EXDEV, syscall.EPERM, syscall.EACCES, syscall.EMLINK, syscall.ENOTSUP, syscall.ENOSYS}
+	return slices.ContainsFunc(reasons, func(reason error) bool { return errors.Is(err, reason) })
 }
 
 // copyShard copies a shard durably, and verifies its hash while reading.

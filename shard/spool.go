@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -14,30 +15,29 @@ import (
 )
 
 // spool holds the documents that were kept, in their order, in a temporary file.
-// A record is the content's hash, the number of paragraphs and the paragraphs,
-// each with its length.
 type spool struct {
 	path string
 	fsys vfs.FS
 	file vfs.File
 	w    *bufio.Writer
-	buf  []byte
+	enc  *gob.Encoder
 }
 
-// document is a record of the spool.
+// document is a record of the spool: what is exported is in the file.
 type document struct {
+	Content    uint64 // hash
+	Paragraphs []string
 	number     int64
-	content    uint64
-	paragraphs []string
 	bytes      int64
 }
 
 func createSpool(fsys vfs.FS, path string) (*spool, error) {
 	f, err := vfs.Create(fsys, path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
-	return &spool{path: path, fsys: fsys, file: f, w: bufio.NewWriterSize(f, 1<<20)}, nil
+	w := bufio.NewWriterSize(f, 1<<20)
+	return &spool{path: path, fsys: fsys, file: f, w: w, enc: gob.NewEncoder(w)}, nil
 }
 
 // contentHash identifies a document by its text.
@@ -51,13 +51,7 @@ func contentHash(paragraphs []string) uint64 {
 }
 
 func (s *spool) add(content uint64, paragraphs []string) error {
-	s.buf = binary.LittleEndian.AppendUint64(s.buf[:0], content)
-	s.buf = binary.AppendUvarint(s.buf, uint64(len(paragraphs)))
-	for _, p := range paragraphs {
-		s.buf = binary.AppendUvarint(s.buf, uint64(len(p)))
-		s.buf = append(s.buf, p...)
-	}
-	if _, err := s.w.Write(s.buf); err != nil {
+	if err := s.enc.Encode(document{Content: content, Paragraphs: paragraphs}); err != nil {
 		return fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
 	return nil
@@ -65,11 +59,7 @@ func (s *spool) add(content uint64, paragraphs []string) error {
 
 // close ends the writing; after it the spool can be read, as often as needed.
 func (s *spool) close() error {
-	err := s.w.Flush()
-	if e := s.file.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
+	if err := errors.Join(s.w.Flush(), s.file.Close()); err != nil {
 		return fmt.Errorf("write spool: %w", vfs.WithoutPath(err))
 	}
 	return nil
@@ -84,53 +74,21 @@ func (s *spool) all() iter.Seq2[document, error] {
 			return
 		}
 		defer f.Close()
-		r := bufio.NewReaderSize(f, 1<<20)
+		dec := gob.NewDecoder(bufio.NewReaderSize(f, 1<<20))
 		for n := int64(0); ; n++ {
-			d, err := readDocument(r)
-			if err == io.EOF {
+			d := document{number: n}
+			if err := dec.Decode(&d); err == io.EOF {
 				return
-			}
-			d.number = n
-			if err != nil {
+			} else if err != nil {
 				yield(document{}, fmt.Errorf("read spool %s: %w", filepath.Base(s.path), err))
 				return
+			}
+			for _, p := range d.Paragraphs {
+				d.bytes += int64(len(p))
 			}
 			if !yield(d, nil) {
 				return
 			}
 		}
 	}
-}
-
-func readDocument(r *bufio.Reader) (document, error) {
-	var head [8]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return document{}, err
-	}
-	d := document{content: binary.LittleEndian.Uint64(head[:])}
-	n, err := binary.ReadUvarint(r)
-	if err != nil {
-		return document{}, inside(err)
-	}
-	for range n {
-		size, err := binary.ReadUvarint(r)
-		if err != nil {
-			return document{}, inside(err)
-		}
-		b := make([]byte, size)
-		if _, err := io.ReadFull(r, b); err != nil {
-			return document{}, inside(err)
-		}
-		d.paragraphs = append(d.paragraphs, string(b))
-		d.bytes += int64(size)
-	}
-	return d, nil
-}
-
-// inside turns the end of a file within a record into an error.
-func inside(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
+	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/shard/corpus"
 	"github.com/gramme-project/gramme/shard/internal/pipeline"
 )
@@ -12,10 +14,49 @@ import (
 // jobBytes is the text that one core tokenizes at a time.
 const jobBytes = 256 << 10
 
-// encoder is the part of a tokenizer that this package needs; Encode is safe for
-// concurrent use.
-type encoder interface {
-	Encode(dst []int32, text string) []int32
+// tokenize writes the shards into the staging folder and fills the manifest.
+func (p *preparation) tokenize(ctx context.Context, tok textTokenizer) error {
+	vocab := tok.Vocab()
+	done := int64(0)
+	t := &tokenizer{encoder: tok, piece: make([]bool, len(vocab)), maxSeq: p.opts.MaxSeq, where: p.where}
+	t.seen = func(n int64) {
+		done += n
+		p.opts.Progress(StageTokenize, done, p.prov.Bytes)
+	}
+	for i, v := range vocab {
+		t.piece[i] = strings.HasPrefix(v, "##") && len(v) > 2
+	}
+	for i := range t.writers {
+		t.writers[i] = &splitWriter{
+			name: partNames[i], limit: p.opts.ShardTokens, builder: NewBuilder(p.opts.MaxSeq, len(vocab)),
+			write: p.write, counts: make([]int64, len(vocab)),
+		}
+	}
+	if err := t.run(ctx, p.spool.all()); err != nil {
+		return err
+	}
+	for i, w := range t.writers {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		if len(w.split.Shards) == 0 {
+			return p.tooLittle("the %s split is empty", partNames[i])
+		}
+	}
+	p.prov.Sentences = t.sentences
+	p.prov.TooShort += t.tooShort
+	p.prov.Documents -= t.tooShort
+	p.prov.Options = Options{
+		VocabSize: p.opts.VocabSize, Lowercase: tok.Lowercase(), MaxSeq: p.opts.MaxSeq, ShardTokens: p.opts.ShardTokens,
+		Seed: p.opts.Seed, KeepDuplicates: p.opts.KeepDuplicates,
+	}
+	p.manifest = Manifest{
+		Version: ManifestVersion, VocabSize: len(vocab), Lowercase: tok.Lowercase(), MaxSeq: p.opts.MaxSeq,
+		Splits: Splits{Train: t.writers[train].split, Validation: t.writers[validation].split, Test: t.writers[test].split},
+	}
+	heldOut, own := entropies(t.writers[train].counts, t.writers[validation].counts)
+	p.manifest.UnigramEntropyNats, p.manifest.TrainEntropyNats = number.Float(heldOut), number.Float(own)
+	return nil
 }
 
 // tokenized is a document after its work was done.
@@ -29,7 +70,7 @@ type tokenized struct {
 
 // tokenizer turns the spool into shards.
 type tokenizer struct {
-	encoder encoder
+	encoder textTokenizer
 	piece   []bool
 	maxSeq  int
 	where   func(document) part
@@ -77,7 +118,7 @@ func (t *tokenizer) work(batch []document) ([]tokenized, error) {
 		tokens := make([]int32, 0, d.bytes/3)
 		ends = ends[:0]
 		sentences = sentences[:0]
-		for _, p := range d.paragraphs {
+		for _, p := range d.Paragraphs {
 			sentences = corpus.AppendSentences(sentences, p)
 		}
 		for _, s := range sentences {
@@ -87,7 +128,7 @@ func (t *tokenizer) work(batch []document) ([]tokenized, error) {
 			}
 		}
 		out[i] = tokenized{document: d, part: t.where(d), tokens: tokens, sentences: int64(len(ends))}
-		out[i].document.paragraphs = nil
+		out[i].document.Paragraphs = nil
 		if len(tokens) >= 2 {
 			out[i].chunks = chunks(tokens, ends, t.maxSeq-3, t.piece)
 		}

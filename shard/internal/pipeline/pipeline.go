@@ -19,17 +19,10 @@ func Ordered[T, R any](ctx context.Context, items iter.Seq2[T, error], work func
 		result R
 		err    error
 	}
-	type job struct {
-		item T
-		slot chan outcome
-	}
 	group, ctx := errgroup.WithContext(ctx)
-	cores := runtime.GOMAXPROCS(0)
-	slots := make(chan chan outcome, 2*cores)
-	jobs := make(chan job)
+	slots := make(chan chan outcome, 2*runtime.GOMAXPROCS(0))
 	group.Go(func() error {
 		defer close(slots)
-		defer close(jobs)
 		for item, err := range items {
 			if err != nil {
 				return err
@@ -40,23 +33,14 @@ func Ordered[T, R any](ctx context.Context, items iter.Seq2[T, error], work func
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			select {
-			case jobs <- job{item, slot}:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+			group.Go(func() error {
+				result, err := work(item)
+				slot <- outcome{result, err}
+				return nil
+			})
 		}
 		return nil
 	})
-	for range cores {
-		group.Go(func() error {
-			for j := range jobs {
-				result, err := work(j.item)
-				j.slot <- outcome{result, err}
-			}
-			return nil
-		})
-	}
 	group.Go(func() error {
 		for slot := range slots {
 			select {
