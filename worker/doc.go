@@ -9,7 +9,8 @@
 //
 // It guarantees that Run returns only when everything that it started has ended, and that
 // only the owner of the state machine changes the state. It reports a computation that
-// does not return; the caller then has to end the process.
+// does not return, and lets the checkpoint service store what it has applied if no other
+// member holds that; the caller then has to end the process.
 //
 // It does not restart itself: its supervisor does.
 package worker

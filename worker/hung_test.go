@@ -63,6 +63,64 @@ func aComputationThatDoesNotReturn(t *testing.T) {
 	}
 }
 
+// TestALoneWorkerThatHangs has a worker without others hang, long before a checkpoint is due.
+// In a gradient, it hands over what it has applied; in an update, it does not.
+func TestALoneWorkerThatHangs(t *testing.T) {
+	for what, stored := range map[string]uint64{"gradient": 3, "update": 0} {
+		t.Run(what, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { aLoneWorkerThatHangs(t, what, stored) }) })
+	}
+}
+
+// hangingUpdate is a trainer whose updates hang, but for the first few.
+type hangingUpdate struct {
+	Trainer
+	well    int
+	release chan struct{}
+}
+
+func (t *hangingUpdate) WeightsChanged() error {
+	if t.well--; t.well < 0 {
+		<-t.release
+	}
+	return nil
+}
+
+func aLoneWorkerThatHangs(t *testing.T, what string, stored uint64) {
+	const steps = 6
+	want := calm(t, steps)
+	c := newCluster(t, steps)
+	release, told := make(chan struct{}), make(chan *HungError, 1)
+	w := c.startWith("a", func(step uint64, _ *pureTrainer) {
+		if step >= 3 && what == "gradient" {
+			<-release
+		}
+	}, func(cfg *Config) {
+		cfg.Spec.ComputeTimeout = time.Second
+		if what == "update" {
+			cfg.Trainer = &hangingUpdate{cfg.Trainer, 3, release}
+		}
+		cfg.Hung = func(e *HungError) { told <- e }
+	})
+	c.plan(1, "a")
+	<-told
+	c.mu.Lock()
+	if c.stored != stored {
+		t.Errorf("step %d is stored when the process ends, not %d", c.stored, stored)
+	}
+	c.mu.Unlock()
+	close(release)
+	var hung *HungError
+	if err := <-w.ended; !errors.As(err, &hung) {
+		t.Errorf("it ends with %v", err)
+	}
+	next := c.start("a")
+	c.plan(2, "a")
+	next.end(t, nil)
+	if got := c.final(); got != want {
+		t.Errorf("the next one ends with %s, undisturbed with %s", got, want)
+	}
+}
+
 // TestGuard has something hang beside something of another kind that returns.
 func TestGuard(t *testing.T) { synctest.Test(t, guard) }
 

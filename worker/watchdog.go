@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gramme-project/gramme/internal/waiting"
+	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -105,10 +107,39 @@ func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 		return
 	}
 	w.log.Error("a computation does not return: this process ends", zap.String("evidence", hung.Evidence))
+	w.handOver()
 	w.suspectSelf(hung)
 	end(hung)
 	if w.cfg.Hung != nil {
 		w.cfg.Hung(hung)
+	}
+}
+
+// handOver lets the checkpoint service store the state of a worker without others before its
+// process ends: nobody else holds the steps since the last checkpoint.
+//
+// That is safe while a gradient hangs, which only reads the weights: the state is that of the
+// last applied step, and the loop, which owns it, makes the slice. While an update hangs, the
+// loop is in it and does not answer, and the state is that of no step: nothing is stored.
+func (w *worker) handOver() {
+	if !w.alone.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*w.cfg.answerTimeout())
+	defer cancel()
+	saved := make(chan uint64, 1)
+	select {
+	case w.handovers <- saved:
+	case <-time.After(w.cfg.Spec.Patience()):
+		return
+	}
+	applied := <-saved
+	err := waiting.Retry(ctx, waiting.Every(w.cfg.Spec.FailureTimeout/5), func(ctx context.Context) (bool, error) {
+		s := w.askState(ctx, w.subjects.SnapshotInfo(wire.IDCheckpoint), nil)
+		return s.Err == nil && s.Info.Found && s.Info.Step >= applied, nil
+	})
+	if err != nil {
+		w.log.Warn("the state of the last applied step could not be stored", zap.Error(err))
 	}
 }
 

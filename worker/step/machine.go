@@ -151,7 +151,13 @@ func (m *Machine) stopTraining() []Effect {
 	return append([]Effect{m.save(true)}, m.finishWhenStored()...)
 }
 
-func (m *Machine) save(final bool) Effect {
+// Handover returns what a worker saves before its process ends by itself; false where other
+// members hold the state as well.
+func (m *Machine) Handover() (Save, bool) {
+	return m.save(true), m.rank == 0 && len(m.plan.Members) == 1 && m.applied > m.stored
+}
+
+func (m *Machine) save(final bool) Save {
 	return Save{Step: m.applied, Generation: m.plan.Generation, Rank: m.rank, World: len(m.plan.Members), Final: final}
 }
 
