@@ -113,9 +113,7 @@ func auditLatest(dir rundir.Dir, steps []uint64, over bool) error {
 	if errors.Is(err, fs.ErrNotExist) && len(steps) == 1 && !over {
 		return nil
 	}
-	damage := func(format string, args ...any) error {
-		return &Damage{latestLink, "", fmt.Sprintf(format, args...)}
-	}
+	damage := func(format string, args ...any) error { return damaged(latestLink, "", format, args...) }
 	if err != nil {
 		return damage("it is no link to a checkpoint")
 	}

@@ -19,7 +19,7 @@ func ReadBrief(dir string) (b Brief, err error) {
 	if b.Manifest, _, err = readManifest(dir); err != nil {
 		return b, err
 	}
-	file, err := hashFile(filepath.Join(dir, stateFile), nil)
+	file, err := hashFile(filepath.Join(dir, stateFile))
 	if err != nil {
 		return b, fmt.Errorf("read checkpoint: %w", err)
 	}

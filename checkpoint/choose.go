@@ -51,7 +51,7 @@ func Choose(run string, depth Depth, tell func(string)) (Choice, error) {
 	if err != nil {
 		return Choice{}, err
 	}
-	look := inspector{run: spec.Run, spec: spec.Hash(), depth: depth, progress: newProgress(tell)}
+	look := inspector{run: spec.Run, spec: spec.Hash(), depth: depth, tell: tell}
 	for range maxAttempts {
 		var c Choice
 		var again bool
@@ -126,7 +126,7 @@ func CheckModel(folder string, tell func(string)) (verified bool, err error) {
 	if step, ok := stepOf(filepath.Base(at)); ok && filepath.Base(filepath.Dir(at)) == "checkpoints" {
 		dir := rundir.Dir(filepath.Dir(filepath.Dir(at)))
 		if spec, err := runspec.Read(dir.Spec()); err == nil {
-			look := inspector{run: spec.Run, spec: spec.Hash(), depth: Weights, progress: newProgress(tell)}
+			look := inspector{run: spec.Run, spec: spec.Hash(), depth: Weights, tell: tell}
 			look.entries, err = ledger.Checkpoints(dir.Ledger())
 			look.unproven = err != nil
 			_, err = look.inspect(at, folderOf(step))
@@ -139,7 +139,7 @@ func CheckModel(folder string, tell func(string)) (verified bool, err error) {
 	}
 	m, _, err := readManifest(at)
 	if err == nil {
-		err = verifyFiles(at, m, Weights, newProgress(tell))
+		err = reporting(tell, at, func() error { return verifyFiles(at, m, Weights) })
 	}
 	return err == nil, err
 }

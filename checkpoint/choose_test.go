@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"time"
 
 	"github.com/gramme-project/gramme/internal/vfs"
-	"time"
 )
 
 // TestDamageOfEachFile does to each file of the newest checkpoint what a disk or a
@@ -258,18 +260,16 @@ func TestModelOfAFolder(t *testing.T) {
 
 // TestSlowCheckTells has a check that takes long say what it does, once.
 func TestSlowCheckTells(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x")
-	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var told []string
-	p := &progress{tell: func(text string) { told = append(told, text) }, after: time.Second, begun: time.Now().Add(-time.Minute)}
-	for range 2 {
-		if _, err := hashFile(path, p); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		tell := func(text string) { told = append(told, text) }
+		for _, took := range []time.Duration{time.Second, time.Minute} {
+			if err := reporting(tell, "/runs/x/step", func() error { time.Sleep(took); return nil }); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if len(told) != 1 || !strings.Contains(told[0], filepath.Dir(path)) {
-		t.Errorf("told %q", told)
-	}
+		if len(told) != 1 || !strings.Contains(told[0], "/runs/x/step") {
+			t.Errorf("told %q", told)
+		}
+	})
 }

@@ -1,13 +1,13 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // Depth says how much of a checkpoint is compared with its manifest.
@@ -28,7 +28,7 @@ type inspector struct {
 	entries   []ledger.Saved // the checkpoints that the ledger holds
 	unproven  bool           // there is no ledger to compare with
 	depth     Depth
-	progress  *progress
+	tell      func(string) // hears of what takes long; nil: nobody listens
 }
 
 // inspection is what a folder that is in order holds.
@@ -45,9 +45,7 @@ func (i inspector) inspect(path, name string) (inspection, error) {
 	if err != nil {
 		return inspection{}, err
 	}
-	damage := func(format string, args ...any) error {
-		return &Damage{name, manifestFile, fmt.Sprintf(format, args...)}
-	}
+	damage := func(format string, args ...any) error { return damaged(name, manifestFile, format, args...) }
 	entry := int64(-1)
 	for _, e := range i.entries {
 		if e.Manifest == hash && e.Folder == name && e.Step == m.Step {
@@ -64,7 +62,7 @@ func (i inspector) inspect(path, name string) (inspection, error) {
 	case m.Ledger.Size > entry && !i.unproven:
 		return inspection{}, damage("it knows a ledger of %d entries, and is entry %d", m.Ledger.Size, entry)
 	}
-	if err := verifyFiles(path, m, i.depth, i.progress); err != nil {
+	if err := reporting(i.tell, path, func() error { return verifyFiles(path, m, i.depth) }); err != nil {
 		return inspection{}, err
 	}
 	return inspection{saved{m.Step, path, hash, m.Ledger, m.Numerics}, m, entry}, nil
@@ -139,39 +137,11 @@ func (i inspector) newest(dir string, all []candidate) (taken inspection, found 
 	return taken, found, append([]PassedOver{gone}, passed...), nil
 }
 
-// slowAfter is how long a check may take before it says what it does.
-const slowAfter = 2 * time.Second
-
-// progress tells, once, what a check that takes long is doing.
-type progress struct {
-	tell  func(text string) // nil: nobody listens
-	after time.Duration
-	begun time.Time
-	told  bool
-}
-
-func newProgress(tell func(string)) *progress {
-	return &progress{tell: tell, after: slowAfter, begun: time.Now()}
-}
-
-// reading lets a reader tell, while it reads, that a check of a folder goes on.
-func (p *progress) reading(r io.Reader, folder string) io.Reader {
-	if p == nil || p.tell == nil {
-		return r
+// reporting does what may take long. It tells then that a folder is being checked.
+func reporting(tell func(string), folder string, check func() error) error {
+	if tell == nil {
+		return check()
 	}
-	return &watchedReader{r, p, folder}
-}
-
-type watchedReader struct {
-	io.Reader
-	progress *progress
-	folder   string
-}
-
-func (r *watchedReader) Read(b []byte) (int, error) {
-	if p := r.progress; !p.told && time.Since(p.begun) > p.after {
-		p.told = true
-		p.tell("comparing " + r.folder + " with the hashes of its manifest")
-	}
-	return r.Reader.Read(b)
+	what := "the files of " + folder + " to be compared with its manifest"
+	return waiting.For(context.Background(), tell, what, 0, func(context.Context) error { return check() })
 }

@@ -76,12 +76,15 @@ func (d *Damage) Error() string {
 	return "checkpoint " + filepath.Join(d.Folder, d.File) + ": " + d.Reason
 }
 
+// damaged returns the *Damage of a file of a folder.
+func damaged(dir, file, format string, args ...any) error {
+	return &Damage{filepath.Base(dir), file, fmt.Sprintf(format, args...)}
+}
+
 // readManifest reads the manifest of a folder and returns its hash. What is wrong
 // with it is a *Damage.
 func readManifest(dir string) (m Manifest, hash string, err error) {
-	damage := func(format string, args ...any) error {
-		return &Damage{filepath.Base(dir), manifestFile, fmt.Sprintf(format, args...)}
-	}
+	damage := func(format string, args ...any) error { return damaged(dir, manifestFile, format, args...) }
 	// A link leads to what may change and is not verified.
 	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
 		return m, "", &Damage{filepath.Base(dir), "", "it is no folder"}
@@ -111,14 +114,12 @@ func readManifest(dir string) (m Manifest, hash string, err error) {
 }
 
 // verifyFiles compares the files with the manifest. What is wrong is a *Damage.
-func verifyFiles(dir string, m Manifest, depth Depth, p *progress) error {
+func verifyFiles(dir string, m Manifest, depth Depth) error {
 	if len(m.Files) == 0 {
 		return &Damage{filepath.Base(dir), manifestFile, "it names no file"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
-		damage := func(format string, args ...any) error {
-			return &Damage{filepath.Base(dir), name, fmt.Sprintf(format, args...)}
-		}
+		damage := func(format string, args ...any) error { return damaged(dir, name, format, args...) }
 		path := filepath.Join(dir, name)
 		if err := regular(path); err != nil {
 			return damage("%v", err)
@@ -129,7 +130,7 @@ func verifyFiles(dir string, m Manifest, depth Depth, p *progress) error {
 		if depth == Sizes || depth == Weights && name == optimizerFile {
 			got, err = sizeOf(path, want)
 		} else {
-			got, err = hashFile(path, p)
+			got, err = hashFile(path)
 		}
 		switch {
 		case errors.Is(err, syscall.EIO):
@@ -182,14 +183,14 @@ func sizeOf(path string, want File) (File, error) {
 	return File{want.SHA256, info.Size()}, nil
 }
 
-func hashFile(path string, p *progress) (File, error) {
+func hashFile(path string) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return File{}, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, p.reading(f, filepath.Dir(path)))
+	n, err := io.Copy(h, f)
 	if err != nil {
 		return File{}, err
 	}

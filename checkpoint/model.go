@@ -16,15 +16,12 @@ import (
 // transformers' BertForPreTraining wrote: its architecture, layout, and weights as
 // one flat buffer. It takes F32, F16 and BF16, and the names that TensorFlow's
 // checkpoints were converted to (gamma, beta).
-func ReadModel(dir string) (model.Config, model.Layout, []float32, error) {
-	c, l, flat, err := readModel(dir)
-	if err != nil {
-		return c, l, nil, fmt.Errorf("read model %s: %w", dir, err)
-	}
-	return c, l, flat, nil
-}
-
-func readModel(dir string) (c model.Config, l model.Layout, flat []float32, err error) {
+func ReadModel(dir string) (c model.Config, l model.Layout, flat []float32, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("read model %s: %w", dir, err)
+		}
+	}()
 	text, err := os.ReadFile(filepath.Join(dir, configFile))
 	if err != nil {
 		return c, l, nil, err

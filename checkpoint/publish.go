@@ -10,10 +10,7 @@ import (
 
 // publish makes a staged folder visible and the newest.
 func (s *store) publish(staged, name string) error {
-	if err := s.disk.Rename(staged, s.path(name)); err != nil {
-		return err
-	}
-	if err := vfs.SyncDir(s.disk, s.dir); err != nil {
+	if err := vfs.Commit(s.disk, staged, s.path(name)); err != nil {
 		return err
 	}
 	return s.link(name)
@@ -37,8 +34,5 @@ func (s *store) link(name string) error {
 	if err := s.disk.Symlink(name, next); err != nil {
 		return err
 	}
-	if err := s.disk.Rename(next, s.path(latestLink)); err != nil {
-		return err
-	}
-	return vfs.SyncDir(s.disk, s.dir)
+	return vfs.Commit(s.disk, next, s.path(latestLink))
 }

@@ -27,14 +27,8 @@ func (s *Service) record(ctx context.Context, messages <-chan *bus.Message) {
 		case m := <-messages:
 			batch = append(batch, m)
 		}
-	more:
-		for len(batch) < mostMessages {
-			select {
-			case m := <-messages:
-				batch = append(batch, m)
-			default:
-				break more
-			}
+		for len(batch) < mostMessages && len(messages) > 0 { // nobody else receives them
+			batch = append(batch, <-messages)
 		}
 		s.recordBatch(batch)
 	}

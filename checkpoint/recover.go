@@ -130,32 +130,24 @@ func (s *store) tidy() error {
 // counts tells whether a staged folder is whole and in the ledger.
 func (s *store) counts(path string) bool {
 	m, hash, err := readManifest(path)
-	return err == nil && s.log.Has(keyOf(hash)) && verifyFiles(path, m, Complete, nil) == nil
+	return err == nil && s.log.Has(keyOf(hash)) && verifyFiles(path, m, Complete) == nil
 }
 
 // asideKey is the ledger's key of the note that a checkpoint is not there any more.
 func asideKey(manifest string) string { return "aside/" + manifest }
 
-// quarantine renames a checkpoint that does not verify and says so in the ledger.
-func (s *store) quarantine(p PassedOver) error {
-	if err := s.tellAside(p.Step, fmt.Sprintf("%s; set aside as %s", p.Reason, p.Aside)); err != nil {
-		return err
-	}
-	return s.putAside(p.Folder, p.Aside)
-}
-
 func (s *store) putAside(name, aside string) error {
-	if err := s.disk.Rename(s.path(name), s.path(aside)); err != nil {
-		return err
-	}
-	return vfs.SyncDir(s.disk, s.dir)
+	return vfs.Commit(s.disk, s.path(name), s.path(aside))
 }
 
 // passOver sets a checkpoint aside that does not verify, and says in the ledger of
 // one that is not there, where no note does yet.
 func (s *store) passOver(p PassedOver) error {
 	if p.Present {
-		return s.quarantine(p)
+		if err := s.tellAside(p.Step, fmt.Sprintf("%s; set aside as %s", p.Reason, p.Aside)); err != nil {
+			return err
+		}
+		return s.putAside(p.Folder, p.Aside)
 	}
 	for _, c := range s.log.Checkpoints() {
 		if c.Step == p.Step && c.Folder == p.Folder && s.log.Has(asideKey(c.Manifest)) {

@@ -128,11 +128,11 @@ func (s *Service) adopt(c saved) error {
 // resume proves that the ledger which the newest checkpoint knew is a prefix of
 // the one that goes on.
 func (s *Service) resume() error {
-	if s.newest == nil {
-		return s.ledger.Resume(0, nil)
+	var from *ledger.Tree
+	if s.newest != nil {
+		from = &s.newest.head
 	}
-	head := s.newest.head
-	return s.ledger.Resume(s.newest.step, &head)
+	return s.ledger.Resume(s.step(), from)
 }
 
 // declareCarbon states the factor that turns this run's energy into carbon, if it

@@ -94,10 +94,7 @@ func (s *SigningKey) take(dir rundir.Dir, run string) (err error) {
 	case s.Key == "":
 		moved, err = keystore.New(run, string(dir))
 	case s.InFolder == "":
-		err = keystore.Hold(s.Key, string(dir))
-		if err != nil { // what cannot be noted now was noted before
-			err = nil
-		}
+		_ = keystore.Hold(s.Key, string(dir)) // what cannot be noted now was noted before
 	}
 	switch {
 	case errors.Is(err, keystore.ErrNone):

@@ -127,14 +127,12 @@ func (s *store) prune() error {
 	}
 	for _, step := range steps[:max(0, len(steps)-s.spec.Checkpoint.Keep)] {
 		name := folderOf(step)
-		if err := s.disk.Rename(s.path(name), s.path(droppedPrefix+name)); err != nil {
-			return fmt.Errorf("remove checkpoint %s: %w", name, err)
+		// Durably: else the name might come back after a loss of power, and the files not.
+		err := vfs.Commit(s.disk, s.path(name), s.path(droppedPrefix+name))
+		if err == nil {
+			err = vfs.RemoveAll(s.disk, s.path(droppedPrefix+name))
 		}
-		// Else the name might come back after a loss of power, and the files not.
-		if err := vfs.SyncDir(s.disk, s.dir); err != nil {
-			return fmt.Errorf("remove checkpoint %s: %w", name, err)
-		}
-		if err := vfs.RemoveAll(s.disk, s.path(droppedPrefix+name)); err != nil {
+		if err != nil {
 			return fmt.Errorf("remove checkpoint %s: %w", name, err)
 		}
 	}

@@ -87,7 +87,11 @@ func (a *Account) writeCarbon(b *strings.Builder) {
 		b.WriteString("\ncarbon: unknown, the ledger holds no factor\n")
 		return
 	}
-	fmt.Fprintf(b, "\ncarbon: %.3g gCO2e%s\n", a.Carbon.Grams, suffix(estimated(a.Total, a.Guessed)))
+	fmt.Fprintf(b, "\ncarbon: %.3g gCO2e", a.Carbon.Grams)
+	if note := estimated(a.Total, a.Guessed); note != "" {
+		b.WriteString(", " + note)
+	}
+	b.WriteString("\n")
 	for _, f := range a.Carbon.Factors {
 		place := cmp.Or(f.Country, "the world's mean")
 		if f.Host != "" {
@@ -161,13 +165,6 @@ func estimated(uj, guessed int64) string {
 		return "estimated"
 	}
 	return fmt.Sprintf("%.2g %% estimated", 100*float64(guessed)/float64(uj))
-}
-
-func suffix(s string) string {
-	if s == "" {
-		return ""
-	}
-	return ", " + s
 }
 
 // byAmount returns the names with the largest amounts first.

@@ -10,8 +10,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -123,12 +121,11 @@ func (h Header) encode() ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode safetensors header: %w", err)
 		}
-		shape := make([]string, len(t.Shape))
-		for k, d := range t.Shape {
-			shape[k] = strconv.FormatInt(d, 10)
+		text, err := json.Marshal(entry{t.Type, append([]int64{}, t.Shape...), []int64{t.At, t.At + t.Bytes}})
+		if err != nil {
+			return nil, fmt.Errorf("encode safetensors header: %w", err)
 		}
-		fmt.Fprintf(&b, `%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}`,
-			name, t.Type, strings.Join(shape, ","), t.At, t.At+t.Bytes)
+		fmt.Fprintf(&b, "%s:%s", name, text)
 	}
 	b.WriteByte('}')
 	for b.Len()%8 != 0 {
@@ -154,15 +151,12 @@ func sizeOf(shape []int64, width int64) (int64, error) {
 }
 
 // Read reads and checks the header of a file of a known size.
-func Read(r io.ReaderAt, size int64) (Header, error) {
-	h, err := read(r, size)
-	if err != nil {
-		return Header{}, fmt.Errorf("read safetensors header: %w", err)
-	}
-	return h, nil
-}
-
-func read(r io.ReaderAt, size int64) (Header, error) {
+func Read(r io.ReaderAt, size int64) (h Header, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("read safetensors header: %w", err)
+		}
+	}()
 	var prefix [8]byte
 	if size < int64(len(prefix)) {
 		return Header{}, fmt.Errorf("a file of %d bytes has none", size)
@@ -178,8 +172,7 @@ func read(r io.ReaderAt, size int64) (Header, error) {
 	if _, err := r.ReadAt(text, 8); err != nil {
 		return Header{}, err
 	}
-	h, err := parse(text)
-	if err != nil {
+	if h, err = parse(text); err != nil {
 		return Header{}, err
 	}
 	start := int64(8 + length)
