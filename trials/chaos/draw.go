@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/rng"
@@ -32,21 +33,10 @@ func Draw(p Plan) []Fault {
 		f := &faults[i]
 		f.N = i + 1
 		at := r.IntN(total)
-		for _, k := range kinds {
-			if at -= p.weight(k.kind); at < 0 {
-				f.Kind = k.kind
-				break
-			}
-		}
+		k := kinds[slices.IndexFunc(kinds, func(k kindOf) bool { at -= p.weight(k.kind); return at < 0 })]
+		f.Kind = k.kind
 		f.Gap = p.Gap.Min + time.Duration(r.Float64()*float64(p.Gap.Max-p.Gap.Min))
-		switch share := r.Float64(); f.Kind {
-		case FreezeShort, CutShort:
-			f.Hold = 0.1 + 0.5*share
-		case FreezeLong, CutLong, CutOneWay:
-			f.Hold = 1.5 + 1.5*share
-		case KillEtcd, KillNATS, EtcdAway, NATSAway:
-			f.Hold = 0.5 + 3.5*share // a coordinator outlives 3 of them
-		}
+		f.Hold = k.hold[0] + k.hold[1]*r.Float64()
 		f.Pick = r.Uint64()
 	}
 	return faults

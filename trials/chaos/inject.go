@@ -20,7 +20,7 @@ import (
 func (f Fault) choose(s Seen) (target, error) {
 	t := target{before: s, up: s.Up}
 	switch {
-	case f.Kind.hitsWorker():
+	case f.Kind.is(worker):
 		if len(s.Members) == 0 {
 			return t, errors.New("no worker trains")
 		}
@@ -52,7 +52,7 @@ func (t *trial) inject(ctx context.Context, f Fault, to int, s Seen) (hit target
 	switch f.Kind {
 	case KillWorker, KillCoordinator, KillCheckpoint, CrashWorker, CrashCoordinator, CrashCheckpoint:
 		name, by := f.signal()
-		if f.Kind.crashes() {
+		if f.Kind.is(crash) {
 			hit.by = name
 		}
 		err = signal(hit.pid, by)

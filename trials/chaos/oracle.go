@@ -16,6 +16,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
+	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/internal/words"
@@ -132,22 +133,19 @@ func energyOf(undisturbed, disturbed *ledger.Account) *Energy {
 	e := &Energy{
 		Undisturbed: float64(undisturbed.Total) / joule, Disturbed: float64(disturbed.Total) / joule,
 		Wasted: float64(disturbed.Wasted) / joule, LostWork: float64(disturbed.LostWork) / joule, Guessed: float64(disturbed.Share),
+		ByPhase: map[energy.Phase]float64{},
 	}
-	e.ByPhase = phases(disturbed)
+	for phase, uj := range disturbed.ByPhase {
+		e.ByPhase[phase] = float64(uj) / joule
+	}
 	return e
 }
 
 // nothingLeft checks that no process, socket, port or file of the cluster of a run
 // is there any more.
 func nothingLeft(run rundir.Dir, token string, hosts []string, within time.Duration) []Check {
-	var left []int
-	for end := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
-		if left = marked(token); len(left) == 0 || time.Now().After(end) {
-			break
-		}
-	}
 	out := []Check{
-		found("no process left", left),
+		found("no process left", outlasting(token, within)),
 		found("no port left", slices.DeleteFunc(slices.Clone(hosts), func(host string) bool {
 			conn, err := net.DialTimeout("tcp", host, time.Second)
 			return err != nil || conn.Close() != nil

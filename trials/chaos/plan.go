@@ -48,18 +48,16 @@ func (p Plan) weight(k Kind) int {
 	if p.Weights != nil {
 		return max(0, p.Weights[k])
 	}
-	for _, of := range kinds {
-		if of.kind == k && p.possible(k) == nil {
-			return of.weight
-		}
+	if p.possible(k) != nil {
+		return 0
 	}
-	return 0
+	return k.of().weight
 }
 
 // possible says why a kind cannot happen.
 func (p Plan) possible(k Kind) error {
 	switch {
-	case k.resizes() && p.Workers.Min == p.Workers.Max:
+	case k.is(resize) && p.Workers.Min == p.Workers.Max:
 		return fmt.Errorf("with always %s workers none can come or go; give workers a range, as 1:3", p.Workers)
 	case k.serves() != "" && p.Services != Cluster:
 		return fmt.Errorf("etcd and NATS live in `gramme up`, and go with it (%s); give services: %s", KillUp, Cluster)

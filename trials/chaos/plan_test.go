@@ -121,12 +121,12 @@ func TestDraw(t *testing.T) {
 		if f.Gap < p.Gap.Min || f.Gap > p.Gap.Max {
 			t.Fatalf("gap %s", f.Gap)
 		}
-		if name, by := f.signal(); f.Kind.crashes() == (by == syscall.SIGKILL) {
+		if name, by := f.signal(); f.Kind.is(crash) == (by == syscall.SIGKILL) {
 			t.Fatalf("%s by %s", f.Kind, name)
-		} else if f.Kind.crashes() {
+		} else if f.Kind.is(crash) {
 			crashes[name]++
 		}
-		held := f.Kind.freezes() || f.Kind.cuts() || f.Kind.serves() != ""
+		held := f.Kind.is(freeze|cut) || f.Kind.serves() != ""
 		short, long := f.Kind == FreezeShort || f.Kind == CutShort, f.Kind == FreezeLong || f.Kind == CutLong || f.Kind == CutOneWay
 		if (f.Hold > 0) != held || short && f.Hold >= 1 || long && f.Hold <= 1 {
 			t.Fatalf("%s for %g failure timeouts", f.Kind, f.Hold)

@@ -40,6 +40,16 @@ func signal(pid int, s syscall.Signal) error {
 	return nil
 }
 
+// outlasting waits until no process bears a mark, and returns those that still do after
+// a while.
+func outlasting(token string, within time.Duration) (left []int) {
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		if left = marked(token); len(left) == 0 || time.Now().After(end) {
+			return left
+		}
+	}
+}
+
 // killMarked ends every process of a mark at once, and waits until they are gone.
 func killMarked(token string, within time.Duration) error {
 	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {

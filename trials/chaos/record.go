@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/internal/words"
 )
@@ -51,14 +50,14 @@ func (t target) record(f Fault, hold time.Duration, o outcome, microBatches int)
 		DetectMS: since(o.detected), NextStepMS: since(o.next), RegainedMS: since(o.regained), Reason: o.reason, Way: t.way, Signal: t.by,
 		StillMS: float64(o.still.Microseconds()) / 1000,
 	}
-	lost := (f.Kind.restarts() || len(t.before.Members) == 1) && !o.next.IsZero() && o.from < t.before.Step
+	lost := (f.Kind.is(restart) || len(t.before.Members) == 1) && !o.next.IsZero() && o.from < t.before.Step
 	if lost {
 		r.LostSteps = t.before.Step - o.from
 	}
 	switch {
 	case f.Kind == KillUp, f.Kind == KillAll, lost:
 		r.AgainAtMost = (r.LostSteps + 1) * uint64(microBatches)
-	case f.Kind == KillWorker, f.Kind == CrashWorker, f.Kind == Hang, f.Kind == FreezeLong, f.Kind.cuts() && r.DetectMS != nil:
+	case f.Kind == KillWorker, f.Kind == CrashWorker, f.Kind == Hang, f.Kind == FreezeLong, f.Kind.is(cut) && r.DetectMS != nil:
 		r.AgainAtMost = uint64(t.share)
 	}
 	return r
@@ -150,14 +149,6 @@ func (r *Report) Failures() []Check {
 		if !c.OK {
 			out = append(out, c)
 		}
-	}
-	return out
-}
-
-func phases(a *ledger.Account) map[energy.Phase]float64 {
-	out := map[energy.Phase]float64{}
-	for phase, uj := range a.ByPhase {
-		out[phase] = float64(uj) / 1e6
 	}
 	return out
 }

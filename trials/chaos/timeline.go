@@ -144,25 +144,25 @@ func (t target) outcome(k Kind, seen []Seen) outcome {
 		}
 		if o.detected.IsZero() && t.notices(k, s) {
 			o.detected, o.reason = s.At, s.Reason
-			if k.hitsWorker() || k.resizes() { // no step waits for the others
+			if k.is(worker | resize) { // no step waits for the others
 				o.next, base = time.Time{}, max(base, s.Step) // what came before does not count
 			}
 		}
 		// The worker is left out at once, and the plan that says why is stored a moment
 		// later: until then the reason is that of the plan before.
-		if !o.detected.IsZero() && k.hitsWorker() && !t.named(o.reason) && t.named(s.Reason) {
+		if !o.detected.IsZero() && k.is(worker) && !t.named(o.reason) && t.named(s.Reason) {
 			o.reason = s.Reason
 		}
 		if s.State != wire.StateTraining && s.State != wire.StateDone {
 			continue
 		}
-		if !from && k.restarts() || from && s.Step < o.from {
+		if !from && k.is(restart) || from && s.Step < o.from {
 			o.next, base = time.Time{}, s.Step // it goes on from here
 		}
 		if !from || s.Step < o.from {
 			o.from, from = s.Step, true
 		}
-		if (k.freezes() || k.cuts()) && s.At.Sub(t.at) < underWay {
+		if k.is(freeze|cut) && s.At.Sub(t.at) < underWay {
 			base = max(base, s.Step)
 		}
 		if o.next.IsZero() && s.Step > base {

@@ -51,17 +51,14 @@ func (c *supervised) ended() bool {
 
 // wait waits for the end of `gramme up`, for as long as within if that is not 0.
 func (c *supervised) wait(ctx context.Context, within time.Duration) error {
-	var timeout <-chan time.Time
 	if within > 0 {
-		t := time.NewTimer(within)
-		defer t.Stop()
-		timeout = t.C
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, within, fmt.Errorf("gramme up does not end within %s", within))
+		defer cancel()
 	}
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-timeout:
-		return fmt.Errorf("gramme up does not end within %s", within)
 	case <-c.proc.Ended():
 		return nil
 	}
@@ -102,15 +99,10 @@ func (c *supervised) kill(all bool) error {
 		}
 	}
 	<-c.proc.Ended()
-	for end := time.Now().Add(goneWithin); ; time.Sleep(5 * time.Millisecond) {
-		left := marked(c.token)
-		if len(left) == 0 {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("processes %v outlive gramme up by %s", left, goneWithin)
-		}
+	if left := outlasting(c.token, goneWithin); len(left) > 0 {
+		return fmt.Errorf("processes %v outlive gramme up by %s", left, goneWithin)
 	}
+	return nil
 }
 
 // interrupt ends `gramme up` in order.

@@ -21,61 +21,43 @@ const lifetime = 7 * 24 * time.Hour
 // servers, of this machine and of the address host, and one for all clients. Its own
 // key is written nowhere.
 func writeCertificates(dir, host string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	ca := template("Gramme trial cluster", 1)
-	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	if err := write(dir, "ca.pem", "CERTIFICATE", der); err != nil {
-		return err
-	}
-	for i, name := range []string{"server", "client"} {
-		t := template(name, int64(i)+2)
-		t.KeyUsage = x509.KeyUsageDigitalSignature
-		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		if name == "server" { // a client of its peers, too
-			t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
-			t.IPAddresses, t.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, []string{"localhost"}
+	var ca *x509.Certificate
+	var signer *ecdsa.PrivateKey
+	for i, name := range []string{"ca", "server", "client"} {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		c := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i) + 1), Subject: pkix.Name{CommonName: "Gramme trial cluster, " + name},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime),
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}
+		switch name {
+		case "ca":
+			c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
+			ca, signer = c, key
+		case "server": // a client of its peers, too
+			c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+			c.IPAddresses, c.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, []string{"localhost"}
 			if ip := net.ParseIP(host); ip != nil {
-				t.IPAddresses = append(t.IPAddresses, ip)
+				c.IPAddresses = append(c.IPAddresses, ip)
 			}
 		}
-		if err := sign(dir, name, t, ca, key); err != nil {
+		der, err := x509.CreateCertificate(rand.Reader, c, ca, key.Public(), signer)
+		if err == nil {
+			err = write(dir, name+".pem", "CERTIFICATE", der)
+		}
+		if err == nil && name != "ca" {
+			if der, err = x509.MarshalPKCS8PrivateKey(key); err == nil {
+				err = write(dir, name+".key", "PRIVATE KEY", der)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func template(name string, serial int64) *x509.Certificate {
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime),
-	}
-}
-
-// sign writes NAME.pem and NAME.key.
-func sign(dir, name string, t, ca *x509.Certificate, by *ecdsa.PrivateKey) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, ca, key.Public(), by)
-	if err != nil {
-		return err
-	}
-	if err := write(dir, name+".pem", "CERTIFICATE", der); err != nil {
-		return err
-	}
-	if der, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
-		return err
-	}
-	return write(dir, name+".key", "PRIVATE KEY", der)
 }
 
 func write(dir, name, kind string, der []byte) error {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,34 +48,35 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.Host == "" {
-		c.Host = "127.0.0.1"
-	}
-	if c.Options.Each == 0 {
-		c.Options.Each = Size
-	}
+	c.Host, c.Each = cmp.Or(c.Host, "127.0.0.1"), cmp.Or(c.Each, Size)
 	if err := writeCertificates(o.Dir, c.Host); err != nil {
 		return c, fmt.Errorf("make certificates: %w", err)
 	}
 	if err := c.settle(); err != nil {
 		return c, err
 	}
-	for _, m := range c.members {
+	return c, start(ctx, c.members)
+}
+
+// start starts members and waits until they serve: one of etcd does so when most are
+// there.
+func start(ctx context.Context, members []*Member) error {
+	for _, m := range members {
 		if err := m.start(); err != nil {
-			return c, err
+			return err
 		}
 	}
-	for _, m := range c.members {
+	for _, m := range members {
 		if err := m.await(ctx); err != nil {
-			return c, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // settle gives each member its name, addresses and settings.
 func (c *Cluster) settle() error {
-	size := c.Options.Each
+	size := c.Each
 	ports, err := freePorts(c.Host, 4*size)
 	if err != nil {
 		return err

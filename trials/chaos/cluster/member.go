@@ -15,6 +15,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rng"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/launch/embedded"
 )
 
@@ -42,15 +43,15 @@ func (m *Member) PID() int { return m.process.PID }
 func (m *Member) start() error {
 	m.settings.Ready = m.cluster.file(m.Name + ".ready")
 	if err := os.Remove(m.settings.Ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("start %s: %w", m.Name, err)
+		return err
 	}
 	b, err := json.Marshal(m.settings)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", m.Name, err)
+		return err
 	}
 	path := m.cluster.file(m.Name + ".json")
 	if err := os.WriteFile(path, b, 0o600); err != nil {
-		return fmt.Errorf("start %s: %w", m.Name, err)
+		return err
 	}
 	command := m.cluster.Command
 	p, err := m.cluster.starter.Start(process.Command{
@@ -62,7 +63,7 @@ func (m *Member) start() error {
 	return err
 }
 
-// await returns when the member serves. One of etcd does so when most are there.
+// await returns when the member serves.
 func (m *Member) await(ctx context.Context) error {
 	late := time.After(startWithin)
 	for {
@@ -83,18 +84,14 @@ func (m *Member) await(ctx context.Context) error {
 
 // Kill ends the member at once, as a crash does, and waits for its end.
 func (m *Member) Kill() error {
-	err := m.signal()
-	if err == nil && m.process != nil {
-		<-m.process.Ended()
-	}
-	return err
-}
-
-func (m *Member) signal() error {
 	if m.process == nil {
 		return nil
 	}
-	return m.process.Kill()
+	err := m.process.Kill()
+	if err == nil {
+		<-m.process.Ended()
+	}
+	return err
 }
 
 // Away kills members and starts them again after a time, or when ctx ends. It
@@ -102,24 +99,13 @@ func (m *Member) signal() error {
 func Away(ctx context.Context, members []*Member, hold time.Duration) error {
 	var err error
 	for _, m := range members { // all at once: what one of them says of another is not heard
-		err = errors.Join(err, m.signal())
+		err = errors.Join(err, m.process.Kill())
 	}
 	for _, m := range members {
 		err = errors.Join(err, m.Kill())
 	}
-	select {
-	case <-time.After(hold):
-	case <-ctx.Done():
-	}
-	for _, m := range members {
-		err = errors.Join(err, m.start())
-	}
-	for _, m := range members {
-		if err == nil {
-			err = m.await(ctx)
-		}
-	}
-	return err
+	waiting.Pause(ctx, hold)
+	return errors.Join(err, start(ctx, members))
 }
 
 // Serve is the life of one member, by the settings in a file.
