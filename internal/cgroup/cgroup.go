@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"math"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -153,10 +154,8 @@ func groupOf(groups, controller string) (at string, found bool) {
 		if controller == "" && f[0] == "0" && f[1] == "" {
 			return f[2], true
 		}
-		for name := range strings.SplitSeq(f[1], ",") {
-			if controller != "" && name == controller {
-				return f[2], true
-			}
+		if controller != "" && slices.Contains(strings.Split(f[1], ","), controller) {
+			return f[2], true
 		}
 	}
 	return "", false
@@ -172,12 +171,7 @@ func (m mount) has(controller string) bool {
 	if controller == "" {
 		return m.controllers == nil
 	}
-	for _, c := range m.controllers {
-		if c == controller {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.controllers, controller)
 }
 
 // parseMounts finds the hierarchies in /proc/self/mountinfo.

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gramme-project/gramme/internal/bus/natsbus"
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // retry is the pause between attempts to connect.
@@ -89,10 +90,8 @@ func (e Endpoint) DialNATS(ctx context.Context, name string, opts ...nats.Option
 		case !errors.Is(err, errAbandoned):
 			last = err
 		}
-		select {
-		case <-ctx.Done():
-			return fail(fmt.Errorf("%w; %w", last, context.Cause(ctx)))
-		case <-time.After(retry):
+		if err := waiting.Rest(ctx, retry); err != nil {
+			return fail(fmt.Errorf("%w; %w", last, err))
 		}
 	}
 }
@@ -208,10 +207,7 @@ func (e Endpoint) DialEtcd(ctx context.Context) (*clientv3.Client, error) {
 			}
 			return fail(errors.Join(err, c.Close()))
 		}
-		select {
-		case <-time.After(retry):
-		case <-ctx.Done():
-		}
+		waiting.Pause(ctx, retry)
 	}
 }
 

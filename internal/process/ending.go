@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gramme-project/gramme/internal/exit"
 )
 
@@ -45,12 +47,7 @@ func (p *Process) output() string { return readFrom(p.Log, p.from) }
 
 // describe names a signal as the Go runtime does.
 func describe(s syscall.Signal) string {
-	names := map[syscall.Signal]string{
-		syscall.SIGABRT: "SIGABRT", syscall.SIGBUS: "SIGBUS", syscall.SIGFPE: "SIGFPE", syscall.SIGHUP: "SIGHUP", syscall.SIGILL: "SIGILL",
-		syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGSEGV: "SIGSEGV", syscall.SIGTERM: "SIGTERM", syscall.SIGTRAP: "SIGTRAP",
-		syscall.SIGSYS: "SIGSYS", syscall.SIGXCPU: "SIGXCPU", syscall.SIGXFSZ: "SIGXFSZ", syscall.SIGPIPE: "SIGPIPE",
-	}
-	if name, ok := names[s]; ok {
+	if name := unix.SignalName(s); name != "" {
 		return name + ": " + s.String()
 	}
 	return fmt.Sprintf("signal %d: %s", int(s), s)
