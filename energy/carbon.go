@@ -35,7 +35,7 @@ func NewFactor(country string, intensity, pue float64) (Factor, error) {
 	if key == "" {
 		key = World
 	}
-	grid, ok := grids[key]
+	grid, ok := grids()[key]
 	if !ok {
 		return Factor{}, fmt.Errorf("carbon factor: no grid intensity is known for country %q: give it in g/kWh", country)
 	}

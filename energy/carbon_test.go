@@ -37,10 +37,10 @@ func TestNewFactor(t *testing.T) {
 }
 
 func TestCountries(t *testing.T) {
-	if len(grids) < 50 {
-		t.Errorf("%d countries", len(grids))
+	if len(grids()) < 50 {
+		t.Errorf("%d countries", len(grids()))
 	}
-	for code := range grids {
+	for code := range grids() {
 		f, err := NewFactor(code, 0, 0)
 		if err != nil || f.Year < 2020 || f.GramsPerKWh < 20 || f.GramsPerKWh > 900 {
 			t.Errorf("%s: %+v, %v", code, f, err)

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -16,29 +17,31 @@ func ActiveCounters(ctx context.Context) (count, still []string) {
 }
 
 func activeCounters(ctx context.Context, root string, within time.Duration) (count, still []string) {
-	began := map[string]uint64{}
-	found := findRAPL(root, 1)
-	for _, c := range found {
+	type counter struct {
+		Source
+		began uint64
+		moved bool
+	}
+	var counters []*counter
+	for _, c := range findRAPL(root, 1) {
 		if raw, err := c.Read(); err == nil && c.tier != tierNone {
-			began[c.Describe().Meter] = raw
+			counters = append(counters, &counter{Source: c.Source, began: raw})
 		}
 	}
-	moved := map[string]bool{}
-	for end := time.Now().Add(within); len(moved) < len(began) && time.Now().Before(end) && ctx.Err() == nil; {
+	standsStill := func(c *counter) bool { return !c.moved }
+	for end := time.Now().Add(within); slices.ContainsFunc(counters, standsStill) && time.Now().Before(end) && ctx.Err() == nil; {
 		time.Sleep(10 * time.Millisecond)
-		for _, c := range found {
-			name := c.Describe().Meter
-			if raw, err := c.Read(); err == nil && raw != began[name] && c.tier != tierNone {
-				moved[name] = true
-			}
+		for _, c := range counters {
+			raw, err := c.Read()
+			c.moved = c.moved || err == nil && raw != c.began
 		}
 	}
-	for _, c := range found {
-		name := c.Describe().Meter
-		if _, ok := began[name]; ok && moved[name] {
-			count = append(count, shortName(name))
-		} else if ok {
-			still = append(still, shortName(name))
+	for _, c := range counters {
+		name := shortName(c.Describe().Meter)
+		if c.moved {
+			count = append(count, name)
+		} else {
+			still = append(still, name)
 		}
 	}
 	return count, still

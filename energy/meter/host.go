@@ -1,9 +1,6 @@
 package meter
 
-import (
-	"os"
-	"strings"
-)
+import "os"
 
 // Host names this machine: its host name and, if it has one, the beginning of its machine
 // id, since cloned machines share host names.
@@ -19,20 +16,8 @@ func Host() string {
 }
 
 // MachineID returns the machine's own id, empty if it has none.
-func MachineID() string {
-	id, err := os.ReadFile("/etc/machine-id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
-}
+func MachineID() string { return text("/etc", "machine-id") }
 
 // BootID names the current boot of the kernel, empty if it is unknown. Clocks and counters
 // of a host are comparable only within one boot.
-func BootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
-}
+func BootID() string { return text("/proc/sys/kernel/random", "boot_id") }

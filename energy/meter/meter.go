@@ -191,8 +191,8 @@ func (m *Meter) recover() error {
 	} else if whole < len(b) {
 		m.options.Log("meter: %s: the last %d of %d bytes are incomplete and are dropped", logFile, len(b)-whole, len(b))
 	}
-	for _, s := range log.sources() {
-		switch {
+	for _, r := range log.records() {
+		switch s := r.Source(); {
 		case s.Run != m.options.Run:
 			return fmt.Errorf("%s holds readings of run %s, this is run %s", logFile, s.Run, m.options.Run)
 		case s.Incarnation == m.options.Incarnation:

@@ -116,8 +116,8 @@ func readIdleLog(d *folder, run string) (batch, []energy.Record, error) {
 	if damaged(b, whole) {
 		return batch{}, nil, fmt.Errorf("%s: %w at byte %d of %d: its records from there on are not in the ledger", logFile, ErrDamaged, whole, len(b))
 	}
-	for _, s := range log.sources() {
-		if s.Run != run {
+	for _, r := range log.records() {
+		if s := r.Source(); s.Run != run {
 			return batch{}, nil, fmt.Errorf("the log is of run %s, this is run %s", s.Run, run)
 		}
 	}

@@ -190,8 +190,10 @@ func (z *raplZone) Read() (uint64, error) {
 
 func (z *raplZone) Close() error { return nil }
 
+// text returns the content of a file, empty if it cannot be read: a zone without a name is
+// none that we know.
 func text(folder, name string) string {
-	b, _ := os.ReadFile(filepath.Join(folder, name)) // a zone without a name is none that we know
+	b, _ := os.ReadFile(filepath.Join(folder, name))
 	return strings.TrimSpace(string(b))
 }
 

@@ -18,6 +18,18 @@ func (m *Meter) cut() (instant, []slot) {
 	return at, m.timeline.cut(at.boot, m.sys.busy())
 }
 
+// usage is the processor time of the host, in ns.
+type usage struct {
+	busy    int64            // of the whole host since boot
+	host    int64            // of the whole host since the last sample
+	thisRun int64            // of this run since the last sample
+	runs    map[string]int64 // of other runs since the last sample
+}
+
+func (u usage) load() energy.Load {
+	return energy.Load{HostNanos: max(0, u.host), RunNanos: max(0, u.thisRun), Runs: u.runs}
+}
+
 // usage publishes the processor time of this process and returns that of all. It does
 // nothing where the host has no counter.
 func (m *Meter) usage(at instant) (u usage) {

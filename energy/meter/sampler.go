@@ -11,8 +11,8 @@ import (
 const (
 	patience = 5   // intervals for which reads may fail before that is a gap
 	maxParts = 512 // a reading with as many parts is finished, whatever its age
-
-	unreadable = "could not be read"
+	// longGapIntervals is after how many intervals a part of an open gap is stated.
+	longGapIntervals = 300
 )
 
 // sampler samples all meters of a process. It does no I/O except that of its sources and
@@ -158,7 +158,7 @@ func (s *sampler) stateCountedElsewhere(p *gauge, now coverage, at instant, slot
 		}
 	case countedElsewhere:
 	}
-	p.state, p.by, p.reason, p.until = countedElsewhere, now.run, countedByRun(now.run), now.until
+	p.state, p.by, p.reason, p.until = countedElsewhere, now.run, fmt.Sprintf(countedByRunText, now.run), now.until
 	if p.at == before {
 		p.queueSlots(slots) // the gap began before these slots
 	}
@@ -194,11 +194,7 @@ func (s *sampler) readEstimate(p *gauge, at instant, slots []slot) []energy.Reco
 	raw, err := p.src.Read()
 	if err == nil {
 		done := p.observe(at, raw, slots)
-		for _, r := range done {
-			if r.Gap != nil {
-				s.log("meter %s: %s: counting starts again from here", p.desc.Meter, r.Gap.Reason)
-			}
-		}
+		s.logGaps(p, done)
 		return done
 	}
 	p.queueSlots(slots)
@@ -208,6 +204,15 @@ func (s *sampler) readEstimate(p *gauge, at instant, slots []slot) []energy.Reco
 	}
 	s.log("meter %s: nothing for %s: %v", p.desc.Meter, p.unreadFor(at).Round(time.Millisecond), err)
 	return p.stop(at, fmt.Sprintf("%s: %v", unreadable, err))
+}
+
+// logGaps logs the gaps among finished records.
+func (s *sampler) logGaps(p *gauge, done []energy.Record) {
+	for _, r := range done {
+		if r.Gap != nil {
+			s.log("meter %s: %s: counting starts again from here", p.desc.Meter, r.Gap.Reason)
+		}
+	}
 }
 
 // finishAll finishes all readings and gaps.

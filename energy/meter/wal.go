@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/gramme-project/gramme/energy"
 )
@@ -45,9 +46,8 @@ func (b batch) killed() bool { return b.Killed || len(b.Open) > 0 }
 
 // encodedBatch is a batch whose records are already encoded.
 type encodedBatch struct {
-	Done    []json.RawMessage `json:"done,omitempty"`
-	Open    []*energy.Reading `json:"open,omitempty"`
-	Missing []*energy.Gap     `json:"missing,omitempty"`
+	Done []json.RawMessage `json:"done,omitempty"` // in place of the batch's own
+	batch
 }
 
 // item is a record that waits for its acknowledgement, and its encoding.
@@ -154,36 +154,24 @@ func damaged(b []byte, whole int) bool {
 }
 
 func (b batch) validate() error {
-	for _, r := range b.Done {
+	for _, r := range b.records() {
 		if err := r.Validate(); err != nil {
-			return err
-		}
-	}
-	for _, r := range b.Open {
-		if err := (energy.Record{Reading: r}).Validate(); err != nil {
-			return err
-		}
-	}
-	for _, g := range b.Missing {
-		if err := (energy.Record{Gap: g}).Validate(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sources returns the sources of everything in a log.
-func (b batch) sources() (sources []energy.Source) {
-	for _, r := range b.Done {
-		sources = append(sources, r.Source())
-	}
+// records returns everything in a log.
+func (b batch) records() []energy.Record {
+	all := slices.Clone(b.Done)
 	for _, r := range b.Open {
-		sources = append(sources, r.Source)
+		all = append(all, energy.Record{Reading: r})
 	}
 	for _, g := range b.Missing {
-		sources = append(sources, g.Source)
+		all = append(all, energy.Record{Gap: g})
 	}
-	return sources
+	return all
 }
 
 // replay returns the records of a log in order. A meter with an open reading was killed:
