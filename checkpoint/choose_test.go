@@ -14,12 +14,12 @@ import (
 )
 
 // TestDamageOfEachFile does to each file of the newest checkpoint what a disk or a
-// hand may do. Whoever reads a checkpoint takes the one before, with the reason; a
+// hand may do. A reader of checkpoints takes the one before, with the reason; a
 // service goes on from that one.
 func TestDamageOfEachFile(t *testing.T) {
 	dir := t.TempDir()
 	f := openFolder(t, dir, vfs.OS{})
-	f.settle(t)
+	f.recover(t)
 	for _, step := range []uint64{10, 20} {
 		f.save(t, step)
 	}
@@ -86,7 +86,7 @@ func settlesAs(t *testing.T, dir string, c Choice) {
 	t.Helper()
 	g := openFolder(t, dir, vfs.OS{})
 	defer g.log.Close()
-	got, found := g.settle(t)
+	got, found := g.recover(t)
 	if found != (c.Step > 0) || got.step != c.Step {
 		t.Errorf("a service goes on from step %d, a reader takes %d", got.step, c.Step)
 	}
@@ -116,7 +116,7 @@ func copyRun(t *testing.T, from, to string) {
 func TestChoose(t *testing.T) {
 	dir := t.TempDir()
 	f := openFolder(t, dir, vfs.OS{})
-	f.settle(t)
+	f.recover(t)
 	f.store.spec.Checkpoint.Keep = 3
 	for _, step := range []uint64{10, 20, 30} {
 		f.save(t, step)
@@ -207,7 +207,7 @@ func relatest(at string, put func(path string) error) error {
 func TestNoLedger(t *testing.T) {
 	dir := t.TempDir()
 	f := openFolder(t, dir, vfs.OS{})
-	f.settle(t)
+	f.recover(t)
 	f.save(t, 10)
 	if err := errors.Join(f.log.Close(), os.RemoveAll(f.dir.Ledger())); err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestNoLedger(t *testing.T) {
 // TestModelOfAFolder reads models of folders that lie elsewhere.
 func TestModelOfAFolder(t *testing.T) {
 	f := openFolder(t, t.TempDir(), vfs.OS{})
-	f.settle(t)
+	f.recover(t)
 	c := f.save(t, 10)
 	away := filepath.Join(t.TempDir(), "mine")
 	copyAll(t, c.dir, away)

@@ -135,7 +135,7 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 		t.Fatalf("cut %d: %v", cut, e)
 	}
 	g := openFolder(t, dir, vfs.OS{})
-	c, found := g.settle(t)
+	c, found := g.recover(t)
 	if c.step != reader.Step || len(reader.PassedOver) > 0 {
 		t.Fatalf("cut %d: a service goes on from step %d, a reader takes %+v", cut, c.step, reader)
 	}

@@ -104,7 +104,7 @@ func (f *folder) save(t testing.TB, step uint64) saved {
 	return c
 }
 
-func (f *folder) settle(t testing.TB) (saved, bool) {
+func (f *folder) recover(t testing.TB) (saved, bool) {
 	t.Helper()
 	c, found, err := f.store.recoverFromCrash()
 	if err != nil {

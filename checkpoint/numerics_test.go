@@ -13,7 +13,7 @@ import (
 )
 
 // TestNumericsStayWithTheWeights stores the state of a mixed run: manifest, audit,
-// and whoever goes on from it, hear of that, also from a service that came again.
+// and workers that go on from it, learn of that, also from a service that was restarted.
 func TestNumericsStayWithTheWeights(t *testing.T) {
 	want := wire.Numerics{Fingerprint: "f", Mixed: true}
 	dir := t.TempDir()
@@ -27,10 +27,10 @@ func TestNumericsStayWithTheWeights(t *testing.T) {
 	if err != nil || m.Numerics != want || c.numerics != want {
 		t.Errorf("the manifest says %+v, %v", m.Numerics, err)
 	}
-	found, ok := f.settle(t)
+	found, ok := f.recover(t)
 	served := newSnapshot(f.store.layout)
 	if !ok || served.open(found) != nil || served.info.Numerics != want {
-		t.Errorf("who joins hears %+v", served.info.Numerics)
+		t.Errorf("a worker that joins learns %+v", served.info.Numerics)
 	}
 	if err := served.Close(); err != nil {
 		t.Error(err)

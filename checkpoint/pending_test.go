@@ -78,7 +78,7 @@ func TestTheAuditOfARunThatIsDoneWantsAllEnergy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.leave("w1")
-	if r := s.audit(); len(r.Pending) != 1 { // somebody is still there, who may send it
+	if r := s.audit(); len(r.Pending) != 1 { // its process still lives, and may send it
 		t.Errorf("unsent %+v", r.Pending)
 	}
 	if err := alive.Close(); err != nil {
@@ -90,13 +90,13 @@ func TestTheAuditOfARunThatIsDoneWantsAllEnergy(t *testing.T) {
 	}
 	n, err := IngestPending(string(s.dir), "gramme test", zap.NewNop())
 	if err != nil || n < 4 {
-		t.Fatalf("settled %d, %v", n, err)
+		t.Fatalf("ingested %d, %v", n, err)
 	}
 	if r := s.audit(); len(r.Pending) != 0 || r.Account.ByWorker["w1"] == 0 || r.Account.ByWorker["alive"] == 0 {
 		t.Errorf("unsent %+v, by worker %v", r.Pending, r.Account.ByWorker)
 	}
 	if n, err := IngestPending(string(s.dir), "gramme test", zap.NewNop()); err != nil || n != 0 {
-		t.Errorf("settled %d more, %v", n, err)
+		t.Errorf("ingested %d more, %v", n, err)
 	}
 }
 

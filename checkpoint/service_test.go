@@ -349,7 +349,7 @@ func TestChunksThatAreNotTaken(t *testing.T) {
 }
 
 // TestReplicasThatDifferAreAskedToCompare has members whose last slices make no
-// state, and who send them again and again, as those of a run that ends do.
+// state, and that send them again and again, as at the end of a run.
 func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 	s := newServing(t)
 	s.up()
@@ -381,7 +381,7 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 	for range 4 {
 		send(7, 7, other)
 	}
-	send(7, 8, other) // who was lost may have had another state: the next slices tell
+	send(7, 8, other) // a lost worker may have had another state: the next slices tell
 	for generation := uint64(8); generation < 12; generation++ {
 		send(generation, generation, other)
 	}
@@ -488,7 +488,7 @@ func TestAServiceThatComesAgainProvesItsLedger(t *testing.T) {
 }
 
 // TestTheLedgerCountsTheStepsOfCheckpoints wants every step once, with the samples
-// and tokens that the replicas counted, whoever was restarted in between.
+// and tokens that the replicas counted, whichever process was restarted in between.
 func TestTheLedgerCountsTheStepsOfCheckpoints(t *testing.T) {
 	s := newServing(t)
 	for i, step := range []uint64{0, 10, 25, 26} {

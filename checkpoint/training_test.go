@@ -56,7 +56,7 @@ func TestLedgerTellsDivergence(t *testing.T) {
 		t.Fatal(err)
 	}
 	f = openFolder(t, dir, vfs.OS{}) // another process
-	f.settle(t)
+	f.recover(t)
 	s = f.saveCourse(t, s, 9, math.NaN(), true)
 	s = f.saveCourse(t, s, 5, math.NaN(), true)
 	f.saveCourse(t, s, 5, math.NaN(), true)
@@ -85,7 +85,7 @@ func TestLedgerTellsDivergence(t *testing.T) {
 }
 
 // TestManifestTellsOfTheRun has a run without dropout, whose precision was measured:
-// the manifest says so, and who takes the model elsewhere finds what BERT's users
+// the manifest says so, and a user who takes the model elsewhere finds what BERT's users
 // expect.
 func TestManifestTellsOfTheRun(t *testing.T) {
 	for _, c := range []struct{ trained, published float64 }{{0, model.UsualDropout}, {0.1, 0.1}, {0.25, 0.25}} {

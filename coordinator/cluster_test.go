@@ -120,7 +120,7 @@ func newCluster(t *testing.T, workers runspec.Workers, steps uint64) *cluster {
 	return c
 }
 
-// putSpec stores the spec, as whoever begins a run does.
+// putSpec stores the spec, as the start of a run does.
 func (c *cluster) putSpec() {
 	c.t.Helper()
 	b, err := c.spec.Encode()

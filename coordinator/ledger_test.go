@@ -23,7 +23,7 @@ func (c *cluster) ledger(step uint64, refuse int) *ledger {
 	l := &ledger{keys: map[string]bool{}, refuse: refuse}
 	conn := c.dial()
 	answer := func(m *bus.Message, result any, failure error) {
-		_ = bus.Respond(m, result, failure) // who hears no answer asks again
+		_ = bus.Respond(m, result, failure) // a coordinator without an answer asks again
 	}
 	subscribe := func(subject string, f func(*bus.Message)) {
 		if _, err := bus.Subscribe(conn, subject, f); err != nil {

@@ -43,9 +43,9 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 		"build": `it is build "another"`, "spec": "it was started with another spec of the run",
 		"corpus": "its corpus is ", "print": "its arithmetic gives ", "threads": "threads 2, the run has 1: ", "device": "device cuda, the run has cpu: ",
 	}
-	heard := map[string]<-chan *bus.Message{}
+	refusals := map[string]<-chan *bus.Message{}
 	for id := range reasons {
-		heard[id] = listen(c.subjects.Refused(id))
+		refusals[id] = listen(c.subjects.Refused(id))
 	}
 	c.workerWith("build", 0, 1000, func(r *wire.Registration) { r.Build = "another" })
 	c.workerWith("spec", 0, 1000, func(r *wire.Registration) { r.SpecHash = "another" })
@@ -72,7 +72,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 	if s.State != wire.StateTraining || s.Generation != 1 || s.Mixed {
 		t.Errorf("the run was disturbed: %+v", s)
 	}
-	for id, messages := range heard {
+	for id, messages := range refusals {
 		m := next(messages, id+" is not told")
 		var r wire.Refusal
 		if err := wire.Decode(m.Data, &r); err != nil || !strings.HasPrefix(r.Incarnation, id+"-") || !strings.HasPrefix(r.Reason, reasons[id]) {
@@ -84,7 +84,7 @@ func TestWhoDoesNotFitIsRefused(t *testing.T) {
 		missing[id] = true
 	}
 	for len(missing) > 0 {
-		m := next(events, fmt.Sprintf("the ledger does not hear of %v", missing))
+		m := next(events, fmt.Sprintf("no event tells of %v", missing))
 		var all []wire.Event
 		if err := wire.Decode(m.Data, &all); err != nil {
 			t.Fatal(err)

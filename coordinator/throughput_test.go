@@ -54,7 +54,7 @@ func TestPaceForgets(t *testing.T) {
 }
 
 // What the newest step warns of is shown, also by a coordinator that takes over in
-// mid-run, once it heard of a step; nothing is shown of what nobody knows.
+// mid-run, once it knows of a step; nothing is shown of what nobody knows.
 func TestThroughputShowsWhatIsKnown(t *testing.T) {
 	var s wire.Status
 	var b throughput

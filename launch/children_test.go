@@ -88,7 +88,7 @@ func TestEndOfAServiceIsTold(t *testing.T) {
 	told := make(chan string, 10)
 	x.options.Tell = func(text string) { told <- text }
 	x.begin()
-	hear := func(want string) {
+	expect := func(want string) {
 		t.Helper()
 		if text := <-told; text != want {
 			t.Errorf("%q is told, not %q", text, want)
@@ -96,12 +96,12 @@ func TestEndOfAServiceIsTold(t *testing.T) {
 	}
 	for _, role := range []string{wire.IDCheckpoint, wire.IDCoordinator} {
 		x.killed(role)
-		hear(role + " was killed and is started again")
+		expect(role + " was killed and is started again")
 	}
 	if err := x.write(wire.IDCheckpoint+".code", "5"); err != nil {
 		t.Fatal(err)
 	}
-	hear("checkpoint ended and is started again: checkpoint was told to end")
+	expect("checkpoint ended and is started again: checkpoint was told to end")
 	if err := x.end(); exit.Code(err) != exit.Resource || !strings.Contains(err.Error(), "3 times in a row") {
 		t.Error(err)
 	}

@@ -85,7 +85,7 @@ func (s stage) add(name, text string) error {
 //	refusal      why a coordinator does not do what it is asked to
 //
 // and those that it writes: told, what a coordinator was asked for; readings, what
-// a checkpoint service took; asked, who was asked to end and did not.
+// a checkpoint service took; asked, which were asked to end and did not.
 type standIn struct {
 	stage
 	id string
@@ -130,7 +130,7 @@ func (p standIn) run(what string) (int, error) {
 				reply.Error = err.Error()
 			}
 			if b, err := wire.Encode(reply); err == nil {
-				_ = m.Respond(bus.Message{Data: b}) // who asked will notice
+				_ = m.Respond(bus.Message{Data: b}) // the one that asked will notice
 			}
 		}); err != nil {
 			return 1, err

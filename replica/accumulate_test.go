@@ -286,7 +286,7 @@ func TestAgree(t *testing.T) {
 		}
 		entry, parts = sum(digest[0], "", digest[2][:4])
 		if !r.SameStates(entry, parts[0]) || !r.SameStates(entry, parts[1]) {
-			t.Errorf("%s: who gives no digest disagrees", reduce)
+			t.Errorf("%s: a member that gives no digest disagrees", reduce)
 		}
 		if entry, parts = sum("", ""); !r.SameStates(entry, parts[0]) {
 			t.Errorf("%s: no digests disagree", reduce)

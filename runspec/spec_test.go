@@ -46,7 +46,7 @@ func TestEveryPresetHasValidDefaults(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 		if err := s.Complete(); err == nil {
-			t.Errorf("%s: complete before steps and precision are settled", name)
+			t.Errorf("%s: complete before steps and precision are known", name)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (a *away) Update(_ context.Context, r wire.Registration) error {
 }
 
 // TestAnnouncementsOfAnOlderIncarnationEnd has a worker that announces something, joins
-// again before the store has heard of it, and announces something else.
+// again before it is stored, and announces something else.
 func TestAnnouncementsOfAnOlderIncarnationEnd(t *testing.T) {
 	synctest.Test(t, announcementsOfAnOlderIncarnationEnd)
 }

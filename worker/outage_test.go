@@ -53,7 +53,7 @@ func (f *failing) WatchIntent(ctx context.Context) (<-chan wire.Intent, error) {
 
 var errAway = errors.New("the store is away")
 
-// TestAnOutageDoesNotEndAWorker has a worker begin while the store, or who gives the
+// TestAnOutageDoesNotEndAWorker has a worker begin while the store, or the source of the
 // corpus, is away.
 func TestAnOutageDoesNotEndAWorker(t *testing.T) {
 	const steps = 4

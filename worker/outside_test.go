@@ -66,7 +66,7 @@ func aStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
 	w.end(t, ErrDrained)
 }
 
-// TestAStopThatIsTakenBackStopsNobody has a worker that heard of a stop while it was
+// TestAStopThatIsTakenBackStopsNobody has a worker that learned of a stop while it was
 // in no ring.
 func TestAStopThatIsTakenBackStopsNobody(t *testing.T) {
 	synctest.Test(t, aStopThatIsTakenBackStopsNobody)
@@ -105,8 +105,8 @@ func theIDOfOneThatEndedIsWaitedFor(t *testing.T) {
 	w.end(t, nil)
 }
 
-// TestTheIDOfOneThatLivesIsRefused starts a worker under the name of one that is
-// heard.
+// TestTheIDOfOneThatLivesIsRefused starts a worker under the name of one that
+// sends heartbeats.
 func TestTheIDOfOneThatLivesIsRefused(t *testing.T) { synctest.Test(t, theIDOfOneThatLivesIsRefused) }
 
 func theIDOfOneThatLivesIsRefused(t *testing.T) {
@@ -121,8 +121,8 @@ func theIDOfOneThatLivesIsRefused(t *testing.T) {
 	first.end(t, nil)
 }
 
-// TestACheckpointIsNewerThanAnyMember has two workers at the beginning when they hear
-// of a checkpoint of the last step but one: they compute the last, and nothing again.
+// TestACheckpointIsNewerThanAnyMember has two workers at the beginning when they
+// learn of a checkpoint of the last step but one: they compute the last, and nothing again.
 func TestACheckpointIsNewerThanAnyMember(t *testing.T) {
 	synctest.Test(t, aCheckpointIsNewerThanAnyMember)
 }

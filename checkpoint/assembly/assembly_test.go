@@ -29,7 +29,7 @@ func TestWhichStepIsCollected(t *testing.T) {
 	}{
 		{10, 1, false}, {12, 1, false}, // a later step replaces an earlier
 		{11, 1, true},  // too late
-		{11, 2, false}, // whoever had applied step 12 is gone: the others go on before it
+		{11, 2, false}, // the workers that had applied step 12 are gone: the others go on before it
 		{12, 1, true},  // what those had sent
 		{11, 1, false}, // the state of a step is one
 		{12, 2, false}, {12, 3, false}, {11, 2, true},

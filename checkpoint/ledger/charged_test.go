@@ -8,7 +8,7 @@ import (
 	"github.com/gramme-project/gramme/energy"
 )
 
-// TestCharged says of two hosts who was charged for what their counters counted: a
+// TestCharged says of two hosts which process was charged for what their counters counted: a
 // log that holds it opens and verifies like any other, and what is in another run's
 // account is no gap of this one's meters.
 func TestCharged(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestHandover lets one key after another go on with a log. Heads of each stay
-// verifiable, and the account says who vouches for whom.
+// verifiable, and the account says which key vouches for which.
 func TestHandover(t *testing.T) {
 	o := testOptions(t)
 	var heads []NamedHead

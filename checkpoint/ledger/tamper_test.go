@@ -183,7 +183,7 @@ func TestHeldHead(t *testing.T) {
 		_, err := verify(early, "/run/ledger", []NamedHead{{"published", later.Note}})
 		wantFault(t, err, "published", -1, "covers 3 entries, the ledger has 2")
 	})
-	t.Run("written anew with the same key", func(t *testing.T) {
+	t.Run("written again with the same key", func(t *testing.T) {
 		forged := newMemDisk()
 		forged.write(memOptions().KeyPath, d.read(memOptions().KeyPath))
 		l, err := open(forged, memOptions())

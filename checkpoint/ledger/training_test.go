@@ -114,7 +114,7 @@ func TestReportOfBuilds(t *testing.T) {
 	}
 }
 
-// A loss that is not finite stands in the log, and who goes on is named there.
+// A loss that is not finite is in the log, and so is the user who goes on.
 func TestLossThatIsNotFiniteVerifies(t *testing.T) {
 	o := testOptions(t)
 	l := mustOpen(t, o)

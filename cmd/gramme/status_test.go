@@ -68,7 +68,7 @@ func TestStatusWaitsForACoordinator(t *testing.T) {
 }
 
 // TestStatusLeavesOutWhoHasEnded has a process that was killed, whose replacement
-// the coordinator has not heard of yet.
+// the coordinator does not know yet.
 func TestStatusLeavesOutWhoHasEnded(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

@@ -62,7 +62,7 @@ func keys(all []wire.Event) (keys []string) {
 }
 
 // TestALeaderNotesWhatNobodyAcknowledged has a leader that dies after it decided on
-// two sessions, before the ledger was told of either, and before it heard that the
+// two sessions, before the ledger was told of either, and before it learned that the
 // second plan is stored.
 func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
 	s := &reigns{t: t, now: time.Unix(1000, 0)}
@@ -95,7 +95,7 @@ func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
 }
 
 // TestWhereTrainingBeganIsNotedOnce has members say so with each heartbeat, and
-// others that are not to be heard.
+// others that do not count.
 func TestWhereTrainingBeganIsNotedOnce(t *testing.T) {
 	s := &reigns{t: t, now: time.Unix(1000, 0)}
 	s.elect("x")

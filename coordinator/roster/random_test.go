@@ -15,27 +15,27 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// A storm draws what happens to a cluster. The oracle is naive: it knows what was
-// done to each process, and with that who may not be in a plan any more and who
-// may not be missing.
-type storm struct {
+// A randomRun draws what happens to a cluster. The oracle is naive: it knows what was
+// done to each process, and so which may not be in a plan any more and which may not
+// be missing.
+type randomRun struct {
 	*world
-	t       *testing.T
-	rng     *rand.Rand
-	dead    map[string]bool  // the parent said so
-	accused map[string]*proc // by generation and incarnation, who wrongly suspects it
-	written uint64
-	planned time.Time // the newest plan
-	evened  time.Time // the newest for speeds alone
+	t         *testing.T
+	rng       *rand.Rand
+	dead      map[string]bool  // the parent said so
+	suspected map[string]*proc // by generation and incarnation, the one that wrongly suspects it
+	written   uint64
+	planned   time.Time // the newest plan
+	evened    time.Time // the newest for speeds alone
 }
 
-func (s *storm) fail(format string, args ...any) {
+func (s *randomRun) fail(format string, args ...any) {
 	s.t.Helper()
 	s.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(s.said[max(0, len(s.said)-60):], "\n"))
 }
 
 // check compares a plan with what the oracle knows.
-func (s *storm) check(f Effect) {
+func (s *randomRun) check(f Effect) {
 	w, ok := f.(WritePlan)
 	if !ok {
 		return
@@ -79,7 +79,7 @@ func (s *storm) check(f Effect) {
 
 // seconds is how long a step takes by the speeds that workers measure; ok is false
 // if one that computes has not measured yet.
-func (s *storm) seconds(p wire.Plan) (longest float64, ok bool) {
+func (s *randomRun) seconds(p wire.Plan) (longest float64, ok bool) {
 	for _, m := range p.Members {
 		speed := float64(s.procs[m.Incarnation].beat.Speed)
 		if speed == 0 && m.Share > 0 {
@@ -91,7 +91,7 @@ func (s *storm) seconds(p wire.Plan) (longest float64, ok bool) {
 }
 
 // checkShares looks at a plan that was made for the speeds of its members alone.
-func (s *storm) checkShares(p wire.Plan) {
+func (s *randomRun) checkShares(p wire.Plan) {
 	before, ok := s.seconds(s.plan)
 	after, _ := s.seconds(p)
 	switch {
@@ -110,7 +110,7 @@ func (s *storm) checkShares(p wire.Plan) {
 
 // even checks that no division of the micro-batches makes steps much shorter than
 // that of the plan does, once speeds have been what they are for long.
-func (s *storm) even() {
+func (s *randomRun) even() {
 	takes, ok := s.seconds(s.plan)
 	if !ok {
 		return
@@ -138,7 +138,7 @@ func (s *storm) even() {
 }
 
 // live lists processes that run, by incarnation.
-func (s *storm) live() []*proc {
+func (s *randomRun) live() []*proc {
 	var all []*proc
 	for _, p := range s.order {
 		if p.alive {
@@ -149,8 +149,8 @@ func (s *storm) live() []*proc {
 }
 
 // behave is what workers do by themselves: hold when one drains, leave or
-// register anew when a plan left them out or their registration is gone.
-func (s *storm) behave() {
+// register again when a plan left them out or their registration is gone.
+func (s *randomRun) behave() {
 	holds := slices.ContainsFunc(s.live(), func(p *proc) bool {
 		return p.reg.Draining && s.plan.Rank(p.reg.ID, p.reg.Incarnation) >= 0
 	})
@@ -177,21 +177,21 @@ func (s *storm) behave() {
 	}
 }
 
-func (s *storm) pass(d time.Duration) {
+func (s *randomRun) pass(d time.Duration) {
 	for end := s.now.Add(d); s.now.Before(end); {
 		s.wait(20 * time.Millisecond)
 		s.behave()
 	}
 }
 
-func (s *storm) suspect(from, subject *proc) {
+func (s *randomRun) suspect(from, subject *proc) {
 	s.say("suspect %s %s", from.reg.Incarnation, subject.reg.Incarnation)
 	s.feed(Suspected{wire.Suspicion{
 		Generation: s.plan.Generation, From: from.reg.ID, Subject: subject.reg.ID, Incarnation: subject.reg.Incarnation, Evidence: "closed",
 	}})
 }
 
-func (s *storm) happen(frozen map[string]*proc) {
+func (s *randomRun) happen(frozen map[string]*proc) {
 	live := s.live()
 	pick := func() *proc { return live[s.rng.IntN(len(live))] }
 	if k := s.rng.IntN(10); k < 3 || len(live) == 0 {
@@ -229,10 +229,10 @@ func (s *storm) happen(frozen map[string]*proc) {
 	case 3: // a false suspicion: one alone harms nobody, two in one generation do
 		if o := pick(); o != p {
 			key := fmt.Sprintf("%d/%s", s.plan.Generation, p.reg.Incarnation)
-			if other := s.accused[key]; other != nil && other != o {
+			if other := s.suspected[key]; other != nil && other != o {
 				p.tainted = true
 			}
-			s.accused[key] = o
+			s.suspected[key] = o
 			s.suspect(o, p)
 			s.pass(s.cfg.FailureTimeout / 2)
 		}
@@ -264,18 +264,18 @@ func (s *storm) happen(frozen map[string]*proc) {
 		s.feed(Reconnected{})
 	case 9:
 		p.tainted, p.beat.Deaf = true, true
-		s.say("%s hears nothing", p.reg.Incarnation)
+		s.say("%s receives nothing", p.reg.Incarnation)
 	}
 }
 
-// heal lets all workers hear again.
-func (s *storm) heal() {
+// heal lets all workers receive messages again.
+func (s *randomRun) heal() {
 	for _, p := range s.order {
 		p.beat.Deaf = false
 	}
 }
 
-func (s *storm) answerStore() {
+func (s *randomRun) answerStore() {
 	s.lag = false
 	held := s.held
 	s.held = nil
@@ -284,7 +284,7 @@ func (s *storm) answerStore() {
 	}
 }
 
-func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
+func TestRandomFaultsKeepPlansRight(t *testing.T) {
 	evened := 0
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -292,7 +292,7 @@ func TestWhateverHappensPlansHoldWhoTheyShould(t *testing.T) {
 			Workers: runspec.Workers{Min: 1 + rng.IntN(2), Max: 4}, MicroBatches: 6, Steps: 100,
 			SpecHash: "s", FailureTimeout: time.Second,
 		}
-		s := &storm{world: newWorld(cfg), t: t, rng: rng, dead: map[string]bool{}, accused: map[string]*proc{}}
+		s := &randomRun{world: newWorld(cfg), t: t, rng: rng, dead: map[string]bool{}, suspected: map[string]*proc{}}
 		s.seen, s.pace, s.nextS = s.check, 100*time.Millisecond, s.now
 		s.say("seed %d", seed)
 		s.feed(Elected{Nonce: "n"})

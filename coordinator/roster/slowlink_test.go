@@ -12,7 +12,7 @@ import (
 )
 
 // TestPresence plays runs whose steps take longer or shorter with a worker of another
-// host, and shows who the members are in the end.
+// host, and shows the members in the end.
 func TestPresence(t *testing.T) {
 	const ms = time.Millisecond
 	steps := func(alone, both time.Duration) func(int, int) time.Duration {
@@ -101,7 +101,7 @@ func TestPresence(t *testing.T) {
 				for end := w.now.Add(d); w.now.Before(end); {
 					w.wait(50 * ms)
 					i = int(w.procs["w1.1"].beat.Step)
-					// Who is left out registers again, as a worker does.
+					// A worker that is left out registers again.
 					if p := w.find("w2"); p != nil && p.member && w.plan.Rank("w2", p.reg.Incarnation) < 0 {
 						w.leave(p)
 						second()

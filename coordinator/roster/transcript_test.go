@@ -21,7 +21,7 @@ import (
 //	elect [GENERATION IN…]                 a leadership begins, with a stored plan
 //	up ID [print=P] [build=B] [corpus=C] [step=N] [speed=F] [origin=P|mixed:P] [ring=broker]
 //	kill ID | leave ID | freeze ID | thaw ID
-//	deafen ID | heal ID                    its heartbeats say that it hears nothing; it hears again
+//	deafen ID | heal ID                    its heartbeats say that it receives nothing; it receives again
 //	beat ID STATE STEP                     what its heartbeats say from now on
 //	speed ID F                             what it measures from now on
 //	pace DURATION                          from now on members that compute apply a step every so often
@@ -30,7 +30,7 @@ import (
 //	detour ID                              its registration says that it does not reach every other
 //	sigterm ID                             its registration says that it leaves
 //	suspect FROM ID|- [generation=N] EVIDENCE… | ended ID EVIDENCE… | cut ID
-//	hangs ID EVIDENCE…                     it says so itself, and is heard on
+//	hangs ID EVIDENCE…                     it says so itself, and sends on
 //	ask stop|drain ID|scale N
 //	reconnected                            the coordinator was cut off, and is not any more
 //	committed STEP

@@ -243,7 +243,7 @@ func (w *world) wait(d time.Duration) {
 				if p.alive {
 					w.feed(Beat{p.beat})
 					if w.plan.Rank(p.reg.ID, p.reg.Incarnation) < 0 {
-						p.beat.Generation = w.plan.Generation // as it hears meanwhile
+						p.beat.Generation = w.plan.Generation // the plan reaches it meanwhile
 					}
 				}
 			}

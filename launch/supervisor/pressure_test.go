@@ -65,7 +65,7 @@ func TestKillsOfTheKernel(t *testing.T) {
 	counter, now := uint64(7), time.Now()
 	k := oomKills{seen: counter}
 	if k.take(counter) {
-		t.Error("one of before is taken")
+		t.Error("an older one is taken")
 	}
 	counter += 2
 	k.expire(now, counter) // the ends of these are not known yet

@@ -90,9 +90,9 @@ func naive(lives []life) (time.Duration, verdict) {
 	return double(100*time.Millisecond, useless-1, time.Minute), restart
 }
 
-// A storm draws what happens to a run. The oracle is naive: it knows what was done to
-// each process, and with that which may not be started, and how long the run may last.
-type storm struct {
+// A randomRun draws what happens to a run. The oracle is naive: it knows what was done
+// to each process, and so which may not be started, and how long the run may last.
+type randomRun struct {
 	*world
 	t        *testing.T
 	rng      *rand.Rand
@@ -108,13 +108,13 @@ type storm struct {
 	signaled bool
 }
 
-func (s *storm) fail(format string, args ...any) {
+func (s *randomRun) fail(format string, args ...any) {
 	s.t.Helper()
 	s.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(s.said[max(0, len(s.said)-60):], "\n"))
 }
 
 // check compares an effect with what the oracle knows.
-func (s *storm) check(f Effect) {
+func (s *randomRun) check(f Effect) {
 	switch f := f.(type) {
 	case Start:
 		switch {
@@ -165,8 +165,8 @@ func (s *storm) check(f Effect) {
 	}
 }
 
-// settle lets happen what was asked of processes and of the shell.
-func (s *storm) settle() {
+// proceed lets processes and the shell do what they were asked to.
+func (s *randomRun) proceed() {
 	if !s.over && s.rng.IntN(4) == 0 {
 		return // it takes a while
 	}
@@ -192,7 +192,7 @@ func (s *storm) settle() {
 }
 
 // disturb lets one thing happen.
-func (s *storm) disturb() {
+func (s *randomRun) disturb() {
 	all := s.running()
 	id := "none"
 	if len(all) > 0 {
@@ -237,7 +237,7 @@ func (s *storm) disturb() {
 // comes within a bound, whatever the processes do.
 func TestRandomRuns(t *testing.T) {
 	for seed := range uint64(200) {
-		s := &storm{t: t, rng: rand.New(rand.NewPCG(seed, 0)), draws: rand.New(rand.NewPCG(seed, 1)), deaf: map[string]bool{}}
+		s := &randomRun{t: t, rng: rand.New(rand.NewPCG(seed, 0)), draws: rand.New(rand.NewPCG(seed, 1)), deaf: map[string]bool{}}
 		s.wanted = 1 + s.rng.IntN(4)
 		s.world = newWorld(Config{Workers: s.wanted, Min: 1, Steps: 100, Shared: s.rng.IntN(4) == 0, LastCall: s.rng.IntN(2) == 0})
 		s.see = s.check
@@ -249,7 +249,7 @@ func TestRandomRuns(t *testing.T) {
 		s.feed(Begin{})
 		for range s.rng.IntN(60) {
 			s.wait(time.Duration(s.rng.IntN(3000)) * time.Millisecond)
-			if s.settle(); s.over {
+			if s.proceed(); s.over {
 				break
 			}
 			s.disturb()
@@ -261,7 +261,7 @@ func TestRandomRuns(t *testing.T) {
 
 // calm lets a run alone for a while: it has as many workers as were wanted, unless it is
 // about to end.
-func (s *storm) calm() {
+func (s *randomRun) calm() {
 	if s.over || s.closing {
 		return
 	}
@@ -269,7 +269,7 @@ func (s *storm) calm() {
 	for range 200 {
 		s.status.Step++
 		s.wait(time.Second)
-		s.settle()
+		s.proceed()
 	}
 	if s.over || s.closing || s.s.cause != nil {
 		return
@@ -281,7 +281,7 @@ func (s *storm) calm() {
 
 // finish asks for an end, while processes still die for a while: at once, after a failure
 // of the services, at the end of the run, or in order.
-func (s *storm) finish() {
+func (s *randomRun) finish() {
 	how := s.rng.IntN(5)
 	s.say("it ends: %d", how)
 	if s.rng.IntN(4) == 0 {
@@ -315,7 +315,7 @@ func (s *storm) finish() {
 			}
 		}
 		s.wait(500 * time.Millisecond)
-		if s.settle(); s.now.Sub(began) > 20*time.Minute {
+		if s.proceed(); s.now.Sub(began) > 20*time.Minute {
 			s.fail("it does not end")
 		}
 		if !s.over && s.now.Sub(began) < 20*time.Second && s.rng.IntN(6) == 0 {

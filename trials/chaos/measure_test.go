@@ -105,7 +105,7 @@ func TestStill(t *testing.T) {
 	}
 }
 
-// TestHistory holds that a coordinator which hears of a step late takes nothing
+// TestHistory holds that a coordinator that learns late of a step takes nothing
 // back, and that a state which was lost is.
 func TestHistory(t *testing.T) {
 	var h history

@@ -29,7 +29,7 @@ func TestWorkers(t *testing.T) {
 		t.Run(workers, func(t *testing.T) {
 			s := newSite(t)
 			s.must(s.up(text(c.steps), workers)...)
-			s.told(c, s.same(c))
+			s.hasEveryStep(c, s.same(c))
 		})
 	}
 }
@@ -95,7 +95,7 @@ func killOne(t *testing.T, newSite func(*testing.T) *site) {
 	for _, how := range []struct {
 		id     string
 		signal syscall.Signal
-		told   string
+		says   string
 	}{
 		{"w1", syscall.SIGKILL, ""},
 		{"w1", syscall.SIGSEGV, " crashed and is started again: SIGSEGV: segmentation violation"},
@@ -110,9 +110,9 @@ func killOne(t *testing.T, newSite func(*testing.T) *site) {
 			if err := syscall.Kill(s.pid(how.id), how.signal); err != nil {
 				t.Error(err)
 			}
-			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps), how.told)
+			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps), how.says)
 			if a := s.same(c); how.id != wire.IDCoordinator {
-				s.told(c, a)
+				s.hasEveryStep(c, a)
 			}
 		})
 	}
@@ -147,9 +147,9 @@ func TestInterrupt(t *testing.T) {
 	c := calm(t)
 	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 	// The children of a test that runs under nohup would ignore it.
-	heard := make(chan os.Signal, 1)
-	signal.Notify(heard, syscall.SIGHUP)
-	defer signal.Stop(heard)
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, syscall.SIGHUP)
+	defer signal.Stop(received)
 	if testing.Short() {
 		signals = signals[:1]
 	}
@@ -171,7 +171,7 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("checkpoints %+v, not that of step %d", a.Checkpoints, stopped.Step)
 			}
 			s.want(s.gramme(up...), 0, fmt.Sprintf("resuming from step %d", stopped.Step))
-			s.told(c, s.same(c))
+			s.hasEveryStep(c, s.same(c))
 		})
 	}
 }

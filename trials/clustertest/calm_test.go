@@ -123,9 +123,9 @@ func (s *site) same(c calmRun) audited {
 	return s.audit()
 }
 
-// told checks that the ledger tells of every step, once. It cannot where the
-// coordinator was killed: what it had not told yet died with it.
-func (s *site) told(c calmRun, a audited) {
+// hasEveryStep checks that the ledger holds every step once. It cannot where the
+// coordinator was killed: the steps that it had not reported yet are lost with it.
+func (s *site) hasEveryStep(c calmRun, a audited) {
 	s.Helper()
 	if a.Account.Steps != c.steps || a.Account.Repeated != 0 || a.Account.LostWork != 0 {
 		s.Errorf("the ledger tells of %d steps, not of %d; %d repeated, %d µJ lost",

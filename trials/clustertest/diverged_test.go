@@ -14,7 +14,7 @@ import (
 
 // TestARunThatDivergesStops trains with a learning rate that makes every weight
 // infinite in the first step. The run ends by itself, at a step that does not depend
-// on who computes, with a code of its own, and everything that reads it says why.
+// on which workers compute, with a code of its own, and everything that reads it says why.
 func TestARunThatDivergesStops(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -35,7 +35,7 @@ func TestARunThatDivergesStops(t *testing.T) {
 	}
 	s.want(s.gramme("predict", "--run", "run", "a [MASK]"), 6, " weights in ", "are not finite", "hint: its training diverged")
 
-	// Who insists trains on.
+	// A user who wants that trains on.
 	if out := s.must("up", "--run", "run", "--stop-on-divergence=never"); !strings.Contains(out, "validation: none: ") || strings.Contains(out, "NaN%") {
 		t.Errorf("the summary says\n%s", out)
 	}

@@ -36,7 +36,7 @@ func prepared(m *testing.M) (code int, err error) {
 	}
 	bin := filepath.Join(root, "bin")
 	// The worker's flags are those of every other build, whatever shell this is:
-	// others would compile gotch anew.
+	// others would compile gotch again.
 	const build = `set -e
 cd ../..
 CGO_ENABLED=0 go build -o "$1/gramme" ./cmd/gramme

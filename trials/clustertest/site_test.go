@@ -38,9 +38,8 @@ type site struct {
 // newSite makes a place whose end sees to it that nothing was left behind.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	// What the programs are made of is a part of what a result is cached for, if a test
-	// asks for it: before them nothing is noted. Who says nothing of it asks for no
-	// cache, by -count=1.
+	// Go caches a result for the variables that a test reads: this one names the sources
+	// of the programs. Where it is not set, -count=1 asks for no cache.
 	_ = os.Getenv("GRAMME_SOURCES")
 	dir, err := os.MkdirTemp(root, "s")
 	if err != nil {

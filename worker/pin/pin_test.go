@@ -116,6 +116,6 @@ func TestAPinDoesNotOutliveItsState(t *testing.T) {
 	other.Step = 7
 	r.Load(other)
 	if r.StateAt(now, 3) != nil || r.StateAt(now, 7) == nil || r.State.Weights[0] != 2 {
-		t.Error("the state of before is still given, or the new one is not")
+		t.Error("the older state is still given, or the new one is not")
 	}
 }

@@ -28,7 +28,7 @@ func TestAnEntryThatNobodyHoldsIsNoEnd(t *testing.T) {
 	}
 }
 
-// TestAStopEndsWithTheStateThatItWasOf has a member that stopped and meets one that
+// TestAStopEndsWithTheStateThatItWasOf has a member that stopped, beside one that
 // comes back with a newer state, in which nobody did.
 func TestAStopEndsWithTheStateThatItWasOf(t *testing.T) {
 	now := time.Unix(1000, 0)

@@ -62,7 +62,7 @@ type cluster struct {
 	slices  map[uint64]map[int]bool
 	kills   bool                  // members die and leave, too
 	work    int                   // micro-batches computed, by all
-	given   map[[2]uint64]*member // who began with a micro-batch last, by step and index
+	given   map[[2]uint64]*member // the last to begin with a micro-batch, by step and index
 }
 
 func digestAfter(step uint64) string {

@@ -5,44 +5,43 @@ import (
 	"time"
 )
 
-// TestHearing plays heartbeats every 100 ms, of which those that are heard come back at
-// once.
-func TestHearing(t *testing.T) {
+// TestEchoes plays heartbeats every 100 ms, of which those that arrive come back at once.
+func TestEchoes(t *testing.T) {
 	const every, patience = 100 * time.Millisecond, time.Second
 	at := func(beats int) time.Duration { return time.Duration(beats) * every }
 	for name, c := range map[string]struct {
-		heard, connected func(at time.Duration) bool
-		sleeps           time.Duration // from 1 s on nothing is sent for as long
-		deaf             time.Duration // since when; 0: never
+		arrives, connected func(at time.Duration) bool
+		sleeps             time.Duration // from 1 s on nothing is sent for as long
+		deaf               time.Duration // since when; 0: never
 	}{
 		"all is well": {},
 		"nothing comes from 2 s on": {
-			heard: func(at time.Duration) bool { return at < 2*time.Second },
-			deaf:  at(30), // the last one came at 1.9 s
+			arrives: func(at time.Duration) bool { return at < 2*time.Second },
+			deaf:    at(30), // the last one came at 1.9 s
 		},
-		"it comes again in time": {heard: func(at time.Duration) bool { return at < 2*time.Second || at > 2800*time.Millisecond }},
+		"it comes again in time": {arrives: func(at time.Duration) bool { return at < 2*time.Second || at > 2800*time.Millisecond }},
 		"the first does not come": {
-			heard: func(time.Duration) bool { return false },
-			deaf:  at(101), // its link may be slow
+			arrives: func(time.Duration) bool { return false },
+			deaf:    at(101), // its link may be slow
 		},
 		"the first comes late": {
-			heard: func(at time.Duration) bool { return at > 5*time.Second },
+			arrives: func(at time.Duration) bool { return at > 5*time.Second },
 		},
 		"without a connection nothing can come": {
-			heard:     func(at time.Duration) bool { return at < 2*time.Second || at > 5*time.Second },
+			arrives:   func(at time.Duration) bool { return at < 2*time.Second || at > 5*time.Second },
 			connected: func(at time.Duration) bool { return at < 2*time.Second || at > 4500*time.Millisecond },
 		},
-		"who slept was not there to hear": {sleeps: 3 * time.Second},
-		"who slept while nothing came is deaf a second after it woke": {
-			heard:  func(at time.Duration) bool { return at < 900*time.Millisecond },
-			sleeps: 3 * time.Second,
-			deaf:   4*time.Second + at(11),
+		"a process that slept received nothing meanwhile": {sleeps: 3 * time.Second},
+		"a process that slept while nothing came is deaf a second after it woke": {
+			arrives: func(at time.Duration) bool { return at < 900*time.Millisecond },
+			sleeps:  3 * time.Second,
+			deaf:    4*time.Second + at(11),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			always := func(time.Duration) bool { return true }
-			if c.heard == nil {
-				c.heard = always
+			if c.arrives == nil {
+				c.arrives = always
 			}
 			if c.connected == nil {
 				c.connected = always
@@ -57,7 +56,7 @@ func TestHearing(t *testing.T) {
 				if h.Sent(start.Add(d), c.connected(d)) && deaf == 0 {
 					deaf = d
 				}
-				if c.heard(d) {
+				if c.arrives(d) {
 					h.Received(start.Add(d), start.Add(d))
 				}
 			}
@@ -69,7 +68,7 @@ func TestHearing(t *testing.T) {
 }
 
 // TestPatienceFitsTheLink shows that a worker behind a slow link is not deaf for as long
-// as TCP takes to get over losses there, and forgets what it did not hear as it slept.
+// as TCP takes to get over losses there, and forgets what did not arrive while it slept.
 func TestPatienceFitsTheLink(t *testing.T) {
 	const every, floor = 100 * time.Millisecond, time.Second
 	for name, c := range map[string]struct {

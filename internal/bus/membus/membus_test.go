@@ -28,15 +28,15 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// heard is what comes to a connection under a subject.
-type heard struct {
+// received is what comes to a connection under a subject.
+type received struct {
 	texts []string
 	at    []time.Duration // since the beginning of the bubble
 }
 
-func hear(t *testing.T, c *membus.Conn, subject string) *heard {
+func listen(t *testing.T, c *membus.Conn, subject string) *received {
 	t.Helper()
-	h, begun := &heard{}, time.Now()
+	h, begun := &received{}, time.Now()
 	stop, err := c.Subscribe(bus.Subscription{Handlers: map[string]func(*bus.Message){subject: func(m *bus.Message) {
 		h.texts, h.at = append(h.texts, string(m.Data)), append(h.at, time.Since(begun))
 	}}})
@@ -61,7 +61,7 @@ func TestFates(t *testing.T) {
 		s := membus.New()
 		a, b, c := s.Connect("a"), s.Connect("b"), s.Connect("c")
 		t.Cleanup(func() { a.Close(); b.Close(); c.Close() })
-		toB, toC := hear(t, b, "s"), hear(t, c, "s")
+		toB, toC := listen(t, b, "s"), listen(t, c, "s")
 		s.SetFate(func(d membus.Delivery) membus.Fate {
 			switch {
 			case d.From != "a" || d.To != "b":
@@ -81,15 +81,15 @@ func TestFates(t *testing.T) {
 		publish(t, a, "s", "again")
 		synctest.Wait()
 		if want := []string{"first", "other", "late", "twice", "twice", "last", "again"}; !slices.Equal(toB.texts, want) {
-			t.Errorf("b hears %v, not %v", toB.texts, want)
+			t.Errorf("b receives %v, not %v", toB.texts, want)
 		}
 		for i, want := range []time.Duration{0, 0, time.Second, time.Second, time.Second, time.Second, 2 * time.Second} {
 			if toB.at[i] != want {
-				t.Errorf("b hears %s after %v, not %v", toB.texts[i], toB.at[i], want)
+				t.Errorf("b receives %s after %v, not %v", toB.texts[i], toB.at[i], want)
 			}
 		}
 		if want := []string{"first", "lost", "late", "twice", "last", "other", "again"}; !slices.Equal(toC.texts, want) {
-			t.Errorf("c hears %v, not %v", toC.texts, want)
+			t.Errorf("c receives %v, not %v", toC.texts, want)
 		}
 	})
 }
@@ -105,7 +105,7 @@ func TestDelaysKeepOrder(t *testing.T) {
 			})
 			a, b := s.Connect("a"), s.Connect("b")
 			t.Cleanup(func() { a.Close(); b.Close() })
-			got := hear(t, b, "s")
+			got := listen(t, b, "s")
 			var want []string
 			for i := range 100 {
 				want = append(want, fmt.Sprint(i))
@@ -126,7 +126,7 @@ func TestPartition(t *testing.T) {
 		s := membus.New()
 		a, b, c := s.Connect("a"), s.Connect("b"), s.Connect("c")
 		t.Cleanup(func() { a.Close(); b.Close(); c.Close() })
-		toB, toC := hear(t, b, "s"), hear(t, c, "s")
+		toB, toC := listen(t, b, "s"), listen(t, c, "s")
 		s.Partition("a", "b")
 		publish(t, a, "s", "within")
 		publish(t, c, "s", "outside")
@@ -134,10 +134,10 @@ func TestPartition(t *testing.T) {
 		publish(t, c, "s", "healed")
 		synctest.Wait()
 		if want := []string{"within", "healed"}; !slices.Equal(toB.texts, want) {
-			t.Errorf("b hears %v, not %v", toB.texts, want)
+			t.Errorf("b receives %v, not %v", toB.texts, want)
 		}
 		if want := []string{"outside", "healed"}; !slices.Equal(toC.texts, want) {
-			t.Errorf("c hears %v, not %v", toC.texts, want)
+			t.Errorf("c receives %v, not %v", toC.texts, want)
 		}
 	})
 }

@@ -180,7 +180,7 @@ func TestAnExpiredRegistrationIsWrittenAgain(t *testing.T) {
 	}
 	await(t, seen, "a")
 
-	// An update that meets an expired lease writes it again, too.
+	// An update that finds an expired lease writes it again, too.
 	expire(t, client)
 	if err := lease.Update(t.Context(), wire.Registration{ID: "a", Incarnation: "1", Draining: true}); err != nil {
 		t.Fatal(err)
