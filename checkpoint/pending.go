@@ -59,11 +59,7 @@ func IngestPending(run, software string, log *zap.Logger) (readings int, err err
 	if err != nil {
 		return 0, err
 	}
-	left, living, err := meter.ReadPending(dir.Energy(), spec.Run)
-	for end := time.Now().Add(exitTimeout); err == nil && living > 0 && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond)
-		left, living, err = meter.ReadPending(dir.Energy(), spec.Run)
-	}
+	left, _, err := meter.ReadPending(dir.Energy(), spec.Run, exitTimeout)
 	if err != nil || len(left) == 0 {
 		return 0, err
 	}
@@ -93,7 +89,7 @@ var ErrPendingReadings = errors.New("energy that was measured is not in the ledg
 // ledger. A run that goes on, or will, ingests them; living says that processes of the run
 // are alive.
 func findPending(dir rundir.Dir, a *ledger.Account) (all []PendingReadings, living bool, err error) {
-	left, n, err := meter.ReadPending(dir.Energy(), a.Run)
+	left, n, err := meter.ReadPending(dir.Energy(), a.Run, 0)
 	for _, l := range left {
 		u := PendingReadings{Process: l.Process}
 		for _, r := range l.Records {

@@ -107,7 +107,7 @@ func TestSentReadingsOfAnUntrimmedLogAreNotMissing(t *testing.T) {
 	s.up()
 	s.store(s.spec.Steps, 1)
 	s.leave("w1")
-	left, _, err := meter.ReadPending(s.dir.Energy(), s.spec.Run)
+	left, _, err := meter.ReadPending(s.dir.Energy(), s.spec.Run, 0)
 	if err != nil || len(left) != 1 {
 		t.Fatal(left, err)
 	}

@@ -61,17 +61,14 @@ func (a target) ask(ctx context.Context, e endpoint.Endpoint, bound, absentFor t
 			return err
 		}
 		defer conn.Close()
-		for begun := time.Now(); ; {
+		begun := time.Now()
+		return waiting.Retry(ctx, waiting.Every(50*time.Millisecond), func(ctx context.Context) (answered bool, err error) {
 			within, cancel := context.WithTimeout(ctx, answerWithin)
-			err := request(within, conn)
-			cancel()
+			defer cancel()
+			err = request(within, conn)
 			absent := !errors.Is(err, context.DeadlineExceeded) // nobody listens
-			if refused := (*bus.RefusedError)(nil); err == nil || errors.As(err, &refused) || absent && time.Since(begun) > absentFor {
-				return err
-			}
-			if waiting.Rest(ctx, 50*time.Millisecond) != nil {
-				return err
-			}
-		}
+			refused := (*bus.RefusedError)(nil)
+			return err == nil || errors.As(err, &refused) || absent && time.Since(begun) > absentFor, err
+		})
 	})
 }

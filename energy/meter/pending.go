@@ -28,9 +28,10 @@ var ErrDamaged = errors.New("damaged")
 const asidePrefix = logFile + ".damaged-"
 
 // ReadPending reads the logs in the folders under dir that no process uses, and changes
-// nothing. living is the number of logs in use, whose processes send them.
-func ReadPending(dir, run string) (all []Pending, living int, err error) {
-	living, err = eachIdleLog(dir, func(name string, d *folder) error {
+// nothing. It waits for a while for processes that are about to end. living is the number of
+// logs still in use, whose processes send them.
+func ReadPending(dir, run string, within time.Duration) (all []Pending, living int, err error) {
+	living, err = eachIdleLog(dir, within, func(name string, d *folder) error {
 		_, records, err := readIdleLog(d, run)
 		if len(records) > 0 {
 			all = append(all, Pending{name, records})
@@ -44,7 +45,7 @@ func ReadPending(dir, run string) (all []Pending, living int, err error) {
 // empties these logs once the records are acknowledged: the next process of that name may
 // never come.
 func SendPending(ctx context.Context, dir, run string, send func(context.Context, []energy.Record) error) (sent, living int, err error) {
-	living, err = eachIdleLog(dir, func(name string, d *folder) error {
+	living, err = eachIdleLog(dir, 0, func(name string, d *folder) error {
 		log, records, err := readIdleLog(d, run)
 		if err != nil || len(records) == 0 {
 			return err
@@ -68,9 +69,9 @@ func SendPending(ctx context.Context, dir, run string, send func(context.Context
 	return sent, living, err
 }
 
-// eachIdleLog calls f for every folder under dir with a log that no process uses, and
-// locks the folder meanwhile. A process that starts waits for the lock.
-func eachIdleLog(dir string, f func(name string, d *folder) error) (living int, err error) {
+// eachIdleLog calls f for every folder under dir with a log that no process uses, or soon
+// uses no more, and locks the folder meanwhile. A process that starts waits for the lock.
+func eachIdleLog(dir string, within time.Duration, f func(name string, d *folder) error) (living int, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -79,6 +80,7 @@ func eachIdleLog(dir string, f func(name string, d *folder) error) (living int, 
 		return 0, fmt.Errorf("logs of readings: %w", err)
 	}
 	var errs []error
+	end := time.Now().Add(within)
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		aside, err := filepath.Glob(filepath.Join(path, asidePrefix+"*"))
@@ -91,7 +93,7 @@ func eachIdleLog(dir string, f func(name string, d *folder) error) (living int, 
 		if info, err := os.Stat(filepath.Join(path, logFile)); err != nil || info.Size() == 0 {
 			continue
 		}
-		lock, err := vfs.Lock(vfs.OS{}, path, 0)
+		lock, err := vfs.Lock(vfs.OS{}, path, time.Until(end))
 		if errors.Is(err, ErrInUse) {
 			living++
 			continue

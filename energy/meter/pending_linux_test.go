@@ -64,14 +64,14 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	left, living, err := ReadPending(dir, "run")
+	left, living, err := ReadPending(dir, "run", 0)
 	if err != nil || living != 1 || len(left) != 2 || left[0].Process != "dead" || left[1].Process != "ended" {
 		t.Fatalf("%d living, left %+v, %v", living, left, err)
 	}
 	if _, gaps := sum(left[0].Records); gaps == 0 {
 		t.Error("nothing says how long the killed process was not measured")
 	}
-	if _, _, err := ReadPending(dir, "other"); err == nil {
+	if _, _, err := ReadPending(dir, "other", 0); err == nil {
 		t.Error("the logs are another run's")
 	}
 
@@ -183,7 +183,7 @@ func TestFinish(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		left, _, err := ReadPending(dir, "run")
+		left, _, err := ReadPending(dir, "run", 0)
 		if err != nil || (len(left) == 0) != (down == nil) {
 			t.Errorf("left %+v, %v", left, err)
 		}
@@ -211,7 +211,7 @@ func TestADamagedLogIsNotPassedOver(t *testing.T) {
 	if first == 0 || first == len(good) {
 		t.Fatalf("a frame of %d in %d bytes", first, len(good))
 	}
-	whole, _, err := ReadPending(dir, "run")
+	whole, _, err := ReadPending(dir, "run", 0)
 	if err != nil || len(whole) != 1 {
 		t.Fatal(whole, err)
 	}
@@ -221,7 +221,7 @@ func TestADamagedLogIsNotPassedOver(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := ReadPending(dir, "run"); !errors.Is(err, ErrDamaged) {
+		if _, _, err := ReadPending(dir, "run", 0); !errors.Is(err, ErrDamaged) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 		s := &service{}
@@ -236,7 +236,7 @@ func TestADamagedLogIsNotPassedOver(t *testing.T) {
 	if err := opened(t, dir, "w").Close(); err != nil {
 		t.Fatal(err)
 	}
-	left, _, err := ReadPending(dir, "run")
+	left, _, err := ReadPending(dir, "run", 0)
 	if !errors.Is(err, ErrDamaged) || len(left) != 1 {
 		t.Errorf("left %+v, %v", left, err)
 	}
