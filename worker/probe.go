@@ -2,13 +2,12 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"go.uber.org/zap"
 
-	"github.com/gramme-project/gramme/internal/membership"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/worker/step"
 )
 
 // How a worker finds out whether workers reach each other's mailboxes.
@@ -56,8 +55,8 @@ func (w *worker) probeRoutes(ctx context.Context) error {
 	}
 	_, err = retryUntilDrained(ctx, w, "say that the ring goes through NATS", func() (struct{}, error) {
 		err := w.lease.Update(ctx, w.reg)
-		if errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
-			err = nil // the worker registers again, with the route
+		if step.Settled(err) {
+			err = nil // or the worker registers again, with the route
 		}
 		return struct{}{}, err
 	})

@@ -20,9 +20,6 @@ import (
 	"github.com/gramme-project/gramme/worker/step"
 )
 
-// How a worker registers and leaves. It retries while the store is out of reach: an absent
-// store never ends a worker that could train.
-
 // resume loads the newest checkpoint, or else keeps the initial weights of the trainer.
 func (w *worker) resume(ctx context.Context) error {
 	w.cfg.Meter.Phase(energy.Joining, 0, 0)
@@ -69,7 +66,7 @@ func (w *worker) register(ctx context.Context) error {
 	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), number.Float(w.pace.Speed()), w.stateNumerics
 	w.reg.Started = time.Now().UTC()
 	ttl := w.cfg.leaseTTL()
-	var firstTaken time.Time // when the ID was first found taken: the store may have been away before
+	attempts := step.NewRegistering(ttl, w.cfg.Spec.FailureTimeout)
 	for {
 		within, cancel := context.WithTimeout(ctx, ttl)
 		lease, err := w.cfg.Store.Register(within, w.reg, ttl)
@@ -82,11 +79,8 @@ func (w *worker) register(ctx context.Context) error {
 			w.log.Info("registered", zap.String("worker", w.reg.ID), zap.String("incarnation", w.reg.Incarnation), zap.Uint64("step", w.reg.Step))
 			return nil
 		}
-		inUse := errors.Is(err, membership.ErrTaken)
-		if inUse && firstTaken.IsZero() {
-			firstTaken = time.Now()
-		}
-		if ctx.Err() != nil || inUse && (time.Since(firstTaken) > ttl+w.cfg.Spec.FailureTimeout || w.idInUse(ctx)) {
+		next := attempts.Failed(w.now(), err)
+		if ctx.Err() != nil || next == step.GiveUp || next == step.ListenForHeartbeat && w.idInUse(ctx) {
 			return fmt.Errorf("register worker %s: %w", w.reg.ID, err)
 		}
 		w.log.Warn("register: retrying", zap.Error(err))
@@ -158,8 +152,8 @@ func (w *worker) announce(ctx context.Context, what string, then func()) {
 			within, cancel := context.WithTimeout(ctx, w.cfg.leaseTTL())
 			err := lease.Update(within, *newest)
 			cancel()
-			if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) {
-				break // or a plan without this worker is about to come
+			if step.Settled(err) {
+				break
 			}
 			w.log.Warn(what+": retrying", zap.Error(err))
 			waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/4)
@@ -169,15 +163,18 @@ func (w *worker) announce(ctx context.Context, what string, then func()) {
 	})
 }
 
-// announceDrain announces the drain, then tells the loop; the worker trains until a plan
-// leaves it out.
-func (w *worker) announceDrain(ctx context.Context) {
-	if w.reg.Draining {
-		return
+// depart leaves where it can at once, and otherwise announces the drain, then tells the loop:
+// the worker trains until a plan leaves it out.
+func (w *worker) depart(ctx context.Context, how step.Departure) error {
+	switch {
+	case how == step.LeaveNow:
+		return ErrDrained
+	case how == step.AnnounceDrain && !w.reg.Draining:
+		w.reg.Draining = true
+		w.log.Info("draining")
+		w.announce(ctx, "announce the drain", func() { w.post(ctx, step.DrainRequested{}) })
 	}
-	w.reg.Draining = true
-	w.log.Info("draining")
-	w.announce(ctx, "announce the drain", func() { w.post(ctx, step.DrainRequested{}) })
+	return nil
 }
 
 // rejoin registers again after a plan left this worker out or its registration was

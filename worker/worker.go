@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,21 +216,16 @@ func (w *worker) loop(ctx context.Context) error {
 				intents = nil
 				continue
 			}
-			asked := slices.Contains(i.Drain, w.reg.Incarnation)
-			switch {
-			case asked && w.machine.Rank() < 0:
-				return ErrDrained // it is in no plan that could leave it out
-			case asked && !i.Stop:
-				w.announceDrain(ctx)
+			if err := w.depart(ctx, w.machine.Departure(i)); err != nil {
+				return err
 			}
 			w.dog.Stopping(i.Stop)
 			e = step.StopRequested{Withdrawn: !i.Stop}
 		case <-drain:
 			drain = nil
-			if w.machine.Rank() < 0 {
-				return ErrDrained
+			if err := w.depart(ctx, w.machine.Drained()); err != nil {
+				return err
 			}
-			w.announceDrain(ctx)
 			continue
 		case <-ticker.C:
 			w.publishBeat()

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 )
 
 // buffered is how many frames a link holds before Send waits.

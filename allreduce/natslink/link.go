@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 )
 
 // buffered is how many messages a link holds: the largest window, and a reserve.

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sys/unix"
 
-	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 )
 
 // A neighbour is silent when nothing moves on the connection to it: nothing comes, and

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 )
 
 // Session is one rank's place in the ring of one generation.

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/allreduce/internal/neighbour"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 	"github.com/gramme-project/gramme/internal/waiting"
 )
 

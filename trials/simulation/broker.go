@@ -14,6 +14,7 @@ const (
 	topicHello
 	topicSuspect
 	topicCommitted
+	topicEvents
 	topicControl
 	topicEntry
 	topicSnapshot

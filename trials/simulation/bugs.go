@@ -32,6 +32,7 @@ const (
 	SendBeforeSum          // a rank passes a chunk on before it has added its own
 	RetryWithoutFence      // a plan that the store refuses is tried again without the guard
 	WriteOutOfOrder        // the checkpoint service begins to write a state while it writes another
+	LoseEvents             // a coordinator takes an event for delivered that nobody has acknowledged
 	DonorBehind            // a worker that follows takes a state that is older than its own
 	ForgetOrder            // a coordinator that takes over forgets to write its first plan
 )

@@ -22,7 +22,7 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"parts of different snapshots are taken", MixedSnapshot, 2000},
 		{"a worker does not heed its eviction", DeafToEviction, 2000},
 		{"slices of a dead member are waited for", KeepOldSlices, 2000},
-		{"a worker is silent while it leaves a ring", SlowLeave, 10000},
+		{"a worker is silent while it leaves a ring", SlowLeave, 2000},
 		{"a drained worker leaves in mid-step", LeaveMidStep, 2000},
 		{"a rank that has lost the next one waits for the previous", WaitForPrevious, 10000},
 		{"that a state was trained is forgotten", ForgetBegun, 2000},
@@ -35,6 +35,7 @@ func TestDeliberateMistakesAreFound(t *testing.T) {
 		{"a chunk is passed on before it is summed", SendBeforeSum, 2000},
 		{"a plan is tried again without its guard", RetryWithoutFence, 2000},
 		{"a save is written out of order", WriteOutOfOrder, 2000},
+		{"events are sent once", LoseEvents, 2000},
 		{"a donor that is behind is chosen", DonorBehind, 2000},
 		{"an order is forgotten after a takeover", ForgetOrder, 2000},
 	} {

@@ -19,6 +19,7 @@ type coordinator struct {
 	standing  *term // for which it campaigns, or which it won
 	reign     *reign
 	committed uint64
+	outbox    orders.Outbox
 }
 
 // reign is the time in which a coordinator leads.
@@ -170,13 +171,34 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 			}
 		})
 	case roster.Record:
-		if b := f.Event.Lineage; b != nil {
-			c.w.oracle.lineages.hears(*b)
-		}
+		c.outbox.Add(f.Event)
+		c.sendEvents()
 	case roster.StateChanged:
 		c.w.say("%s: %s: %s", c.p.name, f.State, f.Reason)
 		c.w.oracle.state(f.State)
 	}
+}
+
+// sendEvents sends what the outbox holds, unless that is under way.
+func (c *coordinator) sendEvents() {
+	if batch := c.outbox.Next(); len(batch) > 0 {
+		c.deliver(batch)
+	}
+}
+
+func (c *coordinator) deliver(batch []wire.Event) {
+	c.p.ask(topicEvents, "", batch, 3*time.Second, func(_ any, err error) {
+		if c.w.bug == LoseEvents {
+			err = nil
+		}
+		keys, retry := c.outbox.Sent(err)
+		if retry > 0 {
+			c.p.after(retry, func() { c.deliver(batch) })
+			return
+		}
+		c.feed(roster.Acknowledged{Keys: keys})
+		c.sendEvents()
+	})
 }
 
 // askCommitted finds out which step is durable.

@@ -54,21 +54,67 @@ func (k *worker) begin() {
 	})
 }
 
+// register registers the worker under a new incarnation.
 func (k *worker) register(done func(err error)) {
 	k.registering++
 	k.reg.Incarnation = fmt.Sprintf("%s.%d.%d", k.id, k.p.pid, k.registering)
 	k.reg.Step, k.reg.Speed = k.State.Step, number.Float(k.pace.Speed())
-	ttl := max(5*time.Second, 3*failureTimeout)
-	k.w.store.register(k.p, k.reg, ttl, func(l *lease, err error) {
-		k.lease = l
-		l.onLost = func() { k.loop.do(k.unregistered) }
-		if err == nil {
-			k.w.say("%s is registered with step %d", k.reg.Incarnation, k.State.Step)
-		} else {
-			err = fmt.Errorf("register: %w", err)
+	attempts := step.NewRegistering(leaseTTL, failureTimeout)
+	var try func()
+	again := func(after time.Duration) {
+		if k.drained && k.machine == nil {
+			k.exit(errDrained)
+			return
 		}
-		done(err)
-	})
+		k.p.after(after, try)
+	}
+	try = func() {
+		k.w.store.register(k.p, k.reg, leaseTTL, func(l *lease, err error) {
+			if err == nil {
+				k.lease = l
+				l.onLost = func() { k.loop.do(k.unregistered) }
+				k.w.say("%s is registered with step %d", k.reg.Incarnation, k.State.Step)
+				done(nil)
+				return
+			}
+			switch attempts.Failed(k.w.time(), err) {
+			case step.TryAgain:
+				again(registerPause)
+			case step.ListenForHeartbeat: // no two workers have one ID here
+				again(failureTimeout/2 + registerPause)
+			case step.GiveUp:
+				done(fmt.Errorf("register: %w", err))
+			}
+		})
+	}
+	try()
+}
+
+// leaseTTL is how long a worker that vanished stays registered, and registerPause is the
+// pause before another attempt to write to the store.
+const (
+	leaseTTL      = 5 * time.Second
+	registerPause = failureTimeout / 4
+)
+
+// announce writes the registration until the store has it or does not need it any more.
+func (k *worker) announce(then func()) {
+	incarnation, lease := k.reg.Incarnation, k.lease
+	var try func()
+	try = func() {
+		if k.reg.Incarnation != incarnation { // it registered again, with the newest registration
+			then()
+			return
+		}
+		lease.update(k.reg, func(err error) {
+			if step.Settled(err) {
+				then()
+				return
+			}
+			k.p.after(registerPause, try)
+		})
+	}
+	try()
 }
 
 // watch begins the loop.
@@ -94,7 +140,7 @@ func (k *worker) watch() {
 	k.beat()
 	k.p.every(failureTimeout/5, k.loop.tick)
 	if k.drained {
-		k.loop.do(k.leave)
+		k.sigterm()
 	}
 	k.loop.run()
 }

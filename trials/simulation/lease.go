@@ -21,10 +21,10 @@ type lease struct {
 	onLost  func()
 }
 
-// register waits until the store has answered.
+// register writes a registration; done hears of it once.
 func (s *store) register(p *process, reg wire.Registration, ttl time.Duration, done func(l *lease, err error)) {
 	l := &lease{p: p, s: s, reg: reg, ttl: ttl}
-	s.call(p, 0, func() error { return s.create(l) }, func(err error) {
+	s.call(p, ttl, func() error { return s.create(l) }, func(err error) {
 		if err == nil {
 			l.keep()
 		}
@@ -82,7 +82,7 @@ func (l *lease) update(reg wire.Registration, done func(err error)) {
 		return
 	}
 	l.reg = reg
-	l.s.call(l.p, 0, func() error {
+	l.s.call(l.p, l.ttl, func() error {
 		r := l.s.find(reg.ID)
 		switch {
 		case l.evicted, l.lost, l.closed:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -20,8 +21,8 @@ type link struct {
 	lives      [2]int // of the neighbours' processes, when they were reached
 	joined     bool   // both neighbours are there
 	closed     bool
-	dead       bool                    // it was broken off, and the neighbours know
-	lost       [2]*allreduce.PeerError // the previous and the next neighbour
+	dead       bool // it was broken off, and the neighbours know
+	lost       *neighbour.Tracker
 	inbox      []frame
 }
 
@@ -37,15 +38,12 @@ type linkUser interface {
 
 type frame struct{ header, payload []byte }
 
-const (
-	previous = iota
-	next
-)
+var sides = [2]neighbour.Side{neighbour.Previous, neighbour.Next}
 
 // openLink begins to connect a rank with its neighbours, straight or through NATS. It
 // is the newest end of the process from now on.
 func (p *process) openLink(generation uint64, rank int, members []wire.Member, via bool, user linkUser) *link {
-	l := &link{p: p, generation: generation, rank: rank, members: members, via: via, user: user}
+	l := &link{p: p, generation: generation, rank: rank, members: members, via: via, user: user, lost: neighbour.New()}
 	p.link = l
 	switch {
 	case l.world() == 1:
@@ -53,7 +51,7 @@ func (p *process) openLink(generation uint64, rank int, members []wire.Member, v
 	case via:
 		p.after(0, l.greet)
 	default:
-		for side := range 2 {
+		for _, side := range sides {
 			l.dial(side)
 			l.ping(side, 0)
 		}
@@ -64,21 +62,21 @@ func (p *process) openLink(generation uint64, rank int, members []wire.Member, v
 func (l *link) world() int { return len(l.members) }
 
 // neighbour is the rank on one side.
-func (l *link) neighbour(side int) int {
+func (l *link) neighbour(side neighbour.Side) int {
 	place := allreduce.Place{Rank: l.rank, World: l.world()}
-	if side == next {
+	if side == neighbour.Next {
 		return place.Next()
 	}
 	return place.Previous()
 }
 
 // peer is the process of the neighbour.
-func (l *link) peer(side int) *process {
+func (l *link) peer(side neighbour.Side) *process {
 	return l.p.w.process(l.members[l.neighbour(side)].ID)
 }
 
 // far reports whether the neighbour's end of the same ring is there.
-func (l *link) far(side int) bool {
+func (l *link) far(side neighbour.Side) bool {
 	p := l.peer(side)
 	if p == nil || !p.up() || p.link == nil || p.link.closed {
 		return false
@@ -89,13 +87,13 @@ func (l *link) far(side int) bool {
 
 // dial reaches for a neighbour's mailbox. The process that is frozen does not
 // answer; where there is none, that is seen at once.
-func (l *link) dial(side int) {
+func (l *link) dial(side neighbour.Side) {
 	l.p.after(l.p.w.between(200*time.Microsecond, 4*time.Millisecond), func() {
 		p := l.peer(side)
 		switch {
 		case l.closed || l.dead:
 		case p == nil || !p.up():
-			l.lose(side, gone(l.neighbour(side), "connection refused"))
+			l.lose(side, gone(l.neighbour(side), "connection refused").Err())
 		default:
 			l.lives[side] = p.life
 			l.greet()
@@ -109,10 +107,10 @@ func (l *link) greet() {
 		return
 	}
 	here := true
-	for side := range 2 {
+	for _, side := range sides {
 		p := l.peer(side)
 		if (p == nil || !p.up()) && !l.via {
-			l.lose(side, gone(l.neighbour(side), "connection closed"))
+			l.lose(side, gone(l.neighbour(side), "connection closed").Err())
 			return
 		}
 		here = here && l.far(side) && !p.frozen && l.open(l.p, p) && l.open(p, l.p)
@@ -163,7 +161,7 @@ func (l *link) carry(to *process, deliver func()) {
 // of another generation finds nobody. So that what reads frames is tested as well,
 // the newest end gets those of older rings, too.
 func (l *link) send(f frame) {
-	to := l.peer(next)
+	to := l.peer(neighbour.Next)
 	if to == nil {
 		return
 	}

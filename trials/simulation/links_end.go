@@ -2,37 +2,24 @@ package simulation
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 )
 
 // How the end of a ring becomes known.
 
-// gone says that a rank is not there any more, left that it lives and has left the
-// ring.
-func gone(rank int, why string) *allreduce.PeerError {
-	return &allreduce.PeerError{Rank: rank, Err: because(allreduce.ErrLost, why)}
+// gone is the notice that a rank is not there any more.
+func gone(rank int, why string) neighbour.LeaveNotice {
+	return neighbour.LeaveNotice{Rank: rank, Lost: true, Text: why}
 }
 
-func left(rank int, why string) *allreduce.PeerError {
-	return &allreduce.PeerError{Rank: rank, Err: because(allreduce.ErrLeft, why)}
-}
-
-func because(kind error, why string) error {
-	if why = strings.TrimPrefix(strings.TrimPrefix(why, kind.Error()), ": "); why == "" {
-		return kind
-	}
-	return fmt.Errorf("%w: %s", kind, why)
-}
-
-// notify tells the neighbours that this rank leaves, and who is to blame.
-func (l *link) notify(blame *allreduce.PeerError) {
+// notify tells the neighbours that this rank leaves, and why.
+func (l *link) notify(notice neighbour.LeaveNotice) {
 	if l.world() == 1 {
 		return
 	}
-	for side := range 2 {
+	for _, side := range sides {
 		to := l.peer(side)
 		if to == nil {
 			continue
@@ -41,58 +28,50 @@ func (l *link) notify(blame *allreduce.PeerError) {
 		l.carry(to, func() {
 			to.do(life, func() {
 				if end := to.link; end != nil && end.generation == generation {
-					end.hear(rank, blame)
+					end.noticed(rank, notice)
 				}
 			})
 		})
 	}
 }
 
-// hear takes the farewell of a neighbour.
-func (l *link) hear(rank int, blame *allreduce.PeerError) {
-	for side := range 2 {
+// noticed takes the notice of a neighbour that leaves.
+func (l *link) noticed(rank int, notice neighbour.LeaveNotice) {
+	for _, side := range sides {
 		if l.neighbour(side) == rank {
-			l.lose(side, blame)
+			l.lose(side, notice.Err())
 		}
 	}
 }
 
 // lose records that a neighbour is gone or has left.
-func (l *link) lose(side int, blame *allreduce.PeerError) {
-	if l.closed || l.dead || l.lost[side] != nil {
+func (l *link) lose(side neighbour.Side, err error) {
+	if l.closed || l.dead || l.lost.Err(side) != nil {
 		return
 	}
-	l.lost[side] = blame
+	l.lost.MarkLost(side, err)
 	l.user.parted()
 }
 
-// starved says why no frame comes any more: the previous neighbour is gone, or the
-// next is lost.
-func (l *link) starved() *allreduce.PeerError {
-	if l.lost[previous] == nil && l.lost[next] != nil && errors.Is(l.lost[next], allreduce.ErrLost) && l.p.w.bug != WaitForPrevious {
-		return l.lost[next]
+// starved says why no frame comes any more, nil while one may.
+func (l *link) starved() error {
+	if l.p.w.bug == WaitForPrevious {
+		return l.lost.Err(neighbour.Previous)
 	}
-	return l.lost[previous]
+	return l.lost.NoMoreFramesErr()
 }
 
-// abort breaks the ring off. The loss of another rank is passed on as that rank's;
-// anything else is this rank's own, that another is silent included.
+// abort breaks the ring off.
 func (l *link) abort(reason error) {
 	if l.closed || l.dead {
 		return
 	}
 	l.dead = true
-	var peer *allreduce.PeerError
-	silent := errors.Is(reason, allreduce.ErrSilent)
-	if silent && l.p.w.bug == SilenceCountsTwice && errors.As(reason, &peer) {
-		l.notify(gone(peer.Rank, "nothing comes from it"))
-		return
+	notice := neighbour.NewLeaveNotice(l.rank, reason)
+	if peer := (*allreduce.PeerError)(nil); l.p.w.bug == SilenceCountsTwice && errors.Is(reason, allreduce.ErrSilent) && errors.As(reason, &peer) {
+		notice = gone(peer.Rank, "nothing comes from it")
 	}
-	if errors.As(reason, &peer) && !silent && (errors.Is(peer.Err, allreduce.ErrLost) || errors.Is(peer.Err, allreduce.ErrLeft)) {
-		l.notify(peer)
-		return
-	}
-	l.notify(left(l.rank, reason.Error()))
+	l.notify(notice)
 }
 
 // leave closes this end in good order.
@@ -102,7 +81,7 @@ func (l *link) leave() {
 	}
 	l.closed = true
 	if !l.dead {
-		l.notify(left(l.rank, ""))
+		l.notify(neighbour.NewLeaveNotice(l.rank, nil))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 	"github.com/gramme-project/gramme/allreduce/ringtest"
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -97,15 +98,10 @@ type blocking struct {
 func (b *blocking) connected() {}
 func (b *blocking) arrived()   {}
 func (b *blocking) parted() {
-	if b.first != nil {
-		return
+	if b.first == nil {
+		b.first = b.link.lost.FirstErr()
+		close(b.lost)
 	}
-	for _, err := range b.link.lost {
-		if err != nil {
-			b.first = err
-		}
-	}
-	close(b.lost)
 }
 
 // alive returns why this end is of no use.
@@ -116,19 +112,11 @@ func (b *blocking) alive() error {
 	return nil
 }
 
-// side returns why a neighbour is of no use.
-func (b *blocking) side(side int) error {
-	if err := b.link.lost[side]; err != nil {
-		return err
-	}
-	return nil
-}
-
 // Send implements allreduce.Link.
 func (b *blocking) Send(ctx context.Context, header, payload []byte) (err error) {
 	f := frame{append([]byte(nil), header...), append([]byte(nil), payload...)}
 	b.cluster.do(func() {
-		if err = errors.Join(context.Cause(ctx), b.alive(), b.side(next)); err == nil {
+		if err = errors.Join(context.Cause(ctx), b.alive(), b.link.lost.Err(neighbour.Next)); err == nil {
 			b.link.send(f)
 		}
 	})
@@ -160,7 +148,7 @@ func (b *blocking) Acknowledge(n int) (err error) {
 		if err = b.alive(); err != nil {
 			return
 		}
-		to, generation := b.link.peer(previous), b.link.generation
+		to, generation := b.link.peer(neighbour.Previous), b.link.generation
 		life := to.life
 		b.link.carry(to, func() {
 			to.do(life, func() {
@@ -180,7 +168,7 @@ func (b *blocking) Credits(ctx context.Context) (n int, err error) {
 	waited := b.cluster.await(ctx, func() bool {
 		n, b.credits = b.credits, 0
 		if n == 0 {
-			err = errors.Join(b.alive(), b.side(next))
+			err = errors.Join(b.alive(), b.link.lost.Err(neighbour.Next))
 		}
 		return n > 0 || err != nil
 	})

@@ -23,6 +23,7 @@ type oracle struct {
 	emptied  bool // a plan without members let all go
 	evened   int  // plans of the same members, for their speeds alone
 	lineages *lineageOracle
+	ledger   map[string]bool // events of stored plans, by key: whether the ledger has them
 
 	collected struct { // the newest chunk
 		by               *service
@@ -31,7 +32,7 @@ type oracle struct {
 }
 
 func newOracle(w *world, states []*replica.State) *oracle {
-	o := &oracle{w: w, states: states, work: map[uint64][]computation{}}
+	o := &oracle{w: w, states: states, work: map[uint64][]computation{}, ledger: map[string]bool{}}
 	o.lineages = newLineageOracle(o)
 	return o
 }
@@ -48,6 +49,9 @@ type computation struct {
 func (o *oracle) planned(p wire.Plan) {
 	o.emptied = o.emptied || len(p.Members) == 0
 	o.lineages.planned(p)
+	for _, e := range p.Events {
+		o.ledger[e.Key] = o.ledger[e.Key]
+	}
 	switch n := uint64(len(o.plans)); {
 	case p.Generation == n+1:
 		if n > 0 && len(p.Members) > 0 {
@@ -102,9 +106,29 @@ func (o *oracle) divided(before, p wire.Plan) {
 	}
 }
 
+// recorded sees events that the ledger has taken.
+func (o *oracle) recorded(events []wire.Event) {
+	for _, e := range events {
+		o.ledger[e.Key] = true
+		if e.Lineage != nil {
+			o.lineages.hears(*e.Lineage)
+		}
+	}
+}
+
+// allRecorded reports whether the ledger has every event that stands in a plan.
+func (o *oracle) allRecorded() bool {
+	for _, has := range o.ledger {
+		if !has {
+			return false
+		}
+	}
+	return true
+}
+
 // forgetPlans begins with a new store.
 func (o *oracle) forgetPlans() {
-	o.plans, o.work = nil, map[uint64][]computation{}
+	o.plans, o.work, o.ledger = nil, map[uint64][]computation{}, map[string]bool{}
 	o.lineages.stores++
 }
 

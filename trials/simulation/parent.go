@@ -153,10 +153,10 @@ func (u *parent) gone() bool {
 	return true
 }
 
-// over reports whether the run has come to its end.
+// over reports whether the run has come to its end, and the ledger has all of it.
 func (u *parent) over() bool {
 	s := u.w.folder.newest
-	return s != nil && s.Step == u.w.rule.Steps && u.w.oracle.done && u.gone()
+	return s != nil && s.Step == u.w.rule.Steps && u.w.oracle.done && u.gone() && u.w.oracle.allRecorded()
 }
 
 // look begins anew where all workers have left and steps are left to do.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
@@ -19,8 +20,8 @@ func (l *link) interrupted() {
 	}
 	l.unsubscribed()
 	l.p.do(l.p.life, func() {
-		own := &allreduce.PeerError{Rank: l.rank, Err: because(allreduce.ErrLost, "to the broker")}
-		for side := range 2 {
+		own := &allreduce.PeerError{Rank: l.rank, Err: fmt.Errorf("%w to the broker", allreduce.ErrLost)}
+		for _, side := range sides {
 			l.lose(side, own)
 		}
 	})
@@ -28,7 +29,7 @@ func (l *link) interrupted() {
 
 // unsubscribed lets the neighbours find out that nobody listens for this rank.
 func (l *link) unsubscribed() {
-	for side := range 2 {
+	for _, side := range sides {
 		to := l.peer(side)
 		if to == nil || l.world() == 1 {
 			continue
@@ -37,7 +38,7 @@ func (l *link) unsubscribed() {
 		w.at(w.now+w.between(0, probeInterval), func() {
 			to.do(life, func() {
 				if end := to.link; end != nil && end.generation == l.generation {
-					end.hear(l.rank, gone(l.rank, "it left the broker"))
+					end.noticed(l.rank, gone(l.rank, "it left the broker"))
 				}
 			})
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/worker/step"
 )
@@ -83,8 +84,8 @@ func (r *ring) pump() {
 		}
 		switch {
 		case r.sends < len(x.Sends) && x.Needs(r.sends) <= added:
-			if r.lost[next] != nil {
-				r.fail(r.lost[next])
+			if err := r.lost.Err(neighbour.Next); err != nil {
+				r.fail(err)
 				return
 			}
 			r.give()
@@ -94,8 +95,8 @@ func (r *ring) pump() {
 				continue
 			}
 			old, err := x.Take(r.receives, r.due, f.header, f.payload)
-			if peer := (*allreduce.PeerError)(nil); errors.As(err, &peer) {
-				r.fail(peer)
+			if err != nil {
+				r.fail(err)
 				return
 			}
 			if !old {
@@ -145,21 +146,19 @@ func (r *ring) watch() {
 		r.pump()
 		return
 	}
-	for side := range 2 {
-		if r.lost[side] != nil && !r.dead {
-			r.fail(r.lost[side])
-		}
+	if err := r.lost.FirstErr(); err != nil {
+		r.fail(err)
 	}
 }
 
-// fail breaks the ring: neighbours hear who is to blame.
-func (r *ring) fail(err *allreduce.PeerError) {
+// fail breaks the ring.
+func (r *ring) fail(err error) {
 	if r.dead || r.closed {
 		return
 	}
 	r.step = 0
 	if errors.Is(err, allreduce.ErrSilent) {
-		r.k.meetAgain(r.plan)
+		r.k.probeRoutesAgain(r.plan)
 	}
 	r.k.post(step.RingBroken{Generation: r.generation, Rank: allreduce.FailedRank(err), Reason: err.Error()})
 	r.abort(err)
@@ -175,7 +174,7 @@ func (k *worker) endRing() {
 	k.ring = nil
 	wait := time.Duration(0)
 	if r.world() > 1 && r.joined && !r.dead {
-		for side := range 2 {
+		for _, side := range sides {
 			p := r.peer(side)
 			if p == nil || !p.up() || !p.frozen {
 				continue
@@ -183,7 +182,7 @@ func (k *worker) endRing() {
 			if r.step > 0 {
 				wait = 100 * time.Millisecond
 			} else if k.w.bug == SlowLeave {
-				wait = time.Second
+				wait = 2 * failureTimeout
 			}
 		}
 	}

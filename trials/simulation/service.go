@@ -37,6 +37,7 @@ func (w *world) newService(p *process) role {
 	p.after(w.between(time.Millisecond, 100*time.Millisecond), func() {
 		s.stored(w.folder.newest, w.folder.info)
 		p.listen(topicSlice, "")
+		p.listen(topicEvents, "")
 		p.listen(topicInfo, wire.IDCheckpoint)
 		p.listen(topicSnapshot, wire.IDCheckpoint)
 		s.announce()
@@ -75,6 +76,9 @@ func (s *service) hear(e envelope) {
 	switch e.subject.topic {
 	case topicSlice:
 		s.take(e)
+	case topicEvents:
+		s.w.oracle.recorded(e.body.([]wire.Event))
+		s.p.answer(e, nil, nil)
 	case topicInfo:
 		s.p.answer(e, s.info, nil)
 	case topicSnapshot:

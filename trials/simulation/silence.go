@@ -1,11 +1,10 @@
 package simulation
 
 import (
-	"errors"
 	"time"
 
 	"github.com/gramme-project/gramme/allreduce"
-	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/allreduce/neighbour"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -16,12 +15,12 @@ import (
 const pings = 3
 
 // ping finds out again and again whether the neighbour on a side answers.
-func (l *link) ping(side, owed int) {
+func (l *link) ping(side neighbour.Side, owed int) {
 	if l.p.w.silence == 0 {
 		return
 	}
 	l.p.after(l.p.w.silence/(pings+1), func() {
-		if l.closed || l.dead || l.lost[side] != nil {
+		if l.closed || l.dead || l.lost.Err(side) != nil {
 			return
 		}
 		p := l.peer(side)
@@ -37,43 +36,33 @@ func (l *link) ping(side, owed int) {
 	})
 }
 
-// meetAgain finds out whether the members of a plan still reach each other: by way of
-// NATS it asks them to try.
-func (k *worker) meetAgain(p wire.Plan) {
-	if k.meeting || p.Ring == wire.RingBroker {
+// probeRoutesAgain finds out whether the members of a plan still reach each other: by way
+// of NATS it asks them to try.
+func (k *worker) probeRoutesAgain(p wire.Plan) {
+	if k.probing || p.Ring == wire.RingBroker {
 		return
 	}
-	k.meeting = true
+	k.probing = true
 	k.p.after(k.w.between(time.Second, 3*time.Second), func() {
-		k.meeting = false
+		k.probing = false
 		for _, m := range p.Members {
 			o := k.w.process(m.ID)
 			if o == k.p || !o.up() || o.frozen || !o.conn.up || !k.p.conn.up {
 				continue // no answer means nothing
 			}
 			if k.w.line(k.p, o).stalled || k.w.line(o, k.p).stalled {
-				k.loop.do(k.detour)
+				k.loop.do(k.routeThroughNATS)
 				return
 			}
 		}
 	})
 }
 
-// detour says in the registration that the ring has to go through NATS.
-func (k *worker) detour() {
-	if k.reg.Ring != "" {
-		return
+// routeThroughNATS says in the registration that the ring has to go through NATS.
+func (k *worker) routeThroughNATS() {
+	if k.reg.Ring == "" {
+		k.reg.Ring = wire.RingBroker
+		k.w.say("%s says that the ring has to go through NATS", k.reg.Incarnation)
+		k.announce(func() {})
 	}
-	k.reg.Ring = wire.RingBroker
-	k.w.say("%s says that the ring has to go through NATS", k.reg.Incarnation)
-	k.announceRing(k.lease)
-}
-
-func (k *worker) announceRing(l *lease) {
-	l.update(k.reg, func(err error) {
-		if err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken) || errors.Is(err, errAnother) {
-			return // or a plan without it is on its way
-		}
-		k.p.after(failureTimeout/4, func() { k.announceRing(l) })
-	})
 }

@@ -3,8 +3,6 @@ package simulation
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/wire"
@@ -44,7 +42,7 @@ type worker struct {
 	plan    wire.Plan // newest that the watch delivered
 	unread  bool      // the loop has not seen it
 	intent  wire.Intent
-	meeting bool // it finds out whether it reaches the others
+	probing bool // it finds out whether it reaches the others
 	drained bool // it was asked to leave by a signal
 	closing bool
 
@@ -117,48 +115,27 @@ func (k *worker) ended() {
 
 // wanted takes what the run is asked to do.
 func (k *worker) wanted(i wire.Intent) {
-	asked := slices.Contains(i.Drain, k.reg.Incarnation)
-	switch {
-	case asked && k.machine.Rank() < 0:
-		k.exit(errDrained)
-	case asked && !i.Stop:
-		k.leave()
-	default:
-		k.loop.handle(step.StopRequested{Withdrawn: !i.Stop})
-	}
+	k.depart(k.machine.Departure(i))
+	k.loop.handle(step.StopRequested{Withdrawn: !i.Stop})
 }
 
-// leave announces the drain; the worker goes on until a plan leaves it out.
-func (k *worker) leave() {
-	if k.reg.Draining {
-		return
-	}
-	if k.machine.Rank() < 0 {
+// depart leaves where it can at once, and otherwise announces the drain.
+func (k *worker) depart(how step.Departure) {
+	switch {
+	case how == step.LeaveNow, how == step.AnnounceDrain && k.w.bug == LeaveMidStep:
 		k.exit(errDrained)
-		return
+	case how == step.AnnounceDrain && !k.reg.Draining:
+		k.reg.Draining = true
+		k.w.say("%s drains", k.reg.Incarnation)
+		k.announce(func() { k.post(step.DrainRequested{}) })
 	}
-	if k.w.bug == LeaveMidStep {
-		k.exit(errDrained)
-		return
-	}
-	k.reg.Draining = true
-	k.w.say("%s drains", k.reg.Incarnation)
-	goOn := k.loop.block()
-	k.lease.update(k.reg, func(err error) {
-		if err != nil {
-			k.exit(fmt.Errorf("announce the drain: %w", err))
-			return
-		}
-		k.loop.pending = append(k.loop.pending, step.DrainRequested{})
-		goOn()
-	})
 }
 
 // sigterm asks the process to leave.
 func (k *worker) sigterm() {
 	k.drained = true
 	if k.machine != nil {
-		k.loop.do(k.leave)
+		k.loop.do(func() { k.depart(k.machine.Drained()) })
 	}
 }
 
