@@ -274,7 +274,7 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%d records sent without a disk", n)
 		}
 		d.Hook(nil)
-		time.Sleep(longestWait)
+		time.Sleep(sendBackoff.Longest)
 		if lines := l.list(); len(lines) != 2 || !strings.Contains(lines[0], "memory only") || !strings.Contains(lines[1], "again") {
 			t.Errorf("lines %q", lines)
 		}

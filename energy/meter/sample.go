@@ -123,7 +123,7 @@ func (m *Meter) store(at instant, pending, items []item) {
 		// The next incarnation must at least know how long this one lived. A failure
 		// here follows from the one before.
 		_ = m.sys.folder.touch(logFile, time.Unix(0, at.wall))
-		m.storeRetryAt = at.boot + int64(longestWait)
+		m.storeRetryAt = at.boot + int64(sendBackoff.Longest)
 	}
 	if failing := err != nil; failing != m.storeFailing {
 		m.storeFailing = failing

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 const (
 	maxBatch    = 256 << 10 // bytes of records in one message
 	maxRecords  = 256
 	sendTimeout = 10 * time.Second
-	firstWait   = 100 * time.Millisecond // after a failure; doubles with each further one
-	longestWait = 5 * time.Second
 )
+
+var sendBackoff = waiting.Backoff{First: 100 * time.Millisecond, Longest: 5 * time.Second}
 
 // Run samples the meters once an interval and sends records until ctx ends; then it takes
 // a last sample, stores it, and returns nil.
@@ -96,32 +98,32 @@ func (m *Meter) send(ctx context.Context, target uint64) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-m.sending }()
-	wait, failing := firstWait, false
-	for {
-		records, before := m.batch()
-		if len(records) == 0 || target > 0 && before >= target {
-			return nil
-		}
-		attempt, cancel := context.WithTimeout(ctx, sendTimeout)
-		err := m.options.Send(attempt, records)
-		cancel()
-		if err == nil {
-			m.acknowledge(len(records))
-			if failing {
+	failing, done := false, false
+	for !done {
+		err := waiting.Retry(ctx, sendBackoff, func(ctx context.Context) (bool, error) {
+			records, before := m.batch()
+			if done = len(records) == 0 || target > 0 && before >= target; done {
+				return true, nil
+			}
+			attempt, cancel := context.WithTimeout(ctx, sendTimeout)
+			defer cancel()
+			err := m.options.Send(attempt, records)
+			switch {
+			case err != nil && ctx.Err() == nil && !failing:
+				failing = true
+				m.options.Log("meter: readings wait for the checkpoint service: %v", err)
+			case err == nil && failing:
+				failing = false
 				m.options.Log("meter: readings are acknowledged again")
 			}
-			wait, failing = firstWait, false
-			continue
+			if err == nil {
+				m.acknowledge(len(records))
+			}
+			return err == nil, err
+		})
+		if err != nil {
+			return err
 		}
-		if ctx.Err() == nil && !failing {
-			failing = true
-			m.options.Log("meter: readings wait for the checkpoint service: %v", err)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, longestWait)
 	}
+	return nil
 }

@@ -21,12 +21,12 @@ const (
 	partSuffix = ".part" // after suffix: a download under way
 
 	attempts = 3
-	// pause is the time before the second attempt after an error of the Source;
-	// it doubles.
-	pause = 200 * time.Millisecond
 	// lockPause is the time between looks at a download of another process.
 	lockPause = 50 * time.Millisecond
 )
+
+// backoff is that of attempts after an error of the Source.
+var backoff = waiting.Backoff{First: 200 * time.Millisecond, Longest: time.Second}
 
 // download fills the part file and gives it its name.
 func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string) error {
@@ -57,7 +57,7 @@ func (c *Cache) download(ctx context.Context, info shard.ShardInfo, path string)
 			return fmt.Errorf("given up after %s: %w", words.Several(attempts, "attempt"), err)
 		}
 		if errors.As(err, &failed) {
-			if err := waiting.Rest(ctx, pause<<(attempt-1)); err != nil {
+			if err := waiting.Rest(ctx, backoff.After(attempt)); err != nil {
 				return err
 			}
 		}

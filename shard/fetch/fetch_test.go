@@ -185,7 +185,7 @@ func TestFetchRefuses(t *testing.T) {
 		{"too many bytes", func(d []byte, n int64) ([]byte, int64, error) { return append(d, 0), n, nil },
 			"wrong content: the source sent 1501 bytes of the 1500 asked for", ErrContent, 0},
 		{"an error", func(d []byte, n int64) ([]byte, int64, error) { return nil, 0, broken },
-			"given up after 3 attempts: connection lost", broken, 3 * pause},
+			"given up after 3 attempts: connection lost", broken, backoff.After(1) + backoff.After(2)},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &store{}

@@ -141,17 +141,17 @@ func (t *trial) ask(ctx context.Context, c wire.Control) error {
 		return fmt.Errorf("%s: %w", c.Verb, err)
 	}
 	defer conn.Close()
-	for began := time.Now(); ; {
-		within, done := context.WithTimeout(ctx, 4*answerWithin)
+	began := time.Now()
+	err = waiting.Retry(ctx, waiting.Every(10*pollEvery), func(ctx context.Context) (bool, error) {
+		within, cancel := context.WithTimeout(ctx, 4*answerWithin)
+		defer cancel()
 		err := bus.Deliver(within, conn, wire.SubjectsOf(e.Run).Control(), c)
-		done()
-		if err == nil {
-			return nil
-		}
 		// A coordinator may be taking over, and then knows nobody yet.
 		refused := (*bus.RefusedError)(nil)
-		if waiting.Pause(ctx, 10*pollEvery); ctx.Err() != nil || errors.As(err, &refused) && time.Since(began) > refusedFor {
-			return fmt.Errorf("%s: %w", c.Verb, err)
-		}
+		return err == nil || errors.As(err, &refused) && time.Since(began) > refusedFor, err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Verb, err)
 	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -25,18 +26,15 @@ type leadership struct {
 
 // Campaign implements membership.Store.
 func (s *Store) Campaign(ctx context.Context, id string, ttl time.Duration) (membership.Leadership, error) {
-	for {
-		l, err := s.stand(ctx, id, max(ttl.Round(time.Second), time.Second))
-		if err == nil {
-			return l, nil
-		}
-		// etcd was away for longer than the lease: stand again.
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("campaign of %s: %w", id, errors.Join(context.Cause(ctx), err))
-		case <-time.After(pause):
-		}
+	var l *leadership
+	err := waiting.Retry(ctx, waiting.Every(pause), func(ctx context.Context) (elected bool, err error) {
+		l, err = s.stand(ctx, id, max(ttl.Round(time.Second), time.Second))
+		return err == nil, err // else etcd was away for longer than the lease
+	})
+	if err != nil {
+		return nil, fmt.Errorf("campaign of %s: %w", id, err)
 	}
+	return l, nil
 }
 
 // stand is one attempt to be elected. It ends with ctx, or when its lease ended.
@@ -79,10 +77,7 @@ func (l *leadership) guard() {
 			case <-ctx.Done():
 			}
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		waiting.Pause(ctx, pause)
 	}
 }
 

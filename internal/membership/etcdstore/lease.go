@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -92,12 +93,7 @@ func (l *lease) revoke(ctx context.Context, id clientv3.LeaseID) error {
 // keep renews the lease until ctx ends or the registration is lost.
 func (l *lease) keep(ctx context.Context) {
 	defer close(l.done)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(l.ttl / 3):
-		}
+	for waiting.Rest(ctx, l.ttl/3) == nil {
 		err := l.renew(ctx)
 		switch {
 		case errors.Is(err, membership.ErrLost), errors.Is(err, membership.ErrTaken):

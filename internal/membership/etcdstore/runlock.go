@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -53,10 +54,7 @@ func (l *runLock) Keep(ctx context.Context) error {
 			return fmt.Errorf("etcd was away for so long that the lock of the run ended, and %w", err)
 		case err != nil: // etcd is still away
 			l.session.Orphan() // a lease may have come of it
-			select {
-			case <-ctx.Done():
-			case <-time.After(lockEvery):
-			}
+			waiting.Pause(ctx, lockEvery)
 		}
 	}
 }
@@ -101,10 +99,8 @@ func (l *runLock) take(ctx context.Context) error {
 				return nil
 			}
 		}
-		select {
-		case <-time.After(lockEvery):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := waiting.Rest(ctx, lockEvery); err != nil {
+			return err
 		}
 	}
 }

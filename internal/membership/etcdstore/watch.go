@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/internal/membership"
+	"github.com/gramme-project/gramme/internal/waiting"
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
@@ -82,10 +83,8 @@ func watch[T any](ctx context.Context, s *Store, key string, read func(map[strin
 		for {
 			follow(ctx, s.client, key, next, opts, held, tell)
 			for {
-				select {
-				case <-ctx.Done():
+				if waiting.Rest(ctx, pause) != nil {
 					return
-				case <-time.After(pause):
 				}
 				// What the watch missed, if anything, is in the snapshot.
 				if h, n, err := snapshot(ctx, s.client, key, opts); err == nil {
