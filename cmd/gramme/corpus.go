@@ -51,8 +51,7 @@ writes one sentence per line, with a blank line between documents.`,
 		bar := newProgressBar(c.ErrOrStderr(), "reading Go's documentation", "files")
 		defer bar.end()
 		err := writeFile(c.OutOrStdout(), *out, func(w io.Writer) error {
-			_, err := corpus.GoDocs(ctx, *root, bar.set, func(d corpus.Document) error { return writeDocument(w, d) })
-			return err
+			return corpus.GoDocs(ctx, *root, bar.set, func(d corpus.Document) error { return writeDocument(w, d) })
 		})
 		if bad := (*corpus.InputError)(nil); errors.As(err, &bad) {
 			return exit.Wrap(exit.Data, "give --goroot the output of `go env GOROOT`", err)

@@ -8,7 +8,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,16 +16,6 @@ import (
 	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/shard/internal/pipeline"
 )
-
-// Stats counts the findings of GoDocs.
-type Stats struct {
-	Files      int64 // parsed
-	Documents  int64
-	Sentences  int64
-	Bytes      int64 // of text
-	Duplicates int64 // paragraphs left out because they had been seen
-	Unparsable int64 // files left out because they do not parse
-}
 
 // smallDocument is the size under which the text of a file is joined with the
 // next one of its folder.
@@ -37,15 +26,15 @@ const smallDocument = 600
 // each file (small ones of a folder are joined). Directives, licences, build
 // constraints, generated files, code and whatever does not read as prose are left
 // out, and so is a paragraph that came before. The order is that of the paths.
-// progress may be nil.
-func GoDocs(ctx context.Context, goroot string, progress func(done, total int64), emit func(Document) error) (Stats, error) {
+// progress is called with the files done and all files.
+func GoDocs(ctx context.Context, goroot string, progress func(done, total int64), emit func(Document) error) error {
 	root := filepath.Join(goroot, "src")
 	files, err := goFiles(ctx, root)
 	if err != nil {
-		return Stats{}, err
+		return err
 	}
 	if len(files) == 0 {
-		return Stats{}, &InputError{Input: root, Reason: "holds no Go files"}
+		return &InputError{Input: root, Reason: "holds no Go files"}
 	}
 	g := &goDocs{emit: emit, seen: map[[16]byte]struct{}{}}
 	paths := func(yield func(string, error) bool) {
@@ -55,26 +44,23 @@ func GoDocs(ctx context.Context, goroot string, progress func(done, total int64)
 			}
 		}
 	}
+	done := int64(0)
 	err = pipeline.Ordered(ctx, paths, parseGoFile, func(f goFile) error {
 		name, err := filepath.Rel(root, f.path)
-		if err != nil {
-			return err
+		if err == nil {
+			err = g.add(filepath.ToSlash(name), f.paragraphs)
 		}
-		if err := g.add(filepath.ToSlash(name), f); err != nil {
-			return err
-		}
-		if progress != nil {
-			progress(g.stats.Files, int64(len(files)))
-		}
-		return nil
+		done++
+		progress(done, int64(len(files)))
+		return err
 	})
 	if err == nil {
 		err = g.flush()
 	}
-	if err == nil && g.stats.Documents == 0 {
+	if err == nil && !g.emitted {
 		err = &InputError{Input: root, Reason: "holds no comments"}
 	}
-	return g.stats, err
+	return err
 }
 
 // goFiles lists the Go files under a folder, but for test data and for what the
@@ -104,34 +90,24 @@ func goFiles(ctx context.Context, root string) ([]string, error) {
 	return files, err
 }
 
-// goFile is the content of one file.
+// goFile is the prose of one file.
 type goFile struct {
 	path       string
 	paragraphs []string
-	broken     bool
 }
 
-// parseGoFile never fails: a file that cannot be read as Go is counted.
+// parseGoFile never fails: a file that cannot be read as Go has no prose.
 func parseGoFile(path string) (goFile, error) {
-	out := goFile{path: path, broken: true}
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return out, nil
-	}
-	f, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil {
-		return out, nil
-	}
-	out.broken = false
-	if ast.IsGenerated(f) {
+	out := goFile{path: path}
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil || ast.IsGenerated(f) {
 		return out, nil
 	}
 	preambles := preamblesOf(f)
 	for _, group := range f.Comments {
-		if preambles[group] {
-			continue
+		if !preambles[group] {
+			out.paragraphs = appendComment(out.paragraphs, group, group.End() < f.Package)
 		}
-		out.paragraphs = appendComment(out.paragraphs, group, group.End() < f.Package)
 	}
 	return out, nil
 }
@@ -237,29 +213,23 @@ func appendProse(dst []string, s string) []string {
 
 // goDocs gathers files to documents.
 type goDocs struct {
-	emit  func(Document) error
-	stats Stats
-	seen  map[[16]byte]struct{} // of a toolchain: some hundred thousand paragraphs
-	doc   Document
-	size  int
+	emit    func(Document) error
+	emitted bool
+	seen    map[[16]byte]struct{} // of a toolchain: some hundred thousand paragraphs
+	doc     Document
+	size    int
 }
 
-func (g *goDocs) add(name string, f goFile) error {
-	g.stats.Files++
-	if f.broken {
-		g.stats.Unparsable++
-		return nil
-	}
+func (g *goDocs) add(name string, paragraphs []string) error {
 	if g.size > 0 && filepath.Dir(g.doc.Source) != filepath.Dir(name) {
 		if err := g.flush(); err != nil {
 			return err
 		}
 	}
-	for _, p := range f.paragraphs {
+	for _, p := range paragraphs {
 		sum := sha256.Sum256([]byte(p))
 		key := [16]byte(sum[:16])
 		if _, ok := g.seen[key]; ok {
-			g.stats.Duplicates++
 			continue
 		}
 		g.seen[key] = struct{}{}
@@ -268,8 +238,6 @@ func (g *goDocs) add(name string, f goFile) error {
 		}
 		g.doc.Paragraphs = append(g.doc.Paragraphs, p)
 		g.size += len(p)
-		g.stats.Bytes += int64(len(p))
-		g.stats.Sentences += int64(len(Sentences(p)))
 	}
 	if g.size < smallDocument {
 		return nil
@@ -282,7 +250,6 @@ func (g *goDocs) flush() error {
 		return nil
 	}
 	d := g.doc
-	g.doc, g.size = Document{}, 0
-	g.stats.Documents++
+	g.doc, g.size, g.emitted = Document{}, 0, true
 	return g.emit(d)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -32,12 +31,6 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// emitError is an error of the receiver of documents, which ends the reading.
-type emitError struct{ err error }
-
-func (e *emitError) Error() string { return e.err.Error() }
-func (e *emitError) Unwrap() error { return e.err }
-
 // reader is one call of Read.
 type reader struct {
 	opts    Options
@@ -47,6 +40,7 @@ type reader struct {
 	done    int64
 	total   int64
 	exclude fs.FileInfo
+	stopped error // by the receiver of documents
 }
 
 // Read reads files, folders (recursively, in the order of names, leaving out
@@ -56,8 +50,8 @@ type reader struct {
 func Read(ctx context.Context, inputs []string, opts Options, emit func(Document) error) (Report, error) {
 	r := &reader{opts: opts, digest: sha256.New()}
 	r.emit = func(d Document) error {
-		if err := emit(d); err != nil {
-			return &emitError{err}
+		if r.stopped = emit(d); r.stopped != nil {
+			return r.stopped
 		}
 		r.report.Documents++
 		for _, p := range d.Paragraphs {
@@ -76,16 +70,12 @@ func Read(ctx context.Context, inputs []string, opts Options, emit func(Document
 	}
 	for _, input := range inputs {
 		if err := r.input(ctx, input); err != nil {
-			var e *emitError
-			if errors.As(err, &e) {
-				err = e.err
-			}
 			return r.report, err
 		}
 	}
 	r.report.InputsSHA256 = hex.EncodeToString(r.digest.Sum(nil))
 	if r.report.Documents == 0 {
-		return r.report, r.report.Empty(inputs)
+		return r.report, r.report.empty(inputs)
 	}
 	return r.report, nil
 }
@@ -113,13 +103,15 @@ func (r *reader) measure(ctx context.Context, inputs []string) error {
 		if r.opts.Progress == nil {
 			continue
 		}
-		err = r.walk(ctx, input, func(path string, d fs.DirEntry) error {
+		if err := r.walk(ctx, input, func(_ string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return nil
+			}
 			if i, err := d.Info(); err == nil {
 				r.total += i.Size()
 			}
 			return nil
-		}, func(string, string) {})
-		if err != nil {
+		}); err != nil {
 			return err
 		}
 	}
@@ -137,26 +129,37 @@ func (r *reader) input(ctx context.Context, input string) error {
 		}
 		return r.source(ctx, "-", "", in, true)
 	}
-	info, err := os.Stat(input)
-	if err != nil {
-		return &InputError{Input: input, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
-	}
-	if !info.IsDir() {
+	if info, err := os.Stat(input); err != nil || !info.IsDir() {
 		format, _ := formatOf(filepath.ToSlash(input))
 		return r.file(ctx, input, format, true)
 	}
-	return r.walk(ctx, input, func(path string, d fs.DirEntry) error {
+	return r.walk(ctx, input, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return r.unreadable(path, false, err)
+		}
 		format, known := formatOf(filepath.ToSlash(path))
 		if !known {
 			r.report.Skipped++
 			return nil
 		}
 		return r.file(ctx, path, format, false)
-	}, r.report.rejectPlain)
+	})
 }
 
-// walk visits the regular files of a folder in the order of their names.
-func (r *reader) walk(ctx context.Context, root string, visit func(string, fs.DirEntry) error, reject func(place, reason string)) error {
+// unreadable sets a source aside; alone says that the user named it, so that it is an
+// error.
+func (r *reader) unreadable(name string, alone bool, err error) error {
+	err = vfs.WithoutPath(err)
+	if alone {
+		return &InputError{Input: name, Reason: "cannot be read", Err: err}
+	}
+	r.report.reject(name, "%v", err)
+	return nil
+}
+
+// walk visits the regular files of a folder in the order of their names, and with an error
+// what cannot be read.
+func (r *reader) walk(ctx context.Context, root string, visit func(string, fs.DirEntry, error) error) error {
 	// A trailing separator follows a link given as the input itself.
 	return filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
@@ -164,11 +167,10 @@ func (r *reader) walk(ctx context.Context, root string, visit func(string, fs.Di
 		}
 		path = filepath.Clean(path)
 		if err != nil {
-			reject(path, vfs.WithoutPath(err).Error())
-			if d != nil && d.IsDir() {
-				return fs.SkipDir
+			if err := visit(path, d, err); err != nil || d == nil || !d.IsDir() {
+				return err
 			}
-			return nil
+			return fs.SkipDir
 		}
 		if path != filepath.Clean(root) && strings.HasPrefix(d.Name(), ".") {
 			if d.IsDir() {
@@ -187,23 +189,19 @@ func (r *reader) walk(ctx context.Context, root string, visit func(string, fs.Di
 			if err != nil || !info.Mode().IsRegular() {
 				return nil
 			}
-			return visit(path, fs.FileInfoToDirEntry(info))
+			return visit(path, fs.FileInfoToDirEntry(info), nil)
 		}
 		if !d.Type().IsRegular() {
 			return nil
 		}
-		return visit(path, d)
+		return visit(path, d, nil)
 	})
 }
 
 func (r *reader) file(ctx context.Context, path, format string, alone bool) error {
 	f, err := os.Open(path)
 	if err != nil {
-		if alone {
-			return &InputError{Input: path, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
-		}
-		r.report.reject(path, "%v", vfs.WithoutPath(err))
-		return nil
+		return r.unreadable(path, alone, err)
 	}
 	defer f.Close()
 	return r.source(ctx, path, format, f, alone)
@@ -266,11 +264,7 @@ func (r *reader) source(ctx context.Context, name, format string, in io.Reader, 
 func (r *reader) decoded(ctx context.Context, name, format string, raw *raw, alone bool) (string, int64, error) {
 	b, done, err := decode(raw)
 	if err != nil {
-		if alone {
-			return "", 0, &InputError{Input: name, Reason: "cannot be read", Err: vfs.WithoutPath(err)}
-		}
-		r.report.reject(name, "%v", vfs.WithoutPath(err))
-		return "unreadable", 0, nil
+		return "unreadable", 0, r.unreadable(name, alone, err)
 	}
 	defer done()
 	head, _ := b.Peek(sniffSize)
@@ -297,8 +291,10 @@ func (r *reader) decoded(ctx context.Context, name, format string, raw *raw, alo
 	default:
 		err = s.readText(ctx, format == formatWiki)
 	}
-	var fatal *emitError
-	if errors.As(err, &fatal) || ctx.Err() != nil {
+	if r.stopped != nil {
+		return format, s.count, r.stopped
+	}
+	if ctx.Err() != nil {
 		return format, s.count, err
 	}
 	if err != nil {

@@ -64,8 +64,6 @@ func (r *Report) reject(place, format string, args ...any) {
 	}
 }
 
-func (r *Report) rejectPlain(place, reason string) { r.reject(place, "%s", reason) }
-
 // InputError says that an input cannot be used as a corpus. The user must correct it:
 // the program maps it to the exit code for bad input data.
 type InputError struct {
@@ -84,8 +82,8 @@ func (e *InputError) Error() string {
 
 func (e *InputError) Unwrap() error { return e.Err }
 
-// Empty is the error for inputs that gave no text. It names the inputs.
-func (r *Report) Empty(inputs []string) error {
+// empty is the error for inputs that gave no text. It names the inputs.
+func (r *Report) empty(inputs []string) error {
 	e := &InputError{Input: strings.Join(inputs, ", "), Reason: "holds no text"}
 	var seen []string
 	if r.Files > 0 {
