@@ -57,7 +57,8 @@ func newServing(t *testing.T) *serving {
 		t.Fatal(err)
 	}
 	m, err := shard.Prepare(t.Context(), shard.PrepareOptions{
-		Inputs: []string{text}, OutDir: s.dir.Corpus(), VocabSize: s.spec.VocabSize, Lowercase: true, MaxSeq: s.spec.MaxSeq, Seed: 1,
+		Inputs: []string{text}, OutDir: s.dir.Corpus(), VocabSize: s.spec.VocabSize, Lowercase: true, MaxSeq: s.spec.MaxSeq,
+		ShardTokens: shard.DefaultShardTokens, Seed: 1,
 	})
 	if err != nil {
 		t.Fatal(err)

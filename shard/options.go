@@ -7,7 +7,7 @@ import (
 	"github.com/gramme-project/gramme/shard/wordpiece"
 )
 
-// Defaults of PrepareOptions.
+// Usual values of PrepareOptions.
 const (
 	DefaultVocabSize   = 8192
 	DefaultMaxSeq      = 128
@@ -32,16 +32,15 @@ type PrepareOptions struct {
 	// OutDir becomes the prepared folder. An older corpus in it is replaced at the
 	// end, and stays if the preparation fails.
 	OutDir string
-	// VocabSize is the most tokens the vocabulary may have; 0 means 8192. A small
-	// corpus gives fewer.
+	// VocabSize is the most tokens the vocabulary may have. A small corpus gives fewer.
 	VocabSize int
 	Lowercase bool
 	// Tokenizer is a folder with a vocabulary to use instead of training one;
 	// VocabSize and Lowercase are then its own.
 	Tokenizer string
-	// MaxSeq is the sequence length that chunks are packed for; 0 means 128.
+	// MaxSeq is the sequence length that chunks are packed for.
 	MaxSeq int
-	// ShardTokens is the size at which a shard is closed; 0 means 1048576.
+	// ShardTokens is the size at which a shard is closed.
 	ShardTokens int
 	// Seed draws the split into train, validation and test.
 	Seed uint64
@@ -53,25 +52,8 @@ type PrepareOptions struct {
 	Progress func(stage string, done, total int64)
 }
 
-func (o PrepareOptions) withDefaults() PrepareOptions {
-	if o.VocabSize == 0 {
-		o.VocabSize = DefaultVocabSize
-	}
-	if o.MaxSeq == 0 {
-		o.MaxSeq = DefaultMaxSeq
-	}
-	if o.ShardTokens == 0 {
-		o.ShardTokens = DefaultShardTokens
-	}
-	if o.Progress == nil {
-		o.Progress = func(string, int64, int64) {}
-	}
-	return o
-}
-
-// Validate checks the options, with defaults filled in.
+// Validate checks the options.
 func (o PrepareOptions) Validate() error {
-	o = o.withDefaults()
 	switch {
 	case o.OutDir == "":
 		return fmt.Errorf("prepare: no output folder given")

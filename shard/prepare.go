@@ -34,7 +34,9 @@ func (p *preparation) prepare(ctx context.Context) (Manifest, error) {
 	if err := p.opts.Validate(); err != nil {
 		return Manifest{}, err
 	}
-	p.opts = p.opts.withDefaults()
+	if p.opts.Progress == nil {
+		p.opts.Progress = func(string, int64, int64) {}
+	}
 	if err := p.inStaging(ctx); err != nil {
 		return Manifest{}, fmt.Errorf("prepare %s: %w", p.opts.OutDir, err)
 	}

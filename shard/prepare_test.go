@@ -94,7 +94,12 @@ func storyOptions(t *testing.T, documents int) PrepareOptions {
 	dir := t.TempDir()
 	input := filepath.Join(dir, "story.txt")
 	write(t, input, story(documents))
-	return PrepareOptions{Inputs: []string{input}, OutDir: filepath.Join(dir, "out"), MaxSeq: 64, ShardTokens: 4000, Seed: 1}
+	return PrepareOptions{Inputs: []string{input}, OutDir: filepath.Join(dir, "out"), VocabSize: DefaultVocabSize, MaxSeq: 64, ShardTokens: 4000, Seed: 1}
+}
+
+// usual options, as the command line has them.
+func usual(inputs []string, out string) PrepareOptions {
+	return PrepareOptions{Inputs: inputs, OutDir: out, VocabSize: DefaultVocabSize, MaxSeq: DefaultMaxSeq, ShardTokens: DefaultShardTokens}
 }
 
 // TestPrepare checks the folder against a naive reading of the same text.
@@ -406,7 +411,7 @@ func TestPrepareBadInputs(t *testing.T) {
 		{path("short.txt"), "holds too little text: 2 sentences"},
 	} {
 		out := filepath.Join(dir, "out")
-		_, err := fakePreparation(PrepareOptions{Inputs: []string{c.input}, OutDir: out}).prepare(t.Context())
+		_, err := fakePreparation(usual([]string{c.input}, out)).prepare(t.Context())
 		var input *corpus.InputError
 		if !errors.As(err, &input) || !strings.Contains(err.Error(), "corpus "+c.input+" "+c.want) {
 			t.Errorf("got %v, want %q", err, c.input+" "+c.want)
@@ -415,7 +420,7 @@ func TestPrepareBadInputs(t *testing.T) {
 			t.Errorf("%s: the output folder is there", c.input)
 		}
 	}
-	if _, err := fakePreparation(PrepareOptions{Inputs: []string{dir}, OutDir: dir}).prepare(t.Context()); err == nil || !strings.Contains(err.Error(), "is the folder that the result is written to") {
+	if _, err := fakePreparation(usual([]string{dir}, dir)).prepare(t.Context()); err == nil || !strings.Contains(err.Error(), "is the folder that the result is written to") {
 		t.Errorf("in place: %v", err)
 	}
 }
@@ -432,7 +437,7 @@ func noise(n int) []byte {
 }
 
 func TestPrepareOptions(t *testing.T) {
-	ok := PrepareOptions{Inputs: []string{"x"}, OutDir: "y"}
+	ok := usual([]string{"x"}, "y")
 	for _, c := range []struct {
 		want   string
 		change func(o *PrepareOptions)

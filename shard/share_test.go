@@ -95,7 +95,7 @@ func prepareSmall(t *testing.T, dir string, seed uint64) Manifest {
 	if err := os.WriteFile(text, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Prepare(t.Context(), PrepareOptions{Inputs: []string{text}, OutDir: dir, VocabSize: 200, Lowercase: true, MaxSeq: 16, Seed: seed})
+	m, err := Prepare(t.Context(), PrepareOptions{Inputs: []string{text}, OutDir: dir, VocabSize: 200, Lowercase: true, MaxSeq: 16, ShardTokens: DefaultShardTokens, Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,11 @@
 package shard
 
-import "github.com/gramme-project/gramme/internal/rng"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/gramme-project/gramme/internal/rng"
+)
 
 // part is one of the three splits.
 type part uint8
@@ -36,7 +41,7 @@ type splitter struct {
 	counts    [parts]int64
 	// lowest are the documents of each split with the lowest draws, in their
 	// order: they fill a split that got none.
-	lowest [parts][minDocuments]candidate
+	lowest [parts][]candidate
 	moved  map[int64]part
 }
 
@@ -58,17 +63,9 @@ func byDraw(u float64) part {
 // add counts the next document.
 func (s *splitter) add(u float64) {
 	p := byDraw(u)
-	lowest := &s.lowest[p]
-	c := candidate{s.documents, u}
-	for i := range lowest {
-		if int64(i) >= s.counts[p] {
-			lowest[i] = c
-			break
-		}
-		if c.draw < lowest[i].draw {
-			c, lowest[i] = lowest[i], c
-		}
-	}
+	lowest := append(s.lowest[p], candidate{s.documents, u})
+	slices.SortStableFunc(lowest, func(a, b candidate) int { return cmp.Compare(a.draw, b.draw) })
+	s.lowest[p] = lowest[:min(len(lowest), minDocuments)]
 	s.counts[p]++
 	s.documents++
 }

@@ -1,9 +1,6 @@
 package sampler
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // Config determines how batches are drawn: two processes with the same Config and corpus
 // get the same batches.
@@ -16,40 +13,18 @@ type Config struct {
 	Rows, Seq int
 	// MicroBatches is the number of micro-batches of a step.
 	MicroBatches int
-	// MaskProb is the share of tokens to predict; 0 means 0.15.
+	// MaskProb is the share of tokens to predict.
 	MaskProb float64
-	// MaxPredictions bounds the masked positions of a row; 0 means as many as
-	// MaskProb gives a full row.
+	// MaxPredictions bounds the masked positions of a row.
 	MaxPredictions int
 	// WholeWord masks all pieces of a word or none.
 	WholeWord bool
-	// Window is the number of shards that are shuffled together; 0 means 8.
+	// Window is the number of shards that are shuffled together.
 	Window int
 }
 
-// DefaultWindow is the number of shards of a window when Config.Window is 0.
-const DefaultWindow = 8
-
-// withDefaults fills zero fields.
-func (c Config) withDefaults() Config {
-	if c.Split == "" {
-		c.Split = "train"
-	}
-	if c.MaskProb == 0 {
-		c.MaskProb = 0.15
-	}
-	if c.MaxPredictions == 0 {
-		c.MaxPredictions = max(1, int(math.Ceil(c.MaskProb*float64(c.Seq))))
-	}
-	if c.Window == 0 {
-		c.Window = DefaultWindow
-	}
-	return c
-}
-
-// Validate checks the fields, with defaults filled in.
+// Validate checks the fields.
 func (c Config) Validate() error {
-	c = c.withDefaults()
 	switch {
 	case c.Rows < 1:
 		return fmt.Errorf("sampler: %d rows, want at least 1", c.Rows)

@@ -1,9 +1,11 @@
 package sampler
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -128,11 +130,19 @@ func (c *testCorpus) load(i int) (*shard.Shard, error) {
 
 func (c *testCorpus) sampler(t testing.TB, cfg Config) *Sampler {
 	t.Helper()
-	s, err := New(cfg, c.manifest, c.vocab, c.load)
+	s, err := New(filled(cfg), c.manifest, c.vocab, c.load)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// filled gives the usual values to what a test leaves open.
+func filled(c Config) Config {
+	c.MaskProb = cmp.Or(c.MaskProb, 0.15)
+	c.MaxPredictions = cmp.Or(c.MaxPredictions, int(math.Ceil(c.MaskProb*float64(c.Seq))))
+	c.Window = cmp.Or(c.Window, 8)
+	return c
 }
 
 // row is one sample, with its masks undone.

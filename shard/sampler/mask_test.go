@@ -19,7 +19,7 @@ func TestMaskCounts(t *testing.T) {
 		{Rows: 10, Seq: 64, MicroBatches: 20, MaskProb: 0.001},
 	} {
 		s := c.sampler(t, cfg)
-		full := s.cfg // with defaults
+		full := s.cfg
 		for index := range cfg.MicroBatches {
 			for _, r := range rows(t, batch(t, s, 0, index)) {
 				n := len(r.a) + len(r.b) + 3

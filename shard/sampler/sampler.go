@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -30,7 +31,7 @@ type Sampler struct {
 // that split, with errors that name it; it is called as windows are entered, at
 // most once for each shard of a window while the window is in memory.
 func New(cfg Config, m shard.Manifest, v *Vocabulary, load func(i int) (*shard.Shard, error)) (*Sampler, error) {
-	cfg = cfg.withDefaults()
+	cfg.Split = cmp.Or(cfg.Split, "train")
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -152,7 +152,7 @@ func TestMemory(t *testing.T) {
 func TestEvaluation(t *testing.T) {
 	c := newCorpus(t, 6, 24, 17, 6)
 	eval := func(cfg Config) (*Sampler, int) {
-		s, n, err := NewEvaluation(cfg, c.manifest, c.vocab, c.load)
+		s, n, err := NewEvaluation(filled(cfg), c.manifest, c.vocab, c.load)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,14 +179,14 @@ func TestEvaluation(t *testing.T) {
 	if _, n := eval(Config{Rows: 4, Seq: 48, MicroBatches: 3}); n != 3 {
 		t.Errorf("%d batches, want the 3 asked for", n)
 	}
-	if _, _, err := NewEvaluation(Config{Rows: 4, Seq: 48, MicroBatches: 3, Split: "test"}, c.manifest, c.vocab, c.load); err == nil || !strings.Contains(err.Error(), "the test split is empty") {
+	if _, _, err := NewEvaluation(filled(Config{Rows: 4, Seq: 48, MicroBatches: 3, Split: "test"}), c.manifest, c.vocab, c.load); err == nil || !strings.Contains(err.Error(), "the test split is empty") {
 		t.Errorf("an empty split: %v", err)
 	}
 }
 
 func TestRefuses(t *testing.T) {
 	c := newCorpus(t, 7, 24, 10, 10)
-	ok := Config{Rows: 2, Seq: 24, MicroBatches: 2}
+	ok := filled(Config{Rows: 2, Seq: 24, MicroBatches: 2})
 	for _, k := range []struct {
 		want   string
 		change func(cfg *Config, m *shard.Manifest)
@@ -237,7 +237,7 @@ func TestLoadErrors(t *testing.T) {
 		{"load shard train-00001.shard: ", func(i int) (*shard.Shard, error) { return other.shards[i], nil }},
 	} {
 		broken := true
-		s, err := New(Config{Rows: 2, Seq: 24, MicroBatches: 2}, c.manifest, c.vocab, func(i int) (*shard.Shard, error) {
+		s, err := New(filled(Config{Rows: 2, Seq: 24, MicroBatches: 2}), c.manifest, c.vocab, func(i int) (*shard.Shard, error) {
 			if i == 1 && broken {
 				return k.load(i)
 			}
