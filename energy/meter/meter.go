@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,23 +123,23 @@ func open(o Options, sys system) (*Meter, error) {
 		wattsAt: sys.birth.boot,
 		sampler: sampler{run: o.Run, interval: o.Interval, birth: sys.birth, candidate: o.HostCounters, log: o.Log},
 	}
-	m.sampler.newGauge = func(s Source) *gauge { return m.newGauges(s)[0] }
+	m.sampler.newGauge = m.newGauge
 	if err := m.recover(); err != nil {
 		return nil, err
 	}
 	m.timeline = newTimeline(sys.birth.boot, 0, m.effectivePhase(energy.Preparation))
-	m.sampler.estimates = m.newGauges(
-		newProcessor(sys.busy, o.CPUWattsPerCore),
-		newMemory(sys.now, sys.residentKiB, o.RAMWattsPerGB))
 	find := func() []hostCounter { return findRAPL(sys.powercap, sys.threads) }
 	if found := find(); len(found) > 0 {
 		m.addGroup("rapl", found).find = find
 	}
-	for _, p := range o.Sources {
-		if d := p.Describe(); d.Scope == energy.Process {
-			m.sampler.estimates = append(m.sampler.estimates, m.newGauges(p)...)
-		} else {
-			m.addGroup(d.Meter, []hostCounter{{Source: p, mayStandStill: true}})
+	processor, memory := newProcessor(sys.busy, o.CPUWattsPerCore), newMemory(sys.now, sys.residentKiB, o.RAMWattsPerGB)
+	for _, p := range slices.Concat([]Source{processor, memory}, o.Sources) {
+		switch {
+		case p == nil:
+		case p.Describe().Scope == energy.Process:
+			m.sampler.estimates = append(m.sampler.estimates, m.newGauge(p))
+		default:
+			m.addGroup(p.Describe().Meter, []hostCounter{{Source: p, mayStandStill: true}})
 		}
 	}
 	m.register = newRegister(sys.lockDir, o.BootID, o.Run)
@@ -159,20 +160,12 @@ func (m *Meter) addGroup(name string, counters []hostCounter) *counterGroup {
 	return b
 }
 
-// newGauges returns a gauge for every source that is not nil.
-func (m *Meter) newGauges(sources ...Source) (gauges []*gauge) {
-	o := m.options
-	for _, s := range sources {
-		if s == nil {
-			continue
-		}
-		d := s.Describe()
-		gauges = append(gauges, &gauge{src: s, track: track{desc: d, source: energy.Source{
-			Run: o.Run, Worker: o.Process, Incarnation: o.Incarnation, Host: o.Host, BootID: o.BootID,
-			Meter: d.Meter, Kind: d.Kind,
-		}}})
-	}
-	return gauges
+func (m *Meter) newGauge(s Source) *gauge {
+	o, d := m.options, s.Describe()
+	return &gauge{src: s, track: track{desc: d, source: energy.Source{
+		Run: o.Run, Worker: o.Process, Incarnation: o.Incarnation, Host: o.Host, BootID: o.BootID,
+		Meter: d.Meter, Kind: d.Kind,
+	}}}
 }
 
 // recover queues the pending readings of earlier incarnations.

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,14 +141,7 @@ func (p *plausibility) observe(o observation) []verdict {
 	return verdicts
 }
 
-func (z *counterState) contains(meter string) bool {
-	for _, part := range z.parts {
-		if part == meter {
-			return true
-		}
-	}
-	return false
-}
+func (z *counterState) contains(meter string) bool { return slices.Contains(z.parts, meter) }
 
 // partNames returns the known and trusted parts of a counter, with their verb.
 func (p *plausibility) partNames(z *counterState) string {

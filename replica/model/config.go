@@ -30,20 +30,20 @@ const (
 
 // Config determines the architecture. Sizes are in elements.
 type Config struct {
-	VocabSize        int     `json:"vocab_size" yaml:"vocab_size"`
-	HiddenSize       int     `json:"hidden_size" yaml:"hidden_size"`
-	Layers           int     `json:"num_hidden_layers" yaml:"layers"`
-	Heads            int     `json:"num_attention_heads" yaml:"heads"`
-	IntermediateSize int     `json:"intermediate_size" yaml:"intermediate_size"`
-	MaxPositions     int     `json:"max_position_embeddings" yaml:"max_positions"`
-	TypeVocabSize    int     `json:"type_vocab_size" yaml:"type_vocab_size"`
-	HiddenDropout    float64 `json:"hidden_dropout_prob" yaml:"hidden_dropout"`
-	AttentionDropout float64 `json:"attention_probs_dropout_prob" yaml:"attention_dropout"`
-	InitStd          float64 `json:"initializer_range" yaml:"init_std"`
-	LayerNormEps     float64 `json:"layer_norm_eps" yaml:"layer_norm_eps"`
-	Activation       string  `json:"hidden_act" yaml:"activation"`
-	PadID            int     `json:"pad_token_id" yaml:"pad_id"`
-	PositionInit     string  `json:"-" yaml:"position_init"` // of the initial weights only; empty is normal
+	VocabSize        int     `json:"vocab_size"`
+	HiddenSize       int     `json:"hidden_size"`
+	Layers           int     `json:"num_hidden_layers"`
+	Heads            int     `json:"num_attention_heads"`
+	IntermediateSize int     `json:"intermediate_size"`
+	MaxPositions     int     `json:"max_position_embeddings"`
+	TypeVocabSize    int     `json:"type_vocab_size"`
+	HiddenDropout    float64 `json:"hidden_dropout_prob"`
+	AttentionDropout float64 `json:"attention_probs_dropout_prob"`
+	InitStd          float64 `json:"initializer_range"`
+	LayerNormEps     float64 `json:"layer_norm_eps"`
+	Activation       string  `json:"hidden_act"`
+	PadID            int     `json:"pad_token_id"`
+	PositionInit     string  `json:"-"` // of the initial weights only; empty is normal
 }
 
 // UsualDropout is the dropout with which BERT is pretrained and fine-tuned.
@@ -63,16 +63,21 @@ func Preset(name string) (Config, error) {
 	if !ok {
 		return Config{}, fmt.Errorf("model %q: not one of %v", name, Presets)
 	}
-	return Config{
-		HiddenSize: s[0], Layers: s[1], Heads: s[2], IntermediateSize: 4 * s[0],
-		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: UsualDropout, AttentionDropout: UsualDropout,
-		InitStd: 0.02, LayerNormEps: 1e-12, Activation: ActivationGELU,
-	}, nil
+	c := bert
+	c.HiddenSize, c.Layers, c.Heads, c.IntermediateSize = s[0], s[1], s[2], 4*s[0]
+	return c, nil
+}
+
+// bert holds what all published BERTs have in common, and transformers' defaults.
+var bert = Config{
+	MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: UsualDropout, AttentionDropout: UsualDropout,
+	InitStd: 0.02, LayerNormEps: 1e-12, Activation: ActivationGELU,
 }
 
 // Validate reports everything that makes c unusable.
 func (c Config) Validate() error {
 	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("model "+format, args...)) }
 	for _, f := range []struct {
 		name  string
 		value int
@@ -81,34 +86,34 @@ func (c Config) Validate() error {
 		{"intermediate_size", c.IntermediateSize}, {"max_positions", c.MaxPositions}, {"type_vocab_size", c.TypeVocabSize},
 	} {
 		if f.value <= 0 {
-			errs = append(errs, fmt.Errorf("model %s: %d is not positive", f.name, f.value))
+			bad("%s: %d is not positive", f.name, f.value)
 		}
 	}
 	if c.Heads > 0 && c.HiddenSize%c.Heads != 0 {
-		errs = append(errs, fmt.Errorf("model hidden_size %d: not a multiple of heads %d", c.HiddenSize, c.Heads))
+		bad("hidden_size %d: not a multiple of heads %d", c.HiddenSize, c.Heads)
 	}
 	for _, f := range []struct {
 		name  string
 		value float64
 	}{{"hidden_dropout", c.HiddenDropout}, {"attention_dropout", c.AttentionDropout}} {
 		if !(f.value >= 0 && f.value < 1) {
-			errs = append(errs, fmt.Errorf("model %s: %g is not in [0, 1)", f.name, f.value))
+			bad("%s: %g is not in [0, 1)", f.name, f.value)
 		}
 	}
 	if !(c.LayerNormEps > 0 && c.LayerNormEps <= math.MaxFloat32) {
-		errs = append(errs, fmt.Errorf("model layer_norm_eps: %g is not positive and finite", c.LayerNormEps))
+		bad("layer_norm_eps: %g is not positive and finite", c.LayerNormEps)
 	}
 	if !(c.InitStd > 0 && c.InitStd <= math.MaxFloat32) {
-		errs = append(errs, fmt.Errorf("model init_std: %g is not positive and finite", c.InitStd))
+		bad("init_std: %g is not positive and finite", c.InitStd)
 	}
 	if !slices.Contains([]string{ActivationGELU, ActivationGELUNew}, c.Activation) {
-		errs = append(errs, fmt.Errorf("model activation %q: not gelu or gelu_new", c.Activation))
+		bad("activation %q: not gelu or gelu_new", c.Activation)
 	}
 	if !slices.Contains([]string{"", PositionsNormal, PositionsSinusoid, PositionsNeighbours}, c.PositionInit) {
-		errs = append(errs, fmt.Errorf("model position_init %q: not normal, sinusoid or neighbours", c.PositionInit))
+		bad("position_init %q: not normal, sinusoid or neighbours", c.PositionInit)
 	}
 	if c.PadID < 0 || (c.VocabSize > 0 && c.PadID >= c.VocabSize) {
-		errs = append(errs, fmt.Errorf("model pad_id %d: not in the vocabulary", c.PadID))
+		bad("pad_id %d: not in the vocabulary", c.PadID)
 	}
 	return failures.Of(errs...)
 }

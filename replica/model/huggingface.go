@@ -29,10 +29,7 @@ func (c Config) HF() ([]byte, error) {
 // ParseHF reads a config.json of a BERT model. Keys that it does not know are
 // ignored: transformers adds its own.
 func ParseHF(b []byte) (Config, error) {
-	h := hfConfig{Config: Config{ // the defaults of transformers' BertConfig
-		MaxPositions: 512, TypeVocabSize: 2, HiddenDropout: UsualDropout, AttentionDropout: UsualDropout,
-		InitStd: 0.02, LayerNormEps: 1e-12, Activation: ActivationGELU,
-	}}
+	h := hfConfig{Config: bert}
 	if err := json.Unmarshal(b, &h); err != nil {
 		return Config{}, fmt.Errorf("read config.json: %w", err)
 	}

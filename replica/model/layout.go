@@ -2,7 +2,7 @@ package model
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -61,7 +61,7 @@ func NewLayout(c Config) Layout {
 	norm("cls.predictions.transform.LayerNorm")
 	dense("cls.seq_relationship", 2, h)
 
-	sort.Slice(ts, func(a, b int) bool { return ts[a].Name < ts[b].Name })
+	slices.SortFunc(ts, func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
 	total := 0
 	for k := range ts {
 		n := 1
@@ -77,11 +77,11 @@ func NewLayout(c Config) Layout {
 
 // Find returns the tensor of a name.
 func (l Layout) Find(name string) (Tensor, bool) {
-	k := sort.Search(len(l.Tensors), func(k int) bool { return l.Tensors[k].Name >= name })
-	if k < len(l.Tensors) && l.Tensors[k].Name == name {
-		return l.Tensors[k], true
+	k, found := slices.BinarySearchFunc(l.Tensors, name, func(t Tensor, name string) int { return strings.Compare(t.Name, name) })
+	if !found {
+		return Tensor{}, false
 	}
-	return Tensor{}, false
+	return l.Tensors[k], true
 }
 
 // Parameters counts the elements that are trained, without padding.
