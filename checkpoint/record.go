@@ -89,7 +89,7 @@ func entryOf(e wire.Event) (ledger.Entry, error) {
 		}
 		begun := ledger.Lineage(*e.Lineage)
 		entry.Lineage = &begun
-	case wire.EventRefused, wire.EventMixed, wire.EventDivergence:
+	case wire.EventRefused, wire.EventMixed, wire.EventReplicaDiffers:
 		entry.Note = &ledger.Note{Kind: string(e.Kind), Text: e.Reason, Generation: e.Generation}
 	default:
 		return entry, fmt.Errorf("an event of kind %q is unknown", e.Kind)

@@ -421,7 +421,7 @@ func TestReplicasThatDifferAreAskedToCompare(t *testing.T) {
 	if err := s.down(); err != nil {
 		t.Fatal(err)
 	}
-	if notes := s.audit().Account.Notes; len(notes) != 5 || notes[0].Kind != string(wire.EventDivergence) || notes[0].Step != 10 || notes[0].Generation != 7 {
+	if notes := s.audit().Account.Notes; len(notes) != 5 || notes[0].Kind != string(wire.EventReplicaDiffers) || notes[0].Step != 10 || notes[0].Generation != 7 {
 		t.Errorf("%d notes %+v", len(notes), notes)
 	}
 }

@@ -95,14 +95,14 @@ func (w *worker) perform(ctx context.Context, f step.Effect) (step.Event, error)
 			w.log.Warn("suspect", zap.String("member", f.Suspicion.Subject), zap.String("evidence", string(f.Suspicion.Evidence)))
 		}
 		return nil, w.publish(w.subjects.Suspect(), f.Suspicion)
-	case step.Diverged:
+	case step.ReplicaDiffers:
 		w.log.Error("this replica differs from the others: taking their state",
 			zap.Uint64("step", f.Step), zap.String("mine", f.Mine), zap.String("theirs", f.Theirs))
 		return nil, w.publish(w.subjects.Events(), []wire.Event{{
-			Key: fmt.Sprintf("divergence/%s/%d", w.reg.Incarnation, f.Step), Kind: wire.EventDivergence, Generation: w.machine.Generation(),
+			Key: fmt.Sprintf("divergence/%s/%d", w.reg.Incarnation, f.Step), Kind: wire.EventReplicaDiffers, Generation: w.machine.Generation(),
 			Reason: fmt.Sprintf("the replica of worker %s differed after step %d and was replaced by that of the others", w.reg.ID, f.Step),
 		}})
-	case step.Outside:
+	case step.LeftOut:
 		return nil, w.rejoin(ctx, f.Reason)
 	case step.Finish:
 		w.log.Info("done", zap.Uint64("step", f.Step))

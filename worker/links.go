@@ -8,18 +8,18 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Mailboxes connects the members of a ring directly: every worker embeds a NATS server, to
+// DirectLinks connects the members of a ring directly: every worker embeds a NATS server, to
 // which its neighbours connect.
-type Mailboxes struct {
+type DirectLinks struct {
 	Run string
 	Own *natslink.Mailbox
 }
 
 // URL returns the URL of this worker's mailbox.
-func (m Mailboxes) URL() string { return m.Own.URL() }
+func (m DirectLinks) URL() string { return m.Own.URL() }
 
 // Connect joins the ring of a plan.
-func (m Mailboxes) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
+func (m DirectLinks) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
 	return m.Own.Connect(ctx, sessionOf(m.Run, p, rank))
 }
 
@@ -32,26 +32,26 @@ func sessionOf(run string, p wire.Plan, rank int) natslink.Session {
 	return natslink.Session{
 		Run: run, Generation: p.Generation, Rank: rank, World: n,
 		Previous: p.Members[(rank+n-1)%n].Mailbox, Next: p.Members[(rank+1)%n].Mailbox,
-		Silence: ringSilenceFactor * p.Patient(),
+		Silence: ringSilenceFactor * p.SilenceLimit(),
 	}
 }
 
-// Rings connects the members of a ring in the way that their plan says: straight,
+// RoutedLinks connects the members of a ring in the way that their plan says: straight,
 // or through the NATS of the run. Close ends it, after the links of it.
-type Rings struct {
-	Mailboxes
+type RoutedLinks struct {
+	DirectLinks
 	// Relay joins rings through the NATS of the run. Frames have a connection of their own,
 	// so that what the control plane says does not wait behind them.
 	Relay *natslink.Relay
 }
 
 // Connect joins the ring of a plan.
-func (r *Rings) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
+func (r *RoutedLinks) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error) {
 	if p.Ring != wire.RingBroker {
-		return r.Mailboxes.Connect(ctx, p, rank)
+		return r.DirectLinks.Connect(ctx, p, rank)
 	}
 	return r.Relay.Connect(ctx, sessionOf(r.Run, p, rank))
 }
 
 // Close ends the connection to the NATS of the run.
-func (r *Rings) Close() { r.Relay.Close() }
+func (r *RoutedLinks) Close() { r.Relay.Close() }

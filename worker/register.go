@@ -194,7 +194,7 @@ func (w *worker) rejoin(ctx context.Context, reason string) error {
 	if err := w.register(ctx); err != nil {
 		return err
 	}
-	w.machine.Renew(w.reg.Incarnation)
+	w.machine.SetIncarnation(w.reg.Incarnation)
 	return nil
 }
 

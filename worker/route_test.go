@@ -40,7 +40,7 @@ func newNATSCluster(t *testing.T, steps uint64) (*cluster, *ringtest.Network) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rings := &Rings{Mailboxes: Mailboxes{"test", box}, Relay: &natslink.Relay{Dial: e.Dialer("ring")}}
+		rings := &RoutedLinks{DirectLinks: DirectLinks{"test", box}, Relay: &natslink.Relay{Dial: e.Dialer("ring")}}
 		probe, err := NewReachabilityProbe(cfg.Bus, "test", box, "s", cfg.Log)
 		if err != nil {
 			t.Fatal(err)

@@ -455,7 +455,7 @@ func heal(t *testing.T, steps, compared uint64) {
 	c.final() // the slices of all three are of one state
 	select {
 	case e := <-notes:
-		if e.Kind != wire.EventDivergence || !strings.Contains(e.Reason, "worker d differed") {
+		if e.Kind != wire.EventReplicaDiffers || !strings.Contains(e.Reason, "worker d differed") {
 			t.Errorf("note %+v", e)
 		}
 	case <-time.After(10 * time.Second):
@@ -502,7 +502,7 @@ func replicasOfAStoppedRunCompareInANewGeneration(t *testing.T) {
 	}
 	select {
 	case e := <-healed:
-		if e.Kind != wire.EventDivergence || !strings.Contains(e.Reason, "worker d differed") {
+		if e.Kind != wire.EventReplicaDiffers || !strings.Contains(e.Reason, "worker d differed") {
 			t.Errorf("note %+v", e)
 		}
 	case <-time.After(10 * time.Second):

@@ -234,9 +234,9 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		return err
 	}
 	defer mailbox.Close()
-	links := &worker.Rings{
-		Mailboxes: worker.Mailboxes{Run: r.Endpoint.Run, Own: mailbox},
-		Relay:     &natslink.Relay{Dial: r.Endpoint.Dialer("ring of " + r.ID)},
+	links := &worker.RoutedLinks{
+		DirectLinks: worker.DirectLinks{Run: r.Endpoint.Run, Own: mailbox},
+		Relay:       &natslink.Relay{Dial: r.Endpoint.Dialer("ring of " + r.ID)},
 	}
 	defer links.Close()
 	bulk := r.Bus

@@ -80,11 +80,11 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventMembership EventKind = "membership" // a generation began with Members, for Reason
-	EventBegun      EventKind = "begun"      // training began, or began again from a checkpoint: Lineage
-	EventRefused    EventKind = "refused"    // a worker was not admitted
-	EventMixed      EventKind = "mixed"      // workers of different arithmetic take part: the result is not reproducible
-	EventDivergence EventKind = "divergence" // a replica differed from the others
+	EventMembership     EventKind = "membership" // a generation began with Members, for Reason
+	EventBegun          EventKind = "begun"      // training began, or began again from a checkpoint: Lineage
+	EventRefused        EventKind = "refused"    // a worker was not admitted
+	EventMixed          EventKind = "mixed"      // workers of different arithmetic take part: the result is not reproducible
+	EventReplicaDiffers EventKind = "divergence" // a replica differed from the others
 )
 
 // Evidence says why a process is taken for gone, or why a generation cannot go on. It

@@ -76,8 +76,8 @@ type Plan struct {
 // measured yet: before that, a slow one looks like one that is cut.
 const UnmeasuredTimeouts = 10
 
-// Patient is Patience as a time.
-func (p Plan) Patient() time.Duration {
+// SilenceLimit is Patience as a duration.
+func (p Plan) SilenceLimit() time.Duration {
 	return time.Duration(float64(p.Patience) * float64(time.Second))
 }
 

@@ -67,10 +67,10 @@ func (k *worker) carry(f step.Effect) step.Event {
 		}
 		k.w.say("%s suspects %s: %s", k.reg.Incarnation, whom, s.Evidence)
 		k.p.publish(topicSuspect, "", s)
-	case step.Diverged:
+	case step.ReplicaDiffers:
 		k.w.say("%s differs from the others at step %d", k.reg.Incarnation, f.Step)
 		k.w.oracle.diverged(k)
-	case step.Outside:
+	case step.LeftOut:
 		k.outside(f.Reason)
 	case step.Finish:
 		k.w.oracle.finished(k, f.Step)
@@ -187,7 +187,7 @@ func (k *worker) outside(reason string) {
 				k.exit(fmt.Errorf("join again after %q: %w", reason, err))
 				return
 			}
-			k.machine.Renew(k.reg.Incarnation)
+			k.machine.SetIncarnation(k.reg.Incarnation)
 			goOn()
 		})
 	})

@@ -71,7 +71,7 @@ func TestTheRefusedFollowNobody(t *testing.T) {
 	if got, ok := last(m.Handle(now, PlanChanged{p})).(FetchEntry); ok || m.State() != wire.WorkerJoining {
 		t.Errorf("refused, in another generation: %s, and %+v", m.State(), got)
 	}
-	m.Renew("2")
+	m.SetIncarnation("2")
 	p.Generation = 3
 	if got, ok := last(m.Handle(now, PlanChanged{p})).(FetchEntry); !ok || got.Step != 2 {
 		t.Errorf("with another incarnation: %s, and %+v", m.State(), got)

@@ -229,7 +229,7 @@ func (c *cluster) carry(p *member, f Effect) {
 		if f.Rank < 0 {
 			c.fail("%s stores a state and is no member", p.id)
 		}
-	case Outside:
+	case LeftOut:
 		p.done = p.done || p.m.drainRequested
 	case Finish:
 		if f.Step != p.applied {

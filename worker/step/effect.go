@@ -75,11 +75,11 @@ type (
 	// Suspect tells the coordinator that a member seems lost, or that the ring of this
 	// generation is broken.
 	Suspect struct{ Suspicion wire.Suspicion }
-	// Outside says that this worker is no longer a member in the newest plan: it must
+	// LeftOut says that this worker is no longer a member in the newest plan: it must
 	// register again to take part.
-	Outside struct{ Reason string }
-	// Diverged says that this replica differs from the others; their state replaces it.
-	Diverged struct {
+	LeftOut struct{ Reason string }
+	// ReplicaDiffers says that this replica differs from the others; their state replaces it.
+	ReplicaDiffers struct {
 		Step         uint64
 		Mine, Theirs string
 	}
@@ -102,21 +102,21 @@ func (s Save) Header(worker string) wire.SliceHeader {
 	}
 }
 
-func (SendHello) effect()     {}
-func (Digest) effect()        {}
-func (OpenRing) effect()      {}
-func (CloseRing) effect()     {}
-func (Compute) effect()       {}
-func (Add) effect()           {}
-func (Reset) effect()         {}
-func (Reduce) effect()        {}
-func (Apply) effect()         {}
-func (Load) effect()          {}
-func (FetchEntry) effect()    {}
-func (FetchPinned) effect()   {}
-func (FetchSnapshot) effect() {}
-func (Save) effect()          {}
-func (Suspect) effect()       {}
-func (Outside) effect()       {}
-func (Diverged) effect()      {}
-func (Finish) effect()        {}
+func (SendHello) effect()      {}
+func (Digest) effect()         {}
+func (OpenRing) effect()       {}
+func (CloseRing) effect()      {}
+func (Compute) effect()        {}
+func (Add) effect()            {}
+func (Reset) effect()          {}
+func (Reduce) effect()         {}
+func (Apply) effect()          {}
+func (Load) effect()           {}
+func (FetchEntry) effect()     {}
+func (FetchPinned) effect()    {}
+func (FetchSnapshot) effect()  {}
+func (Save) effect()           {}
+func (Suspect) effect()        {}
+func (LeftOut) effect()        {}
+func (ReplicaDiffers) effect() {}
+func (Finish) effect()         {}

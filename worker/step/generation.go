@@ -34,7 +34,7 @@ func (m *Machine) onPlan(now time.Time, p wire.Plan) []Effect {
 		m.forgetPartialStep()
 		m.lineage, m.nextShare = wire.Lineage{}, nil
 		if was >= 0 {
-			out = append(out, Reset{}, Outside{p.Reason})
+			out = append(out, Reset{}, LeftOut{p.Reason})
 		}
 		return append(out, m.startFollowing()...)
 	}
@@ -167,7 +167,7 @@ func (m *Machine) catchUp() []Effect {
 	case differs:
 		m.state = wire.WorkerCatchingUp
 		return []Effect{
-			Diverged{m.applied, m.digest, a.digest},
+			ReplicaDiffers{m.applied, m.digest, a.digest},
 			FetchSnapshot{m.plan.Generation, a.newest, a.donors, a.digest},
 		}
 	case m.applied < a.newest && a.newest-m.applied <= maxEntriesBehind && !m.entryUnavailable:

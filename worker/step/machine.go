@@ -72,8 +72,10 @@ func New(cfg Config, now time.Time, applied uint64) *Machine {
 	}
 }
 
-// Renew gives the worker a new incarnation after it was put outside the ring.
-func (m *Machine) Renew(incarnation string) { m.cfg.Incarnation, m.refused = incarnation, false }
+// SetIncarnation gives the worker a new incarnation after it was put outside the ring.
+func (m *Machine) SetIncarnation(incarnation string) {
+	m.cfg.Incarnation, m.refused = incarnation, false
+}
 
 // State returns what the worker is doing.
 func (m *Machine) State() wire.ProcessState { return m.state }
@@ -203,7 +205,7 @@ func (m *Machine) onTick(now time.Time) []Effect {
 	case m.ringBroken:
 		m.lastSuspicion = now
 		out = append(out, Suspect{m.suspicion})
-	case m.state == wire.WorkerGreeting && now.Sub(m.generationBegan) >= 2*max(m.cfg.FailureTimeout, m.plan.Patient()):
+	case m.state == wire.WorkerGreeting && now.Sub(m.generationBegan) >= 2*max(m.cfg.FailureTimeout, m.plan.SilenceLimit()):
 		m.lastSuspicion = now
 		for r, h := range m.hellos {
 			if h == nil {
