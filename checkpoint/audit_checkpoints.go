@@ -41,7 +41,7 @@ func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
 		if !stillThere(dir, step) {
 			return nil, nil
 		}
-		return nil, &Damage{name, headFile, "it is missing"}
+		return nil, &DamageError{name, headFile, "it is missing"}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
@@ -96,7 +96,7 @@ func auditNewest(dir rundir.Dir, a *ledger.Account) error {
 	if err != nil || len(steps) > 0 && steps[len(steps)-1] >= c.Step {
 		return err
 	}
-	return &Damage{c.Folder, "", fmt.Sprintf("it is missing, and is the newest of the ledger, as entry %d says", c.Entry)}
+	return &DamageError{c.Folder, "", fmt.Sprintf("it is missing, and is the newest of the ledger, as entry %d says", c.Entry)}
 }
 
 // auditLatest checks that latest names the newest checkpoint, or, while the run goes

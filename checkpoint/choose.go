@@ -114,7 +114,7 @@ func candidates(dir string) ([]candidate, error) {
 // CheckModel compares what a reader of a model takes from a folder with the manifest
 // in it, and, where the folder is a checkpoint of a run, with the run's ledger.
 // verified is false where the folder has no manifest, as those of other software.
-// What is wrong is a *Damage.
+// What is wrong is a *DamageError.
 func CheckModel(folder string, tell func(string)) (verified bool, err error) {
 	at, err := filepath.EvalSymlinks(folder)
 	if err == nil {

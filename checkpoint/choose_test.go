@@ -233,7 +233,7 @@ func TestModelOfAFolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(away, configFile), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	damage := (*Damage)(nil)
+	damage := (*DamageError)(nil)
 	if ok, err := CheckModel(away, nil); ok || !errors.As(err, &damage) {
 		t.Errorf("a changed file: %v, %v", ok, err)
 	}

@@ -107,7 +107,7 @@ func (s *Service) refuse(err error) {
 	}
 }
 
-func (s *Service) write(state *replica.State, a assembly.About, written chan<- outcome) {
+func (s *Service) write(state *replica.State, a assembly.Metadata, written chan<- outcome) {
 	started := time.Now()
 	c, err := saved{}, s.noteLineage(a.Lineage)
 	if err == nil {

@@ -110,7 +110,7 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	if _, _, err = f.store.recoverFromCrash(); err == nil {
 		for _, step := range steps {
 			state, digest := stateAt(t, f.spec, step)
-			if _, err = f.store.save(state, assembly.About{Digest: digest}); err != nil {
+			if _, err = f.store.save(state, assembly.Metadata{Digest: digest}); err != nil {
 				break
 			}
 			acknowledged = step

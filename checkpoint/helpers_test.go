@@ -94,7 +94,7 @@ func openFolder(t testing.TB, dir string, d vfs.FS) *folder {
 func (f *folder) save(t testing.TB, step uint64) saved {
 	t.Helper()
 	state, digest := stateAt(t, f.spec, step)
-	c, err := f.store.save(state, assembly.About{Digest: digest})
+	c, err := f.store.save(state, assembly.Metadata{Digest: digest})
 	if err != nil {
 		t.Fatal(err)
 	}

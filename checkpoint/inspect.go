@@ -39,7 +39,7 @@ type inspection struct {
 }
 
 // inspect checks the folder at path, which is to be the checkpoint called name. What
-// is wrong with it is a *Damage.
+// is wrong with it is a *DamageError.
 func (i inspector) inspect(path, name string) (inspection, error) {
 	m, hash, err := readManifest(path)
 	if err != nil {
@@ -89,7 +89,7 @@ type PassedOver struct {
 // String is one line for people.
 func (p PassedOver) String() string {
 	why := p.Reason.Error()
-	if d := (*Damage)(nil); errors.As(p.Reason, &d) {
+	if d := (*DamageError)(nil); errors.As(p.Reason, &d) {
 		why = d.Reason
 		if d.File != "" {
 			why = d.File + ": " + why
@@ -109,7 +109,7 @@ func (i inspector) newest(dir string, all []candidate) (taken inspection, found 
 		c := all[n]
 		name := folderOf(c.step)
 		taken, err = i.inspect(c.path, name)
-		var damage *Damage
+		var damage *DamageError
 		damaged := errors.As(err, &damage)
 		switch {
 		case err == nil:
@@ -130,9 +130,9 @@ func (i inspector) newest(dir string, all []candidate) (taken inspection, found 
 	if last.Step <= taken.step || len(passed) > 0 && passed[0].Step >= last.Step {
 		return taken, found, passed, nil
 	}
-	gone := PassedOver{Step: last.Step, Folder: last.Folder, Reason: &Damage{last.Folder, "", "it is missing"}}
+	gone := PassedOver{Step: last.Step, Folder: last.Folder, Reason: &DamageError{last.Folder, "", "it is missing"}}
 	if aside, err := filepath.Glob(filepath.Join(dir, setAsidePrefix+last.Folder+"*")); err == nil && len(aside) > 0 {
-		gone.Reason = &Damage{last.Folder, "", "it did not verify and was set aside as " + filepath.Base(aside[len(aside)-1])}
+		gone.Reason = &DamageError{last.Folder, "", "it did not verify and was set aside as " + filepath.Base(aside[len(aside)-1])}
 	}
 	return taken, found, append([]PassedOver{gone}, passed...), nil
 }

@@ -65,29 +65,29 @@ func sha256Hex(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Damage says which file of a checkpoint is not what it should be.
-type Damage struct {
+// DamageError says which file of a checkpoint is not what it should be.
+type DamageError struct {
 	Folder string // its name
 	File   string // empty: the folder as a whole
 	Reason string
 }
 
-func (d *Damage) Error() string {
+func (d *DamageError) Error() string {
 	return "checkpoint " + filepath.Join(d.Folder, d.File) + ": " + d.Reason
 }
 
-// damaged returns the *Damage of a file of a folder.
+// damaged returns the *DamageError of a file of a folder.
 func damaged(dir, file, format string, args ...any) error {
-	return &Damage{filepath.Base(dir), file, fmt.Sprintf(format, args...)}
+	return &DamageError{filepath.Base(dir), file, fmt.Sprintf(format, args...)}
 }
 
 // readManifest reads the manifest of a folder and returns its hash. What is wrong
-// with it is a *Damage.
+// with it is a *DamageError.
 func readManifest(dir string) (m Manifest, hash string, err error) {
 	damage := func(format string, args ...any) error { return damaged(dir, manifestFile, format, args...) }
 	// A link leads to what may change and is not verified.
 	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
-		return m, "", &Damage{filepath.Base(dir), "", "it is no folder"}
+		return m, "", &DamageError{filepath.Base(dir), "", "it is no folder"}
 	}
 	path := filepath.Join(dir, manifestFile)
 	if err := regular(path); err != nil {
@@ -113,10 +113,10 @@ func readManifest(dir string) (m Manifest, hash string, err error) {
 	return m, sha256Hex(b), nil
 }
 
-// verifyFiles compares the files with the manifest. What is wrong is a *Damage.
+// verifyFiles compares the files with the manifest. What is wrong is a *DamageError.
 func verifyFiles(dir string, m Manifest, depth Depth) error {
 	if len(m.Files) == 0 {
-		return &Damage{filepath.Base(dir), manifestFile, "it names no file"}
+		return &DamageError{filepath.Base(dir), manifestFile, "it names no file"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
 		damage := func(format string, args ...any) error { return damaged(dir, name, format, args...) }
@@ -147,7 +147,7 @@ func verifyFiles(dir string, m Manifest, depth Depth) error {
 }
 
 // strangers looks for what the manifest does not name: who loads the folder may take
-// it for a part of the model. What there is is a *Damage.
+// it for a part of the model. What there is is a *DamageError.
 func strangers(dir string, m Manifest) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -155,7 +155,7 @@ func strangers(dir string, m Manifest) error {
 	}
 	for _, e := range entries {
 		if _, named := m.Files[e.Name()]; !named && e.Name() != manifestFile {
-			return &Damage{filepath.Base(dir), e.Name(), "the manifest does not name it"}
+			return &DamageError{filepath.Base(dir), e.Name(), "the manifest does not name it"}
 		}
 	}
 	return nil

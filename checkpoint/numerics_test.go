@@ -19,7 +19,7 @@ func TestNumericsStayWithTheWeights(t *testing.T) {
 	dir := t.TempDir()
 	f := openFolder(t, dir, vfs.OS{})
 	state, digest := stateAt(t, f.spec, 10)
-	c, err := f.store.save(state, assembly.About{Digest: digest, Numerics: want})
+	c, err := f.store.save(state, assembly.Metadata{Digest: digest, Numerics: want})
 	if err != nil {
 		t.Fatal(err)
 	}

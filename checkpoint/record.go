@@ -107,7 +107,7 @@ func (s *Service) appendEntries(entries []ledger.Entry) error {
 func appendTo(l *ledger.Log, log *zap.Logger, entries []ledger.Entry) error {
 	for {
 		_, err := l.Append(entries...)
-		refused := (*ledger.Refused)(nil)
+		refused := (*ledger.RefusedError)(nil)
 		if !errors.As(err, &refused) {
 			return err
 		}

@@ -28,7 +28,7 @@ type stored struct {
 
 // stage writes all files of a checkpoint into a folder, durably, the manifest
 // last, and returns it with its hash.
-func (s *store) stage(dir string, state *replica.State, a assembly.About) (Manifest, string, error) {
+func (s *store) stage(dir string, state *replica.State, a assembly.Metadata) (Manifest, string, error) {
 	head := s.log.Head()
 	m := Manifest{
 		Version: manifestVersion, Run: s.spec.Run, Step: state.Step, SpecHash: s.spec.Hash(), Digest: a.Digest,

@@ -51,7 +51,7 @@ func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
 // save stores a state. When it returns without an error the checkpoint is durable, visible
 // and in the ledger. After an error the previous one is still the newest; the next
 // recoverFromCrash completes or removes the unfinished one.
-func (s *store) save(state *replica.State, a assembly.About) (saved, error) {
+func (s *store) save(state *replica.State, a assembly.Metadata) (saved, error) {
 	name := folderOf(state.Step)
 	staged := s.path(stagedPrefix + name)
 	fail := func(err error) (saved, error) { return saved{}, fmt.Errorf("store checkpoint %s: %w", name, err) }
@@ -83,7 +83,7 @@ func (s *store) save(state *replica.State, a assembly.About) (saved, error) {
 // steps since the previous checkpoint, and the checkpoint. Samples, tokens and losses are
 // counted by the replicas, so they are exact whichever workers computed the steps. A
 // divergence of the training is noted when it is first found, and when its kind changes.
-func (s *store) entries(state *replica.State, a assembly.About, m Manifest, hash string) []ledger.Entry {
+func (s *store) entries(state *replica.State, a assembly.Metadata, m Manifest, hash string) []ledger.Entry {
 	saved := ledger.Entry{Key: keyOf(hash), Checkpoint: &ledger.Checkpoint{Step: m.Step, Folder: folderOf(m.Step), Manifest: hash}}
 	if state.Step <= s.told.Step {
 		return []ledger.Entry{saved}

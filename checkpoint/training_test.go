@@ -38,7 +38,7 @@ func (f *folder) saveCourse(t *testing.T, before *replica.State, steps uint64, l
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.store.save(s, assembly.About{Digest: digest, Generation: 3, Loss: number.Float(loss + 1)}); err != nil {
+	if _, err := f.store.save(s, assembly.Metadata{Digest: digest, Generation: 3, Loss: number.Float(loss + 1)}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -94,7 +94,7 @@ func TestManifestTellsOfTheRun(t *testing.T) {
 		f.store.spec.Dropout, f.store.precision = c.trained, &choice
 		f.saveCourse(t, &replica.State{}, 4, 9, false)
 		at := filepath.Join(f.dir.Checkpoints(), latestLink)
-		b, err := ReadBrief(filepath.Join(f.dir.Checkpoints(), folderOf(4)))
+		b, err := ReadSummary(filepath.Join(f.dir.Checkpoints(), folderOf(4)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestBriefOfADamagedStateIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(`{"replica":{"step":1}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := ReadBrief(dir); err == nil {
+	if b, err := ReadSummary(dir); err == nil {
 		t.Errorf("it says %+v", b.State)
 	}
 }

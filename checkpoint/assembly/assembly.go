@@ -21,12 +21,12 @@ type assembly struct {
 	state replica.State
 	parts map[string]*part
 
-	about About
+	about Metadata
 	meta  []byte
 }
 
-// About is what is said of a state beside its numbers.
-type About struct {
+// Metadata describes a state: where it came from, and its digest.
+type Metadata struct {
 	Digest     string
 	Generation uint64
 	Loss       number.Float
@@ -60,7 +60,7 @@ func newAssembly(r replica.Rule) assembly {
 
 // reset begins with nothing, for a step.
 func (a *assembly) reset(step uint64) {
-	a.step, a.meta, a.about, a.first = step, nil, About{}, ^uint64(0)
+	a.step, a.meta, a.about, a.first = step, nil, Metadata{}, ^uint64(0)
 	for _, p := range a.parts {
 		p.have = p.have[:0]
 	}
@@ -91,7 +91,7 @@ func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	copy(replica.Bytes(p.flat[h.Offset:h.Offset+h.Count]), data)
 	p.have = cover(p.have, interval{h.Offset, h.Offset + h.Count})
 	if h.Digest != "" {
-		a.meta, a.about = slices.Clone(h.Meta), About{h.Digest, h.Generation, h.Loss, h.Numerics, h.Lineage}
+		a.meta, a.about = slices.Clone(h.Meta), Metadata{h.Digest, h.Generation, h.Loss, h.Numerics, h.Lineage}
 	}
 	return nil
 }

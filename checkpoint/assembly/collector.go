@@ -55,7 +55,7 @@ func (c *Collector) Take(h wire.SliceHeader, data []byte) (whole bool, err error
 
 // RefusedError says that slices did not make a state.
 type RefusedError struct {
-	About
+	Metadata
 	Step uint64
 	// Doubted says that the members of the generation may hold different states: they
 	// are to compare them. In the next generation they do, and a member that differs
@@ -71,7 +71,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // Finish checks a whole state against its digest. The state belongs to the caller
 // until Stored. One that does not check out is forgotten, and the error is a
 // *RefusedError.
-func (c *Collector) Finish(cores int) (*replica.State, About, error) {
+func (c *Collector) Finish(cores int) (*replica.State, Metadata, error) {
 	about := c.about
 	if err := c.check(cores); err != nil {
 		// Slices that members of several generations sent may differ though the members

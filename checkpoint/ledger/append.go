@@ -35,7 +35,7 @@ func (l *Log) truncateTail() error {
 // are already in the log are dropped silently. A call costs one sync of the entries and
 // one of the head, however many entries it has.
 //
-// An entry that does not belong in a log gives a *Refused, and no entry of the call is
+// An entry that does not belong in a log gives a *RefusedError, and no entry of the call is
 // appended. After any other error, such as a full disk, the log can be used again;
 // whether the entries are in it is known once a later Append returns. Appending again is
 // safe for entries that count once.
@@ -44,7 +44,7 @@ func (l *Log) Append(entries ...Entry) (Head, error) {
 	defer l.mu.Unlock()
 	for i := range entries {
 		if entries[i].Started != nil || entries[i].Resumed != nil || entries[i].Handover != nil {
-			return Head{}, &Refused{i, errors.New("started, resumed and handovers are written by Open and Resume")}
+			return Head{}, &RefusedError{i, errors.New("started, resumed and handovers are written by Open and Resume")}
 		}
 	}
 	return l.append(entries)
@@ -98,17 +98,17 @@ func (l *Log) prepare(entries []Entry) (*batch, []byte, error) {
 		e.Time = e.Time.UTC()
 		var err error
 		if e.Type, err = e.body(); err != nil {
-			return nil, nil, &Refused{i, err}
+			return nil, nil, &RefusedError{i, err}
 		}
 		line, err := encode(e)
 		if err != nil {
-			return nil, nil, &Refused{i, err}
+			return nil, nil, &RefusedError{i, err}
 		}
 		// Read it back as a verifier would: text that is not UTF-8, for example, does
 		// not survive the encoding.
 		e, err = b.state.add(line[:len(line)-1])
 		if err != nil {
-			return nil, nil, &Refused{i, err}
+			return nil, nil, &RefusedError{i, err}
 		}
 		b.entries = append(b.entries, e)
 		text.Write(line)

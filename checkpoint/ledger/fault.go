@@ -21,18 +21,18 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s, entry %d: %s", f.File, f.Entry, f.Reason)
 }
 
-// Refused says which of the entries given to Append does not belong in a log. No entry of
+// RefusedError says which of the entries given to Append does not belong in a log. No entry of
 // that call was appended.
-type Refused struct {
+type RefusedError struct {
 	Position int // in the arguments
 	Err      error
 }
 
-func (r *Refused) Error() string {
+func (r *RefusedError) Error() string {
 	return fmt.Sprintf("append to ledger: entry %d of this call: %v", r.Position, r.Err)
 }
 
-func (r *Refused) Unwrap() error { return r.Err }
+func (r *RefusedError) Unwrap() error { return r.Err }
 
 // faultOf returns a Fault of a file of the log in dir.
 func faultOf(dir, name string, entry int64, format string, args ...any) *Fault {

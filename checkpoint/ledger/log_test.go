@@ -141,7 +141,7 @@ func TestRefused(t *testing.T) {
 		"a year without digits":   {Entry{Time: time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC), Note: &Note{}}, "year"},
 	} {
 		_, err := l.Append(remark("good", "x"), c.entry)
-		var refused *Refused
+		var refused *RefusedError
 		if !errors.As(err, &refused) || refused.Position != 1 || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: got %v, want one that says %q", name, err, c.why)
 		}

@@ -42,7 +42,7 @@ func newestModel(dir rundir.Dir, notes io.Writer) (checkpoint.Choice, error) {
 // verifyModel checks the folder of a model against its manifest, if it has one.
 func verifyModel(folder string, notes io.Writer) error {
 	verified, err := checkpoint.CheckModel(folder, func(text string) { fmt.Fprintln(notes, text) })
-	if damage := (*checkpoint.Damage)(nil); errors.As(err, &damage) {
+	if damage := (*checkpoint.DamageError)(nil); errors.As(err, &damage) {
 		return exit.Wrap(exit.Verify, "restore it from a copy; a folder without manifest.json is read without verification", err)
 	}
 	if err != nil {

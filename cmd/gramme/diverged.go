@@ -16,7 +16,7 @@ func findingOf(taken checkpoint.Choice) divergence.Finding {
 	if taken.Folder == "" {
 		return divergence.Finding{}
 	}
-	b, err := checkpoint.ReadBrief(taken.Folder)
+	b, err := checkpoint.ReadSummary(taken.Folder)
 	if err != nil {
 		return divergence.Finding{}
 	}

@@ -128,7 +128,7 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 	if newest.Folder == "" {
 		return s, nil
 	}
-	brief, err := checkpoint.ReadBrief(newest.Folder)
+	brief, err := checkpoint.ReadSummary(newest.Folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil // a newer checkpoint replaced it meanwhile
 	}
@@ -140,7 +140,7 @@ func storedStatus(dir rundir.Dir) (wire.Status, error) {
 
 // describeStored adds the data of the newest checkpoint and its evaluation to the status
 // of a run that is not up. There is no power: nothing measures it.
-func describeStored(s *wire.Status, spec runspec.Spec, dir rundir.Dir, b checkpoint.Brief) error {
+func describeStored(s *wire.Status, spec runspec.Spec, dir rundir.Dir, b checkpoint.Summary) error {
 	s.Generation, s.Mixed, s.Tokens = b.Manifest.Generation, b.Manifest.Numerics.Mixed, b.State.Tokens
 	layout := newLayout(spec, spec.VocabSize)
 	s.LearningRate = number.Known(spec.Rule(layout).Optimizer.Rate(b.State.Step, spec.Steps))

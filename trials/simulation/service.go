@@ -125,7 +125,7 @@ func (s *service) take(e envelope) {
 }
 
 // write makes a state durable, which takes a while.
-func (s *service) write(state *replica.State, about assembly.About) {
+func (s *service) write(state *replica.State, about assembly.Metadata) {
 	info := infoOf(s.w, state)
 	s.writes = state.Step
 	s.w.oracle.lineages.hears(about.Lineage)

@@ -7,15 +7,15 @@ import (
 	"github.com/gramme-project/gramme/replica"
 )
 
-// Brief is what a checkpoint tells of a run without its tensors.
-type Brief struct {
+// Summary is a checkpoint without its tensors.
+type Summary struct {
 	Manifest Manifest
 	State    replica.Meta
 }
 
-// ReadBrief reads that of a checkpoint's folder, as Choose gives it. It checks the
-// file that it reads against the manifest, and no other.
-func ReadBrief(dir string) (b Brief, err error) {
+// ReadSummary reads the summary of a checkpoint in a folder, as Choose returns it. It
+// verifies only the file that it reads.
+func ReadSummary(dir string) (b Summary, err error) {
 	if b.Manifest, _, err = readManifest(dir); err != nil {
 		return b, err
 	}
@@ -24,7 +24,7 @@ func ReadBrief(dir string) (b Brief, err error) {
 		return b, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if file != b.Manifest.Files[stateFile] {
-		return b, &Damage{filepath.Base(dir), stateFile, "it is not what the manifest says"}
+		return b, &DamageError{filepath.Base(dir), stateFile, "it is not what the manifest says"}
 	}
 	b.State, err = metaOf(dir)
 	return b, err
