@@ -97,7 +97,7 @@ func (s *store) entries(state *replica.State, a assembly.Metadata, m Manifest, h
 		steps.Losses = &m.Losses.Losses
 	}
 	entries := []ledger.Entry{{Key: "steps/" + hash, Steps: steps}}
-	if f := state.Course.Finding(); f.Kind != divergence.None && f.Kind != s.told.Course.Finding().Kind {
+	if f := state.History.Finding(); f.Kind != divergence.None && f.Kind != s.told.History.Finding().Kind {
 		entries = append(entries, ledger.Entry{Key: "training/" + hash, Note: &ledger.Note{
 			Kind: ledger.NoteTraining, Text: fmt.Sprintf("up to step %d, %s", state.Step, f.Text), Step: state.Step, Generation: a.Generation,
 		}})

@@ -22,9 +22,9 @@ import (
 func (f *folder) saveCourse(t *testing.T, before *replica.State, steps uint64, loss float64, skipped bool) *replica.State {
 	t.Helper()
 	s, _ := stateAt(t, f.spec, before.Step+steps)
-	s.Updates, s.Losses, s.Course = before.Updates, before.Losses, before.Course
+	s.Updates, s.Losses, s.History = before.Updates, before.Losses, before.History
 	for i := range steps {
-		s.Course = s.Course.Next(before.Step+i+1, loss, skipped)
+		s.History = s.History.Next(before.Step+i+1, loss, skipped)
 		if !skipped {
 			s.Updates++
 		}

@@ -58,7 +58,7 @@ func (s *shardServer) run(ctx context.Context, requests <-chan *bus.Message) {
 // read returns a range of a shard, or of the bundle, and the size of the whole.
 func (s *shardServer) read(r wire.Range) ([]byte, int64, error) {
 	if r.Name == shard.BundleName {
-		return transfer.Cut(s.bundle, r)
+		return transfer.Piece(s.bundle, r)
 	}
 	info, ok := s.shards[r.Name]
 	if !ok {

@@ -33,7 +33,7 @@ func NewFactor(country string, intensity, pue float64) (Factor, error) {
 	}
 	key := f.Country
 	if key == "" {
-		key = World
+		key = WorldMean
 	}
 	grid, ok := grids()[key]
 	if !ok {

@@ -45,7 +45,7 @@ func TestCountries(t *testing.T) {
 		if err != nil || f.Year < 2020 || f.GramsPerKWh < 20 || f.GramsPerKWh > 900 {
 			t.Errorf("%s: %+v, %v", code, f, err)
 		}
-		if len(code) != 3 && code != "EU" && code != World {
+		if len(code) != 3 && code != "EU" && code != WorldMean {
 			t.Errorf("%q is no ISO code of three letters", code)
 		}
 	}

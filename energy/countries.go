@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// World is the name under which the table holds the world's mean.
-const World = "WORLD"
+// WorldMean is the name under which the table holds the world's mean.
+const WorldMean = "WORLD"
 
 type grid struct {
 	grams float64 // CO2e a kWh, lifecycle

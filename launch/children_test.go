@@ -50,7 +50,7 @@ func TestAReplacedProgramIsStartedAsItWas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if x.options.Worker, err = process.Hold(path); err != nil {
+	if x.options.Worker, err = process.OpenProgram(path); err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan string, 10)

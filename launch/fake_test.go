@@ -198,7 +198,7 @@ func newTrial(t *testing.T) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := process.Hold(self)
+	program, err := process.OpenProgram(self)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestLossesOfAStretch(t *testing.T) {
 	if mlm, nsp, steps := s.Losses.Mean(s.Losses); mlm != 0 || nsp != 0 || steps != 0 {
 		t.Errorf("means %g and %g of %d steps of none", mlm, nsp, steps)
 	}
-	if c := s.Course; c.From != 1 || c.Start != 12.5 || c.Skipped != 0b10 || c.NotFinite != 0b10 {
+	if c := s.History; c.From != 1 || c.Start != 12.5 || c.Skipped != 0b10 || c.NotFinite != 0b10 {
 		t.Errorf("course %+v", c)
 	}
 }
@@ -93,7 +93,7 @@ func TestStateTellsDivergence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := meta.Course.Finding(); f.Kind != divergence.Stuck || meta.Updates != 0 {
+	if f := meta.History.Finding(); f.Kind != divergence.Stuck || meta.Updates != 0 {
 		t.Errorf("finding %+v after %d updates", f, meta.Updates)
 	}
 }

@@ -197,7 +197,7 @@ func TestGoldenBits(t *testing.T) {
 		if s.Losses.Steps != 10 {
 			t.Errorf("%s: losses of %d steps, not 10", mode, s.Losses.Steps)
 		}
-		s.Losses, s.Course = Losses{}, divergence.Course{} // what is only told of the run
+		s.Losses, s.History = Losses{}, divergence.History{} // what is only told of the run
 		got, err := Digest(s, 1)
 		if err != nil {
 			t.Fatal(err)

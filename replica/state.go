@@ -36,8 +36,8 @@ type Meta struct {
 	Tokens    uint64  `json:"tokens"`    // likewise, padding not counted
 	Exponents []int32 `json:"exponents"` // of each tensor in the layout's order: value = integer · 2^-exponent
 	Losses    Losses  `json:"losses,omitzero"`
-	// Course shows whether the training diverges.
-	Course divergence.Course `json:"course,omitzero"`
+	// History shows whether the training diverges.
+	History divergence.History `json:"course,omitzero"`
 }
 
 // Skipped returns how many steps changed nothing because a gradient was not finite.
@@ -63,7 +63,7 @@ func (l Losses) Mean(since Losses) (mlm, nsp float64, steps uint64) {
 
 // recordLosses adds the losses of a step.
 func (m *Meta) recordLosses(o Outcome) {
-	m.Course = m.Course.Next(o.Step, o.MLMLoss+o.NSPLoss, o.Skipped)
+	m.History = m.History.Next(o.Step, o.MLMLoss+o.NSPLoss, o.Skipped)
 	if mlm, nsp := number.Float(o.MLMLoss), number.Float(o.NSPLoss); mlm.Finite() && nsp.Finite() {
 		m.Losses.Steps++
 		m.Losses.MLM += mlm

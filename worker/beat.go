@@ -38,7 +38,7 @@ func (w *worker) publishBeat() {
 // findDivergence puts what the state shows about divergence into the heartbeat, and reports
 // whether the run stops for it.
 func (w *worker) findDivergence() bool {
-	f := w.replica.State.Course.Finding()
+	f := w.replica.State.History.Finding()
 	w.beat.Warning = f.Warning(w.cfg.Spec.Optimizer.LR)
 	w.beat.Diverged = f.Stops(w.cfg.Spec.StopOnDivergence)
 	return w.beat.Diverged

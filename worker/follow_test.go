@@ -92,7 +92,7 @@ func piecesComeFromWhoeverIsLeft(t *testing.T) {
 	last := make(chan struct{}) // the good donor has given all that was left
 	for subject, answer := range map[string]func(*bus.Message){
 		"good": func(m *bus.Message) {
-			if err := transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { return transfer.Cut(whole, r) }); err != nil {
+			if err := transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { return transfer.Piece(whole, r) }); err != nil {
 				t.Error(err)
 			}
 			if taken.Add(1) == 2 {

@@ -124,7 +124,7 @@ func (w *worker) answerEntry(m *bus.Message) {
 		}
 		switch entry, later := s.EntryAt(w.now(), number); {
 		case entry != nil:
-			return transfer.Cut(replica.WordBytes(entry), r)
+			return transfer.Piece(replica.WordBytes(entry), r)
 		case later:
 			return nil, 0, transfer.ErrLater
 		}
@@ -142,7 +142,7 @@ func (w *worker) answerSnapshot(m *bus.Message) {
 			return nil, 0, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.State.Step)
 		}
 		if part := pin.Part(state, r.Name); part != nil {
-			return transfer.Cut(replica.Bytes(*part), r)
+			return transfer.Piece(replica.Bytes(*part), r)
 		}
 		return nil, 0, fmt.Errorf("a snapshot has no part %q", r.Name)
 	}))

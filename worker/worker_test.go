@@ -152,7 +152,7 @@ func (c *cluster) snapshot(m *bus.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = transfer.Serve(m, func(r wire.Range) ([]byte, int64, error) { // a worker without an answer asks again
-		return transfer.Cut(replica.Bytes(c.flat[r.Name]), r)
+		return transfer.Piece(replica.Bytes(c.flat[r.Name]), r)
 	})
 }
 

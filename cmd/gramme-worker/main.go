@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	process.MendInherited()
+	process.FixInherited()
 	process.ShowName()
 	parent = process.OpenReporter()
 	root := &cobra.Command{

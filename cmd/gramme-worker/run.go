@@ -77,7 +77,7 @@ type machine struct {
 func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, process.Ends()...)
+	signal.Notify(signals, process.TerminationSignals()...)
 	drain, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -88,7 +88,7 @@ func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 			case s := <-signals:
 				if n == 0 {
 					close(drain)
-				} else if process.Insists(s) {
+				} else if process.Escalates(s) {
 					cancel()
 				}
 			}

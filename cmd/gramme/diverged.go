@@ -20,7 +20,7 @@ func findingOf(taken checkpoint.Choice) divergence.Finding {
 	if err != nil {
 		return divergence.Finding{}
 	}
-	return b.State.Course.Finding()
+	return b.State.History.Finding()
 }
 
 // diverged is the error of a run whose newest checkpoint says that its training

@@ -178,7 +178,7 @@ func lookProcessor(context.Context) (string, error) {
 }
 
 func lookWorker(ctx context.Context) (string, error) {
-	path, err := process.Beside(workerBinary)
+	path, err := process.SiblingProgram(workerBinary)
 	if err != nil {
 		return "", exit.Wrap(exit.Resource, buildHint, err)
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	process.MendInherited()
+	process.FixInherited()
 	process.ShowName()
 	parent := process.OpenReporter()
 	os.Exit(run(os.Args[1:], parent))

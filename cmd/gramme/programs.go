@@ -41,11 +41,11 @@ func (u *up) findBinaries(ctx context.Context, device string) (err error) {
 // hold finds a program beside this one and keeps its present version: a build during the
 // run does not affect it.
 func hold(name string) (*process.Program, error) {
-	path, err := process.Beside(name)
+	path, err := process.SiblingProgram(name)
 	if err != nil {
 		return nil, err
 	}
-	return process.Hold(path)
+	return process.OpenProgram(path)
 }
 
 // versionWithin bounds the start of the worker's binary: libtorch may come from a slow

@@ -25,7 +25,7 @@ var errInterrupted = errors.New("interrupted")
 // The next one ends the process.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	came := make(chan os.Signal, 1)
-	signal.Notify(came, process.Ends()...)
+	signal.Notify(came, process.TerminationSignals()...)
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
@@ -58,7 +58,7 @@ type signals struct {
 // catch handles the signals until end is called.
 func catch(ctx context.Context, out io.Writer) *signals {
 	came := make(chan os.Signal, 4)
-	signal.Notify(came, process.Ends()...)
+	signal.Notify(came, process.TerminationSignals()...)
 	ctx, cancel := context.WithCancelCause(ctx)
 	in := &signals{first: ctx, second: make(chan struct{})}
 	quit, ended := make(chan struct{}), make(chan struct{})
@@ -75,7 +75,7 @@ func catch(ctx context.Context, out io.Writer) *signals {
 			case <-quit:
 				return
 			case s := <-came:
-				if n > 0 && !process.Insists(s) {
+				if n > 0 && !process.Escalates(s) {
 					continue
 				}
 				if n++; n == 1 {

@@ -148,7 +148,7 @@ func describeStored(s *wire.Status, spec runspec.Spec, dir rundir.Dir, b checkpo
 		s.Loss, s.MLMLoss, s.NSPLoss = number.Known(float64(l.MLM+l.NSP)), number.Known(float64(l.MLM)), number.Known(float64(l.NSP))
 		s.LossSteps = l.Steps
 	}
-	if text := b.State.Course.Finding().Warning(spec.Optimizer.LR); text != "" {
+	if text := b.State.History.Finding().Warning(spec.Optimizer.LR); text != "" {
 		s.Warnings = append(s.Warnings, wire.Warning{Kind: wire.WarnDivergence, Text: text})
 	}
 	e, err := readEvaluation(dir, s.Step)

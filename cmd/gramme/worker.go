@@ -17,7 +17,7 @@ import (
 // becomeWorker replaces this process by the worker's binary, so that a user sees
 // one command: called "gramme" it speaks as that.
 func becomeWorker(verb string, args []string) error {
-	path, err := process.Beside(workerBinary)
+	path, err := process.SiblingProgram(workerBinary)
 	if err != nil {
 		return exit.Wrap(exit.Resource, "build it with scripts/setup", err)
 	}

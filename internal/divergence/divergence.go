@@ -37,8 +37,8 @@ const (
 	highMargin = 1
 )
 
-// Course is what a run remembers of its steps. The zero value remembers none.
-type Course struct {
+// History is what a run remembers of its steps. The zero value remembers none.
+type History struct {
 	Steps     int          `json:"steps,omitempty"` // that it remembers, up to 32
 	From      uint64       `json:"from,omitempty"`  // step whose loss is Start
 	Start     number.Float `json:"start,omitempty"` // first loss that was finite
@@ -49,7 +49,7 @@ type Course struct {
 
 // Next is the course after one more step: its loss, of the weights before it, and
 // whether a gradient that was not finite kept it from changing the weights.
-func (c Course) Next(step uint64, loss float64, skipped bool) Course {
+func (c History) Next(step uint64, loss float64, skipped bool) History {
 	c.Steps = min(c.Steps+1, window)
 	finite := !math.IsNaN(loss) && !math.IsInf(loss, 0)
 	if c.From == 0 && finite {
@@ -68,7 +68,7 @@ func (c Course) Next(step uint64, loss float64, skipped bool) Course {
 }
 
 // bound is the loss above which a step is far above where the run began.
-func (c Course) bound() float64 { return float64(highFactor*float64(c.Start)) + highMargin }
+func (c History) bound() float64 { return float64(highFactor*float64(c.Start)) + highMargin }
 
 // Kind is the kind of a finding.
 type Kind string
@@ -88,7 +88,7 @@ type Finding struct {
 }
 
 // Finding looks at the newest steps.
-func (c Course) Finding() Finding {
+func (c History) Finding() Finding {
 	skipped := bits.OnesCount32(c.Skipped)
 	row := bits.TrailingZeros32(^c.Skipped)
 	high := bits.OnesCount32(c.High & (1<<highWindow - 1))
@@ -104,7 +104,7 @@ func (c Course) Finding() Finding {
 	return Finding{}
 }
 
-func (c Course) skips(n int) string {
+func (c History) skips(n int) string {
 	text := fmt.Sprintf("%d of the newest %d steps were skipped, because gradients were not finite", n, c.Steps)
 	if lost := bits.OnesCount32(c.NotFinite); lost > 0 {
 		text += fmt.Sprintf("; nor was the loss in %d of them", lost)

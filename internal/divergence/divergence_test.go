@@ -9,7 +9,7 @@ import (
 )
 
 // steps plays so many steps of one loss.
-func steps(c Course, n int, loss float64, skipped bool) Course {
+func steps(c History, n int, loss float64, skipped bool) History {
 	for range n {
 		c = c.Next(next(c), loss, skipped)
 	}
@@ -17,17 +17,17 @@ func steps(c Course, n int, loss float64, skipped bool) Course {
 }
 
 // next is any step above 0: only the first matters.
-func next(c Course) uint64 { return c.From + 1 }
+func next(c History) uint64 { return c.From + 1 }
 
 func TestFinding(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
-	began := steps(Course{}, 1, 9.7, false)
+	began := steps(History{}, 1, 9.7, false)
 	for name, c := range map[string]struct {
-		course Course
+		course History
 		kind   Kind
 		text   string
 	}{
-		"no step":                                  {Course{}, None, ""},
+		"no step":                                  {History{}, None, ""},
 		"the first step":                           {began, None, ""},
 		"it learns":                                {steps(steps(began, 40, 7, false), 40, 4, false), None, ""},
 		"it learns nothing":                        {steps(began, 200, 9.8, false), None, ""},
@@ -37,7 +37,7 @@ func TestFinding(t *testing.T) {
 		"four in a row, then one that was not":     {steps(steps(began, 4, 9, true), 1, 9, false), None, ""},
 		"nineteen are skipped":                     {steps(steps(began, 13, 9, false), 19, 9, true), Skips, "19 of the newest 32 steps"},
 		"twenty are skipped":                       {steps(steps(began, 12, 9, false), 20, 9, true), Stuck, "20 of the newest 32"},
-		"all steps from the first on":              {steps(Course{}, 20, nan, true), Stuck, "20 of the newest 20 steps were skipped, because gradients were not finite; nor was the loss in 20 of them"},
+		"all steps from the first on":              {steps(History{}, 20, nan, true), Stuck, "20 of the newest 20 steps were skipped, because gradients were not finite; nor was the loss in 20 of them"},
 		"skipped with a finite loss":               {steps(began, 32, 5440, true), Stuck, "32 of the newest 32"},
 		"it recovered":                             {steps(steps(began, 32, nan, true), 32, 9, false), None, ""},
 		"one high loss":                            {steps(began, 1, 1e6, false), None, ""},
@@ -46,9 +46,9 @@ func TestFinding(t *testing.T) {
 		"high and some skipped":                    {steps(steps(began, 16, 30, false), 4, 30, true), FarLoss, "in 16 of the newest 16 steps"},
 		"an infinite loss counts by its skip":      {steps(began, 16, inf, true), Skips, "nor was the loss in 16 of them"},
 		"a little above where it began":            {steps(began, 100, 15, false), None, ""},
-		"begins with a loss that is not finite":    {steps(steps(Course{}, 3, nan, true), 30, 9, false), None, ""},
-		"where it began is the first finite loss":  {steps(steps(Course{}, 3, nan, true).Next(4, 2, false), 12, 5, false), FarLoss, "2.00 in step 4"},
-		"a small vocabulary, and the noise of two": {steps(steps(Course{}, 1, 2.2, false), 100, 4.2, false), None, ""},
+		"begins with a loss that is not finite":    {steps(steps(History{}, 3, nan, true), 30, 9, false), None, ""},
+		"where it began is the first finite loss":  {steps(steps(History{}, 3, nan, true).Next(4, 2, false), 12, 5, false), FarLoss, "2.00 in step 4"},
+		"a small vocabulary, and the noise of two": {steps(steps(History{}, 1, 2.2, false), 100, 4.2, false), None, ""},
 	} {
 		f := c.course.Finding()
 		if f.Kind != c.kind || !strings.Contains(f.Text, c.text) || (f.Text == "") != (f.Kind == None) {
@@ -62,7 +62,7 @@ func TestFinding(t *testing.T) {
 func TestCourseOutlivesACheckpoint(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		var lived, read Course
+		var lived, read History
 		for step := uint64(1); step <= 60; step++ {
 			loss, skipped := 9+r.NormFloat64(), r.IntN(3) == 0
 			switch r.IntN(6) {
@@ -79,7 +79,7 @@ func TestCourseOutlivesACheckpoint(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				read = Course{}
+				read = History{}
 				if err := json.Unmarshal(b, &read); err != nil {
 					t.Fatal(err)
 				}

@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// inheritor makes this test a program that calls MendInherited.
+// inheritor makes this test a program that calls FixInherited.
 const inheritor = "GRAMME_TEST_INHERITOR"
 
 // TestMendInherited starts a program with a umask that keeps it from its own files,
 // and with a limit on the size of files, which a signal would enforce.
 func TestMendInherited(t *testing.T) {
 	if dir := os.Getenv(inheritor); dir != "" {
-		MendInherited()
+		FixInherited()
 		path := filepath.Join(dir, "a", "b")
 		err := os.MkdirAll(path, 0o755)
 		if err == nil {

@@ -10,11 +10,11 @@ import (
 // usualStack is the stack that systems give a thread; libtorch counts on no less.
 const usualStack = 8 << 20
 
-// MendInherited corrects inherited settings with which a program cannot work: a umask
+// FixInherited corrects inherited settings with which a program cannot work: a umask
 // that keeps the owner from its own files, a signal in place of an
 // error where a file reaches the limit of its size, and, for children, a stack that
 // is too small, as far as the limit may be raised.
-func MendInherited() {
+func FixInherited() {
 	const owner = 0o700
 	syscall.Umask(syscall.Umask(owner) &^ owner)
 	signal.Ignore(syscall.SIGXFSZ)

@@ -141,8 +141,8 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Kill ends the child at once, also if it is stopped.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
-// Beside returns the path of an executable that lies in the folder of this one.
-func Beside(name string) (string, error) {
+// SiblingProgram returns the path of an executable that lies in the folder of this one.
+func SiblingProgram(name string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", name, err)

@@ -15,8 +15,8 @@ type Program struct {
 	info os.FileInfo
 }
 
-// Hold opens a program, to be started as it is now.
-func Hold(path string) (*Program, error) {
+// OpenProgram opens a program, to be started as it is now.
+func OpenProgram(path string) (*Program, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("hold program: %w", err)

@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// Ends are the signals that ask a process to end: an interrupt, the request of a
+// TerminationSignals are the signals that ask a process to end: an interrupt, the request of a
 // supervisor, and a closed terminal, unless that one was switched off when the process
 // started, as nohup does.
-func Ends() []os.Signal {
+func TerminationSignals() []os.Signal {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		ends = append(ends, syscall.SIGHUP)
@@ -22,6 +22,6 @@ func Ends() []os.Signal {
 // ended and was not yet waited for.
 func Gone(pid int) bool { return pid <= 0 || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// Insists reports whether a signal after the first asks to end at once. A closed
+// Escalates reports whether a signal after the first asks to end at once. A closed
 // terminal may say so twice, through the kernel and through the shell.
-func Insists(s os.Signal) bool { return s != syscall.SIGHUP }
+func Escalates(s os.Signal) bool { return s != syscall.SIGHUP }

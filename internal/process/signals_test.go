@@ -17,7 +17,7 @@ func TestEnds(t *testing.T) {
 		} else { // a handler replaces the setting with which this process was started
 			signal.Notify(make(chan<- os.Signal, 1), syscall.SIGHUP)
 		}
-		ends := Ends()
+		ends := TerminationSignals()
 		if got := slices.Contains(ends, os.Signal(syscall.SIGHUP)); got == ignored {
 			t.Errorf("hangup ignored %v, ends %v", ignored, ends)
 		}
@@ -25,7 +25,7 @@ func TestEnds(t *testing.T) {
 			t.Errorf("ends %v", ends)
 		}
 	}
-	if Insists(syscall.SIGHUP) || !Insists(syscall.SIGINT) || !Insists(syscall.SIGTERM) {
+	if Escalates(syscall.SIGHUP) || !Escalates(syscall.SIGINT) || !Escalates(syscall.SIGTERM) {
 		t.Error("only a hangup may come twice from one event")
 	}
 }

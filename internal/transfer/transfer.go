@@ -56,8 +56,8 @@ func Serve(request *bus.Message, read func(wire.Range) (piece []byte, total int6
 	})
 }
 
-// Cut returns the range r of all, and the size of all.
-func Cut(all []byte, r wire.Range) (piece []byte, total int64, err error) {
+// Piece returns the range r of all, and the size of all.
+func Piece(all []byte, r wire.Range) (piece []byte, total int64, err error) {
 	total = int64(len(all))
 	if r.Offset < 0 || r.Length < 0 || r.Length > wire.MaxChunk || r.Offset > total {
 		return nil, 0, fmt.Errorf("range %d+%d of %q: it has %d bytes, and a message carries %d", r.Offset, r.Length, r.Name, total, wire.MaxChunk)

@@ -63,9 +63,9 @@ func Command(words ...string) string {
 // program is the name of the program at the beginning of a command in a text.
 var program = regexp.MustCompile("`gramme ")
 
-// Called writes the commands of a text, which stand in backquotes and begin with
+// WithProgramName writes the commands of a text, which stand in backquotes and begin with
 // "gramme", with the name of the program where the text is shown.
-func Called(text, name string) string {
+func WithProgramName(text, name string) string {
 	if name == "gramme" {
 		return text
 	}

@@ -47,7 +47,7 @@ func TestCalled(t *testing.T) {
 		"bin/gramme":     "`bin/gramme up --run x` starts it; gramme is not a command here, nor is `ip addr`",
 		"/my dir/gramme": "`'/my dir/gramme' up --run x` starts it; gramme is not a command here, nor is `ip addr`",
 	} {
-		if got := Called(text, name); got != want {
+		if got := WithProgramName(text, name); got != want {
 			t.Errorf("called %s: %s", name, got)
 		}
 	}

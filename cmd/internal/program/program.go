@@ -40,4 +40,4 @@ func Command(args ...string) string {
 }
 
 // Spoken is a text whose commands, `gramme …` in backquotes, can be pasted.
-func Spoken(text string) string { return words.Called(text, Name()) }
+func Spoken(text string) string { return words.WithProgramName(text, Name()) }
