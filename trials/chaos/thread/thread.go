@@ -7,17 +7,16 @@
 package thread
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -111,28 +110,15 @@ func (h *Held) stop(pid int, library bool) error {
 
 // find returns the thread of a name that has computed most.
 func find(pid int, name string) (id int, err error) {
-	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	threads, err := procfs.AllThreads(pid)
 	if err != nil {
 		return 0, err
 	}
-	var most uint64
-	for _, path := range paths {
-		b, err := os.ReadFile(filepath.Join(path, "stat"))
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(b), "(")
-		at := strings.LastIndexByte(rest, ')')
-		if at < 0 || rest[:at] != name {
-			continue
-		}
-		fields := strings.Fields(rest[at+1:])
-		if len(fields) < 12 {
-			continue
-		}
-		if used, err := strconv.ParseUint(fields[11], 10, 64); err == nil && (id == 0 || used > most) {
-			most = used
-			id, _ = strconv.Atoi(filepath.Base(path)) // a number, by what /proc is
+	var most uint
+	for _, t := range threads {
+		s, err := t.Stat() // fails if it has ended
+		if err == nil && s.Comm == name && (id == 0 || s.UTime > most) {
+			id, most = t.PID, s.UTime
 		}
 	}
 	if id == 0 {
@@ -156,34 +142,22 @@ func inLibrary(pid, id int) error {
 	if err != nil {
 		return err
 	}
-	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	p, err := procfs.NewProc(pid)
 	if err != nil {
 		return err
 	}
-	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	program, err := p.Executable()
 	if err != nil {
 		return err
 	}
-	defer maps.Close()
-	lines := bufio.NewScanner(maps)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		from, to, _ := strings.Cut(fields[0], "-")
-		low, err := strconv.ParseUint(from, 16, 64)
-		if err != nil {
-			return err
-		}
-		high, err := strconv.ParseUint(to, 16, 64)
-		if err != nil {
-			return err
-		}
-		if at < low || at >= high {
-			continue
-		}
-		if len(fields) > 5 && (fields[5] == program || strings.HasPrefix(fields[5], "[v")) {
-			return errElsewhere
-		}
-		return nil
+	maps, err := p.ProcMaps()
+	if err != nil {
+		return err
 	}
-	return errors.Join(errElsewhere, lines.Err())
+	for _, m := range maps {
+		if uintptr(at) >= m.StartAddr && uintptr(at) < m.EndAddr && m.Pathname != program && !strings.HasPrefix(m.Pathname, "[v") {
+			return nil
+		}
+	}
+	return errElsewhere
 }
