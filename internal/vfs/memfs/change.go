@@ -47,11 +47,9 @@ func (m *FS) Remove(path string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	dir, name, n, err := m.find(path, false)
+	dir, name, n, err := m.existing(path, false)
 	switch {
 	case err != nil:
-	case n == nil:
-		err = syscall.ENOENT
 	case dir == nil:
 		err = syscall.EBUSY
 	case len(n.names) > 0:
@@ -71,10 +69,7 @@ func (m *FS) Rename(from, to string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	oldDir, oldName, n, err := m.find(from, false)
-	if err == nil && n == nil {
-		err = syscall.ENOENT
-	}
+	oldDir, oldName, n, err := m.existing(from, false)
 	var newDir, there *node
 	var newName string
 	if err == nil {

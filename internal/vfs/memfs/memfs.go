@@ -130,6 +130,14 @@ func (m *FS) find(path string, follow bool) (dir *node, name string, n *node, er
 	return nil, "", nil, syscall.ELOOP
 }
 
+// existing is find for a path at which something has to stand.
+func (m *FS) existing(path string, follow bool) (dir *node, name string, n *node, err error) {
+	if dir, name, n, err = m.find(path, follow); err == nil && n == nil {
+		err = syscall.ENOENT
+	}
+	return dir, name, n, err
+}
+
 func split(path string) []string {
 	return strings.FieldsFunc(filepath.Clean(path), func(r rune) bool { return r == '/' })
 }
@@ -160,10 +168,7 @@ func (m *FS) Lstat(name string) (fs.FileInfo, error) { return m.stat("lstat", na
 func (m *FS) stat(op, path string, follow bool) (fs.FileInfo, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, _, n, err := m.find(path, follow)
-	if err == nil && n == nil {
-		err = syscall.ENOENT
-	}
+	_, _, n, err := m.existing(path, follow)
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: path, Err: err}
 	}
@@ -174,12 +179,8 @@ func (m *FS) stat(op, path string, follow bool) (fs.FileInfo, error) {
 func (m *FS) ReadDir(path string) (entries []fs.DirEntry, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, _, n, err := m.find(path, true)
-	switch {
-	case err != nil:
-	case n == nil:
-		err = syscall.ENOENT
-	case n.names == nil:
+	_, _, n, err := m.existing(path, true)
+	if err == nil && n.names == nil {
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
@@ -195,12 +196,8 @@ func (m *FS) ReadDir(path string) (entries []fs.DirEntry, err error) {
 func (m *FS) Readlink(path string) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, _, n, err := m.find(path, false)
-	switch {
-	case err != nil:
-	case n == nil:
-		err = syscall.ENOENT
-	case n.mode&fs.ModeSymlink == 0:
+	_, _, n, err := m.existing(path, false)
+	if err == nil && n.mode&fs.ModeSymlink == 0 {
 		err = syscall.EINVAL
 	}
 	if err != nil {
@@ -213,10 +210,7 @@ func (m *FS) Readlink(path string) (string, error) {
 func (m *FS) Chtimes(path string, _, modified time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, _, n, err := m.find(path, true)
-	if err == nil && n == nil {
-		err = syscall.ENOENT
-	}
+	_, _, n, err := m.existing(path, true)
 	if err != nil {
 		return &fs.PathError{Op: "chtimes", Path: path, Err: err}
 	}
