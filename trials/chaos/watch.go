@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -63,36 +64,37 @@ func (w *watch) toldSince(t time.Time) bool {
 
 // mailbox is the address to which the other workers connect to reach one of the
 // ring.
-func (w *watch) mailbox(ctx context.Context, id string) (string, error) {
+func (w *watch) mailbox(ctx context.Context, id string) (host string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("mailbox of %s: %w", id, err)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, 10*answerWithin)
 	defer cancel()
 	e, err := endpoint.ReadFile(w.dir.Endpoint())
 	if err != nil {
-		return "", fmt.Errorf("mailbox of %s: %w", id, err)
+		return "", err
 	}
 	client, err := e.DialEtcd(ctx)
 	if err != nil {
-		return "", fmt.Errorf("mailbox of %s: %w", id, err)
+		return "", err
 	}
 	defer client.Close()
 	plans, err := etcdstore.New(client, e.Run).WatchPlan(ctx)
 	if err != nil {
-		return "", fmt.Errorf("mailbox of %s: %w", id, err)
+		return "", err
 	}
-	for p := range plans {
-		for _, m := range p.Members {
-			if m.ID != id {
-				continue
-			}
+	for _, m := range (<-plans).Members {
+		if m.ID == id {
 			u, err := url.Parse(m.Mailbox)
 			if err != nil {
-				return "", fmt.Errorf("mailbox of %s: %w", id, err)
+				return "", err
 			}
 			return u.Host, nil
 		}
-		break
 	}
-	return "", fmt.Errorf("mailbox of %s: it is not in the ring", id)
+	return "", errors.New("it is not in the ring")
 }
 
 // newest is the last that was seen of the present start, nothing if none was.
