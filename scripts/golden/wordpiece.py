@@ -48,13 +48,6 @@ def text_of(line):
     return line.decode("utf-8", errors="replace")
 
 
-def byte_offsets(text, offsets):
-    at = [0]
-    for c in text:
-        at.append(at[-1] + len(c.encode("utf-8")))
-    return [[at[a], at[b]] for a, b in offsets]
-
-
 def pieces(settings, folder):
     name, lowercase, strip, cjk = settings
     vocab = read_vocab(folder / f"vocab-{name}.txt")
@@ -71,29 +64,12 @@ def pieces(settings, folder):
     plain.pre_tokenizer = full.backend_tokenizer.pre_tokenizer
 
     out = []
-    lines = read_lines(folder)
-    for line in lines:
+    for line in read_lines(folder):
         text = text_of(line)
-        special = full(text, add_special_tokens=False, return_offsets_mapping=True)
-        entry = {
-            "ids": plain.encode(text, add_special_tokens=False).ids,
-            "special": special["input_ids"],
-            "decoded": full.decode(special["input_ids"]),
-        }
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError:
-            pass  # places in the repaired text are not those in the line
-        else:
-            entry["offsets"] = byte_offsets(text, special["offset_mapping"])
-        out.append(entry)
-
-    pairs = []
-    for i in range(len(lines) - 1):
-        for length in (4, 9, 16, 33):
-            e = full(text_of(lines[i]), text_of(lines[i + 1]), truncation=True, max_length=length)
-            pairs.append({"line": i, "length": length, "ids": e["input_ids"], "segments": e["token_type_ids"]})
-    return {"lowercase": lowercase, "strip_accents": strip, "cjk": cjk, "vocab": name, "lines": out, "pairs": pairs}
+        special = full(text, add_special_tokens=False)["input_ids"]
+        ids = plain.encode(text, add_special_tokens=False).ids
+        out.append({"ids": ids, "special": special, "decoded": full.decode(special)})
+    return {"lowercase": lowercase, "strip_accents": strip, "cjk": cjk, "vocab": name, "lines": out}
 
 
 def characters():

@@ -6,18 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// Sentences cuts a paragraph of clean text to sentences. They follow each other
-// in it with nothing but spaces between them, and none is empty.
+// AppendSentences cuts a paragraph of clean text to sentences, and appends them. They
+// follow each other in it with nothing but spaces between them, and none is empty.
 //
 // The rules are of European punctuation and of Chinese and Japanese: they know
 // abbreviations, initials, decimal and list numbers, ellipses, names with dots
 // in them and code between backquotes. They do not guess where a sentence ends
 // that no mark ends.
-func Sentences(paragraph string) []string {
-	return AppendSentences(nil, paragraph)
-}
-
-// AppendSentences is Sentences into a slice of the caller's.
 func AppendSentences(dst []string, s string) []string {
 	start := 0
 	code := false

@@ -36,7 +36,7 @@ func TestSentences(t *testing.T) {
 				want = append(want, part)
 			}
 		}
-		if got := Sentences(s); !reflect.DeepEqual(got, want) {
+		if got := AppendSentences(nil, s); !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}
@@ -50,7 +50,7 @@ func FuzzSentences(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		s, _ = Clean(s)
 		at := 0
-		for _, sentence := range Sentences(s) {
+		for _, sentence := range AppendSentences(nil, s) {
 			if sentence == "" || strings.TrimSpace(sentence) != sentence {
 				t.Fatalf("%q in %q", sentence, s)
 			}

@@ -100,10 +100,6 @@ func BenchmarkEncode(b *testing.B) {
 			cache := map[string][]int32{}
 			return func(dst []int32, text string) []int32 { return simpleEncode(tok, cache, dst, text) }
 		}()},
-		{"offsets", func(dst []int32, text string) []int32 {
-			dst, _ = tok.EncodeOffsets(dst, text)
-			return dst
-		}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var ids []int32

@@ -1,6 +1,9 @@
 package wordpiece
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Encode appends the ids of text to dst, without special tokens. It takes text
 // for text: a "[MASK]" in it is a bracket, a word and a bracket, so that a corpus
@@ -39,6 +42,41 @@ func (t *Tokenizer) Encode(dst []int32, text string) []int32 {
 		}
 	}
 	return dst
+}
+
+// EncodeWithSpecial appends the ids of text to dst, as Encode does, but takes the
+// names of special tokens in it for those tokens, as Hugging Face's tokenizer does
+// by default, without adding [CLS] and [SEP]. Names count as they are
+// written, in capitals; the text between is encoded by itself.
+func (t *Tokenizer) EncodeWithSpecial(dst []int32, text string) []int32 {
+	for text != "" {
+		at, token := findSpecial(text)
+		dst = t.Encode(dst, text[:at])
+		if token == "" {
+			break
+		}
+		dst = append(dst, t.ids[token])
+		text = text[at+len(token):]
+	}
+	return dst
+}
+
+// findSpecial returns the first special token in text and its place; without one,
+// the end of text and "".
+func findSpecial(text string) (int, string) {
+	for at := 0; ; at++ {
+		i := strings.IndexByte(text[at:], '[')
+		if i < 0 {
+			return len(text), ""
+		}
+		at += i
+		// No name begins another, so that the order of the list does not matter.
+		for _, token := range specialTokens() {
+			if strings.HasPrefix(text[at:], token) {
+				return at, token
+			}
+		}
+	}
 }
 
 // encodeRest encodes the words from text[begin] on to the next character that is

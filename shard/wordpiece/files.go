@@ -2,8 +2,10 @@ package wordpiece
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Files returns the files, by name, with which transformers loads this tokenizer;
@@ -63,9 +65,10 @@ type addedToken struct {
 // added lists the special tokens by id, as the library does.
 func (t *Tokenizer) added() []addedToken {
 	out := make([]addedToken, 0, len(specialTokens()))
-	for _, token := range t.specialByID() {
+	for _, token := range specialTokens() {
 		out = append(out, addedToken{ID: t.ids[token], Content: token, Special: true})
 	}
+	slices.SortFunc(out, func(a, b addedToken) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 

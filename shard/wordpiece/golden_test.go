@@ -23,17 +23,9 @@ type golden struct {
 	CJK          bool   `json:"cjk"`
 	Vocab        string `json:"vocab"`
 	Lines        []struct {
-		IDs     []int32  `json:"ids"`
-		Special []int32  `json:"special"`
-		Decoded string   `json:"decoded"`
-		Offsets [][2]int `json:"offsets"`
+		IDs     []int32 `json:"ids"`
+		Special []int32 `json:"special"`
 	} `json:"lines"`
-	Pairs []struct {
-		Line     int     `json:"line"`
-		Length   int     `json:"length"`
-		IDs      []int32 `json:"ids"`
-		Segments []int32 `json:"segments"`
-	} `json:"pairs"`
 }
 
 func (g *golden) how() normalization {
@@ -97,44 +89,8 @@ func TestGolden(t *testing.T) {
 				if !slices.Equal(special, want.Special) {
 					t.Errorf("EncodeWithSpecial(%q)\n got %s\nwant %s", lines[i], tokens(tok, special), tokens(tok, want.Special))
 				}
-				if got := tok.Decode(want.Special); got != want.Decoded {
-					t.Errorf("Decode(%s)\n got %q\nwant %q", tokens(tok, want.Special), got, want.Decoded)
-				}
-				ids, offsets := tok.EncodeOffsets(nil, lines[i])
-				if !slices.Equal(ids, special) {
-					t.Errorf("EncodeOffsets(%q) has other ids than EncodeWithSpecial: %s", lines[i], tokens(tok, ids))
-				}
-				if want.Offsets == nil {
-					continue
-				}
-				for j, o := range offsets {
-					if w := want.Offsets[j]; o.From != w[0] || o.To != w[1] {
-						t.Errorf("EncodeOffsets(%q): %s is %d-%d %q, want %d-%d %q", lines[i], tok.vocab[ids[j]],
-							o.From, o.To, lines[i][o.From:o.To], w[0], w[1], lines[i][w[0]:w[1]])
-					}
-				}
 			}
 		})
-	}
-}
-
-func TestGoldenPairs(t *testing.T) {
-	lines := testLines(t)
-	for _, name := range goldenNames {
-		g, tok := loadGolden(t, name)
-		for _, p := range g.Pairs {
-			ids, segments := tok.EncodePair(lines[p.Line], lines[p.Line+1], p.Length)
-			if !slices.Equal(ids, p.IDs) {
-				t.Errorf("%s: EncodePair of lines %d and %d to %d\n got %s\nwant %s", name,
-					p.Line, p.Line+1, p.Length, tokens(tok, ids), tokens(tok, p.IDs))
-			}
-			for i, s := range segments {
-				if int32(s) != p.Segments[i] {
-					t.Fatalf("%s: segments of lines %d and %d to %d: got %v, want %v", name,
-						p.Line, p.Line+1, p.Length, segments, p.Segments)
-				}
-			}
-		}
 	}
 }
 

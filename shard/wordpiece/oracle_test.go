@@ -126,18 +126,6 @@ func checkEncode(t *testing.T, tok *Tokenizer, text string) {
 	if got := tok.Encode(nil, text); !slices.Equal(got, want) {
 		t.Fatalf("%+v: Encode(%q)\n got %s\nwant %s", tok.norm.how, text, tokens(tok, got), tokens(tok, want))
 	}
-	ids, offsets := tok.EncodeOffsets(nil, text)
-	if special := tok.EncodeWithSpecial(nil, text); !slices.Equal(ids, special) {
-		t.Fatalf("%+v: EncodeOffsets(%q)\n got %s\nwant %s", tok.norm.how, text, tokens(tok, ids), tokens(tok, special))
-	}
-	if len(ids) != len(offsets) {
-		t.Fatalf("EncodeOffsets(%q): %d ids and %d offsets", text, len(ids), len(offsets))
-	}
-	for i, o := range offsets {
-		if o.From < 0 || o.From >= o.To || o.To > len(text) || i > 0 && o.From < offsets[i-1].From {
-			t.Fatalf("EncodeOffsets(%q): offsets %v", text, offsets)
-		}
-	}
 }
 
 func TestEncodeAgainstNaive(t *testing.T) {

@@ -40,7 +40,7 @@ type Tokenizer struct {
 	// single is the id of each ASCII character as a word by itself.
 	single [utf8.RuneSelf]int32
 
-	pad, unk, cls, sep, mask int32
+	unk int32
 
 	// writers holds *wordWriter to use again; it is all that ever changes.
 	writers sync.Pool
@@ -66,16 +66,12 @@ func newTokenizer(vocab []string, how normalization) (*Tokenizer, error) {
 		}
 		t.ids[token] = int32(i)
 	}
-	for _, s := range []struct {
-		token string
-		id    *int32
-	}{{padToken, &t.pad}, {unkToken, &t.unk}, {clsToken, &t.cls}, {sepToken, &t.sep}, {maskToken, &t.mask}} {
-		id, ok := t.ids[s.token]
-		if !ok {
-			return nil, fmt.Errorf("vocabulary: no %s among its %d tokens", s.token, len(vocab))
+	for _, token := range specialTokens() {
+		if _, ok := t.ids[token]; !ok {
+			return nil, fmt.Errorf("vocabulary: no %s among its %d tokens", token, len(vocab))
 		}
-		*s.id = id
 	}
+	t.unk = t.ids[unkToken]
 	t.begin, t.next = newPieces(t.vocab)
 	for c := range t.single {
 		t.single[c] = t.unk
@@ -102,26 +98,14 @@ func checkToken(token string) error {
 // Vocab returns a copy of the vocabulary, by id.
 func (t *Tokenizer) Vocab() []string { return slices.Clone(t.vocab) }
 
-// ID returns the id of a token, which is spelled as in the vocabulary.
-func (t *Tokenizer) ID(token string) (int32, bool) {
-	id, ok := t.ids[token]
-	return id, ok
-}
-
 // Lowercase reports whether text is put in lower case.
 func (t *Tokenizer) Lowercase() bool { return t.norm.how.lowercase }
 
-// PAD returns the id of [PAD], which fills a sequence up.
-func (t *Tokenizer) PAD() int32 { return t.pad }
-
-// UNK returns the id of [UNK], which stands for a word that has no pieces.
-func (t *Tokenizer) UNK() int32 { return t.unk }
-
 // CLS returns the id of [CLS], with which a sequence begins.
-func (t *Tokenizer) CLS() int32 { return t.cls }
+func (t *Tokenizer) CLS() int32 { return t.ids[clsToken] }
 
 // SEP returns the id of [SEP], with which a segment ends.
-func (t *Tokenizer) SEP() int32 { return t.sep }
+func (t *Tokenizer) SEP() int32 { return t.ids[sepToken] }
 
 // MASK returns the id of [MASK], which hides a piece.
-func (t *Tokenizer) MASK() int32 { return t.mask }
+func (t *Tokenizer) MASK() int32 { return t.ids[maskToken] }

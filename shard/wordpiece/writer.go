@@ -21,42 +21,28 @@ type wordWriter struct {
 	open  bool // within a word
 	// marks are those that followed the last character of combining class 0.
 	// They are put in order when the next such character comes.
-	marks  []decomposed
-	sorted []decomposed // room for them
-
-	// sources, if trace is set, says for each byte of words where in the text it
-	// comes from.
-	trace   bool
-	sources []source
+	marks []decomposed
 }
-
-// source is a place in a text: the bytes of one character.
-type source struct{ from, to int }
 
 // decomposed is a character of a canonical decomposition.
 type decomposed struct {
 	char      rune
 	combining uint8 // its canonical combining class
-	source    source
 }
 
 func (w *wordWriter) write(s string) {
-	for i, c := range s {
-		// Bytes that are not UTF-8 have another length than U+FFFD, but go anyway.
-		from := source{i, i + utf8.RuneLen(c)}
+	for _, c := range s {
 		k := w.n.class(c)
 		switch kind := k.kind(); {
-		case kind == several || kind == drop && len(w.marks) > 0,
-			w.trace && kind != space && w.n.canonical.has(c):
-			w.writeWhole(c, from)
+		case kind == several || kind == drop && len(w.marks) > 0:
+			w.writeWhole(c)
 		case kind == letter:
 			w.flush()
-			w.append(k.char(), from)
+			w.words = utf8.AppendRune(w.words, k.char())
 			w.open = true
 		case kind == single:
 			w.end()
-			w.append(k.char(), from)
-			w.append(' ', source{})
+			w.words = append(utf8.AppendRune(w.words, k.char()), ' ')
 		case kind == space:
 			w.end()
 		}
@@ -67,12 +53,12 @@ func (w *wordWriter) write(s string) {
 // writeWhole writes a character that is not white space step by step, where its
 // class does not say all: where marks wait, even one that goes may keep others
 // from moving.
-func (w *wordWriter) writeWhole(c rune, from source) {
+func (w *wordWriter) writeWhole(c rune) {
 	if w.n.dropped.has(c) {
 		return
 	}
 	if !w.n.how.stripAccents {
-		w.lower(c, from)
+		w.lower(c)
 		return
 	}
 	ideograph := w.n.how.spaceCJK && isIdeograph(c)
@@ -81,14 +67,13 @@ func (w *wordWriter) writeWhole(c rune, from source) {
 	}
 	var buffer [4]decomposed
 	for _, d := range w.n.decompose(buffer[:0], c) {
-		d.source = from
 		if d.combining != 0 {
 			w.marks = append(w.marks, d)
 			continue
 		}
 		w.flush()
 		if !w.n.nonspacing.has(d.char) {
-			w.lower(d.char, from)
+			w.lower(d.char)
 		}
 	}
 	if ideograph {
@@ -103,15 +88,12 @@ func (w *wordWriter) flush() {
 	}
 }
 
-// writeMarks writes the marks in order, but for those that go. Marks change places
-// and their sources do not, as in Hugging Face's offsets.
+// writeMarks writes the marks in order, but for those that go.
 func (w *wordWriter) writeMarks() {
-	w.sorted = append(w.sorted[:0], w.marks...)
-	sorted := w.sorted
-	slices.SortStableFunc(sorted, func(a, b decomposed) int { return int(a.combining) - int(b.combining) })
-	for i, d := range sorted {
+	slices.SortStableFunc(w.marks, func(a, b decomposed) int { return int(a.combining) - int(b.combining) })
+	for _, d := range w.marks {
 		if !w.n.nonspacing.has(d.char) {
-			w.lower(d.char, w.marks[i].source)
+			w.lower(d.char)
 		}
 	}
 	w.marks = w.marks[:0]
@@ -125,40 +107,29 @@ func (w *wordWriter) end() {
 
 func (w *wordWriter) close() {
 	if w.open {
-		w.append(' ', source{})
+		w.words = append(w.words, ' ')
 		w.open = false
 	}
 }
 
-func (w *wordWriter) lower(c rune, from source) {
+func (w *wordWriter) lower(c rune) {
 	switch {
 	case !w.n.how.lowercase:
-		w.put(c, from)
+		w.put(c)
 	case c == dottedI:
-		w.put('i', from)
-		w.put('\u0307', from)
+		w.put('i')
+		w.put('\u0307')
 	default:
-		w.put(w.n.toLower(c), from)
+		w.put(w.n.toLower(c))
 	}
 }
 
-func (w *wordWriter) put(c rune, from source) {
+func (w *wordWriter) put(c rune) {
 	if w.n.punctuation.has(c) {
 		w.close()
-		w.append(c, from)
-		w.append(' ', source{})
+		w.words = append(utf8.AppendRune(w.words, c), ' ')
 		return
 	}
-	w.append(c, from)
-	w.open = true
-}
-
-func (w *wordWriter) append(c rune, from source) {
-	before := len(w.words)
 	w.words = utf8.AppendRune(w.words, c)
-	if w.trace {
-		for range len(w.words) - before {
-			w.sources = append(w.sources, from)
-		}
-	}
+	w.open = true
 }
