@@ -19,15 +19,15 @@ import (
 type Report struct {
 	Account     *ledger.Account `json:"account"`
 	Checkpoints []Verified      `json:"checkpoints"`
-	// SetAside are the names of checkpoints that a service found damaged and put
+	// SetAside are the names of checkpoints that a service found damaged and set
 	// aside; they are not used and not verified.
 	SetAside []string `json:"set_aside,omitempty"`
-	// Pending readings of processes that have ended are not in the ledger: the run ingests
-	// them when it goes on.
+	// Pending readings of processes that have ended are not in the ledger yet: the run
+	// ingests them when it continues.
 	Pending []PendingReadings `json:"unsent,omitempty"`
 }
 
-// Verified is a checkpoint whose files are what the ledger says.
+// Verified is a checkpoint whose files are as the ledger records them.
 type Verified struct {
 	Step   uint64 `json:"step"`
 	Folder string `json:"folder"`
@@ -45,18 +45,18 @@ var ErrNoLedger = errors.New("no ledger there")
 // signatures and proofs, that the energy adds up, that the ledger each checkpoint
 // knew is a prefix of it, that the ledger holds each visible checkpoint's manifest,
 // every file against its manifest, and that the newest checkpoint of the ledger is
-// there. The ledger of a finished run without living processes must also hold everything
-// that they measured on this machine, else the error is ErrPendingReadings. held are heads
-// of the ledger that were kept elsewhere: the ledger must extend them. The error names
-// everything that does not verify, on one line each.
+// there. The ledger of a finished run without living processes must also hold all readings
+// that they took on this machine, else the error is ErrPendingReadings. held are heads of
+// the ledger that were kept elsewhere: the ledger must extend them. The error has one line
+// for each thing that does not verify.
 //
-// The run may be going on meanwhile.
+// The run may still be training.
 func Audit(run string, held ...ledger.NamedHead) (*Report, error) {
 	dir := rundir.Dir(run)
 	if _, err := os.Stat(dir.Ledger()); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("audit %s: %w", run, ErrNoLedger)
 	}
-	// A checkpoint may come while the ledger is read: those that stand now are in
+	// A checkpoint may appear while the ledger is read. Those that exist now are in
 	// the ledger that is read next.
 	steps, err := Steps(run)
 	if err != nil {
@@ -120,7 +120,7 @@ func sameSpec(dir rundir.Dir, a *ledger.Account) (runspec.Spec, error) {
 	return spec, nil
 }
 
-// String is the report as a person reads it.
+// String returns the report as text for people.
 func (r *Report) String() string {
 	var b strings.Builder
 	b.WriteString(r.Account.String())

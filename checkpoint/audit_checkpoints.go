@@ -12,8 +12,8 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
-// headsIn are the heads of the ledger that checkpoints hold: all visible ones, and of
-// those that were set aside each that is a head still.
+// headsIn returns the heads of the ledger in checkpoints: in all visible ones, and in those
+// that were set aside if the head is still readable.
 func headsIn(dir rundir.Dir, steps []uint64, aside []string) (heads []ledger.NamedHead, err error) {
 	var errs []error
 	for _, step := range steps {
@@ -32,8 +32,8 @@ func headsIn(dir rundir.Dir, steps []uint64, aside []string) (heads []ledger.Nam
 	return heads, failures.Of(errs...)
 }
 
-// readHead reads the head of the ledger that a checkpoint holds; nil where the
-// checkpoint has been removed meanwhile.
+// readHead reads the head of the ledger in a checkpoint; nil if the checkpoint has been
+// removed since it was listed.
 func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
 	name := folderOf(step)
 	head, err := headOf(dir.Checkpoints(), name)
@@ -49,8 +49,8 @@ func readHead(dir rundir.Dir, step uint64) (*ledger.NamedHead, error) {
 	return &head, nil
 }
 
-// stillThere tells whether a checkpoint has not been removed as one too many while
-// it was looked at.
+// stillThere reports whether a checkpoint still exists: the service may have pruned it while
+// it was read.
 func stillThere(dir rundir.Dir, step uint64) bool {
 	_, err := os.Stat(filepath.Join(dir.Checkpoints(), folderOf(step)))
 	return !errors.Is(err, fs.ErrNotExist)
@@ -76,8 +76,8 @@ func auditCheckpoint(dir rundir.Dir, step uint64, a *ledger.Account) (Verified, 
 	return v, nil
 }
 
-// auditNewest checks that the newest checkpoint of the ledger is there, if only staged
-// by a service that had no time to show it, or that a note says why it is not.
+// auditNewest checks that the newest checkpoint of the ledger exists, at least as the staged
+// folder of a service that had no time to publish it, or that a note says why it does not.
 func auditNewest(dir rundir.Dir, a *ledger.Account) error {
 	if len(a.Checkpoints) == 0 {
 		return nil
@@ -91,7 +91,7 @@ func auditNewest(dir rundir.Dir, a *ledger.Account) error {
 	if _, err := os.Lstat(filepath.Join(dir.Checkpoints(), stagedPrefix+c.Folder)); err == nil {
 		return nil
 	}
-	// Others that came meanwhile may have driven it out.
+	// Newer checkpoints may have replaced it.
 	steps, err := stepsIn(dir.Checkpoints())
 	if err != nil || len(steps) > 0 && steps[len(steps)-1] >= c.Step {
 		return err
@@ -99,8 +99,9 @@ func auditNewest(dir rundir.Dir, a *ledger.Account) error {
 	return &DamageError{c.Folder, "", fmt.Sprintf("it is missing, and is the newest of the ledger, as entry %d says", c.Entry)}
 }
 
-// auditLatest checks that latest names the newest checkpoint, or, while the run goes
-// on, the one before or none yet: between the two a service may have been killed.
+// auditLatest checks that latest names the newest checkpoint. As long as the run is not
+// finished it may name the one before, or be missing: a service may have been killed between
+// the two steps.
 func auditLatest(dir rundir.Dir, steps []uint64, over bool) error {
 	if len(steps) == 0 {
 		return nil

@@ -20,7 +20,7 @@ import (
 type Choice struct {
 	Step   uint64 // 0: there is none
 	Folder string // path; empty where there is none
-	// PassedOver are newer checkpoints that were not taken, the newest first.
+	// PassedOver are newer checkpoints that were not chosen, the newest first.
 	PassedOver []PassedOver
 	// Unproven says why the manifest was not compared with the ledger; nil if it was.
 	Unproven error
@@ -41,10 +41,10 @@ func (c Choice) Damaged() *PassedOver {
 // it was read.
 const maxAttempts = 20
 
-// Choose decides which checkpoint of a run is taken, and changes nothing. The run
-// may be going on. tell, which may be nil, hears of what takes long.
+// Choose decides which checkpoint of a run its readers use, and changes nothing. The run
+// may still be training. tell, which may be nil, is called before slow operations.
 //
-// A service that is started on the folder goes on from the same checkpoint.
+// A service that is started on the folder resumes from the same checkpoint.
 func Choose(run string, depth Depth, tell func(string)) (Choice, error) {
 	dir := rundir.Dir(run)
 	spec, err := runspec.Read(dir.Spec())
@@ -62,9 +62,9 @@ func Choose(run string, depth Depth, tell func(string)) (Choice, error) {
 	return Choice{}, err
 }
 
-// choose looks once; again says that what it looked at was removed meanwhile.
+// choose makes one attempt; again says that a checkpoint was removed while it was read.
 func (i inspector) choose(dir rundir.Dir) (c Choice, again bool, err error) {
-	// The folders first: those that stand are in the ledger that is read then.
+	// The folders come first: those that exist now are in the ledger that is read next.
 	all, err := candidates(dir.Checkpoints())
 	if err != nil {
 		return c, false, err
@@ -90,8 +90,8 @@ func (i inspector) choose(dir rundir.Dir) (c Choice, again bool, err error) {
 	return c, false, nil
 }
 
-// candidates lists the checkpoints of a folder by their step, with those that a
-// service wrote and had no time to make visible.
+// candidates lists the checkpoints of a folder by their step, including those that a
+// service wrote and had no time to publish.
 func candidates(dir string) ([]candidate, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,10 +111,10 @@ func candidates(dir string) ([]candidate, error) {
 	return all, nil
 }
 
-// CheckModel compares what a reader of a model takes from a folder with the manifest
-// in it, and, where the folder is a checkpoint of a run, with the run's ledger.
-// verified is false where the folder has no manifest, as those of other software.
-// What is wrong is a *DamageError.
+// CheckModel compares the files of a model in a folder with the manifest in it and, if the
+// folder is a checkpoint of a run, with the run's ledger. verified is false if the folder
+// has no manifest, like those of other software. An error that names damage is a
+// *DamageError.
 func CheckModel(folder string, tell func(string)) (verified bool, err error) {
 	at, err := filepath.EvalSymlinks(folder)
 	if err == nil {
@@ -144,7 +144,7 @@ func CheckModel(folder string, tell func(string)) (verified bool, err error) {
 	return err == nil, err
 }
 
-// foreign tells whether a file called as a manifest is is one of other software.
+// foreign reports whether a file with the name of a manifest belongs to other software.
 func foreign(manifest []byte) bool {
 	var m struct {
 		Digest   *string `json:"digest"`

@@ -17,11 +17,11 @@ import (
 	"github.com/gramme-project/gramme/replica"
 )
 
-// repeat is how often the newest checkpoint is announced: an announcement may be
-// lost, and a coordinator that takes over has not heard the last.
+// repeat is the interval at which the newest checkpoint is announced: an announcement may
+// be lost, and a coordinator that takes over has not received the last one.
 const repeat = time.Second
 
-// outcome is how a store ended.
+// outcome is the result of storing a state.
 type outcome struct {
 	saved saved
 	err   error
@@ -81,8 +81,8 @@ func readSlice(m *bus.Message) (wire.SliceHeader, error) {
 	return h, transfer.Verify(m)
 }
 
-// refuse notes slices that did not make a state, once for each generation that sends
-// them, and tells the coordinator where its members may not be in one state.
+// refuse records in the ledger that slices did not form a state, once for each generation
+// that sends them. It tells the coordinator if the members may hold different states.
 func (s *Service) refuse(err error) {
 	s.log.Error("checkpoint refused", zap.Error(err))
 	var r *assembly.RefusedError
@@ -123,7 +123,7 @@ func (s *Service) write(state *replica.State, a assembly.Metadata, written chan<
 }
 
 // noteLineage writes the lineage of a state into the ledger. The coordinator reports it
-// sooner, if both are up; what is stored must not depend on that.
+// sooner if both are up, but the stored ledger must not depend on that.
 func (s *Service) noteLineage(b wire.Lineage) error {
 	if b.Generation == 0 {
 		return nil // nothing was trained: all steps were done already
@@ -135,7 +135,7 @@ func (s *Service) noteLineage(b wire.Lineage) error {
 	return s.appendEntries([]ledger.Entry{entry})
 }
 
-// done makes what was stored the newest checkpoint.
+// done makes the stored state the newest checkpoint.
 func (s *Service) done(o outcome) error {
 	if o.err == nil {
 		o.err = s.adopt(o.saved)
@@ -146,7 +146,7 @@ func (s *Service) done(o outcome) error {
 	return o.err
 }
 
-// announce tells everybody of the newest checkpoint.
+// announce publishes which checkpoint is the newest.
 func (s *Service) announce() {
 	if s.newest == nil {
 		return

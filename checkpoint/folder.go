@@ -13,8 +13,8 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 )
 
-// The files of a checkpoint. Those of the tokenizer stand beside them under the
-// names that the corpus has them.
+// The files of a checkpoint. Those of the tokenizer are beside them, under the names that
+// they have in the corpus.
 const (
 	modelFile     = "model.safetensors"
 	optimizerFile = "optimizer.safetensors"
@@ -38,7 +38,7 @@ var stepName = regexp.MustCompile(`^step-(\d{10,20})$`)
 // folderOf is the name of a step's checkpoint. Names sort as steps do.
 func folderOf(step uint64) string { return fmt.Sprintf("step-%010d", step) }
 
-// stepOf reads such a name.
+// stepOf returns the step of such a name.
 func stepOf(name string) (uint64, bool) {
 	m := stepName.FindStringSubmatch(name)
 	if m == nil {
@@ -63,7 +63,7 @@ func stepsIn(dir string) ([]uint64, error) {
 	return steps, err
 }
 
-// headOf reads the head of the ledger that a checkpoint holds.
+// headOf reads the head of the ledger in a checkpoint.
 func headOf(dir, name string) (ledger.NamedHead, error) {
 	b, err := os.ReadFile(filepath.Join(dir, name, headFile))
 	return ledger.NamedHead{Name: "checkpoint " + filepath.Join(name, headFile), Note: b}, err
@@ -82,7 +82,7 @@ func setAside(dir string) ([]string, error) {
 	return names, nil
 }
 
-// asideName is a name in a folder that is free for what is set aside.
+// asideName returns a free name in a folder for a checkpoint that is set aside.
 func asideName(dir, name string) string {
 	aside := setAsidePrefix + name
 	for n := 2; ; n++ {

@@ -10,10 +10,10 @@ import (
 	"github.com/gramme-project/gramme/internal/waiting"
 )
 
-// Depth says how much of a checkpoint is compared with its manifest.
+// Depth is how much of a checkpoint is compared with its manifest.
 type Depth int
 
-// The depths. All read the manifest, and look whether every file is there.
+// The depths. All read the manifest, and check that every file exists.
 const (
 	Sizes    Depth = iota // that every file has its length; no content is read
 	Weights               // and the hash of all files but the optimizer's state
@@ -21,25 +21,25 @@ const (
 )
 
 // inspector decides whether a folder is the checkpoint that it should be. All users of
-// checkpoints ask it: the service that resumes from one, the commands that read one, and
+// checkpoints call it: the service that resumes from one, the commands that read one, and
 // the audit.
 type inspector struct {
 	run, spec string         // the run's name and the hash of its spec
 	entries   []ledger.Saved // the checkpoints that the ledger holds
 	unproven  bool           // there is no ledger to compare with
 	depth     Depth
-	tell      func(string) // hears of what takes long; nil: nobody listens
+	tell      func(string) // is called before slow operations; may be nil
 }
 
-// inspection is what a folder that is in order holds.
+// inspection is the content of a folder that verifies.
 type inspection struct {
 	saved
 	contents Manifest
-	entry    int64 // of the ledger; -1 where it was not asked
+	entry    int64 // of the ledger; -1 if the ledger was not read
 }
 
-// inspect checks the folder at path, which is to be the checkpoint called name. What
-// is wrong with it is a *DamageError.
+// inspect verifies the folder at path, which is to be the checkpoint called name. If the
+// folder is damaged, the error is a *DamageError.
 func (i inspector) inspect(path, name string) (inspection, error) {
 	m, hash, err := readManifest(path)
 	if err != nil {
@@ -72,16 +72,16 @@ func (i inspector) inspect(path, name string) (inspection, error) {
 type candidate struct {
 	step   uint64
 	path   string
-	staged bool // a service had no time to make it visible; of these only a whole one counts
+	staged bool // a service had no time to publish it; such a folder counts only if it is complete
 }
 
-// PassedOver is a checkpoint that is newer than the one that is taken.
+// PassedOver is a checkpoint that is newer than the chosen one.
 type PassedOver struct {
 	Step   uint64
 	Folder string // the name that it has or had
-	Reason error  // why it is not taken
-	// Present says that it lies there, damaged, and not that it is missing or was set
-	// aside before.
+	Reason error  // why it is not chosen
+	// Present says that the folder exists and is damaged. Otherwise it is missing, or was
+	// set aside earlier.
 	Present bool
 	Aside   string // the name that a service gives it then
 }
@@ -101,9 +101,9 @@ func (p PassedOver) String() string {
 	return fmt.Sprintf("the checkpoint of step %d is not used: %s", p.Step, why)
 }
 
-// newest decides which of some checkpoints is taken: the newest that is in order. It
-// names those that are newer, newest first, and the newest of the ledger where that
-// is not there. found is false where none is in order.
+// newest chooses the newest of some checkpoints that verifies. It also returns the newer
+// ones that do not, newest first, and the newest one of the ledger if its folder is missing.
+// found is false if none verifies.
 func (i inspector) newest(dir string, all []candidate) (taken inspection, found bool, passed []PassedOver, err error) {
 	for n := len(all) - 1; n >= 0 && !found; n-- {
 		c := all[n]

@@ -25,7 +25,7 @@ import (
 // manifestVersion is the version that this package writes and reads.
 const manifestVersion = 1
 
-// Manifest says what a checkpoint is and what its files must be.
+// Manifest describes a checkpoint and its files.
 type Manifest struct {
 	Version  int           `json:"version"`
 	Run      string        `json:"run"`
@@ -46,7 +46,7 @@ type Manifest struct {
 	Files map[string]File `json:"files"` // all but the manifest
 }
 
-// File is what one file must be.
+// File is the expected size and hash of one file.
 type File struct {
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
@@ -65,7 +65,7 @@ func sha256Hex(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// DamageError says which file of a checkpoint is not what it should be.
+// DamageError says which file of a checkpoint differs from the manifest.
 type DamageError struct {
 	Folder string // its name
 	File   string // empty: the folder as a whole
@@ -81,11 +81,11 @@ func damaged(dir, file, format string, args ...any) error {
 	return &DamageError{filepath.Base(dir), file, fmt.Sprintf(format, args...)}
 }
 
-// readManifest reads the manifest of a folder and returns its hash. What is wrong
-// with it is a *DamageError.
+// readManifest reads the manifest of a folder and returns its hash. If the manifest is
+// damaged, the error is a *DamageError.
 func readManifest(dir string) (m Manifest, hash string, err error) {
 	damage := func(format string, args ...any) error { return damaged(dir, manifestFile, format, args...) }
-	// A link leads to what may change and is not verified.
+	// The target of a link may change, and is not verified.
 	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
 		return m, "", &DamageError{filepath.Base(dir), "", "it is no folder"}
 	}
@@ -113,7 +113,8 @@ func readManifest(dir string) (m Manifest, hash string, err error) {
 	return m, sha256Hex(b), nil
 }
 
-// verifyFiles compares the files with the manifest. What is wrong is a *DamageError.
+// verifyFiles compares the files with the manifest. If one differs, the error is a
+// *DamageError.
 func verifyFiles(dir string, m Manifest, depth Depth) error {
 	if len(m.Files) == 0 {
 		return &DamageError{filepath.Base(dir), manifestFile, "it names no file"}
@@ -146,8 +147,8 @@ func verifyFiles(dir string, m Manifest, depth Depth) error {
 	return nil
 }
 
-// strangers looks for what the manifest does not name: who loads the folder may take
-// it for a part of the model. What there is is a *DamageError.
+// strangers looks for files that the manifest does not name: software that loads the folder
+// may take them for a part of the model. If there is one, the error is a *DamageError.
 func strangers(dir string, m Manifest) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -161,8 +162,8 @@ func strangers(dir string, m Manifest) error {
 	return nil
 }
 
-// regular says why there is no regular file. Where that cannot be told, who opens it
-// will tell.
+// regular returns an error if path is no regular file. If that cannot be found out, opening
+// the file will fail with the reason.
 func regular(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -174,7 +175,7 @@ func regular(path string) error {
 	return nil
 }
 
-// sizeOf is what a file is, as far as its length tells.
+// sizeOf returns the length of a file as a File, with the expected hash.
 func sizeOf(path string, want File) (File, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -33,7 +33,7 @@ func (s *Service) ingestPending() {
 	}
 }
 
-// ingestPending returns how many readings the ledger did not hold before.
+// ingestPending returns how many readings are new to the ledger.
 func ingestPending(dir rundir.Dir, run string, l *ledger.Log, log *zap.Logger) (fresh int, err error) {
 	_, _, err = meter.SendPending(context.Background(), dir.Energy(), run, func(_ context.Context, records []energy.Record) error {
 		before := fresh
@@ -74,7 +74,8 @@ func IngestPending(run, software string, log *zap.Logger) (readings int, err err
 	return ingestPending(dir, spec.Run, l, log)
 }
 
-// PendingReadings is how much of a process that has ended the ledger does not hold.
+// PendingReadings counts the readings of a process that has ended and that the ledger does
+// not hold.
 type PendingReadings struct {
 	Process string `json:"process"`
 	Records int    `json:"records"`
@@ -86,8 +87,8 @@ type PendingReadings struct {
 var ErrPendingReadings = errors.New("energy that was measured is not in the ledger")
 
 // findPending finds records in the logs of processes that have ended and not in the
-// ledger. A run that goes on, or will, ingests them; living says that processes of the run
-// are alive.
+// ledger. A run that continues ingests them; living says that processes of the run are
+// alive.
 func findPending(dir rundir.Dir, a *ledger.Account) (all []PendingReadings, living bool, err error) {
 	left, n, err := meter.ReadPending(dir.Energy(), a.Run, 0)
 	for _, l := range left {

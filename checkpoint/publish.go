@@ -1,6 +1,6 @@
 package checkpoint
 
-// How a checkpoint becomes visible, and the newest.
+// How a checkpoint becomes visible, and becomes the newest one.
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"github.com/gramme-project/gramme/internal/vfs"
 )
 
-// publish makes a staged folder visible and the newest.
+// publish makes a staged folder visible and the newest checkpoint.
 func (s *store) publish(staged, name string) error {
 	if err := vfs.Commit(s.disk, staged, s.path(name)); err != nil {
 		return err
@@ -16,12 +16,12 @@ func (s *store) publish(staged, name string) error {
 	return s.link(name)
 }
 
-// link lets latest name a checkpoint.
+// link makes latest point to a checkpoint.
 func (s *store) link(name string) error {
 	if now, err := os.Readlink(s.path(latestLink)); err == nil && now == name {
 		return nil
 	}
-	// A copy that followed links has a folder there, whose place no link can take.
+	// A copy that followed links has a folder there, which a link cannot replace.
 	if info, err := os.Lstat(s.path(latestLink)); err == nil && info.IsDir() {
 		if err := s.putAside(latestLink, asideName(s.dir, latestLink)); err != nil {
 			return err

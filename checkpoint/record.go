@@ -17,7 +17,7 @@ import (
 const mostMessages = 256
 
 // record writes readings and events into the ledger and acknowledges them once
-// they are durable. What came meanwhile shares one sync.
+// they are durable. Messages that arrived meanwhile share one sync.
 func (s *Service) record(ctx context.Context, messages <-chan *bus.Message) {
 	for {
 		var batch []*bus.Message
@@ -77,7 +77,7 @@ func (s *Service) entriesOf(m *bus.Message) ([]ledger.Entry, error) {
 	return entries, nil
 }
 
-// entryOf turns an event of the coordinator into what the ledger holds.
+// entryOf turns an event of the coordinator into an entry of the ledger.
 func entryOf(e wire.Event) (ledger.Entry, error) {
 	entry := ledger.Entry{Key: e.Key}
 	switch e.Kind {
@@ -101,9 +101,8 @@ func (s *Service) appendEntries(entries []ledger.Entry) error {
 	return appendTo(s.ledger, s.log, entries)
 }
 
-// appendTo appends what belongs in a ledger. An entry that does not would be
-// sent for ever if it were refused: it is quarantined, with the reason as a note in
-// its place.
+// appendTo appends entries to a ledger. A refused entry would be sent again for ever, so an
+// invalid one is quarantined: a note with the reason takes its place.
 func appendTo(l *ledger.Log, log *zap.Logger, entries []ledger.Entry) error {
 	for {
 		_, err := l.Append(entries...)

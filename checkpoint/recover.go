@@ -14,7 +14,7 @@ import (
 // recoverFromCrash completes or removes unfinished checkpoints, sets aside those that do not
 // verify, and returns the newest that does; found is false if there is none. If a
 // checkpoint shows that the ledger has lost entries, the error is a *ledger.Fault, and
-// nothing changes: going on would hide the loss.
+// nothing changes: to continue would hide the loss.
 func (s *store) recoverFromCrash() (newest saved, found bool, err error) {
 	defer func() {
 		if err != nil {
@@ -34,7 +34,7 @@ func (s *store) recoverFromCrash() (newest saved, found bool, err error) {
 	if err := s.tidy(); err != nil {
 		return saved{}, false, err
 	}
-	if steps, err = stepsIn(s.dir); err != nil { // with what was staged
+	if steps, err = stepsIn(s.dir); err != nil { // including those that were staged
 		return saved{}, false, err
 	}
 	var all []candidate
@@ -59,13 +59,13 @@ func (s *store) recoverFromCrash() (newest saved, found bool, err error) {
 	return taken.saved, true, s.link(folderOf(taken.step))
 }
 
-// inspector checks checkpoints of this run against what the ledger holds now.
+// inspector verifies checkpoints of this run against the present ledger.
 func (s *store) inspector() inspector {
 	return inspector{run: s.spec.Run, spec: s.spec.Hash(), entries: s.log.Checkpoints(), depth: Complete}
 }
 
-// remembers checks that the ledger still holds what it held when checkpoints were
-// stored, and the visible ones themselves.
+// remembers checks that the ledger still holds the entries that it held when checkpoints
+// were stored, and the entries of the visible checkpoints.
 func (s *store) remembers(steps []uint64) error {
 	names, err := setAside(s.dir)
 	if err != nil {
@@ -77,11 +77,11 @@ func (s *store) remembers(steps []uint64) error {
 	for _, name := range names {
 		h, err := headOf(s.dir, name)
 		if err != nil {
-			continue // damage, of which verify tells
+			continue // damage, which verify reports
 		}
 		head, err := s.log.Extends(h)
 		if errors.Is(err, ledger.ErrUnsigned) {
-			continue // damage too, or of another run
+			continue // damaged, too, or of another run
 		}
 		if err != nil {
 			return err
@@ -94,8 +94,8 @@ func (s *store) remembers(steps []uint64) error {
 	return nil
 }
 
-// named tells whether the ledger names a checkpoint behind the head that it holds. A
-// copy of one that the ledger names, under another name, shows no loss.
+// named reports whether the ledger names a checkpoint after the head in that checkpoint. A
+// copy of such a checkpoint under another name shows no loss.
 func (s *store) named(name string, head ledger.Head) bool {
 	if slices.ContainsFunc(s.log.Checkpoints(), func(c ledger.Saved) bool { return c.Folder == name && c.Entry >= head.Size }) {
 		return true
@@ -104,8 +104,8 @@ func (s *store) named(name string, head ledger.Head) bool {
 	return err == nil && s.log.Has(keyOf(hash))
 }
 
-// tidy ends what was under way: a staged folder that is in the ledger becomes
-// visible, everything else goes.
+// tidy completes interrupted work: it publishes a staged folder that is in the ledger, and
+// removes everything else.
 func (s *store) tidy() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -127,21 +127,21 @@ func (s *store) tidy() error {
 	return nil
 }
 
-// counts tells whether a staged folder is whole and in the ledger.
+// counts reports whether a staged folder is complete and in the ledger.
 func (s *store) counts(path string) bool {
 	m, hash, err := readManifest(path)
 	return err == nil && s.log.Has(keyOf(hash)) && verifyFiles(path, m, Complete) == nil
 }
 
-// asideKey is the ledger's key of the note that a checkpoint is not there any more.
+// asideKey is the ledger's key of the note that a checkpoint was set aside.
 func asideKey(manifest string) string { return "aside/" + manifest }
 
 func (s *store) putAside(name, aside string) error {
 	return vfs.Commit(s.disk, s.path(name), s.path(aside))
 }
 
-// passOver sets a checkpoint aside that does not verify, and says in the ledger of
-// one that is not there, where no note does yet.
+// passOver sets a checkpoint that does not verify aside. If its folder is missing, it records
+// that in the ledger, once.
 func (s *store) passOver(p PassedOver) error {
 	if p.Present {
 		if err := s.tellAside(p.Step, fmt.Sprintf("%s; set aside as %s", p.Reason, p.Aside)); err != nil {
@@ -157,8 +157,7 @@ func (s *store) passOver(p PassedOver) error {
 	return s.tellAside(p.Step, p.Reason.Error())
 }
 
-// tellAside writes into the ledger that the checkpoint of a step does not count any
-// more.
+// tellAside records in the ledger that the checkpoint of a step no longer counts.
 func (s *store) tellAside(step uint64, text string) error {
 	e := ledger.Entry{Note: &ledger.Note{Kind: ledger.NoteQuarantine, Step: step, Text: text}}
 	for _, c := range s.log.Checkpoints() {

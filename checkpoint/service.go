@@ -31,7 +31,7 @@ type Config struct {
 	Spec     runspec.Spec // complete
 	Bus      bus.Conn
 	Log      *zap.Logger
-	Software string // that writes, for ledger and manifests
+	Software string // the name of this build, for ledger and manifests
 }
 
 // Service is an open checkpoint service.
@@ -48,7 +48,7 @@ type Service struct {
 }
 
 // Open opens the run's ledger and checkpoints, or makes them. It sets aside checkpoints
-// that do not verify, and writes into the ledger from where the run goes on, and pending
+// that do not verify, and writes into the ledger from where the run resumes, and pending
 // readings. The caller closes the service.
 func Open(cfg Config) (s *Service, err error) {
 	dir := rundir.Dir(cfg.RunDir)
@@ -116,7 +116,7 @@ func Open(cfg Config) (s *Service, err error) {
 	return s, s.declareCarbon()
 }
 
-// adopt makes a checkpoint the newest one, which is served to those who join.
+// adopt makes a checkpoint the newest one, which is served to workers that join.
 func (s *Service) adopt(c saved) error {
 	if err := s.snapshot.open(c); err != nil {
 		return err
@@ -125,8 +125,8 @@ func (s *Service) adopt(c saved) error {
 	return nil
 }
 
-// resume proves that the ledger which the newest checkpoint knew is a prefix of
-// the one that goes on.
+// resume records a proof that the ledger as of the newest checkpoint is a prefix of the
+// present one.
 func (s *Service) resume() error {
 	var from *ledger.Tree
 	if s.newest != nil {
@@ -135,8 +135,8 @@ func (s *Service) resume() error {
 	return s.ledger.Resume(s.step(), from)
 }
 
-// declareCarbon states the factor that turns this run's energy into carbon, if it
-// is not the one that counts already.
+// declareCarbon records the factor that turns this run's energy into carbon, unless the
+// ledger already has that one.
 func (s *Service) declareCarbon() error {
 	e := s.cfg.Spec.Energy
 	f, err := energy.NewFactor(e.Country, e.Intensity, e.PUE)
@@ -152,8 +152,8 @@ func (s *Service) declareCarbon() error {
 	return err
 }
 
-// Close takes in what processes that have ended could not send, and lets go of the
-// ledger and the checkpoint that was served.
+// Close ingests the pending readings of processes that have ended, and releases the ledger
+// and the checkpoint that was served.
 func (s *Service) Close() error {
 	var err error
 	if s.ledger != nil {
@@ -189,7 +189,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// step is that of the newest checkpoint.
+// step returns the step of the newest checkpoint.
 func (s *Service) step() uint64 {
 	if s.newest == nil {
 		return 0

@@ -16,8 +16,8 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
-// snapshot is the newest checkpoint, open for those who fetch it. A checkpoint that
-// was removed from the folder meanwhile can still be read to its end.
+// snapshot is the newest checkpoint, open for workers that fetch it. If it is removed from
+// the folder meanwhile, it can still be read to its end.
 type snapshot struct {
 	layout model.Layout
 	mu     sync.RWMutex
@@ -29,7 +29,7 @@ func newSnapshot(l model.Layout) *snapshot {
 	return &snapshot{layout: l, info: wire.SnapshotInfo{Elements: l.Total}, files: map[string]*tensorFile{}}
 }
 
-// open replaces what is served.
+// open replaces the checkpoint that is served.
 func (s *snapshot) open(c saved) (err error) {
 	state, err := readState(c.dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func closeAll(files map[string]*tensorFile) error {
 	return err
 }
 
-// Close lets go of the files. Nothing is served any more.
+// Close closes the files. Nothing is served after that.
 func (s *snapshot) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *snapshot) read(r wire.Range) ([]byte, int64, error) {
 	return replica.Bytes(to), total, nil
 }
 
-// answer serves those who join.
+// answer serves workers that join.
 func (s *Service) answer(ctx context.Context, asked <-chan *bus.Message) {
 	for {
 		var m *bus.Message

@@ -20,7 +20,7 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
-// stored is what state.json holds beside the tensors.
+// stored is the content of state.json: the state without its tensors.
 type stored struct {
 	Digest string          `json:"digest"` // of the whole state
 	Meta   json.RawMessage `json:"replica"`
@@ -70,7 +70,7 @@ func (s *store) stage(dir string, state *replica.State, a assembly.Metadata) (Ma
 	return m, sha256Hex(b), vfs.SyncDir(s.disk, dir)
 }
 
-// smallFiles are those whose content is at hand.
+// smallFiles returns the files whose content is already in memory.
 func (s *store) smallFiles(state *replica.State, digest string) (map[string][]byte, error) {
 	files := maps.Clone(s.tokenizer)
 	var err error
@@ -107,7 +107,7 @@ func (s *store) exportedConfig() model.Config {
 	return c
 }
 
-// writeFile writes a file that is on the disk when it returns, and says what it is.
+// writeFile writes a file durably and returns its size and hash.
 func (s *store) writeFile(path string, content func(io.Writer) error) (out File, err error) {
 	h := sha256.New()
 	n := counter(0)

@@ -27,14 +27,14 @@ type store struct {
 	tokenizer map[string][]byte // files by name
 	log       *ledger.Log
 	software  string
-	precision *runspec.PrecisionChoice // nil: it was not chosen by a measurement, or by none that is known
+	precision *runspec.PrecisionChoice // nil: not chosen by a measurement, or by an unknown one
 	now       func() time.Time
 	// told is the small part of the state up to which the ledger knows the steps
 	// of this line of checkpoints; zero before the first.
 	told replica.Meta
 }
 
-// saved is a checkpoint that stands.
+// saved is a stored checkpoint.
 type saved struct {
 	step     uint64
 	dir      string // path
@@ -63,10 +63,10 @@ func (s *store) save(state *replica.State, a assembly.Metadata) (saved, error) {
 	}
 	m, hash, err := s.stage(staged, state, a)
 	if err == nil {
-		err = vfs.SyncDir(s.disk, s.dir) // what the ledger names has to be there
+		err = vfs.SyncDir(s.disk, s.dir) // a folder that the ledger names must exist
 	}
 	if err != nil {
-		// A full disk should have the space back.
+		// If the disk is full, this frees the space.
 		return fail(errors.Join(err, vfs.RemoveAll(s.disk, staged)))
 	}
 	if _, err = s.log.Append(s.entries(state, a, m, hash)...); err != nil {
@@ -118,8 +118,8 @@ func (s *store) losses(state *replica.State) *ledger.MeanLoss {
 	}
 }
 
-// prune removes the oldest checkpoints that are too many, each by a rename first,
-// so that none is ever visible in part.
+// prune removes the oldest checkpoints beyond the number to keep. It renames each first, so
+// that none is ever visible in part.
 func (s *store) prune() error {
 	steps, err := stepsIn(s.dir)
 	if err != nil {
@@ -127,7 +127,8 @@ func (s *store) prune() error {
 	}
 	for _, step := range steps[:max(0, len(steps)-s.spec.Checkpoint.Keep)] {
 		name := folderOf(step)
-		// Durably: else the name might come back after a loss of power, and the files not.
+		// The rename must be durable: otherwise the name might come back after a loss of
+		// power, without the files.
 		err := vfs.Commit(s.disk, s.path(name), s.path(droppedPrefix+name))
 		if err == nil {
 			err = vfs.RemoveAll(s.disk, s.path(droppedPrefix+name))

@@ -12,9 +12,8 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
-// partOf says where each part of a state is stored: in which file, and what
-// stands before the tensor's name there. PyTorch's names of Adam's moments are
-// used.
+// partOf says where each part of a state is stored: the file, and the prefix of the tensor's
+// name in it. Adam's moments have the names that PyTorch gives them.
 var partOf = map[string]struct{ file, prefix string }{
 	wire.PartWeights: {modelFile, ""},
 	wire.PartMoment1: {optimizerFile, "exp_avg."},

@@ -66,10 +66,10 @@ func (a *assembly) reset(step uint64) {
 	}
 }
 
-// add takes a chunk. One of another step drops what was collected if it is of a
-// later generation, or of a later step of the same: a step that all who had applied
-// it took with them is never completed, and those who are left go on before it. A
-// chunk that came too late is errOlder.
+// add takes a chunk. A chunk of a later generation, or of a later step of the same
+// generation, replaces what was collected of another step. (If all members that had applied
+// a step are lost, its state is never completed, and the others continue from an earlier
+// one.) A chunk that came too late is errOlder.
 func (a *assembly) add(h wire.SliceHeader, data []byte) error {
 	p := a.parts[h.Part]
 	switch {
@@ -129,8 +129,8 @@ func (a *assembly) check(cores int) error {
 	return nil
 }
 
-// dirtyGap finds padding that is not zero: it is not stored, so the state that is
-// read back would be another.
+// dirtyGap finds padding that is not zero. Padding is not stored, so the state would change
+// when it is read back.
 func dirtyGap(l model.Layout, s *replica.State) (string, bool) {
 	for i, t := range l.Tensors {
 		end := l.Total

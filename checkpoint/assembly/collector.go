@@ -8,14 +8,15 @@ import (
 	"github.com/gramme-project/gramme/replica"
 )
 
-// mostDoubts is how many generations of one step are asked to compare their states.
-// What then still differs does so on the way here, and no generation mends it.
+// mostDoubts is how many generations of one step are asked to compare their states. If the
+// slices still differ then, they are damaged on their way here, and another generation
+// would not help.
 const mostDoubts = 3
 
 // ErrBusy is the answer to a chunk that comes while another state is being written.
 var ErrBusy = errors.New("it comes too early")
 
-// Collector decides what becomes of each chunk. It assembles one state at a time, and
+// Collector decides whether each chunk is taken, dropped or refused. It assembles one state at a time, and
 // none while one is being written.
 type Collector struct {
 	assembly
@@ -37,9 +38,8 @@ func NewCollector(r replica.Rule) *Collector { return &Collector{assembly: newAs
 // steps are not needed any more, and the next state may come.
 func (c *Collector) Stored(step uint64) { c.stored, c.writing = &step, false }
 
-// Take takes a chunk and reports whether a state is whole with it: Finish comes next
-// then. An error is for the sender, and no error the answer to a chunk that is here
-// already.
+// Take takes a chunk and reports whether it completes a state: then Finish comes next. An
+// error is the answer to the sender. A chunk that is already here is no error.
 func (c *Collector) Take(h wire.SliceHeader, data []byte) (whole bool, err error) {
 	switch {
 	case c.stored != nil && h.Step <= *c.stored, c.writing && h.Step == c.step:
@@ -68,14 +68,13 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return fmt.Sprintf("state of step %d: %v", e.Step, e.Err) }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Finish checks a whole state against its digest. The state belongs to the caller
-// until Stored. One that does not check out is forgotten, and the error is a
-// *RefusedError.
+// Finish compares a whole state with its digest. The state belongs to the caller until
+// Stored. If the digest differs, the state is dropped and the error is a *RefusedError.
 func (c *Collector) Finish(cores int) (*replica.State, Metadata, error) {
 	about := c.about
 	if err := c.check(cores); err != nil {
-		// Slices that members of several generations sent may differ though the members
-		// do not: their next ones tell.
+		// Slices from several generations may differ although the members are equal: the
+		// next slices show it.
 		doubted := errors.Is(err, errDiffer) && c.first == c.since && c.doubt(c.step, about.Generation)
 		c.reset(c.step)
 		return nil, about, &RefusedError{about, c.step, doubted, err}
