@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -142,6 +141,5 @@ func reporting(tell func(string), folder string, check func() error) error {
 	if tell == nil {
 		return check()
 	}
-	what := "the files of " + folder + " to be compared with its manifest"
-	return waiting.For(context.Background(), tell, what, 0, func(context.Context) error { return check() })
+	return waiting.Reported(tell, "comparing "+folder+" with the hashes of its manifest", check)
 }

@@ -3,8 +3,8 @@
 // one that reaches its bound ends in an error that names what did not come.
 //
 // It guarantees that every wait ends with its context, that For and Retry return nil only
-// if the call succeeded, and that For says nothing after it has returned. It cannot end a
-// call that ignores its context.
+// if the call succeeded, and that For and Reported say nothing after they have returned. It
+// cannot end a call that ignores its context.
 package waiting
 
 import (
@@ -31,6 +31,25 @@ func (e *LateError) Error() string { return fmt.Sprintf("waited %s for %s", e.Bo
 // Unwrap makes it the end of a deadline, as it is.
 func (e *LateError) Unwrap() error { return context.DeadlineExceeded }
 
+// Reported calls f, and says a text once if f takes long.
+func Reported(say Say, text string, f func() error) error {
+	over, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		timer := time.NewTimer(Patience)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			say(text)
+		case <-over:
+		}
+	}()
+	err := f()
+	close(over)
+	<-told
+	return err
+}
+
 // For calls f, whose context ends with ctx and after the bound. The argument what
 // completes the sentence "waiting for …". A bound of 0 is none, for waits that a user
 // asked for.
@@ -43,21 +62,7 @@ func For(ctx context.Context, say Say, what string, bound time.Duration, f func(
 		within, cancel = context.WithTimeoutCause(ctx, bound, late)
 	}
 	defer cancel()
-	over, told := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(told)
-		timer := time.NewTimer(Patience)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			say(text)
-		case <-over:
-		case <-within.Done():
-		}
-	}()
-	err := f(within)
-	close(over)
-	<-told
+	err := Reported(say, text, func() error { return f(within) })
 	if err == nil || within.Err() == nil {
 		return err
 	}
