@@ -187,7 +187,7 @@ func (c *coordinator) campaign(ctx context.Context) {
 	}
 }
 
-// stand waits until it is elected, and reads what is stored.
+// stand waits until this coordinator is elected, and reads the stored plan and intent.
 func (c *coordinator) stand(ctx context.Context) (*term, error) {
 	l, err := c.cfg.Store.Campaign(ctx, c.cfg.ID, c.cfg.ttl())
 	if err != nil {

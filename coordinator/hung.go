@@ -28,7 +28,7 @@ func (h hangs) add(now time.Time, s wire.Suspicion) {
 	}
 }
 
-// warnings are those of the status, sorted by ID.
+// warnings returns the warnings for the status, sorted by ID.
 func (h hangs) warnings(now time.Time) (all []wire.Warning) {
 	for id, one := range h {
 		if now.Sub(one.at) >= hungFor {

@@ -18,7 +18,7 @@ type source struct {
 	heard   time.Time
 }
 
-// sources are all processes that ever sent a heartbeat, by a unique key: the joules of
+// sources holds all processes that ever sent a heartbeat, by a unique key: the joules of
 // processes that ended still count.
 type sources map[string]source
 
@@ -41,7 +41,7 @@ func (s sources) total(now time.Time) (joules, watts float64) {
 	return joules, watts
 }
 
-// others lists the processes that are there and are no workers, by role and ID.
+// others lists the present processes that are not workers, by role and ID.
 func (s sources) others(now time.Time) []wire.ProcessBeat {
 	var all []wire.ProcessBeat
 	for _, p := range s {

@@ -49,7 +49,7 @@ func (s *shardServer) run(ctx context.Context, requests <-chan *bus.Message) {
 			return
 		case m := <-requests:
 			if err := transfer.Serve(m, s.read); err != nil {
-				s.log.Debug("serve shards", zap.Error(err)) // who asked will ask again
+				s.log.Debug("serve shards", zap.Error(err)) // the worker will ask again
 			}
 		}
 	}

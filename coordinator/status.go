@@ -16,7 +16,7 @@ func processKey(b wire.ProcessBeat) string {
 	return fmt.Sprintf("%s/%s/%s/%d", b.Role, b.ID, b.Host, b.PID)
 }
 
-// statusInput is everything that a status is made of.
+// statusInput is the data from which a status is made.
 type statusInput struct {
 	run        string
 	steps      uint64
@@ -32,7 +32,7 @@ type statusInput struct {
 	self       wire.ProcessBeat
 }
 
-// status assembles what users see.
+// status makes the status that users see.
 func (s statusInput) status(now time.Time) wire.Status {
 	out := wire.Status{
 		Run: s.run, State: s.state, Reason: s.reason, Step: s.committed, Steps: s.steps, Generation: s.plan.Generation,
@@ -72,7 +72,7 @@ func (s statusInput) status(now time.Time) wire.Status {
 	return out
 }
 
-// hundredths rounds to two places; what is positive stays positive.
+// hundredths rounds to two places; a positive number stays positive.
 func hundredths(x float64) float64 {
 	if x <= 0 {
 		return 0

@@ -64,8 +64,9 @@ func newTerm(ctx context.Context, l membership.Leadership) *term {
 	return t
 }
 
-// load reads what is stored and watches the registrations. A later start of the run than
-// the one of which this process read the spec may have changed keys that are not fixed.
+// load reads the stored plan, intent and spec, and watches the registrations. The run may
+// have been started again since this process read its spec, with other values of keys that
+// are not fixed.
 func (t *term) load(store membership.Store, spec runspec.Spec) error {
 	ctx, cancel := context.WithTimeout(t.ctx, 5*time.Second)
 	defer cancel()
@@ -95,7 +96,7 @@ func (t *term) end() {
 	close(t.ended)
 }
 
-// resign gives the leadership up, so that another can lead at once.
+// resign gives up the leadership, so that another coordinator can lead at once.
 func (t *term) resign(ctx context.Context, log *zap.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWithin)
 	defer cancel()
@@ -163,8 +164,8 @@ func (t *term) do(o orders.Order[*bus.Message], log *zap.Logger, results chan<- 
 	}
 }
 
-// try carries an order out once. Where a plan conflicts with the stored one, it returns the
-// stored one.
+// try carries an order out once. If a plan conflicts with the stored plan, it returns the
+// stored plan.
 func (t *term) try(o orders.Order[*bus.Message], log *zap.Logger) (stored wire.Plan, err error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeWithin)
 	defer cancel()

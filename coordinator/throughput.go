@@ -13,7 +13,7 @@ type throughput struct {
 	lineage wire.Lineage
 	last    uint64 // newest step
 	newest  wire.Beat
-	watched uint64 // tokens of all steps that it saw, lost ones too
+	watched uint64 // tokens of all steps that it saw, including lost ones
 	pace    pace
 }
 
@@ -68,7 +68,7 @@ type pace struct{ steps, tokens, seconds float64 }
 
 func (p *pace) add(tokens uint64, seconds float64) {
 	if seconds <= 0 {
-		return // the first step of a worker: nothing to measure from
+		return // the first step of a worker has no earlier one to measure from
 	}
 	keep := math.Exp(-seconds / memory)
 	p.steps = keep*p.steps + 1

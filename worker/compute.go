@@ -56,7 +56,7 @@ func (w *worker) compute(ctx context.Context) error {
 		prefetched.ok = false
 		if job.Index+1 < w.cfg.Spec.Batch.MicroBatches {
 			prefetched.job = step.Compute{Step: job.Step, Index: job.Index + 1}
-			if b, err := w.cfg.Batch(job.Step-1, job.Index+1); err == nil { // else the job itself reports it
+			if b, err := w.cfg.Batch(job.Step-1, job.Index+1); err == nil { // the job for that batch reports an error
 				prefetched.batch, prefetched.ok = b, true
 			}
 		}

@@ -41,7 +41,7 @@ type Links interface {
 	URL() string
 }
 
-// Meter is told for what this process uses energy.
+// Meter books the energy of this process under the phase that it is told.
 type Meter interface {
 	Phase(p energy.Phase, generation, step uint64)
 	Totals() (joules, watts float64)
@@ -56,8 +56,8 @@ type Config struct {
 	Batch        func(step uint64, index int) (sampler.Batch, error) // the sampler's; steps from 0
 	Store        membership.Store
 	Bus          bus.Conn
-	// Bulk is a connection of its own for what is large: on a slow link heartbeats do not
-	// wait behind it. Optional: nil is Bus.
+	// Bulk is a separate connection for large objects, so that heartbeats do not wait behind
+	// them on a slow link. Optional: nil is Bus.
 	Bulk  bus.Conn
 	Links Links
 	// Route finds out how frames can go between this worker and those of some mailboxes:
@@ -73,8 +73,8 @@ type Config struct {
 	Stays bool
 	// Expected is about how long a micro-batch takes; 0: unknown.
 	Expected time.Duration
-	// Hung is called when a computation hangs, once the others know. It should end the
-	// process: nothing else ends the computation, for which Run would wait. Optional.
+	// Hung is called when a computation hangs, after the others were told. It should end the
+	// process: nothing else ends the computation, and Run would wait for it. Optional.
 	Hung func(*HungError)
 }
 
@@ -86,7 +86,7 @@ func (c Config) leaseTTL() time.Duration {
 // answerTimeout bounds one request for a piece. A donor that is slower is passed over.
 func (c Config) answerTimeout() time.Duration { return 10 * c.Spec.Patience() }
 
-// bulk is the connection for what is large.
+// bulk is the connection for large objects.
 func (c Config) bulk() bus.Conn {
 	if c.Bulk != nil {
 		return c.Bulk

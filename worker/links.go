@@ -36,12 +36,12 @@ func sessionOf(run string, p wire.Plan, rank int) natslink.Session {
 	}
 }
 
-// RoutedLinks connects the members of a ring in the way that their plan says: straight,
-// or through the NATS of the run. Close ends it, after the links of it.
+// RoutedLinks connects the members of a ring by the route that their plan names: directly,
+// or through the NATS of the run. Close it after its links.
 type RoutedLinks struct {
 	DirectLinks
 	// Relay joins rings through the NATS of the run. Frames have a connection of their own,
-	// so that what the control plane says does not wait behind them.
+	// so that messages of the control plane do not wait behind them.
 	Relay *natslink.Relay
 }
 

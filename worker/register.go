@@ -163,8 +163,8 @@ func (w *worker) announce(ctx context.Context, what string, then func()) {
 	})
 }
 
-// depart leaves where it can at once, and otherwise announces the drain, then tells the loop:
-// the worker trains until a plan leaves it out.
+// depart ends the worker at once if it may leave now. Otherwise it announces the drain and
+// then tells the loop: the worker trains until a plan leaves it out.
 func (w *worker) depart(ctx context.Context, how step.Departure) error {
 	switch {
 	case how == step.LeaveNow:
@@ -183,7 +183,7 @@ func (w *worker) rejoin(ctx context.Context, reason string) error {
 	if w.reg.Draining {
 		return ErrDrained
 	}
-	w.lastBeat.Store(nil) // it is of another incarnation
+	w.lastBeat.Store(nil) // that heartbeat is of another incarnation
 	w.rejoining = true
 	w.log.Warn("left out of the ring: joining again", zap.String("reason", reason))
 	closing, cancel := context.WithTimeout(ctx, w.cfg.closeTimeout())

@@ -43,7 +43,7 @@ func (w *worker) serve(ctx context.Context) (stop func(), err error) {
 		}},
 	} {
 		for subject, answer := range on.answers {
-			// Each on its own: what takes long, as a digest does, holds up no heartbeat.
+			// Each answer has a goroutine: a slow one, such as a digest, delays no heartbeat.
 			s, err := bus.Subscribe(on.conn, subject, answer)
 			if err != nil {
 				stop()
@@ -106,7 +106,7 @@ func (w *worker) onRefusal(m *bus.Message) {
 	}
 }
 
-// logReply logs an answer that could not be given: the one that asked will ask again.
+// logReply logs that an answer could not be sent: the other worker will ask again.
 func (w *worker) logReply(m *bus.Message, err error) {
 	if err != nil {
 		w.log.Debug("reply", zap.String("subject", m.Subject), zap.Error(err))

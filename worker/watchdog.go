@@ -99,8 +99,8 @@ func used() step.Usage {
 	return step.Usage{Processor: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Faults: u.Majflt}
 }
 
-// watchComputations runs the watchdog. When a computation hangs it reports that and ends the rest of
-// the worker; the caller of the worker ends the process.
+// watchComputations runs the watchdog. When a computation hangs, it reports that and ends the
+// rest of the worker; the caller of Run ends the process.
 func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 	hung := (*HungError)(nil)
 	if !errors.As(w.dog.Run(ctx), &hung) {
@@ -118,9 +118,10 @@ func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 // handOver lets the checkpoint service store the state of a worker without others before its
 // process ends: nobody else holds the steps since the last checkpoint.
 //
-// That is safe while a gradient hangs, which only reads the weights: the state is that of the
-// last applied step, and the loop, which owns it, makes the slice. While an update hangs, the
-// loop is in it and does not answer, and the state is that of no step: nothing is stored.
+// That is safe while a gradient hangs: computing one only reads the weights, so the state is
+// that of the last applied step, and the loop, which owns it, makes the slice. While an update
+// hangs, the loop is inside it and does not answer; the state is half updated, and nothing is
+// stored.
 func (w *worker) handOver() {
 	if !w.alone.Load() {
 		return

@@ -155,7 +155,7 @@ func (w *worker) run(ctx context.Context) error {
 	})
 	err = w.group.Wait()
 	if hung := (*HungError)(nil); errors.As(context.Cause(ctx), &hung) {
-		return hung // whatever its end interrupted
+		return hung // and not the errors that follow from ending the worker
 	}
 	if errors.Is(err, errFinished) {
 		return nil
@@ -240,8 +240,8 @@ func (w *worker) loop(ctx context.Context) error {
 				w.refusedSince = w.now()
 				w.log.Error("the run refuses this worker", zap.String("reason", r.Reason))
 			}
-			// A former member holds a state that the run may need: the user may still admit
-			// it. A worker that was started to stay waits likewise.
+			// A former member holds a state that the run may need, and the user may still
+			// admit it. A worker with Stays waits, too.
 			if !w.cfg.Stays && !w.wasMember && w.now().Sub(w.refusedSince) >= w.cfg.Spec.FailureTimeout {
 				return &RefusedError{r.Reason}
 			}

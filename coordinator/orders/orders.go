@@ -1,10 +1,11 @@
-// Package orders decides how the effects of a roster are carried out that need the
-// store: one after the other, each until it is known to be stored or refused.
+// Package orders decides how those effects of a roster that need the store are carried out:
+// one after the other, each until it is known to be stored or refused. Such an effect is an
+// order.
 //
-// It guarantees that nothing is stored after an order that is not, and that a request
-// is answered after the effects that were ordered before it, or not at all. Whether
-// the store takes a write is the store's to say: every write is guarded by the
-// election, also when it is tried again. It has no lock: the caller keeps one.
+// It guarantees that no order is stored before an earlier one is, and that a request is
+// answered after the effects that were ordered before it, or not at all. The store decides
+// whether it accepts a write: the election guards every write, also when it is tried again.
+// The package has no lock: the caller holds one.
 package orders
 
 import (
@@ -21,8 +22,8 @@ import (
 // Backoff is how long to wait between the tries of one order.
 var Backoff = waiting.Backoff{First: 50 * time.Millisecond, Longest: time.Second}
 
-// Order is something to do after what was ordered before: an effect on the store, or
-// the answer to a request.
+// Order is an effect on the store, or the answer to a request. It is carried out after all
+// earlier orders.
 type Order[R any] struct {
 	Effect  roster.Effect
 	Request R // of a roster.Reply
@@ -36,7 +37,7 @@ type Queue[R any] struct {
 	ended    bool
 }
 
-// Add orders something. After the end of the term nothing is taken.
+// Add appends an order. After the end of the term it drops it.
 func (q *Queue[R]) Add(o Order[R]) {
 	if !q.ended {
 		q.todo = append(q.todo, o)
@@ -52,15 +53,15 @@ func (q *Queue[R]) Next() (o Order[R], ok bool) {
 	return q.todo[0], true
 }
 
-// Outcome is what follows from a try.
+// Outcome is the consequence of a try.
 type Outcome struct {
 	Event roster.Event  // for the roster; may be nil
 	Retry time.Duration // the same order is to be tried again after this; 0: it is done
 	Lost  bool          // another leads: the term is over
 }
 
-// Tried takes what came of the order under way. A plan that conflicts needs the plan
-// that is stored instead: the answer to a write may get lost after it was stored.
+// Tried takes the result of the order under way. With a conflict it needs the plan that is
+// stored: it may be the same one, if the answer to an earlier try was lost.
 func (q *Queue[R]) Tried(err error, stored wire.Plan) Outcome {
 	if !q.busy || q.ended {
 		return Outcome{}
@@ -93,7 +94,7 @@ func (q *Queue[R]) End() (unanswered []R) {
 	return unanswered
 }
 
-// same compares plans by what is stored of them.
+// same compares plans in their stored form.
 func same(a, b wire.Plan) bool {
 	x, err := wire.Encode(a)
 	y, err2 := wire.Encode(b)

@@ -9,15 +9,15 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Worthwhile is how many times as long as necessary a step must take before that alone is
-// the reason of a plan. It is above alike times Hysteresis: the noise between two
-// measurements of equal workers and the tolerance of shares together are no reason. A new
+// Worthwhile is by which factor a step must be longer than necessary before that alone is
+// the reason of a plan. It is above alike times Hysteresis: the noise between measurements
+// of equal workers and the tolerance of shares together must not cause a plan. A new
 // generation costs a part of a step, which such a gain soon pays back.
 const Worthwhile = 1.3
 
-// Rebalance returns how many times as long the steps of a plan take as they would with the
-// shares that Make gives the same members for their speeds now; and, for people, what would
-// change. The gain is 1 where nothing would change: no division is better, the members
+// Rebalance compares a plan with the shares that Make gives the same members for their
+// present speeds. It returns by which factor steps would be shorter, and a text that names
+// the change. The gain is 1 if nothing would change: no division is better, the members
 // differ, or a member that computes has not measured its speed.
 func Rebalance(previous wire.Plan, members []Candidate) (gain float64, reason string) {
 	next := Make(previous, members, previous.MicroBatches, "")
@@ -38,8 +38,7 @@ func Rebalance(previous wire.Plan, members []Candidate) (gain float64, reason st
 	return slowness(speeds, before) / slowness(speeds, after), explain(next, speeds, before)
 }
 
-// Slow returns for each speed its part of the median, where it is clearly less; 0
-// elsewhere.
+// Slow returns each speed as a part of the median if it is clearly less, and 0 otherwise.
 func Slow(speeds []float64) []float64 {
 	parts := relative(speeds)
 	for i, p := range parts {

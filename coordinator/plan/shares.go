@@ -9,19 +9,19 @@ const (
 	// alike is the ratio of the fastest to the slowest member up to which the
 	// difference counts as noise of the measurement.
 	alike = 1.15
-	// Hysteresis is how many times as long as necessary a step may take before a new
-	// plan changes shares.
+	// Hysteresis is by which factor a step may be longer than necessary before a new plan
+	// changes shares.
 	Hysteresis = 1.1
 )
 
 // Shares divides micro-batches in proportion to speeds by the largest remainder,
-// with at least one for each member where there are enough. Members that are
+// with at least one for each member if there are enough. Members that are
 // equally entitled are served in ring order.
 //
 // With quotas q_i = m·s_i/Σs, the largest remainder is the division that
-// minimises Σ(share_i − q_i)²; giving the next micro-batch to whoever is furthest
-// below its quota finds it also under the lower bound, because the sum is convex in
-// each share.
+// minimises Σ(share_i − q_i)². Giving the next micro-batch to the member that is furthest
+// below its quota finds it under the lower bound, too, because the sum is convex in each
+// share.
 func Shares(speeds []float64, microBatches int) []int {
 	shares := make([]int, len(speeds))
 	if len(speeds) == 0 {

@@ -20,7 +20,7 @@ func (r *Roster) imbalanceWait() time.Duration { return 5 * r.cfg.FailureTimeout
 // rebalancePause is the least time between two plans for that reason.
 func (r *Roster) rebalancePause() time.Duration { return 10 * r.cfg.FailureTimeout }
 
-// imbalance is since when the shares of the plan have been wrong for the speeds of its
+// imbalance records since when the shares of the plan have been wrong for the speeds of its
 // members.
 type imbalance struct {
 	since time.Time // zero: they are right, or it is not known
@@ -28,7 +28,7 @@ type imbalance struct {
 }
 
 // rebalance returns why the micro-batches should be divided again; "": they need not. It is
-// asked at every tick. The gain has to be worthwhile at the beginning and at the end of
+// called at every tick. The gain has to be worthwhile at the beginning and at the end of
 // the wait. In between it may be a little less, because measurements vary.
 func (r *Roster) rebalance(now time.Time, live []*worker) (reason string) {
 	step := uint64(0)
@@ -62,7 +62,7 @@ func (r *Roster) trains(w *worker) bool {
 	return w.beat.Generation == r.plan.Generation && (w.beat.State == wire.WorkerComputing || w.beat.State == wire.WorkerReducing)
 }
 
-// candidates are workers as package plan sees them.
+// candidates returns workers in the form that package plan needs.
 func candidates(members []*worker) []plan.Candidate {
 	all := make([]plan.Candidate, len(members))
 	for i, w := range members {
@@ -71,7 +71,7 @@ func candidates(members []*worker) []plan.Candidate {
 	return all
 }
 
-// speed is what a worker last measured; 0: nothing yet.
+// speed is the speed that a worker last measured; 0: none yet.
 func (w *worker) speed() float64 {
 	if w.beat.Speed > 0 {
 		return float64(w.beat.Speed)

@@ -13,8 +13,8 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// decide writes the next plan where one is due, and says what state the run is in.
-// canWrite is false where a plan must not be written now.
+// decide writes the next plan if one is due, and reports the state of the run. canWrite is
+// false if a plan must not be written now.
 func (r *Roster) decide(now time.Time, canWrite bool) {
 	if r.pending != nil {
 		return
@@ -42,7 +42,7 @@ func (r *Roster) decide(now time.Time, canWrite bool) {
 	}
 }
 
-// decideStart begins a session once enough workers are there.
+// decideStart begins a session once enough workers are registered.
 func (r *Roster) decideStart(now time.Time, newcomers []*worker, canWrite bool) {
 	fingerprint, pool := r.decideFingerprint(newcomers)
 	want := r.cfg.Workers.Max
@@ -53,7 +53,7 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, canWrite bool) 
 	if before := len(r.plan.Members); before > 0 {
 		want = min(want, max(before, r.cfg.Workers.Min)) // others join while these go on
 	}
-	// A run that is to stop does so with the workers that are there.
+	// A run that is to stop does so with the workers that it has.
 	enough := len(pool) >= want || r.intent.Stop || len(pool) >= r.cfg.Workers.Min && now.Sub(r.lastArrival) >= r.startWait()
 	if !enough || len(pool) == 0 || !canWrite {
 		r.setState(wire.StateWaiting, r.startReason(len(pool), want))
@@ -65,7 +65,7 @@ func (r *Roster) decideStart(now time.Time, newcomers []*worker, canWrite bool) 
 	r.writePlan(base, pool, strings.Join(append(r.lossReasons(), reason), "; "))
 }
 
-// startReason says what the start waits for.
+// startReason says how many workers the start waits for.
 func (r *Roster) startReason(have, want int) string {
 	refused, first := 0, ""
 	for _, w := range r.sorted() {
@@ -85,7 +85,7 @@ func (r *Roster) startReason(have, want int) string {
 	return text
 }
 
-// decideNext goes on with the members that live.
+// decideNext continues with the live members.
 func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, canWrite bool) {
 	stayers := slices.DeleteFunc(slices.Clone(live), func(w *worker) bool { return r.leaving(w) && !r.intent.Stop })
 	joining := newcomers
@@ -137,8 +137,8 @@ func (r *Roster) decideNext(now time.Time, live, newcomers []*worker, canWrite b
 }
 
 // departures divides the live members into those that stay and those that leave with the
-// next plan, with the reasons for one: the members that are gone, and those that leave.
-// A member that is asked to leave does so between two steps, when it holds.
+// next plan. It returns the reasons for such a plan: the members that are gone, and those
+// that leave. A member that is asked to leave does so between two steps, while it holds.
 func (r *Roster) departures(live []*worker) (stay, leave []*worker, reasons []string) {
 	for _, w := range live {
 		if r.leaving(w) && !r.intent.Stop {
@@ -201,8 +201,8 @@ func (r *Roster) setRunning(live []*worker) {
 	r.setState(state, reason)
 }
 
-// decideFinished lets workers that came late, or that were left alone at the last moment,
-// find out that the run has ended: by a generation of their own.
+// decideFinished gives a generation of their own to workers that came late, or that lost the
+// others at the last moment: by it they find out that the run has ended.
 func (r *Roster) decideFinished(now time.Time, live, newcomers []*worker, canWrite bool) {
 	if r.committed >= r.cfg.Steps {
 		r.setState(wire.StateDone, "all steps are done and stored")
@@ -258,8 +258,8 @@ func (r *Roster) writePlan(base wire.Plan, members []*worker, reason string) {
 	r.emit(WritePlan{p})
 }
 
-// ringOf is how the members of a plan exchange frames. All take it from the plan, because
-// they could not agree on what each of them measured.
+// ringOf returns the route by which the members of a plan exchange frames. All take it from
+// the plan, because each has measured only its own connections.
 func (r *Roster) ringOf(members []*worker) string {
 	unreachable := slices.ContainsFunc(members, func(w *worker) bool { return w.reg.Ring == wire.RingBroker })
 	if r.cfg.Ring == wire.RingBroker || r.cfg.Ring == runspec.RingAuto && unreachable {

@@ -71,7 +71,7 @@ func (r *Roster) onConnectionGone(e ConnectionGone) {
 	}
 }
 
-// checkLiveness declares members dead against whom the evidence is complete.
+// checkLiveness declares dead the members against which the evidence is complete.
 func (r *Roster) checkLiveness(now time.Time) {
 	for _, w := range r.members() {
 		if !w.registered && r.replaced(w) {
@@ -112,7 +112,7 @@ func (r *Roster) replaced(w *worker) bool {
 	return false
 }
 
-// fromLiving are the suspicions of members that are not gone themselves.
+// fromLiving returns the suspicions of members that are not gone themselves.
 func (r *Roster) fromLiving(suspects map[string]wire.Evidence) map[string]wire.Evidence {
 	out := map[string]wire.Evidence{}
 	for from, evidence := range suspects {
@@ -131,8 +131,8 @@ func othersHeard(some []*worker, w *worker, after time.Time) bool {
 	})
 }
 
-// declareDead records that an incarnation is gone: for good if the evidence is final,
-// otherwise until a heartbeat comes from it before a plan left it out.
+// declareDead records that an incarnation is gone. If the evidence is not final, a heartbeat
+// that comes before a plan leaves the incarnation out takes that back.
 func (r *Roster) declareDead(w *worker, evidence wire.Evidence, final bool) {
 	if w.final {
 		return
@@ -160,7 +160,7 @@ func (r *Roster) lossReasons() []string {
 	return all
 }
 
-// joinEvidence puts what others say of a worker in one line.
+// joinEvidence joins the evidence against a worker in one line.
 func joinEvidence(suspects map[string]wire.Evidence) wire.Evidence {
 	var all []string
 	for _, from := range slices.Sorted(maps.Keys(suspects)) {

@@ -11,11 +11,11 @@ import (
 
 // A worker that comes and goes again and again costs the others a generation each time,
 // more than it gives. So a member that was lost waits before it is admitted again: not
-// the first time, and then twice as long each time. Only losses that others saw count.
-// The end of a process that its parent reports does not: whoever starts processes waits
+// the first time, and then twice as long each time. Only losses that other processes noticed
+// count. An end that the parent of the process reports does not: the supervisor itself waits
 // between starts.
 
-// lossRecord is what is remembered of a worker that was lost as a member.
+// lossRecord counts the losses of a worker that was a member.
 type lossRecord struct {
 	host        string
 	incarnation string // the newest that was lost
@@ -89,7 +89,8 @@ func (r *Roster) excuseLoss(s wire.Suspicion) {
 	l.count, l.until, l.incarnation, l.pid = max(0, l.count-1), time.Time{}, "", 0
 }
 
-// readmissionWait says why a worker that comes and goes has to wait; "": it need not.
+// readmissionWait returns why a worker that was lost several times has to wait; "": it need
+// not.
 func (r *Roster) readmissionWait(now time.Time, w *worker) string {
 	l := r.losses[w.reg.ID]
 	if l == nil || !l.until.After(now) {
@@ -98,5 +99,5 @@ func (r *Roster) readmissionWait(now time.Time, w *worker) string {
 	return fmt.Sprintf("left %d times; admitted again in %s", l.count, rounded(l.until.Sub(now)))
 }
 
-// rounded is a time for people: whole seconds, at least one.
+// rounded rounds a time for messages to whole seconds, at least one.
 func rounded(d time.Duration) time.Duration { return max(time.Second, d.Round(time.Second)) }

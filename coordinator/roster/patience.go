@@ -6,10 +6,10 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// How long a worker may be silent follows from its link. A lost heartbeat holds up those
-// after it until TCP has sent it again. Across a network that takes longer than the
-// failure timeout, and is no evidence of a death. Every worker measures it by the round
-// trips of its heartbeats and reports it with each.
+// How long a worker may be silent depends on its link. A lost heartbeat holds up later ones
+// until TCP has sent it again. Across a network that may take longer than the failure
+// timeout, and is no evidence of a death. Every worker derives its limit from the round trips
+// of its heartbeats and reports it with each heartbeat.
 
 // maxPatience bounds how long a worker may be silent, whatever it reports of its link.
 const maxPatience = 30 * time.Second
@@ -22,11 +22,11 @@ func (r *Roster) patience(w *worker) time.Duration {
 	return max(r.cfg.FailureTimeout, min(time.Duration(float64(w.beat.Patience)*float64(time.Second)), maxPatience))
 }
 
-// answerWithin is how long a suspected worker has to show that it is there, and how long
-// a worker may lack its registration, or receive nothing, before that counts.
+// answerWithin is how long a suspected worker has to answer, and for how long a worker may
+// lack its registration, or receive nothing, before that counts as evidence.
 func (r *Roster) answerWithin(w *worker) time.Duration { return r.patience(w) / 4 }
 
-// planPatience is the patience that members have with each other, in seconds; 0 where the
+// planPatience is the patience that members have with each other, in seconds; 0 if the
 // failure timeout is enough.
 func (r *Roster) planPatience(members []*worker) float64 {
 	most := time.Duration(0)

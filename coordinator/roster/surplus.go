@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// drainSurplus drains workers that came although the run has as many as it was scaled
-// to, such as one that died just before it would have left and was started again:
-// following the run costs as many joules as taking part. They stay as long as it takes to
-// notice the death of a member, whose place they may take.
+// drainSurplus drains workers that registered although the run has as many as it was scaled
+// to, such as one that died just before it would have left and was restarted. To follow the
+// run costs as many joules as to take part. A surplus worker stays for as long as it takes to
+// notice the death of a member, because it may take that member's place.
 func (r *Roster) drainSurplus(now time.Time, staying int) {
 	i := r.intent
 	i.Drain = slices.Clone(i.Drain)

@@ -11,7 +11,7 @@ import (
 	"github.com/gramme-project/gramme/internal/words"
 )
 
-// Worker is what is known of a worker, for people.
+// Worker describes a worker for the status.
 type Worker struct {
 	Registration wire.Registration
 	Beat         wire.Beat // zero before the first
@@ -70,7 +70,7 @@ func (r *Roster) slow() map[string]float64 {
 	return out
 }
 
-// Refused says why an incarnation cannot be admitted; "": it can.
+// Refused returns why an incarnation cannot be admitted; "": it can.
 func (r *Roster) Refused(incarnation string) string {
 	if w := r.workers[incarnation]; w != nil {
 		return w.refusal
@@ -96,7 +96,7 @@ func (r *Roster) rank(incarnation string) int {
 	return -1
 }
 
-// members are the workers of the plan, by rank.
+// members returns the workers of the plan, by rank.
 func (r *Roster) members() []*worker {
 	all := make([]*worker, len(r.plan.Members))
 	for i, m := range r.plan.Members {

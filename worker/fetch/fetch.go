@@ -1,10 +1,10 @@
-// Package fetch decides how a worker gets what others hold: whom it asks, which answers
-// count, when it asks again, and when it gives up. Pieces divides what is fetched among
-// the sources.
+// Package fetch decides how a worker fetches states and entries: which workers it asks, which
+// answers count, when it asks again, and when it gives up. Pieces divides a fetch among the
+// sources.
 //
-// It guarantees that a state comes only from donors that named the step and digest that are
-// wanted, and that a worker which follows the members never goes back to a step that it has
-// passed. It does not verify what comes: whoever carries out GetState does. It has no lock:
+// It guarantees that a state comes only from donors that named the requested step and digest,
+// and that a worker which follows the members never goes back to a step that it has passed.
+// It does not verify the data: the caller does, when it carries out GetState. It has no lock:
 // one goroutine owns each value.
 package fetch
 

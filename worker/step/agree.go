@@ -26,8 +26,8 @@ type agreement struct {
 }
 
 // lostMicroBatches lists the micro-batches of the next step that were assigned to lost
-// members and are recomputed. There are none where no member is lost, nor where no member
-// had begun the step.
+// members and are recomputed. There are none if no member is lost, or if no member had begun
+// the step.
 func (a agreement) lostMicroBatches(microBatches int) []int {
 	known := slices.Concat(append(a.held, a.unstarted)...)
 	if !a.lostMembers || len(known) == 0 {
@@ -53,7 +53,7 @@ func agree(hellos []wire.Hello) agreement {
 	for _, h := range hellos {
 		if h.Applied == a.newest {
 			votes[h.Digest]++
-			// The first rank with as many as any decides a tie.
+			// In a tie, the digest of the lowest rank counts.
 			if a.digest == "" || votes[h.Digest] > votes[a.digest] {
 				a.digest = h.Digest
 			}
@@ -88,9 +88,9 @@ func agree(hellos []wire.Hello) agreement {
 }
 
 // assign gives every micro-batch that nobody holds to a member: to the first rank below
-// its share, in consecutive runs, so that a member reads one stretch of the corpus. Where
-// every member has its share, because some hold more than theirs, it goes to the least
-// loaded.
+// its share, in consecutive runs, so that a member reads one stretch of the corpus. If every
+// member has its share, because some hold more than theirs, it goes to the least loaded
+// member.
 func assign(p wire.Plan, held [][]int) [][]int {
 	todo := make([][]int, len(p.Members))
 	have := make([]int, len(p.Members))

@@ -8,7 +8,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// How the state changes, and what follows.
+// How the state changes, and the effects that follow.
 
 // changeState applies or loads, at once or when the gradient in flight is done.
 func (m *Machine) changeState(e Effect) []Effect {

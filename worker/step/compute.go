@@ -7,9 +7,10 @@ import (
 	"github.com/gramme-project/gramme/replica"
 )
 
-// What a member computes of a step, until the step is reduced.
+// The part of a step that a member computes, until the step is reduced.
 
-// beginStep starts the step after the agreed one, with what members already hold of it.
+// beginStep starts the step after the agreed one, with the micro-batches that members already
+// hold.
 func (m *Machine) beginStep(a agreement) []Effect {
 	m.lineage = a.lineage
 	var out []Effect

@@ -36,8 +36,7 @@ func (h *EchoMonitor) Sent(now time.Time, connected bool) (deaf bool) {
 	return now.Sub(h.lastReceived) > patience
 }
 
-// Received notes that a heartbeat came back which was sent at the given time; zero where
-// that is unknown.
+// Received notes that a heartbeat came back. sent is when it was sent; zero if unknown.
 func (h *EchoMonitor) Received(now, sent time.Time) {
 	h.lastReceived = now
 	if !sent.IsZero() && !sent.Before(h.awakeSince) && now.Sub(h.lastSent) <= h.floor/2 {
@@ -46,8 +45,8 @@ func (h *EchoMonitor) Received(now, sent time.Time) {
 }
 
 // Patience returns how long the link of this worker may be silent before the worker counts
-// as lost: the failure timeout, or longer where the link is slow or loses packets. 0 says
-// that the link is not measured yet.
+// as lost: the failure timeout, or longer if the link is slow or loses packets. 0 says that
+// the link is not measured yet.
 func (h *EchoMonitor) Patience(now time.Time) time.Duration {
 	if !h.roundTrip.Known() {
 		return 0

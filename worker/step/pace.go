@@ -6,13 +6,13 @@ const (
 	// minSamples micro-batches are averaged at least: an outlier is forgotten after as
 	// many more.
 	minSamples = 4
-	maxSamples = 1024 // bounds the memory where micro-batches take no time
+	maxSamples = 1024 // bounds the memory if micro-batches take almost no time
 )
 
 // Pace measures how fast a worker computes, over the micro-batches of the newest span and
 // at least four. It counts their wall time, so a machine that is busy half of the time
 // shows as half as fast, however short a micro-batch is. The worker's share of a step does
-// not matter: waiting is not counted, and old samples expire even where new ones are rare.
+// not matter: waiting is not counted, and old samples expire even if new ones are rare.
 type Pace struct {
 	span    time.Duration
 	samples []sample

@@ -9,21 +9,21 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// How a worker registers and leaves. It tries again while the store is out of reach: an
-// absent store never ends a worker that could train.
+// How a worker registers and leaves. While the store does not answer, it tries again: a
+// missing store never ends a worker that could train.
 
-// AfterFailure is what follows from a failed attempt to register.
+// AfterFailure is the next action after a failed attempt to register.
 type AfterFailure int
 
-// What may follow.
+// The actions.
 const (
 	TryAgain           AfterFailure = iota // after a pause
 	ListenForHeartbeat                     // of another worker with this ID; without one, try again
 	GiveUp                                 // the ID is that of another worker
 )
 
-// Registering are the attempts to register one incarnation. A worker that ended keeps its ID
-// until its lease ends; one that lives sends heartbeats.
+// Registering tracks the attempts to register one incarnation. The ID of a worker that ended
+// is taken until its lease ends; a live worker sends heartbeats.
 type Registering struct {
 	ttl        time.Duration // of a lease
 	timeout    time.Duration // after which a silent worker counts as failed
@@ -55,7 +55,7 @@ func Settled(err error) bool {
 	return err == nil || errors.Is(err, membership.ErrLost) || errors.Is(err, membership.ErrTaken)
 }
 
-// Departure is how a worker leaves that is asked to.
+// Departure is how a worker leaves when it is asked to.
 type Departure int
 
 // The ways.
@@ -65,7 +65,7 @@ const (
 	AnnounceDrain                  // the next plan leaves it out
 )
 
-// Departure says how the worker follows an intent. In a run that stops the members stop
+// Departure returns how the worker obeys an intent. In a run that stops, the members stop
 // together.
 func (m *Machine) Departure(i wire.Intent) Departure {
 	switch {
@@ -79,7 +79,7 @@ func (m *Machine) Departure(i wire.Intent) Departure {
 	return AnnounceDrain
 }
 
-// Drained says how the worker leaves that a signal asks to.
+// Drained returns how the worker leaves when a signal asks it to.
 func (m *Machine) Drained() Departure {
 	return m.Departure(wire.Intent{Drain: []string{m.cfg.Incarnation}})
 }

@@ -9,30 +9,31 @@ import (
 )
 
 const (
-	// remembered is how many computations a Watchdog remembers: they bound the next one.
+	// remembered is how many computations a Watchdog remembers: the limit follows from them.
 	remembered = 16
 	// A computation may take usualFactor times the median of them, and longestFactor times
 	// the longest: one that was held up once must not hide a hang for minutes.
 	usualFactor, longestFactor = 20, 4
-	// stoppingFactor times the median and once the longest it is where the run is to stop.
+	// While the run is to stop, a computation may take stoppingFactor times the median, or as
+	// long as the longest.
 	stoppingFactor = 5
 	// A process that uses less than 1/busyShare of a processor does not compute. One that
 	// uses more is probably only slow, and gets busyDiscount times as long.
 	busyShare, busyDiscount = 20, 4
 )
 
-// Limits bound a computation from below: it may take this long however quick those before
-// it were.
+// Limits are the least limits: a computation may take this long, however short earlier ones
+// were.
 type Limits struct {
 	Least    time.Duration // in any case
 	First    time.Duration // until the first one has returned
-	Stopping time.Duration // in place of Least, where the run is to stop and one has returned
+	Stopping time.Duration // in place of Least, if the run is to stop and one has returned
 	Fixed    time.Duration // not 0: the limit, in place of all else
 }
 
-// ComputeLimits returns the limits of a micro-batch, where a failure is noticed within
-// patience. expected is about how long it takes, 0 if unknown; fixed is the user's own
-// limit, or 0.
+// ComputeLimits returns the limits of a micro-batch. patience is the time within which a
+// failure should be noticed. expected is about how long a micro-batch takes, 0 if unknown.
+// fixed is the user's own limit, or 0.
 func ComputeLimits(patience, expected, fixed time.Duration) Limits {
 	return Limits{
 		Least: 10 * patience, First: max(30*patience, usualFactor*expected), Stopping: 3 * patience, Fixed: fixed,
@@ -66,7 +67,7 @@ type Watchdog struct {
 	lastTick time.Time
 	usage    Usage
 	ranFor   time.Duration // how long this process has run
-	charged  time.Duration // the same, where busy time counts a quarter
+	charged  time.Duration // the same, but busy time counts a quarter
 
 	running        bool
 	ranAtBegin     time.Duration   // ranFor when the computation began
