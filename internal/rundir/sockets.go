@@ -201,7 +201,7 @@ func (d Dir) TrySockets() (place string, refused []string) {
 		return place, nil
 	}
 	// By the number of an open file, a path of any length is short.
-	f, err := os.Open(nearest(string(d)))
+	f, err := os.Open(Nearest(string(d)))
 	if err == nil {
 		err = errors.Join(tryPlace(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), ""), f.Close())
 	}
@@ -211,8 +211,8 @@ func (d Dir) TrySockets() (place string, refused []string) {
 	return string(d), nil
 }
 
-// nearest is a folder, or the one above it that is there.
-func nearest(path string) string {
+// Nearest is a folder, or the nearest above it that is there.
+func Nearest(path string) string {
 	for {
 		above := filepath.Dir(path)
 		if _, err := os.Stat(path); err == nil || above == path {

@@ -6,18 +6,15 @@
 package machine
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/gramme-project/gramme/internal/cachedir"
 	"github.com/gramme-project/gramme/internal/cgroup"
@@ -38,8 +35,8 @@ func Look(run rundir.Dir) preflight.Facts {
 	if f.Processes != preflight.Unlimited {
 		f.UserTasks = userTasks()
 	}
-	if b, err := os.ReadFile("/proc/self/status"); err == nil {
-		f.OwnTasks = threadsOf(b, os.Getuid())
+	if self, err := procfs.Self(); err == nil {
+		f.OwnTasks = threadsOf(self)
 	}
 	f.Sockets, f.Refused = run.TrySockets()
 	return f
@@ -63,73 +60,43 @@ func limit(which int) int64 {
 
 // memory is what the machine could give now, all that it has, and its swap.
 func memory() (free, total, swap int64) {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return preflight.Unlimited, preflight.Unlimited, 0
+	var m procfs.Meminfo
+	if proc, err := procfs.NewDefaultFS(); err == nil {
+		m, _ = proc.Meminfo() // what it cannot read is not known
 	}
-	return parseMemory(b)
-}
-
-func parseMemory(meminfo []byte) (free, total, swap int64) {
-	found := map[string]int64{}
-	for s := bufio.NewScanner(bytes.NewReader(meminfo)); s.Scan(); {
-		name, rest, _ := strings.Cut(s.Text(), ":")
-		if f := strings.Fields(rest); len(f) == 2 && f[1] == "kB" {
-			if n, err := strconv.ParseInt(f[0], 10, 64); err == nil {
-				found[name] = n << 10
-			}
+	known := func(n *uint64, unknown int64) int64 {
+		if n == nil {
+			return unknown
 		}
+		return int64(*n)
 	}
-	free, total = preflight.Unlimited, preflight.Unlimited
-	if n, known := found["MemAvailable"]; known {
-		free = n
-	}
-	if n, known := found["MemTotal"]; known {
-		total = n
-	}
-	return free, total, found["SwapTotal"]
+	return known(m.MemAvailableBytes, preflight.Unlimited), known(m.MemTotalBytes, preflight.Unlimited), known(m.SwapTotalBytes, 0)
 }
 
 // userTasks counts the threads of this user, which RLIMIT_NPROC bounds together.
 func userTasks() (n int64) {
-	status, err := filepath.Glob("/proc/[0-9]*/status")
-	if err != nil {
-		return 0
-	}
-	for _, path := range status {
-		if b, err := os.ReadFile(path); err == nil {
-			n += threadsOf(b, os.Getuid())
+	all, _ := procfs.AllProcs() // none where the system has no /proc
+	for _, p := range all {
+		if s, err := p.NewStatus(); err == nil && s.UIDs[0] == uint64(os.Getuid()) {
+			n += threadsOf(p)
 		}
 	}
 	return n
 }
 
-// threadsOf counts the threads of a process, if it is of a user.
-func threadsOf(status []byte, user int) int64 {
-	var uid, threads string
-	for line := range strings.Lines(string(status)) {
-		f := strings.Fields(line)
-		switch {
-		case len(f) > 1 && f[0] == "Uid:":
-			uid = f[1]
-		case len(f) > 1 && f[0] == "Threads:":
-			threads = f[1]
-		}
-	}
-	if uid != strconv.Itoa(user) {
-		return 0
-	}
-	n, err := strconv.ParseInt(threads, 10, 64)
+// threadsOf counts the threads of a process, 0 if it has ended.
+func threadsOf(p procfs.Proc) int64 {
+	s, err := p.Stat()
 	if err != nil {
 		return 0
 	}
-	return n
+	return int64(s.NumThreads)
 }
 
 // folder tries whether a folder can be made, or written if it is there.
 func folder(path string) preflight.Folder {
 	f := preflight.Folder{Path: path, Free: preflight.Unlimited, Inodes: preflight.Unlimited}
-	at := nearest(path)
+	at := rundir.Nearest(path)
 	var s unix.Statfs_t
 	if err := unix.Statfs(at, &s); err == nil {
 		f.Free = int64(s.Bavail) * s.Bsize
@@ -167,20 +134,6 @@ func problem(err error) (text, hint string) {
 		err = under.Err
 	}
 	return err.Error(), ""
-}
-
-// nearest is a folder, or the nearest above it that is there.
-func nearest(path string) string {
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-		above := filepath.Dir(path)
-		if above == path {
-			return path
-		}
-		path = above
-	}
 }
 
 // cache is the folder for what other runs may use.

@@ -6,27 +6,24 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/procfs"
+
 	"github.com/gramme-project/gramme/internal/rundir"
-	"github.com/gramme-project/gramme/launch/preflight"
 )
 
-func TestParseMemory(t *testing.T) {
-	free, total, swap := parseMemory([]byte("MemTotal:       24683520 kB\nMemFree: 1 kB\nMemAvailable:   20000000 kB\nSwapTotal:       1024 kB\nHugePages_Total:       0\n"))
-	if free != 20000000<<10 || total != 24683520<<10 || swap != 1<<20 {
+func TestMemory(t *testing.T) {
+	if free, total, swap := memory(); free <= 0 || free > total || swap < 0 {
 		t.Errorf("%d free of %d, swap %d", free, total, swap)
-	}
-	if free, total, swap = parseMemory([]byte("Odd: x kB\n")); free != preflight.Unlimited || total != preflight.Unlimited || swap != 0 {
-		t.Errorf("unknown: %d free of %d, swap %d", free, total, swap)
 	}
 }
 
-func TestThreadsOf(t *testing.T) {
-	status := []byte("Name:\tx\nUid:\t1000\t1000\t1000\t1000\nThreads:\t7\n")
-	if n := threadsOf(status, 1000); n != 7 {
-		t.Errorf("%d threads", n)
+func TestUserTasks(t *testing.T) {
+	self, err := procfs.Self()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n := threadsOf(status, 0); n != 0 {
-		t.Errorf("%d threads of another user", n)
+	if own, all := threadsOf(self), userTasks(); own < 1 || all < 1 {
+		t.Errorf("%d threads of this process, %d of this user", own, all)
 	}
 }
 
