@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Accumulator is one worker's own part of the entry of the next step: the sum
@@ -102,10 +103,5 @@ func (a *Accumulator) addFloatGradient(grad []float32) bool {
 			sum[k] = int32(math.Float32bits(math.Float32frombits(uint32(sum[k])) + g[k]))
 		}
 	})
-	for _, is := range infinite {
-		if is {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(infinite, true)
 }

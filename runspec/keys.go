@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,19 +51,10 @@ func (k Key) Env() string {
 	return "GRAMME_" + strings.ToUpper(strings.ReplaceAll(k.Flag(), "-", "_"))
 }
 
-var (
-	allKeys    = keysOf(reflect.TypeFor[Spec](), "", nil)
-	keysByName = func() map[string]Key {
-		m := make(map[string]Key, len(allKeys))
-		for _, k := range allKeys {
-			m[k.Name] = k
-		}
-		return m
-	}()
-)
+var allKeys = keysOf(reflect.TypeFor[Spec](), "", nil)
 
 // Keys lists every key in the order of the struct.
-func Keys() []Key { return append([]Key(nil), allKeys...) }
+func Keys() []Key { return slices.Clone(allKeys) }
 
 func keysOf(t reflect.Type, prefix string, index []int) []Key {
 	var keys []Key
@@ -83,17 +75,13 @@ func LookUp(name string) (Key, error) {
 	if name == "model" {
 		name = "model.name"
 	}
-	if k, ok := keysByName[name]; ok {
-		return k, nil
+	if i := slices.IndexFunc(allKeys, func(k Key) bool { return k.Name == name }); i >= 0 {
+		return allKeys[i], nil
 	}
-	return Key{}, unknown(name)
-}
-
-func unknown(name string) error {
 	if near := nearest(name); near != "" {
-		return fmt.Errorf("unknown key %q: did you mean %q?", name, near)
+		return Key{}, fmt.Errorf("unknown key %q: did you mean %q?", name, near)
 	}
-	return fmt.Errorf("unknown key %q: `gramme config` lists all keys", name)
+	return Key{}, fmt.Errorf("unknown key %q: `gramme config` lists all keys", name)
 }
 
 // texts returns the value of a key as a file would hold it; only lists have

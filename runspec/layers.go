@@ -90,7 +90,7 @@ func (p *yamlReader) mapping(prefix string, m *yaml.Node) {
 		switch {
 		case value.Kind == yaml.ScalarNode:
 			s.Texts = []string{value.Value}
-		case value.Kind == yaml.SequenceNode && allScalars(value):
+		case value.Kind == yaml.SequenceNode && !slices.ContainsFunc(value.Content, isNoScalar):
 			for _, n := range value.Content {
 				s.Texts = append(s.Texts, n.Value)
 			}
@@ -102,22 +102,10 @@ func (p *yamlReader) mapping(prefix string, m *yaml.Node) {
 	}
 }
 
-func allScalars(n *yaml.Node) bool {
-	for _, c := range n.Content {
-		if c.Kind != yaml.ScalarNode {
-			return false
-		}
-	}
-	return true
-}
+func isNoScalar(n *yaml.Node) bool { return n.Kind != yaml.ScalarNode }
 
 func isGroup(name string) bool {
-	for _, k := range allKeys {
-		if strings.HasPrefix(k.Name, name+".") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(allKeys, func(k Key) bool { return strings.HasPrefix(k.Name, name+".") })
 }
 
 // New returns the spec that layers of settings make, the later over the
