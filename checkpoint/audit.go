@@ -138,7 +138,7 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "  %s: found damaged before and set aside\n", name)
 	}
 	for _, u := range r.Pending {
-		fmt.Fprintf(&b, "\nwarning: not in the ledger yet: %s; the run adds them when it goes on\n", u)
+		fmt.Fprintf(&b, "\nwarning: not in the ledger yet: %s; the run adds them when it continues\n", u)
 	}
 	fmt.Fprintf(&b, "\nok: %s, root %s, %s", words.Several(r.Account.Entries, "entry"), r.Account.Root, words.Several(len(r.Checkpoints), "checkpoint"))
 	return b.String()

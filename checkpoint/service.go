@@ -81,7 +81,7 @@ func Open(cfg Config) (s *Service, err error) {
 		return nil, err
 	}
 	if signing.Handover != "" {
-		s.log.Warn("the ledger goes on under another key", zap.String("reason", signing.Handover))
+		s.log.Warn("another key signs the ledger from here on", zap.String("reason", signing.Handover))
 	}
 	if signing.InFolder != "" {
 		s.log.Warn("the signing key lies in the run's folder", zap.String("reason", signing.InFolder))

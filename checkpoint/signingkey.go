@@ -80,7 +80,7 @@ func findSigningKey(dir rundir.Dir, run string) (s SigningKey, err error) {
 	case inFolder == current:
 		return SigningKey{Key: folderKey(dir), InFolder: s.InFolder, inherit: noStore == nil}, nil
 	default:
-		s.Handover = "the key of this ledger is not among those of the user who goes on"
+		s.Handover = "the key of this ledger is not among the keys of this user"
 	}
 	return s, nil
 }

@@ -24,7 +24,7 @@ func ReadSummary(dir string) (b Summary, err error) {
 		return b, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if file != b.Manifest.Files[stateFile] {
-		return b, &DamageError{filepath.Base(dir), stateFile, "it is not what the manifest says"}
+		return b, &DamageError{filepath.Base(dir), stateFile, "it differs from the manifest"}
 	}
 	b.State, err = metaOf(dir)
 	return b, err

@@ -21,7 +21,7 @@ func (w *worker) probeRoutes(ctx context.Context) error {
 	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	registered, err := retryUntilDrained(ctx, w, "see who is registered", func() (<-chan []wire.Registration, error) {
+	registered, err := retryUntilDrained(ctx, w, "list the registered workers", func() (<-chan []wire.Registration, error) {
 		return w.cfg.Store.WatchWorkers(watching)
 	})
 	if err != nil {

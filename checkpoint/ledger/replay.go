@@ -67,7 +67,7 @@ func (r *replay) add(line []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("it says that it is entry %d: entries are missing, added or moved", e.Index)
 	}
 	if e.Prev != r.link() {
-		return Entry{}, fmt.Errorf("it does not follow entry %d: one of the two is not what was written", e.Index-1)
+		return Entry{}, fmt.Errorf("it does not follow entry %d: one of the two was changed", e.Index-1)
 	}
 	if r.counted.has(&e) {
 		return Entry{}, errors.New("it is in the log twice")

@@ -110,7 +110,7 @@ func TestTamper(t *testing.T) {
 		"first dropped":  {func(l []string) []string { return l[1:] }, 0, "says that it is entry 1"},
 		"last dropped":   {func(l []string) []string { return l[:len(l)-1] }, 9, "missing"},
 		"one repeated":   {func(l []string) []string { return slices.Insert(l, 4, l[3]) }, 4, "says that it is entry 3"},
-		"one at the end": {func(l []string) []string { return append(l, l[9]) }, 10, "behind the head"},
+		"one at the end": {func(l []string) []string { return append(l, l[9]) }, 10, "after the head"},
 		"one replaced":   {func(l []string) []string { l[4] = strings.Replace(l[4], `"x4"`, `"y4"`, 1); return l }, 5, "entry 4"},
 		"last replaced":  {func(l []string) []string { l[9] = strings.Replace(l[9], `"x9"`, `"y9"`, 1); return l }, 9, "changed"},
 		"renumbered": {func(l []string) []string {
@@ -372,7 +372,7 @@ func (d whenOpened) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File,
 }
 
 // TestHeadMovesOn appends between the moment that Verify reads the head and that
-// at which it reads the entries: what stands behind the head is then no remainder.
+// at which it reads the entries: what comes after the head is then no remainder.
 func TestHeadMovesOn(t *testing.T) {
 	d, h := memLog(t, reading("w0", "cpu", 1, 5))
 	l, err := open(d, memOptions())

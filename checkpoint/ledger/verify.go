@@ -202,7 +202,7 @@ func entriesBehind(d vfs.FS, dir string, entries vfs.File, note []byte, state *r
 				n++
 				continue
 			}
-			err = faultOf(dir, entriesFile, rest.tree.size, "it stands behind the head and does not follow: %v", err)
+			err = faultOf(dir, entriesFile, rest.tree.size, "it comes after the head and does not follow: %v", err)
 		}
 		// A newer head may cover these entries by now.
 		now, readErr := readFile(d, filepath.Join(dir, headFile))
@@ -214,7 +214,7 @@ func entriesBehind(d vfs.FS, dir string, entries vfs.File, note []byte, state *r
 		case errors.Is(err, io.EOF) || errors.Is(err, errCutShort):
 			return n, nil
 		case errors.Is(err, errTooLong):
-			err = faultOf(dir, entriesFile, rest.tree.size, "it stands behind the head and is no entry: %v", err)
+			err = faultOf(dir, entriesFile, rest.tree.size, "it comes after the head and is no entry: %v", err)
 		}
 		return 0, err
 	}

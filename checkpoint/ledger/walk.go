@@ -31,7 +31,7 @@ func walk(dir string, r io.ReaderAt, h Head, to *replay, visit func(Entry) error
 		}
 	}
 	if to.tree.root() != h.Root {
-		return faultOf(dir, entriesFile, h.Size-1, "it is not what the head covers: the entry or the head was changed")
+		return faultOf(dir, entriesFile, h.Size-1, "the head does not cover it: the entry or the head was changed")
 	}
 	return nil
 }

@@ -237,7 +237,7 @@ func parse(text []byte) (Header, error) {
 		return Header{}, err
 	}
 	if rest := bytes.TrimRight(text[d.InputOffset():], " "); len(rest) > 0 {
-		return Header{}, errors.New("something stands behind it")
+		return Header{}, errors.New("there is data after it")
 	}
 	sort.SliceStable(h.Tensors, func(a, b int) bool {
 		x, y := h.Tensors[a], h.Tensors[b]

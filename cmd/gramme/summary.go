@@ -21,7 +21,7 @@ import (
 func (u *up) summarize(m shard.Manifest, e evaluation.Result) error {
 	report, err := checkpoint.Audit(string(u.dir))
 	if err != nil {
-		return exit.Wrap(exit.Verify, "`"+words.Command("gramme", "audit", string(u.dir))+"` shows it again", fmt.Errorf("audit of what was just written: %w", err))
+		return exit.Wrap(exit.Verify, "`"+words.Command("gramme", "audit", string(u.dir))+"` shows it again", fmt.Errorf("audit the finished run: %w", err))
 	}
 	w := u.out
 	describeEvaluation(w, m, e)
@@ -45,7 +45,7 @@ func (u *up) summarize(m shard.Manifest, e evaluation.Result) error {
 	}
 	for _, c := range a.Charged {
 		for _, other := range c.Elsewhere {
-			fmt.Fprintf(w, "charged:    for %.0f s run %s read the counters of host %s: what this run's processors drew then is in the account of that run\n",
+			fmt.Fprintf(w, "charged:    for %.0f s run %s read the counters of host %s: the energy of this run's processes in that time is in the account of that run\n",
 				other.Seconds, other.Run, c.Host)
 		}
 	}

@@ -67,7 +67,7 @@ func Hint(err error) string {
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return "see the logs of the run for what did not answer"
+		return "the logs of the run name the service that did not answer"
 	}
 	return scarce(err)
 }
@@ -101,7 +101,7 @@ func scarce(err error) string {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return "too many open files: raise the limit with `ulimit -n 4096`"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return "check who owns the folder and may write there"
+		return "check the owner and the permissions of the folder"
 	case forked(err) && errors.Is(err, syscall.EAGAIN):
 		return "too few processes and threads are allowed: raise pids.max of the container, or `ulimit -u`"
 	}

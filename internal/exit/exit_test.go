@@ -31,7 +31,7 @@ func TestCodeAndHint(t *testing.T) {
 		{"a file larger than allowed", fmt.Errorf("save: %w", syscall.EFBIG), Resource, scarce(syscall.EFBIG)},
 		{"no more processes", fmt.Errorf("start: %w", fork), Resource, scarce(fork)},
 		{"busy for a moment", fmt.Errorf("read: %w", syscall.EAGAIN), Failure, ""},
-		{"deadline", context.DeadlineExceeded, Failure, "see the logs of the run for what did not answer"},
+		{"deadline", context.DeadlineExceeded, Failure, "the logs of the run name the service that did not answer"},
 	} {
 		if got := Code(c.err); got != c.code {
 			t.Errorf("%s: code %d, want %d", c.name, got, c.code)

@@ -12,7 +12,7 @@ var (
 	// ErrLocked says that another process runs the run.
 	ErrLocked = errors.New("another `gramme up` runs it")
 	// ErrNoRun says that the store does not know the run.
-	ErrNoRun = errors.New("there is no such run: is this the right cluster, and does the run go on?")
+	ErrNoRun = errors.New("there is no such run: is this the right cluster, and is the run still up?")
 )
 
 // Holder names the process that runs a run: one folder on one machine.

@@ -40,7 +40,7 @@ func sweep(place string, now time.Time) error {
 				continue
 			}
 			if err := os.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrPermission) {
-				errs = append(errs, fmt.Errorf("remove what a process that was killed has left: %w", err))
+				errs = append(errs, fmt.Errorf("remove the files of a killed process: %w", err))
 			}
 		}
 	}

@@ -111,7 +111,7 @@ func sockets(f Facts) Finding {
 func cache(f Facts) Finding {
 	switch {
 	case f.Cache.Problem != "":
-		return Finding{"cache", Note, f.Cache.Problem + ": what is worth keeping for other runs is not kept", "set HOME or XDG_CACHE_HOME to a folder that may be written"}
+		return Finding{"cache", Note, f.Cache.Problem + ": nothing is cached for other runs", "set HOME or XDG_CACHE_HOME to a folder that may be written"}
 	case f.Cache.Path != "":
 		return Finding{Name: "cache", Text: f.Cache.Path}
 	}

@@ -68,7 +68,7 @@ type Options struct {
 // again: an outage is outlived by starting again and again.
 const servicesWithin = time.Minute
 
-const servicesHint = "see whether etcd and NATS answer there: the log of `gramme up`, or those who run them, say it"
+const servicesHint = "check whether etcd and NATS answer there: see the log of `gramme up`, or ask their operator"
 
 // Role is a process of a run.
 type Role struct {

@@ -86,7 +86,7 @@ func (s *Supervisor) rescue(cause error) {
 		return
 	}
 	s.bound = s.now.Add(rescueWithin)
-	s.tell("the run cannot go on; those that live store what they hold")
+	s.tell("the run cannot continue; its live processes store their state")
 	s.onStopAsked()
 }
 
@@ -149,7 +149,7 @@ func (s *Supervisor) passPhase() {
 	s.bound = time.Time{}
 	switch s.phase {
 	case rescuing:
-		s.fail(fmt.Errorf("the workers have not stored what they hold within %s", rescueWithin))
+		s.fail(fmt.Errorf("the workers have not stored their state within %s", rescueWithin))
 	case closing:
 		s.service.overdue = true
 		s.emit(Kill{s.service.id})

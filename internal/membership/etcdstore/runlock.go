@@ -135,14 +135,14 @@ func (l *runLock) Reset(ctx context.Context, gone func(wire.Registration) bool) 
 	client, keys := l.store.client, l.store.keys
 	leaders, err := client.Get(ctx, keys.Election(), clientv3.WithFirstCreate()...)
 	if err != nil {
-		return fmt.Errorf("remove what an earlier start was asked to do: %w", err)
+		return fmt.Errorf("remove the intent of an earlier start: %w", err)
 	}
 	forget := []clientv3.Op{clientv3.OpDelete(keys.Intent())}
 	for _, leader := range leaders.Kvs {
 		forget = append(forget, clientv3.OpDelete(string(leader.Key)))
 	}
 	if _, err := client.Txn(ctx).Then(forget...).Commit(); err != nil {
-		return fmt.Errorf("remove what an earlier start was asked to do: %w", err)
+		return fmt.Errorf("remove the intent of an earlier start: %w", err)
 	}
 	r, err := client.Get(ctx, keys.Workers(), clientv3.WithPrefix())
 	if err != nil {
