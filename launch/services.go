@@ -64,7 +64,7 @@ func (s *services) start(ctx context.Context, spec runspec.Spec, log *zap.Logger
 		return exit.Wrap(exit.Resource, "set TMPDIR to a folder on a local disk that may be written, with a short path", fmt.Errorf("start cluster: %w", err))
 	}
 	secret := rand.Text()
-	if s.nats, err = embedded.StartNATS(embedded.NATSOptions{Secret: secret}); err != nil {
+	if s.nats, err = embedded.StartNATS(secret); err != nil {
 		return err
 	}
 	s.etcd, err = embedded.StartEtcd(ctx, embedded.EtcdOptions{DataDir: s.dir.Cluster() + "/etcd", SocketDir: s.sockets.Path, Log: log})

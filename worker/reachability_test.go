@@ -18,7 +18,7 @@ import (
 // reach and once with one that they cannot connect to.
 func TestReachability(t *testing.T) {
 	t.Parallel()
-	server, err := embedded.StartNATS(embedded.NATSOptions{Secret: "s"})
+	server, err := embedded.StartNATS("s")
 	if err != nil {
 		t.Fatal(err)
 	}

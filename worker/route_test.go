@@ -17,7 +17,7 @@ import (
 // others by the network.
 func newNATSCluster(t *testing.T, steps uint64) (*cluster, *ringtest.Network) {
 	t.Helper()
-	server, err := embedded.StartNATS(embedded.NATSOptions{Secret: "s"})
+	server, err := embedded.StartNATS("s")
 	if err != nil {
 		t.Fatal(err)
 	}

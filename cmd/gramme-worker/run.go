@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"runtime"
 	"time"
 
@@ -76,25 +75,15 @@ type machine struct {
 // a context that the second ends.
 func leaving(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, process.TerminationSignals()...)
-	drain, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case s := <-signals:
-				if n == 0 {
-					close(drain)
-				} else if process.Escalates(s) {
-					cancel()
-				}
-			}
+	drain := make(chan struct{})
+	stop := process.OnTermination(func(n int) {
+		if n == 1 {
+			close(drain)
+		} else {
+			cancel()
 		}
-	}()
-	return drain, ctx, func() { signal.Stop(signals); cancel(); <-ended }
+	})
+	return drain, ctx, func() { stop(); cancel() }
 }
 
 // untilDrained is the context of the start: there is no step to finish yet, so that

@@ -207,7 +207,7 @@ func lookHost(ctx context.Context, host string) (string, error) {
 }
 
 func lookNATS(context.Context) (string, error) {
-	n, err := embedded.StartNATS(embedded.NATSOptions{Secret: "doctor"})
+	n, err := embedded.StartNATS("doctor")
 	if err != nil {
 		return "", err
 	}

@@ -24,18 +24,12 @@ var errInterrupted = errors.New("interrupted")
 // interruptible returns a context that ends with the first signal that asks for it.
 // The next one ends the process.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	came := make(chan os.Signal, 1)
-	signal.Notify(came, process.TerminationSignals()...)
 	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-came:
-			cancel(errInterrupted)
-		case <-ctx.Done():
-		}
-		signal.Stop(came)
-	}()
-	return ctx, func() { cancel(nil) }
+	stop := process.OnTermination(func(int) {
+		signal.Reset(process.TerminationSignals()...)
+		cancel(errInterrupted)
+	})
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // interrupted gives an error that a signal has caused its exit code.
@@ -57,46 +51,34 @@ type signals struct {
 
 // catch handles the signals until end is called.
 func catch(ctx context.Context, out io.Writer) *signals {
-	came := make(chan os.Signal, 4)
-	signal.Notify(came, process.TerminationSignals()...)
 	ctx, cancel := context.WithCancelCause(ctx)
 	in := &signals{first: ctx, second: make(chan struct{})}
-	quit, ended := make(chan struct{}), make(chan struct{})
+	var exits *time.Timer
+	stop := process.OnTermination(func(n int) {
+		switch n {
+		case 1:
+			what := "exiting"
+			if in.trains.Load() {
+				what = "stopping after this step and storing a checkpoint"
+			}
+			fmt.Fprintf(out, "\n%s; once more to exit at once\n", what)
+			cancel(errInterrupted)
+		case 2:
+			close(in.second)
+			// Children that do not react end with this process: the system kills the children
+			// of a dead one.
+			exits = time.AfterFunc(atOnce, func() {
+				fmt.Fprintln(out, "error: ended at once\nhint: the same command resumes from the newest checkpoint")
+				os.Exit(exit.Interrupted)
+			})
+		}
+	})
 	in.end = func() {
-		signal.Stop(came)
-		close(quit)
-		<-ended
+		if stop(); exits != nil {
+			exits.Stop()
+		}
 		cancel(nil)
 	}
-	go func() {
-		defer close(ended)
-		for n := 0; ; {
-			select {
-			case <-quit:
-				return
-			case s := <-came:
-				if n > 0 && !process.Escalates(s) {
-					continue
-				}
-				if n++; n == 1 {
-					what := "exiting"
-					if in.trains.Load() {
-						what = "stopping after this step and storing a checkpoint"
-					}
-					fmt.Fprintf(out, "\n%s; once more to exit at once\n", what)
-					cancel(errInterrupted)
-				} else if n == 2 {
-					close(in.second)
-					// Children that do not react end with this process: the system kills
-					// the children of a dead one.
-					defer time.AfterFunc(atOnce, func() {
-						fmt.Fprintln(out, "error: ended at once\nhint: the same command resumes from the newest checkpoint")
-						os.Exit(exit.Interrupted)
-					}).Stop()
-				}
-			}
-		}
-	}()
 	return in
 }
 

@@ -32,7 +32,7 @@ func TestStatusNamesWhoIsSlow(t *testing.T) {
 
 // TestStatusWaitsForACoordinator asks while one is starting again.
 func TestStatusWaitsForACoordinator(t *testing.T) {
-	server, err := embedded.StartNATS(embedded.NATSOptions{Secret: "s"})
+	server, err := embedded.StartNATS("s")
 	if err != nil {
 		t.Fatal(err)
 	}

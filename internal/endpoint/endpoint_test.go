@@ -79,7 +79,7 @@ func TestDialsReachTheServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer etcd.Close()
-	server, err := embedded.StartNATS(embedded.NATSOptions{Secret: "s"})
+	server, err := embedded.StartNATS("s")
 	if err != nil {
 		t.Fatal(err)
 	}

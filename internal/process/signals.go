@@ -22,6 +22,29 @@ func TerminationSignals() []os.Signal {
 // ended and was not yet waited for.
 func Gone(pid int) bool { return pid <= 0 || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// Escalates reports whether a signal after the first asks to end at once. A closed
-// terminal may say so twice, through the kernel and through the shell.
-func Escalates(s os.Signal) bool { return s != syscall.SIGHUP }
+// OnTermination calls f at each signal that asks this process to end, with its number from 1 on, one
+// at a time, until the returned function is called; that waits for f. A closed terminal may
+// say so twice, through the kernel and through the shell, and counts only as the first.
+func OnTermination(f func(n int)) (stop func()) {
+	came, quit, ended := make(chan os.Signal, 4), make(chan struct{}), make(chan struct{})
+	signal.Notify(came, TerminationSignals()...)
+	go func() {
+		defer close(ended)
+		for n := 1; ; {
+			select {
+			case <-quit:
+				return
+			case s := <-came:
+				if n == 1 || s != syscall.SIGHUP {
+					f(n)
+					n++
+				}
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(came)
+		close(quit)
+		<-ended
+	}
+}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestEnds asks which signals end a process of a terminal, and one under nohup.
-func TestEnds(t *testing.T) {
+// TestTerminationSignals asks which signals end a process of a terminal, and one under nohup.
+func TestTerminationSignals(t *testing.T) {
 	defer signal.Reset(syscall.SIGHUP)
 	for _, ignored := range []bool{true, false} {
 		if ignored {
@@ -25,7 +25,23 @@ func TestEnds(t *testing.T) {
 			t.Errorf("ends %v", ends)
 		}
 	}
-	if Escalates(syscall.SIGHUP) || !Escalates(syscall.SIGINT) || !Escalates(syscall.SIGTERM) {
-		t.Error("only a hangup may come twice from one event")
+}
+
+// TestOnTermination counts signals. Only a hangup may come twice from one event.
+func TestOnTermination(t *testing.T) {
+	numbers := make(chan int)
+	stop := OnTermination(func(n int) { numbers <- n })
+	want := 0
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		if err := syscall.Kill(os.Getpid(), s); err != nil {
+			t.Fatal(err)
+		}
+		if s == syscall.SIGHUP {
+			continue
+		}
+		if want++; <-numbers != want {
+			t.Errorf("%s has another number than %d", s, want)
+		}
 	}
+	stop()
 }

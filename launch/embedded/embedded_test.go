@@ -84,10 +84,10 @@ func TestEtcdRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestNATSWantsItsSecret(t *testing.T) {
-	if _, err := StartNATS(NATSOptions{}); err == nil {
+	if _, err := StartNATS(""); err == nil {
 		t.Error("no secret is taken")
 	}
-	s, err := StartNATS(NATSOptions{Secret: "s3cret"})
+	s, err := StartNATS("s3cret")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -41,13 +41,11 @@ func StartEtcdMember(ctx context.Context, m EtcdMember) (*Etcd, error) {
 	cfg.Name, cfg.Dir = m.Name, m.DataDir
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = at(m.Client), at(m.Client)
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = at(m.Peer), at(m.Peer)
-	cfg.InitialCluster = ""
+	var peers []string
 	for name, address := range m.Peers {
-		if cfg.InitialCluster != "" {
-			cfg.InitialCluster += ","
-		}
-		cfg.InitialCluster += name + "=https://" + address
+		peers = append(peers, name+"=https://"+address)
 	}
+	cfg.InitialCluster = strings.Join(peers, ",")
 	cfg.ClientTLSInfo = transport.TLSInfo{
 		CertFile: m.TLS.Cert, KeyFile: m.TLS.Key, TrustedCAFile: m.TLS.CA, ClientCertAuth: true,
 	}
@@ -68,19 +66,15 @@ type NATSMember struct {
 // StartNATSMember starts a server with the limits that NATS has by default, and
 // returns when it accepts clients.
 func StartNATSMember(m NATSMember) (*NATS, error) {
-	s, err := newNATSMember(m)
+	name := "NATS server " + m.Name
+	o, err := m.options()
 	if err != nil {
-		return nil, fmt.Errorf("start NATS server %s: %w", m.Name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	s.Start() // returns; its goroutines end with Shutdown
-	if !s.ReadyForConnections(10 * time.Second) {
-		s.Shutdown()
-		return nil, fmt.Errorf("start NATS server %s: not ready at %s after 10 s", m.Name, m.Client)
-	}
-	return &NATS{s}, nil
+	return serveNATS(name, o)
 }
 
-func newNATSMember(m NATSMember) (*server.Server, error) {
+func (m NATSMember) options() (*server.Options, error) {
 	config, err := m.TLS.config()
 	if err != nil {
 		return nil, err
@@ -102,7 +96,7 @@ func newNATSMember(m NATSMember) (*server.Server, error) {
 			o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: address})
 		}
 	}
-	return server.NewServer(o)
+	return o, nil
 }
 
 func split(address string) (host string, port int, err error) {

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -9,35 +8,36 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// NATSOptions configure an embedded NATS server.
-type NATSOptions struct {
-	Secret     string // token that clients must give; required
-	Host       string // default 127.0.0.1
-	MaxPayload int32  // bytes of one message; default 8 MiB
-}
+// mostPayload are the bytes of one message at most.
+const mostPayload = 8 << 20
 
 // NATS is a running server.
 type NATS struct{ server *server.Server }
 
-// StartNATS starts a server on a free port and returns when it accepts clients.
-func StartNATS(o NATSOptions) (*NATS, error) {
-	if o.Secret == "" {
+// StartNATS starts a server on a free port of the loopback interface and returns when it
+// accepts clients, which must give the secret.
+func StartNATS(secret string) (*NATS, error) {
+	if secret == "" {
 		return nil, errors.New("start NATS: a secret is needed")
 	}
-	payload := cmp.Or(o.MaxPayload, 8<<20)
-	s, err := server.NewServer(&server.Options{
-		ServerName: "gramme", Host: cmp.Or(o.Host, "127.0.0.1"), Port: server.RANDOM_PORT, Authorization: o.Secret,
-		MaxPayload: payload, MaxPending: max(256<<20, 8*int64(payload)), MaxControlLine: 4096,
+	return serveNATS("NATS", &server.Options{
+		ServerName: "gramme", Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: secret,
+		MaxPayload: mostPayload, MaxPending: 256 << 20, MaxControlLine: 4096,
 		WriteDeadline: 10 * time.Second, PingInterval: 5 * time.Second, MaxPingsOut: 3,
 		NoSigs: true, NoLog: true, NoSystemAccount: true, DisableShortFirstPing: true,
 	})
+}
+
+// serveNATS starts a server and returns when it accepts clients.
+func serveNATS(name string, o *server.Options) (*NATS, error) {
+	s, err := server.NewServer(o)
 	if err != nil {
-		return nil, fmt.Errorf("start NATS: %w", err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	s.Start() // returns; its goroutines end with Shutdown
 	if !s.ReadyForConnections(10 * time.Second) {
 		s.Shutdown()
-		return nil, fmt.Errorf("start NATS on %s: not ready after 10 s", cmp.Or(o.Host, "127.0.0.1"))
+		return nil, fmt.Errorf("start %s on %s: not ready after 10 s", name, o.Host)
 	}
 	return &NATS{s}, nil
 }

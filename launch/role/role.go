@@ -19,7 +19,6 @@ import (
 	"strings"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
 	"github.com/gramme-project/gramme/energy"
@@ -76,7 +75,7 @@ type Role struct {
 	Host, BootID, Incarnation string
 	Spec                      runspec.Spec
 	Bus                       *natsbus.Conn
-	Etcd                      *clientv3.Client
+	etcd                      *etcdstore.Store
 	Store                     membership.Store
 	Meter                     *meter.Meter
 	done                      chan struct{}
@@ -94,15 +93,22 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 			r = nil
 		}
 	}()
-	if r.Bus, err = r.dialBus(ctx); err != nil {
+	err = r.await(ctx, "NATS to answer", func(ctx context.Context) error {
+		r.Bus, err = r.Endpoint.DialBus(ctx, string(r.Role)+" "+r.ID)
+		return err
+	})
+	if err != nil {
 		return r, exit.Wrap(exit.Failure, servicesHint, err)
 	}
-	if r.Etcd, err = r.dialEtcd(ctx); err != nil {
+	err = r.await(ctx, "etcd to answer", func(ctx context.Context) error {
+		r.etcd, err = etcdstore.Dial(ctx, r.Endpoint)
+		return err
+	})
+	if err != nil {
 		return r, exit.Wrap(exit.Failure, servicesHint, err)
 	}
-	store := etcdstore.New(r.Etcd, o.Endpoint.Run)
 	err = r.await(ctx, "etcd to tell the run's spec", func(ctx context.Context) error {
-		r.Spec, err = runspec.Stored(ctx, store)
+		r.Spec, err = runspec.Stored(ctx, r.etcd)
 		return err
 	})
 	if err != nil {
@@ -113,7 +119,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 			return r, err
 		}
 	}
-	r.Store = store.WithLog(r.Log)
+	r.Store = r.etcd.WithLog(r.Log)
 	send := o.Append
 	if send == nil {
 		send = r.send
@@ -144,22 +150,6 @@ func (r *Role) await(ctx context.Context, what string, f func(ctx context.Contex
 		say = func(string) {}
 	}
 	return waiting.For(ctx, say, what, servicesWithin, f)
-}
-
-func (r *Role) dialBus(ctx context.Context) (conn *natsbus.Conn, err error) {
-	err = r.await(ctx, "NATS to answer", func(ctx context.Context) error {
-		conn, err = r.Endpoint.DialBus(ctx, string(r.Role)+" "+r.ID)
-		return err
-	})
-	return conn, err
-}
-
-func (r *Role) dialEtcd(ctx context.Context) (client *clientv3.Client, err error) {
-	err = r.await(ctx, "etcd to answer", func(ctx context.Context) error {
-		client, err = r.Endpoint.DialEtcd(ctx)
-		return err
-	})
-	return client, err
 }
 
 // Beat tells the coordinator once a second, until ctx ends, that a process lives
@@ -282,8 +272,8 @@ func (r *Role) Close() (err error) {
 	if r.Meter != nil {
 		err = r.Meter.Close()
 	}
-	if r.Etcd != nil {
-		err = errors.Join(err, unlessCanceled(r.Etcd.Close()))
+	if r.etcd != nil {
+		err = errors.Join(err, r.etcd.Close())
 	}
 	if r.Bus != nil {
 		r.Bus.Close()

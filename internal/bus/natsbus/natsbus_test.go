@@ -67,7 +67,7 @@ func connect(t *testing.T, server *embedded.NATS, opts ...nats.Option) (*natsbus
 
 func start(t *testing.T) *embedded.NATS {
 	t.Helper()
-	server, err := embedded.StartNATS(embedded.NATSOptions{Secret: "s"})
+	server, err := embedded.StartNATS("s")
 	if err != nil {
 		t.Fatal(err)
 	}
