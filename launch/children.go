@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"runtime"
 
 	"go.uber.org/zap"
@@ -30,7 +31,7 @@ func (c *cluster) command(id string, role wire.Role) process.Command {
 	return command
 }
 
-func (c *cluster) start(id string, role wire.Role) (*process.Process, error) {
+func (c *cluster) start(ctx context.Context, id string, role wire.Role) (*process.Process, error) {
 	command := c.command(id, role)
 	if _, replaced := command.Held.Executable(); replaced && !c.replaced {
 		c.replaced = true
@@ -48,11 +49,11 @@ func (c *cluster) start(id string, role wire.Role) (*process.Process, error) {
 			c.Log.Info("a worker is not preferred where memory runs out", zap.Error(err))
 		}
 	}
-	go func() { // ends with the process, or with the cluster
+	go func() { // ends with the process, or with the run
 		<-p.Ended()
 		select {
 		case c.ended <- p:
-		case <-c.role.Done():
+		case <-ctx.Done():
 		}
 	}()
 	return p, nil

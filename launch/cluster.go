@@ -166,6 +166,8 @@ func (c *cluster) begin(ctx context.Context) (err error) {
 // meter has left when all else is done, and is the last to go: it holds the ledger.
 func (c *cluster) run(ctx context.Context) error {
 	defer c.killAll()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	ending, metered := make(chan struct{}), make(chan error, 1)
 	go func() { metered <- c.role.Run(ctx, func(context.Context) error { <-ending; return nil }) }()
 	c.flush = sync.OnceValue(func() error { close(ending); return <-metered })

@@ -92,7 +92,7 @@ func (c *cluster) await(ctx context.Context, in *inputs, until time.Time) (super
 func (c *cluster) do(ctx context.Context, effect supervisor.Effect) supervisor.Event {
 	switch e := effect.(type) {
 	case supervisor.Start:
-		p, err := c.start(e.ID, e.Role)
+		p, err := c.start(ctx, e.ID, e.Role)
 		if err != nil {
 			return supervisor.NotStarted{ID: e.ID, Err: err}
 		}

@@ -15,10 +15,10 @@ func hung(abandon func()) func(error) {
 	return func(err error) {
 		err = exit.Wrap(exit.Failure, "`gramme up` restarts it; if that happens often, check the device (dmesg, nvidia-smi); "+
 			"if a micro-batch may take that long, give `gramme up` a longer --compute-timeout", err)
-		tell(err)
+		code := tell(err)
 		if abandon != nil {
 			abandon()
 		}
-		os.Exit(exit.Code(err))
+		os.Exit(code)
 	}
 }

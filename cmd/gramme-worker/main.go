@@ -41,24 +41,11 @@ func main() {
 	if self() == outer {
 		root.PersistentPreRunE = func(*cobra.Command, []string) error { return program.CheckEnvironment() }
 	}
-	err := root.ExecuteContext(context.Background())
-	tell(err)
-	os.Exit(exit.Code(err))
+	os.Exit(tell(root.ExecuteContext(context.Background())))
 }
 
-// tell prints the error of this process, if there is one, and reports it to the parent.
-func tell(err error) {
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "error: "+spoken(err.Error()))
-	if hint := exit.Hint(err); hint != "" {
-		fmt.Fprintln(os.Stderr, "hint: "+spoken(hint))
-	}
-	if err := parent.Send(exit.ReportOf(err)); err != nil {
-		fmt.Fprintln(os.Stderr, "warning: "+err.Error())
-	}
-}
+// tell prints the error of this process and reports it to the parent.
+func tell(err error) (code int) { return program.End(err, parent, spoken) }
 
 // parent receives the result of this process.
 var parent = &process.Reporter{}

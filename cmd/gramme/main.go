@@ -27,29 +27,7 @@ func main() {
 func run(args []string, parent *process.Reporter) int {
 	root := rootCommand()
 	root.SetArgs(args)
-	err := interrupted(root.ExecuteContext(context.Background()))
-	if err == nil {
-		return exit.OK
-	}
-	report(root, err)
-	if err := parent.Send(exit.ReportOf(err)); err != nil {
-		root.PrintErrln("warning: " + err.Error())
-	}
-	return exit.Code(err)
-}
-
-// report prints an error and its hint.
-func report(root *cobra.Command, err error) {
-	for line := range strings.Lines(err.Error()) {
-		line = strings.TrimRight(line, "\n")
-		if !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") { // as a child has printed it
-			line = "error: " + line
-		}
-		root.PrintErrln(program.Spoken(line))
-	}
-	if hint := exit.Hint(err); hint != "" {
-		root.PrintErrln("hint: " + program.Spoken(hint))
-	}
+	return program.End(interrupted(root.ExecuteContext(context.Background())), parent, program.Spoken)
 }
 
 // unchecked are the commands that work in any environment.

@@ -1,6 +1,10 @@
 package preflight
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
 
 const (
 	floorAddressSpace = 2_000 * mb // with which a worker was seen to start
@@ -36,7 +40,7 @@ func runFolder(f Facts) Finding {
 		return Finding{}
 	}
 	if f.Run.Problem != "" {
-		return Finding{"run folder", Failure, f.Run.Path + ": " + f.Run.Problem, orElse(f.Run.Hint, "give --run a folder that may be written")}
+		return Finding{"run folder", Failure, f.Run.Path + ": " + f.Run.Problem, cmp.Or(f.Run.Hint, "give --run a folder that may be written")}
 	}
 	return Finding{Name: "run folder", Text: f.Run.Path + " can be written"}
 }
@@ -102,7 +106,7 @@ func sockets(f Facts) Finding {
 	case f.Sockets != "":
 		return Finding{Name: "unix sockets", Text: "work in " + f.Sockets}
 	case len(f.Refused) > 0:
-		return Finding{"unix sockets", Failure, "work nowhere: " + join(f.Refused), "set TMPDIR to a folder on a local disk that may be written, with a short path"}
+		return Finding{"unix sockets", Failure, "work nowhere: " + strings.Join(f.Refused, "; "), "set TMPDIR to a folder on a local disk that may be written, with a short path"}
 	}
 	return Finding{}
 }
@@ -116,11 +120,4 @@ func cache(f Facts) Finding {
 		return Finding{Name: "cache", Text: f.Cache.Path}
 	}
 	return Finding{}
-}
-
-func orElse(text, otherwise string) string {
-	if text != "" {
-		return text
-	}
-	return otherwise
 }

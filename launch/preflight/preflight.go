@@ -15,7 +15,6 @@ package preflight
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Level says how bad a finding is.
@@ -79,15 +78,14 @@ func (a amount) of(workers int) int64 { return a.services + int64(workers)*a.wor
 
 // supply is something that workers share.
 type supply struct {
-	name   string
-	have   int64  // what is free now
-	most   int64  // what could become free
-	where  string // what limits it, as the beginning of a sentence
-	floor  amount // the least that a run was ever seen to take
-	usual  amount // what it takes, about
-	show   func(int64) string
-	raise  string // how to get more
-	spared bool   // fewer workers take less
+	name  string
+	have  int64  // what is free now
+	most  int64  // what could become free
+	where string // what limits it, as the beginning of a sentence
+	floor amount // the least that a run was ever seen to take
+	usual amount // what it takes, about
+	show  func(int64) string
+	raise string // how to get more
 }
 
 // check says whether there is enough for the least number of workers, and how many
@@ -102,7 +100,7 @@ func (s supply) check(least, most int) (Finding, int) {
 	}
 	text := fmt.Sprintf("%s %s, %s about %s", s.where, s.show(min(s.have, s.most)), takes(fit), s.show(s.usual.of(fit)))
 	hint := s.raise
-	if s.spared && least > 1 && s.floor.of(1) <= s.most {
+	if least > 1 && s.floor.of(1) <= s.most {
 		hint += ", or give --workers 1"
 	}
 	switch {
@@ -139,6 +137,3 @@ func Bytes(n int64) string {
 }
 
 func number(n int64) string { return fmt.Sprint(n) }
-
-// join makes one line of what several places answered.
-func join(reasons []string) string { return strings.Join(reasons, "; ") }

@@ -27,7 +27,7 @@ const (
 func memory(f Facts, n Need) supply {
 	own := n.Parameters*usualParameter + n.Activations*perValue
 	s := supply{
-		name: "memory", have: f.MemoryFree, most: plus(f.MemoryTotal, f.Swap), where: "the machine has", show: Bytes, spared: true,
+		name: "memory", have: f.MemoryFree, most: plus(f.MemoryTotal, f.Swap), where: "the machine has", show: Bytes,
 		floor: amount{floorServices + n.FewestParameters*floorHeld, floorWorker + n.FewestParameters*floorParameter},
 		usual: amount{usualServices + n.Parameters*usualHeld, usualWorker + own},
 		raise: "free some memory, take a smaller model or a smaller batch.rows",
@@ -56,7 +56,7 @@ func tasks(f Facts, n Need) supply {
 	// Go runs on as many threads as there are processors, where it has work for them.
 	few, spread := int64(min(f.Processors, 2)), int64(min(f.Processors, 16))
 	s := supply{
-		name: "processes and threads", have: Unlimited, most: Unlimited, show: number, spared: true,
+		name: "processes and threads", have: Unlimited, most: Unlimited, show: number,
 		floor: amount{22 + 3*few, 7 + few + threads}, // 37 and 46 on two processors were too few by one
 		usual: amount{26 + 3*spread, 9 + spread + threads},
 	}
@@ -74,7 +74,7 @@ func tasks(f Facts, n Need) supply {
 // files are those that `up` has open at once: it serves all the others.
 func files(f Facts, n Need) supply {
 	s := supply{
-		name: "open files", have: f.Files, most: f.Files, where: "the limit is", show: number, spared: true,
+		name: "open files", have: f.Files, most: f.Files, where: "the limit is", show: number,
 		floor: amount{floorFilesUp, floorFilesWorker}, usual: amount{usualFilesUp, usualFilesWorker},
 		raise: "raise it with `ulimit -n 4096`",
 	}

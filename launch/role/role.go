@@ -78,12 +78,11 @@ type Role struct {
 	etcd                      *etcdstore.Store
 	Store                     membership.Store
 	Meter                     *meter.Meter
-	done                      chan struct{}
 }
 
 // Start connects the process. Close ends what it began.
 func Start(ctx context.Context, o Options) (r *Role, err error) {
-	r = &Role{Options: o, Host: meter.Host(), BootID: meter.BootID(), Incarnation: strings.ToLower(rand.Text()[:10]), done: make(chan struct{})}
+	r = &Role{Options: o, Host: meter.Host(), BootID: meter.BootID(), Incarnation: strings.ToLower(rand.Text()[:10])}
 	if err := wire.CheckID(o.Role, o.ID); err != nil {
 		return nil, exit.Wrap(exit.Usage, "give another --id", err)
 	}
@@ -263,12 +262,8 @@ func (r *Role) Abandon() {
 	}
 }
 
-// Done is closed when the process ends its part.
-func (r *Role) Done() <-chan struct{} { return r.done }
-
 // Close ends the connections.
 func (r *Role) Close() (err error) {
-	close(r.done)
 	if r.Meter != nil {
 		err = r.Meter.Close()
 	}

@@ -3,11 +3,14 @@
 package program
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"github.com/gramme-project/gramme/internal/exit"
+	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/words"
 )
 
@@ -41,3 +44,25 @@ func Command(args ...string) string {
 
 // Spoken is a text whose commands, `gramme …` in backquotes, can be pasted.
 func Spoken(text string) string { return words.WithProgramName(text, Name()) }
+
+// End prints the error of this process and its hint, as spoken has them, reports it to the
+// parent, and returns the exit code.
+func End(err error, parent *process.Reporter, spoken func(string) string) (code int) {
+	if err == nil {
+		return exit.OK
+	}
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimRight(line, "\n")
+		if !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") { // as a child has printed it
+			line = "error: " + line
+		}
+		fmt.Fprintln(os.Stderr, spoken(line))
+	}
+	if hint := exit.Hint(err); hint != "" {
+		fmt.Fprintln(os.Stderr, "hint: "+spoken(hint))
+	}
+	if err := parent.Send(exit.ReportOf(err)); err != nil {
+		fmt.Fprintln(os.Stderr, "warning: "+err.Error())
+	}
+	return exit.Code(err)
+}
