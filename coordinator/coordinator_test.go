@@ -18,7 +18,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
-	"github.com/gramme-project/gramme/shard/fetch"
+	"github.com/gramme-project/gramme/shard/shardcache"
 )
 
 const endless = 1 << 40
@@ -218,14 +218,14 @@ func shards(t *testing.T) {
 	var packed []byte
 	within(t, "the bundle", func() bool {
 		var err error
-		packed, err = fetch.Bytes(t.Context(), source, shard.BundleName, "", 1<<20)
+		packed, err = shardcache.Bytes(t.Context(), source, shard.BundleName, "", 1<<20)
 		return err == nil
 	})
 	bundle, err := shard.DecodeBundle(packed)
 	if err != nil || bundle.Manifest.Digest() != c.corpus.Digest() {
 		t.Fatalf("bundle: %v", err)
 	}
-	cache, err := fetch.New(fetch.Config{Dir: t.TempDir(), Source: source})
+	cache, err := shardcache.New(shardcache.Config{Dir: t.TempDir(), Source: source})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
-	"github.com/gramme-project/gramme/shard/fetch"
 	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/shard/shardcache"
 	"github.com/gramme-project/gramme/shard/wordpiece"
 )
 
@@ -89,7 +89,7 @@ func remoteCorpus(ctx context.Context, conn bus.Conn, run string, log *zap.Logge
 	warn := func(text string) { log.Warn(text) }
 	err = waiting.For(ctx, warn, "a coordinator to send the corpus's manifest", manifestWithin, func(ctx context.Context) error {
 		return waiting.Retry(ctx, waiting.Every(time.Second), func(ctx context.Context) (bool, error) {
-			packed, err = fetch.Bytes(ctx, source, shard.BundleName, "", 64<<20)
+			packed, err = shardcache.Bytes(ctx, source, shard.BundleName, "", 64<<20)
 			if errors.Is(err, shard.ErrUnavailable) {
 				log.Debug("no coordinator", zap.Error(err))
 				return false, err
@@ -107,7 +107,7 @@ func remoteCorpus(ctx context.Context, conn bus.Conn, run string, log *zap.Logge
 	if err := b.Write(filepath.Join(dir, "corpus")); err != nil {
 		return nil, err
 	}
-	shards, err := fetch.New(fetch.Config{Dir: filepath.Join(dir, "shards"), Source: source, MaxBytes: cacheBytes})
+	shards, err := shardcache.New(shardcache.Config{Dir: filepath.Join(dir, "shards"), Source: source, MaxBytes: cacheBytes})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-// Package fetch brings shards to a machine that does not hold the prepared
+// Package shardcache brings shards to a machine that does not hold the prepared
 // corpus: a cache of bounded size in a folder, filled in ranges from a Source.
 //
 // It guarantees:
@@ -12,4 +12,4 @@
 // It does not keep a shard for its caller: a later Fetch may drop it, so open it
 // at once (shard.Loader does, and asks again if it came too late). It does not
 // know where shards come from: the Source does.
-package fetch
+package shardcache
