@@ -131,7 +131,7 @@ func verifyFiles(dir string, m Manifest, depth Depth) error {
 		if depth == Sizes || depth == Weights && name == optimizerFile {
 			got, err = sizeOf(path, want)
 		} else {
-			got, err = hashFile(path)
+			got, err = HashFile(path)
 		}
 		switch {
 		case errors.Is(err, syscall.EIO):
@@ -184,7 +184,8 @@ func sizeOf(path string, want File) (File, error) {
 	return File{want.SHA256, info.Size()}, nil
 }
 
-func hashFile(path string) (File, error) {
+// HashFile reads a file and says what it is.
+func HashFile(path string) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return File{}, err

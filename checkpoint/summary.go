@@ -19,7 +19,7 @@ func ReadSummary(dir string) (b Summary, err error) {
 	if b.Manifest, _, err = readManifest(dir); err != nil {
 		return b, err
 	}
-	file, err := hashFile(filepath.Join(dir, stateFile))
+	file, err := HashFile(filepath.Join(dir, stateFile))
 	if err != nil {
 		return b, fmt.Errorf("read checkpoint: %w", err)
 	}

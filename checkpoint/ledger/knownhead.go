@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/gramme-project/gramme/internal/vfs"
 )
@@ -86,14 +83,8 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 		return Head{}, err
 	}
 	then := replay{public: l.state.public, keys: l.state.keys}
-	t := &then.tree
-	in := newLineReader(l.entries, 0, math.MaxInt64)
-	for t.size < head.Size {
-		line, err := in.next()
-		if err != nil {
-			return Head{}, fmt.Errorf("read entry %d: %w", t.size, err)
-		}
-		t.push(tlog.RecordHash(line), nil)
+	if then.tree, err = l.prefix(head.Size, nil); err != nil {
+		return Head{}, err
 	}
 	_, err = matchHeads(prefixes, &then)
 	return head, err

@@ -53,23 +53,31 @@ func (l *Log) hashes(indexes []int64) ([]tlog.Hash, error) {
 	for _, i := range indexes {
 		wanted[i] = tlog.Hash{}
 	}
-	var t tree
-	in := newLineReader(l.entries, 0, l.state.bytes)
-	for t.size < l.state.tree.size {
-		line, err := in.next()
-		if err != nil {
-			return nil, fmt.Errorf("read entry %d: %w", t.size, err)
+	_, err := l.prefix(l.state.tree.size, func(level int, n int64, root tlog.Hash) {
+		i := tlog.StoredHashIndex(level, n)
+		if _, ok := wanted[i]; ok {
+			wanted[i] = root
 		}
-		t.push(tlog.RecordHash(line), func(level int, n int64, root tlog.Hash) {
-			i := tlog.StoredHashIndex(level, n)
-			if _, ok := wanted[i]; ok {
-				wanted[i] = root
-			}
-		})
+	})
+	if err != nil {
+		return nil, err
 	}
 	var found []tlog.Hash
 	for _, i := range indexes {
 		found = append(found, wanted[i])
 	}
 	return found, nil
+}
+
+// prefix returns the tree of the first entries. It calls visit as push does.
+func (l *Log) prefix(size int64, visit func(level int, n int64, root tlog.Hash)) (t tree, err error) {
+	in := newLineReader(l.entries, 0, l.state.bytes)
+	for t.size < size {
+		line, err := in.next()
+		if err != nil {
+			return t, fmt.Errorf("read entry %d: %w", t.size, err)
+		}
+		t.push(tlog.RecordHash(line), visit)
+	}
+	return t, nil
 }

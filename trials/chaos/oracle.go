@@ -1,11 +1,8 @@
 package chaos
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -32,16 +29,11 @@ const (
 
 // sum is the SHA-256 of a file of the newest checkpoint of a run, in hex.
 func sum(run rundir.Dir, name string) (string, error) {
-	f, err := os.Open(filepath.Join(run.Checkpoints(), "latest", name))
+	f, err := checkpoint.HashFile(filepath.Join(run.Checkpoints(), "latest", name))
 	if err != nil {
 		return "", fmt.Errorf("hash of %s: %w", name, err)
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("hash of %s: %w", name, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return f.SHA256, nil
 }
 
 // sameBits compares a file of the newest checkpoints of two runs.
