@@ -47,7 +47,7 @@ the range with which the run was started (gramme up --workers min:max).`,
 		ctx, stop := interruptible(c.Context())
 		defer stop()
 		return request(ctx, target{rundir.Dir(*run), cluster, saying(c)}, wire.Control{Verb: wire.VerbScale, Count: n}, *wait, func(s wire.Status) bool {
-			return members(s) == n
+			return s.Members() == n
 		})
 	}
 	return c
@@ -72,17 +72,6 @@ func drainCommand() *cobra.Command {
 		})
 	}
 	return c
-}
-
-// members counts the workers in the ring.
-func members(s wire.Status) int {
-	n := 0
-	for _, p := range s.Processes {
-		if p.Role == wire.RoleWorker && p.Rank >= 0 {
-			n++
-		}
-	}
-	return n
 }
 
 // request asks the coordinator of a run that is up, and waits, if told to, until

@@ -127,7 +127,7 @@ func (p *progress) fields(s wire.Status) []field {
 	measured(1, s.Loss, func(v float64) string { return "loss " + lossText(v) })
 	measured(7, s.LearningRate, func(v float64) string { return fmt.Sprintf("lr %.2g", v) })
 	measured(3, s.TokensPerSecond, func(v float64) string { return count(int64(v)) + " tok/s" })
-	fields = append(fields, field{4, words.Several(members(s), "worker")})
+	fields = append(fields, field{4, words.Several(s.Members(), "worker")})
 	measured(6, s.Watts, func(v float64) string { return fmt.Sprintf("%.0f W", v) })
 	measured(5, s.Joules, func(v float64) string { return fmt.Sprintf("%.3f gCO2e", p.factor.Grams(int64(v*1e6))) })
 	measured(2, s.EtaSeconds, func(v float64) string { return "eta " + ago(time.Duration(v*float64(time.Second))) })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"sync"
 
 	"github.com/gramme-project/gramme/internal/wire"
 )
@@ -103,23 +102,20 @@ func Subscribe(c Conn, subject string, handle func(*Message)) (stop func(), err 
 }
 
 // Channel subscribes to subjects and hands over what comes by a channel, in the order
-// of arrival. pending messages may wait in the channel, and as many behind it.
+// of arrival. At most pending messages wait in the channel; what comes meanwhile is lost.
 func Channel(c Conn, pending int, queue string, subjects ...string) (messages <-chan *Message, stop func(), err error) {
-	to, done := make(chan *Message, pending), make(chan struct{})
+	to := make(chan *Message, pending)
 	s := Subscription{Handlers: map[string]func(*Message){}, Queue: queue, Pending: pending}
 	for _, subject := range subjects {
 		s.Handlers[subject] = func(m *Message) {
 			select {
 			case to <- m:
-			case <-done:
+			default: // nobody reads: Close must not wait for it
 			}
 		}
 	}
-	end, err := c.Subscribe(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	return to, sync.OnceFunc(func() { close(done); end() }), nil
+	stop, err = c.Subscribe(s)
+	return to, stop, err
 }
 
 // Gather asks all that subscribe to a subject, and hands over their answers until

@@ -49,10 +49,11 @@ func Write(fsys FS, name string, perm fs.FileMode, content func(io.Writer) error
 	temp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()[:10])
 	err := Stage(fsys, temp, perm, content)
 	if err == nil {
-		err = Commit(fsys, temp, name)
+		if err = Commit(fsys, temp, name); err != nil {
+			_ = fsys.Remove(temp) // it would only take up space
+		}
 	}
 	if err != nil {
-		_ = fsys.Remove(temp) // it would only take up space
 		if at := (*fs.PathError)(nil); errors.As(err, &at) && at.Path == temp {
 			err = at.Err
 		}

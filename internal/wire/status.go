@@ -33,6 +33,19 @@ type Status struct {
 	Processes   []Process       `json:"processes"`
 }
 
+// Members counts the workers in the ring.
+func (s Status) Members() (n int) {
+	for _, p := range s.Processes {
+		if p.Member() {
+			n++
+		}
+	}
+	return n
+}
+
+// Member reports whether the process is a worker in the ring.
+func (p Process) Member() bool { return p.Role == RoleWorker && p.Rank >= 0 }
+
 // Warning is something that a user should know about a run that goes on. There is at most
 // one of each kind and subject at a time.
 type Warning struct {

@@ -53,7 +53,7 @@ func storing(s wire.Status) bool {
 // census counts the workers in the ring, and those of them that have stopped.
 func census(s wire.Status) (members, stopped int) {
 	for _, p := range s.Processes {
-		if p.Role != wire.RoleWorker || p.Rank < 0 {
+		if !p.Member() {
 			continue
 		}
 		members++

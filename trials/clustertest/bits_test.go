@@ -131,7 +131,7 @@ func scaleThrough(t *testing.T, newSite func(*testing.T) *site) {
 		s.must("scale", "--run", "run", "--wait", strconv.Itoa(n))
 		now := r.reaches(uint64(i+1) * c.steps / 8)
 		for _, p := range now.Processes {
-			if p.Role == wire.RoleWorker && p.Rank >= 0 {
+			if p.Member() {
 				s.kill(p.PID)
 				break
 			}

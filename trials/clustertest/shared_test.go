@@ -95,7 +95,7 @@ func TestSharedResume(t *testing.T) {
 // trains reports whether a worker computes a part of each step.
 func trains(s wire.Status, id string) bool {
 	return slices.ContainsFunc(s.Processes, func(p wire.Process) bool {
-		return p.ID == id && p.Role == wire.RoleWorker && p.Rank >= 0 && p.MicroBatches > 0
+		return p.ID == id && p.Member() && p.MicroBatches > 0
 	})
 }
 

@@ -38,6 +38,7 @@ func Cases() map[string]func(*testing.T, Connect) {
 		"a subscription ends":                         ends,
 		"an interrupted connection comes back":        interrupted,
 		"a closed connection says so":                 closed,
+		"a connection closes though nobody reads":     unread,
 		"all answers of many":                         gathered,
 	}
 }
@@ -389,6 +390,25 @@ func interrupted(t *testing.T, connect Connect) {
 	}
 	publish(t, other, "to-it", "after")
 	expect(t, heard, "after")
+}
+
+// unread closes a connection with a channel that is full, before its stop.
+func unread(t *testing.T, connect Connect) {
+	c, _ := connect()
+	messages, stop, err := bus.Channel(c, 1, "", "s")
+	check(t, err)
+	for range 5 {
+		publish(t, c, "s", "unread")
+	}
+	next(t, messages)
+	ended := make(chan struct{})
+	go func() { defer close(ended); c.Close() }()
+	select {
+	case <-ended:
+	case <-within(t).Done():
+		t.Fatal("Close does not return")
+	}
+	stop()
 }
 
 func closed(t *testing.T, connect Connect) {

@@ -97,9 +97,7 @@ func (l *leadership) Intent(context.Context) (wire.Intent, bool, error) {
 func (l *leadership) PutIntent(_ context.Context, i wire.Intent) error {
 	err := l.lead(func(s *Server) error {
 		s.intent = &i
-		for w := range s.intentWatches {
-			w.Put(i)
-		}
+		s.tellIntent(i)
 		return nil
 	})
 	if err != nil {

@@ -78,7 +78,10 @@ func (l *runLock) Reset(_ context.Context, gone func(wire.Registration) bool) er
 	s := l.store.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.intent = nil
+	if s.intent != nil {
+		s.intent = nil
+		s.tellIntent(wire.Intent{}) // it asks for nothing
+	}
 	if s.leader != nil {
 		s.dismiss(s.leader)
 	}

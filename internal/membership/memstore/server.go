@@ -60,6 +60,13 @@ func (s *Server) tellWorkers() {
 	}
 }
 
+// tellIntent needs mu.
+func (s *Server) tellIntent(i wire.Intent) {
+	for w := range s.intentWatches {
+		w.Put(i)
+	}
+}
+
 // dismiss ends a leadership; it needs mu.
 func (s *Server) dismiss(l *leadership) {
 	if s.leader == l {
