@@ -114,6 +114,6 @@ func findPending(dir rundir.Dir, a *ledger.Account) (all []PendingReadings, livi
 }
 
 // String returns one line of a report.
-func (u PendingReadings) String() string {
-	return fmt.Sprintf("%s of %s, %.4f Wh", words.Several(u.Records, "record"), u.Process, energy.WattHours(u.MicroJ))
+func (p PendingReadings) String() string {
+	return fmt.Sprintf("%s of %s, %.4f Wh", words.Several(p.Records, "record"), p.Process, energy.WattHours(p.MicroJ))
 }

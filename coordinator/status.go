@@ -36,7 +36,7 @@ type statusInput struct {
 func (s statusInput) status(now time.Time) wire.Status {
 	out := wire.Status{
 		Run: s.run, State: s.state, Reason: s.reason, Step: s.committed, Steps: s.steps, Generation: s.plan.Generation,
-		Tokens: s.throughput.watched, StepSeconds: number.Positive(s.throughput.pace.stepSeconds()), Checkpoint: s.committed, Mixed: s.plan.Mixed,
+		Tokens: s.throughput.watched, StepSeconds: number.Positive(s.throughput.rate.stepSeconds()), Checkpoint: s.committed, Mixed: s.plan.Mixed,
 		Processes: []wire.Process{},
 	}
 	if out.Ring = s.plan.Ring; out.Ring == "" && len(s.plan.Members) > 1 {
@@ -47,7 +47,7 @@ func (s statusInput) status(now time.Time) wire.Status {
 	}
 	s.throughput.show(&out)
 	if seconds, known := out.StepSeconds.Get(); known && (s.state == wire.StateTraining || s.state == wire.StateStopping) {
-		out.TokensPerSecond = number.Known(s.throughput.pace.tokensPerSecond())
+		out.TokensPerSecond = number.Known(s.throughput.rate.tokensPerSecond())
 		out.EtaSeconds = number.Known(seconds * float64(s.steps-min(s.steps, out.Step)))
 	}
 	out.Warnings = append(append(out.Warnings, s.hangs.warnings(now)...), s.slowdowns...)

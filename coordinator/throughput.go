@@ -14,7 +14,7 @@ type throughput struct {
 	last    uint64 // newest step
 	newest  wire.Beat
 	watched uint64 // tokens of all steps that it saw, including lost ones
-	pace    pace
+	rate    rate
 }
 
 // begin starts another lineage.
@@ -42,7 +42,7 @@ func (t *throughput) applied(beat wire.Beat) {
 	}
 	t.last = beat.Step
 	t.watched += fresh * beat.Tokens
-	t.pace.add(beat.Tokens, float64(beat.StepSeconds))
+	t.rate.add(beat.Tokens, float64(beat.StepSeconds))
 }
 
 // show puts the newest step, if there is one, and its warning into a status.
@@ -60,32 +60,32 @@ func (t *throughput) show(s *wire.Status) {
 
 func known(f number.Float) number.Optional { return number.Known(float64(f)) }
 
-// memory is the time over which the pace is averaged, in seconds.
+// memory is the time over which the rate is averaged, in seconds.
 const memory = 10
 
-// pace is how fast steps come: an exponential average.
-type pace struct{ steps, tokens, seconds float64 }
+// rate is how fast steps come: an exponential average.
+type rate struct{ steps, tokens, seconds float64 }
 
-func (p *pace) add(tokens uint64, seconds float64) {
+func (r *rate) add(tokens uint64, seconds float64) {
 	if seconds <= 0 {
 		return // the first step of a worker has no earlier one to measure from
 	}
 	keep := math.Exp(-seconds / memory)
-	p.steps = keep*p.steps + 1
-	p.tokens = keep*p.tokens + float64(tokens)
-	p.seconds = keep*p.seconds + seconds
+	r.steps = keep*r.steps + 1
+	r.tokens = keep*r.tokens + float64(tokens)
+	r.seconds = keep*r.seconds + seconds
 }
 
-func (p *pace) tokensPerSecond() float64 {
-	if p.seconds == 0 {
+func (r *rate) tokensPerSecond() float64 {
+	if r.seconds == 0 {
 		return 0
 	}
-	return p.tokens / p.seconds
+	return r.tokens / r.seconds
 }
 
-func (p *pace) stepSeconds() float64 {
-	if p.steps == 0 {
+func (r *rate) stepSeconds() float64 {
+	if r.steps == 0 {
 		return 0
 	}
-	return p.seconds / p.steps
+	return r.seconds / r.steps
 }

@@ -31,24 +31,24 @@ func TestThroughputCountsEveryStepOnce(t *testing.T) {
 }
 
 func TestPaceForgets(t *testing.T) {
-	var p pace
-	if p.tokensPerSecond() != 0 || p.stepSeconds() != 0 {
-		t.Error("a pace from nothing")
+	var r rate
+	if r.tokensPerSecond() != 0 || r.stepSeconds() != 0 {
+		t.Error("a rate from nothing")
 	}
-	p.add(100, 0)
+	r.add(100, 0)
 	for range 10 {
-		p.add(100, 1)
+		r.add(100, 1)
 	}
-	if got := p.tokensPerSecond(); math.Abs(got-100) > 1e-9 {
+	if got := r.tokensPerSecond(); math.Abs(got-100) > 1e-9 {
 		t.Errorf("%g tokens a second, want 100", got)
 	}
 	for range 100 {
-		p.add(100, 0.5)
+		r.add(100, 0.5)
 	}
-	if got := p.tokensPerSecond(); math.Abs(got-200) > 1 {
+	if got := r.tokensPerSecond(); math.Abs(got-200) > 1 {
 		t.Errorf("%g tokens a second, want about 200", got)
 	}
-	if got := p.stepSeconds(); math.Abs(got-0.5) > 0.01 {
+	if got := r.stepSeconds(); math.Abs(got-0.5) > 0.01 {
 		t.Errorf("%g seconds a step, want about 0.5", got)
 	}
 }

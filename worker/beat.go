@@ -26,7 +26,7 @@ func (w *worker) publishBeat() {
 	m := w.machine
 	b := w.beat
 	b.ID, b.Incarnation, b.State = w.reg.ID, w.reg.Incarnation, m.State()
-	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.State.Step, number.Float(w.pace.Speed())
+	b.Generation, b.Rank, b.Step, b.Speed = m.Generation(), m.Rank(), w.replica.State.Step, number.Float(w.speed.Speed())
 	b.Lineage, b.Behind = m.Lineage(), m.Behind()
 	joules, watts := w.cfg.Meter.Totals()
 	b.Joules, b.Watts = number.Float(joules), number.Float(watts)

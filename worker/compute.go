@@ -41,7 +41,7 @@ func (w *worker) compute(ctx context.Context) error {
 		seed := rng.Mix(rng.DomainDropout, w.cfg.Spec.Seed, job.Step, uint64(job.Index))
 		started := time.Now() // waiting for a shard above is not this worker's speed
 		var measured replica.Measured
-		err := w.dog.Guard("micro-batches", w.cfg.computeLimits(), func() (err error) {
+		err := w.dog.Guard(microBatches, func() (err error) {
 			measured, err = w.cfg.Trainer.Compute(batch, seed)
 			return err
 		})

@@ -97,7 +97,16 @@ func (c Config) bulk() bus.Conn {
 // closeTimeout bounds the attempt to unregister: the lease ends by itself.
 func (c Config) closeTimeout() time.Duration { return 2 * c.Spec.Patience() }
 
-func (c Config) computeLimits() step.Limits {
+// The kinds of computation that a watchdog guards.
+const (
+	microBatches = "micro-batches"
+	updates      = "updates"
+)
+
+func (c Config) limits(kind string) step.Limits {
+	if kind == updates {
+		return step.UpdateLimits(c.Spec.Patience())
+	}
 	return step.ComputeLimits(c.Spec.Patience(), c.Expected, c.Spec.ComputeTimeout)
 }
 

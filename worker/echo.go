@@ -17,10 +17,10 @@ type echoMonitor struct {
 	monitor *step.EchoMonitor
 }
 
-func (h *echoMonitor) sent(now time.Time, connected bool) (deaf bool, patience time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.monitor.Sent(now, connected), h.monitor.Patience(now)
+func (m *echoMonitor) sent(now time.Time, connected bool) (deaf bool, patience time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.monitor.Sent(now, connected), m.monitor.Patience(now)
 }
 
 // onOwnBeat takes heartbeats under the ID of this worker: its own, unless another worker

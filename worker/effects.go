@@ -116,7 +116,7 @@ func (w *worker) add(index int) error {
 	if w.result.job.Index != index {
 		return fmt.Errorf("add micro-batch %d: the newest gradient is of %d", index, w.result.job.Index)
 	}
-	w.pace.Add(w.now(), w.result.took)
+	w.speed.Add(w.now(), w.result.took)
 	return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
 }
 

@@ -125,14 +125,13 @@ func aLoneWorkerThatHangs(t *testing.T, what string, stored uint64) {
 func TestGuard(t *testing.T) { synctest.Test(t, guard) }
 
 func guard(t *testing.T) {
-	d := NewWatchdog()
-	limits := step.Limits{Fixed: time.Second}
+	d := NewWatchdog(func(string) step.Limits { return step.Limits{Fixed: time.Second} })
 	release, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- d.Guard("kernels", limits, func() error { <-release; return nil })
+		ended <- d.Guard("kernels", func() error { <-release; return nil })
 	}()
 	failed := errors.New("it fails")
-	if err := d.Guard("copies", limits, func() error { return failed }); !errors.Is(err, failed) {
+	if err := d.Guard("copies", func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("what is guarded fails with %v", err)
 	}
 	var hung *HungError

@@ -57,28 +57,28 @@ func NewReachabilityProbe(conn bus.Conn, run string, own *natslink.Mailbox, secr
 }
 
 // Close ends the answers. Workers that ask later do not count this one.
-func (a *ReachabilityProbe) Close() {
-	if a.stop != nil {
-		a.stop()
+func (p *ReachabilityProbe) Close() {
+	if p.stop != nil {
+		p.stop()
 	}
-	a.cancel()
-	a.answers.Wait()
+	p.cancel()
+	p.answers.Wait()
 }
 
 // tryMailbox tries to connect to a mailbox.
-func (a *ReachabilityProbe) tryMailbox(url string) error {
-	ctx, cancel := context.WithTimeout(a.ctx, mailboxTimeout)
+func (p *ReachabilityProbe) tryMailbox(url string) error {
+	ctx, cancel := context.WithTimeout(p.ctx, mailboxTimeout)
 	defer cancel()
-	return natslink.Probe(ctx, url, a.secret, a.dial)
+	return natslink.Probe(ctx, url, p.secret, p.dial)
 }
 
-func (a *ReachabilityProbe) answer(m *bus.Message) {
+func (p *ReachabilityProbe) answer(m *bus.Message) {
 	var probe wire.MailboxProbe
-	if err := wire.Decode(m.Data, &probe); err != nil || probe.Mailbox == a.own {
+	if err := wire.Decode(m.Data, &probe); err != nil || probe.Mailbox == p.own {
 		return // this worker's own request comes here, too
 	}
-	reply := wire.ProbeAnswer{Mailbox: a.own}
-	if err := a.tryMailbox(probe.Mailbox); a.ctx.Err() != nil {
+	reply := wire.ProbeAnswer{Mailbox: p.own}
+	if err := p.tryMailbox(probe.Mailbox); p.ctx.Err() != nil {
 		return // the attempt was cancelled, which means nothing
 	} else if err != nil {
 		reply.Error = err.Error()
@@ -88,7 +88,7 @@ func (a *ReachabilityProbe) answer(m *bus.Message) {
 		err = m.Respond(bus.Message{Data: b})
 	}
 	if err != nil {
-		a.log.Debug("answer a probe of mailboxes", zap.Error(err))
+		p.log.Debug("answer a probe of mailboxes", zap.Error(err))
 	}
 }
 
@@ -96,17 +96,17 @@ func (a *ReachabilityProbe) answer(m *bus.Message) {
 // them does not reach this worker, or this worker does not reach it, and "" otherwise. It
 // returns when all have answered, except workers that gone names. A worker that does not
 // answer in time does not count. gone may be nil.
-func (a *ReachabilityProbe) Route(ctx context.Context, mailboxes []string, gone <-chan string) (string, error) {
+func (p *ReachabilityProbe) Route(ctx context.Context, mailboxes []string, gone <-chan string) (string, error) {
 	fail := func(err error) (string, error) { return "", fmt.Errorf("probe the mailboxes of the others: %w", err) }
 	missing := map[string]bool{}
 	for _, url := range mailboxes {
 		missing[url] = true
 	}
-	delete(missing, a.own)
+	delete(missing, p.own)
 	if len(missing) == 0 {
 		return "", nil
 	}
-	replies, stop, err := bus.Gather(a.conn, maxAnswers, wire.SubjectsOf(a.run).MailboxProbe(), wire.MailboxProbe{Mailbox: a.own})
+	replies, stop, err := bus.Gather(p.conn, maxAnswers, wire.SubjectsOf(p.run).MailboxProbe(), wire.MailboxProbe{Mailbox: p.own})
 	if err != nil {
 		return fail(err)
 	}
@@ -141,7 +141,7 @@ func (a *ReachabilityProbe) Route(ctx context.Context, mailboxes []string, gone 
 			report(fmt.Errorf("of %s: %s", other.Mailbox, other.Error))
 		default:
 			attempts.Go(func() {
-				if err := a.tryMailbox(other.Mailbox); err != nil {
+				if err := p.tryMailbox(other.Mailbox); err != nil {
 					report(err)
 				}
 			})
@@ -151,7 +151,7 @@ func (a *ReachabilityProbe) Route(ctx context.Context, mailboxes []string, gone 
 	attempts.Wait()
 	select {
 	case err := <-unreachable:
-		a.log.Warn("workers do not reach each other: the ring goes through NATS", zap.Error(err))
+		p.log.Warn("workers do not reach each other: the ring goes through NATS", zap.Error(err))
 		return wire.RingBroker, nil
 	default:
 		return "", nil

@@ -63,7 +63,7 @@ func newIncarnation() string { return strings.ToLower(rand.Text()[:10]) }
 // a worker without heartbeats may have ended, and keeps the ID until its lease ends.
 func (w *worker) register(ctx context.Context) error {
 	w.reg.Incarnation, w.reg.Mailbox = newIncarnation(), w.cfg.Links.URL()
-	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), number.Float(w.pace.Speed()), w.stateNumerics
+	w.reg.Step, w.reg.Speed, w.reg.Origin = w.replica.step(), number.Float(w.speed.Speed()), w.stateNumerics
 	w.reg.Started = time.Now().UTC()
 	ttl := w.cfg.leaseTTL()
 	attempts := step.NewRegistering(ttl, w.cfg.Spec.FailureTimeout)

@@ -20,21 +20,25 @@ const watchEvery = 250 * time.Millisecond
 // Watchdog guards the computations of this process: calls that cannot be cancelled if
 // they do not return.
 type Watchdog struct {
+	limits   func(kind string) step.Limits
 	mu       sync.Mutex
 	watched  map[string]*step.Watchdog // by the name of what is computed
 	stopping bool
 }
 
-// NewWatchdog returns a watchdog that checks nothing until Run is called.
-func NewWatchdog() *Watchdog { return &Watchdog{watched: map[string]*step.Watchdog{}} }
+// NewWatchdog returns a watchdog that checks nothing until Run is called. limits are those
+// of a kind of computation.
+func NewWatchdog(limits func(kind string) step.Limits) *Watchdog {
+	return &Watchdog{limits: limits, watched: map[string]*step.Watchdog{}}
+}
 
-// Guard calls f. kind names it, in the plural: the limit follows from how long earlier
-// calls of the kind took. Only one call of a kind may run at a time.
-func (d *Watchdog) Guard(kind string, limits step.Limits, f func() error) error {
+// Guard calls f. kind names it, in the plural: how long a call may take follows from how
+// long earlier ones of the kind took. Only one call of a kind may run at a time.
+func (d *Watchdog) Guard(kind string, f func() error) error {
 	d.mu.Lock()
 	own := d.watched[kind]
 	if own == nil {
-		own = step.NewWatchdog(time.Now(), used(), watchEvery, limits)
+		own = step.NewWatchdog(time.Now(), used(), watchEvery, d.limits(kind))
 		d.watched[kind] = own
 	}
 	own.Begin(time.Now())
@@ -164,7 +168,7 @@ func (w *worker) suspectSelf(hung *HungError) {
 
 // updating guards an update of the whole state.
 func (w *worker) updating(f func() (step.Event, error)) (e step.Event, err error) {
-	err = w.dog.Guard("updates", step.UpdateLimits(w.cfg.Spec.Patience()), func() (err error) {
+	err = w.dog.Guard(updates, func() (err error) {
 		e, err = f()
 		return err
 	})

@@ -68,7 +68,7 @@ type worker struct {
 	wasMember     bool               // it was a member of a generation
 	refusedSince  time.Time          // when the run first refused this incarnation
 	stepAt        time.Time          // when the newest step was applied
-	pace          *step.Pace         // of what it computes
+	speed         *step.SpeedMeter   // of what it computes
 	fetch         context.CancelFunc // of the fetch in flight, or nil
 }
 
@@ -94,9 +94,9 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: newSaves(cfg), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(), closed: make(chan struct{}), handovers: make(chan chan uint64), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: newSaves(cfg), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(cfg.limits), closed: make(chan struct{}), handovers: make(chan chan uint64), reg: cfg.Registration,
 		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
-		pace:   step.NewPace(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on the speed
+		speed:  step.NewSpeedMeter(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on the speed
 	}
 	state, err := replica.NewState(rule, cfg.Trainer.Weights())
 	if err != nil {

@@ -178,9 +178,9 @@ func (s *Started) validate() error {
 	return nil
 }
 
-func (b *Lineage) validate() error {
-	if b.Session == "" || b.Generation == 0 || b.Since.IsZero() {
-		return fmt.Errorf("begun after step %d: no session, no generation or no time", b.From)
+func (l *Lineage) validate() error {
+	if l.Session == "" || l.Generation == 0 || l.Since.IsZero() {
+		return fmt.Errorf("begun after step %d: no session, no generation or no time", l.From)
 	}
 	return nil
 }

@@ -36,6 +36,10 @@ type engine struct {
 // process that uses the processor has longer.
 const stillFor = 2 * time.Minute
 
+func limits(string) step.Limits {
+	return step.Limits{Least: stillFor, First: stillFor, Stopping: stillFor}
+}
+
 // newEngine builds the model of a spec with a vocabulary of a known size, for a number
 // of threads. Its weights are zero. If an operation does not return, it calls hung,
 // which ends the process.
@@ -46,7 +50,7 @@ func newEngine(spec runspec.Spec, vocab, threads int, hung func(error)) (*engine
 
 func openEngine(c model.Config, l model.Layout, o bert.Options, hung func(error)) (*engine, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &engine{thread: torch.NewThread(), layout: l, config: c, ended: make(chan error, 1), cancel: cancel, dog: worker.NewWatchdog()}
+	e := &engine{thread: torch.NewThread(), layout: l, config: c, ended: make(chan error, 1), cancel: cancel, dog: worker.NewWatchdog(limits)}
 	go func() { e.ended <- e.thread.Run(ctx) }()
 	go func() { // ends with ctx
 		if err := e.dog.Run(ctx); err != nil {
@@ -71,7 +75,7 @@ func openEngine(c model.Config, l model.Layout, o bert.Options, hung func(error)
 
 // do runs f on the thread; the watchdog reports it if it does not return.
 func (e *engine) do(kind string, f func() error) error {
-	return e.dog.Guard(kind, step.Limits{Least: stillFor, First: stillFor, Stopping: stillFor}, func() error { return e.thread.Do(f) })
+	return e.dog.Guard(kind, func() error { return e.thread.Do(f) })
 }
 
 // Close frees the model and ends the thread.

@@ -74,7 +74,7 @@ func explain(p wire.Plan, speeds []float64, before []int) string {
 	var all []string
 	say := func(i int) {
 		m := p.Members[i]
-		all = append(all, fmt.Sprintf("%s computes %s: %d of %d micro-batches", m.ID, pace(parts[i]), m.Share, p.MicroBatches))
+		all = append(all, fmt.Sprintf("%s computes %s: %d of %d micro-batches", m.ID, describeSpeed(parts[i]), m.Share, p.MicroBatches))
 	}
 	most := 0
 	for i, m := range p.Members {
@@ -96,7 +96,8 @@ func explain(p wire.Plan, speeds []float64, before []int) string {
 	return strings.Join(all, ", ")
 }
 
-func pace(part float64) string {
+// describeSpeed describes a part of the median speed.
+func describeSpeed(part float64) string {
 	switch {
 	case math.Max(part, 1/part) <= alike:
 		return "as fast as the others"

@@ -41,63 +41,63 @@ const (
 )
 
 // begin measures the members of a new plan.
-func (t *paceMeter) begin(now time.Time, ids []string, step uint64) {
+func (m *paceMeter) begin(now time.Time, ids []string, step uint64) {
 	ids = slices.Sorted(slices.Values(ids))
-	*t = paceMeter{members: ids, since: now, first: step, newest: step, paces: t.paces}
+	*m = paceMeter{members: ids, since: now, first: step, newest: step, paces: m.paces}
 }
 
 // applied counts a step that a member applied.
-func (t *paceMeter) applied(now time.Time, step, tokens uint64, reducing float64) {
-	if step <= t.newest || len(t.members) == 0 {
+func (m *paceMeter) applied(now time.Time, step, tokens uint64, reducing float64) {
+	if step <= m.newest || len(m.members) == 0 {
 		return
 	}
-	more := float64(step - t.newest)
-	t.newest = step
-	if !t.begun {
-		if step >= t.first+skipSteps {
-			t.begun, t.at = true, now
+	more := float64(step - m.newest)
+	m.newest = step
+	if !m.begun {
+		if step >= m.first+skipSteps {
+			m.begun, m.at = true, now
 		}
 		return
 	}
-	t.tokens += more * float64(tokens)
-	t.wait += more * reducing
-	t.steps += more
+	m.tokens += more * float64(tokens)
+	m.wait += more * reducing
+	m.steps += more
 }
 
 // measured returns the pace of the members once a stretch has enough steps and time, or
 // few steps in four times as much. Then the next stretch begins.
-func (t *paceMeter) measured(now time.Time, span time.Duration) (pace, bool) {
-	p := pace{members: t.members, at: now}
-	from := t.at
-	if !t.begun {
-		from = t.since.Add(span) // catching up takes that long, and not much longer
+func (m *paceMeter) measured(now time.Time, span time.Duration) (pace, bool) {
+	p := pace{members: m.members, at: now}
+	from := m.at
+	if !m.begun {
+		from = m.since.Add(span) // catching up takes that long, and not much longer
 	}
 	took := now.Sub(from)
 	switch {
-	case len(t.members) == 0 || took < span:
+	case len(m.members) == 0 || took < span:
 		return p, false
-	case t.steps < fewSteps && took < 4*span:
+	case m.steps < fewSteps && took < 4*span:
 		return p, false
 	}
 	seconds := took.Seconds()
-	p.steps, p.tokens = t.steps/seconds, t.tokens/seconds
-	if t.steps == 0 { // the first may be about to come
+	p.steps, p.tokens = m.steps/seconds, m.tokens/seconds
+	if m.steps == 0 { // the first may be about to come
 		p.steps = 1 / seconds
 	}
-	p.reduced = min(1, t.wait/seconds)
-	if t.paces == nil {
-		t.paces = map[string]pace{}
+	p.reduced = min(1, m.wait/seconds)
+	if m.paces == nil {
+		m.paces = map[string]pace{}
 	}
-	t.paces[strings.Join(t.members, " ")] = p
-	t.begun, t.at, t.tokens, t.wait, t.steps = true, now, 0, 0, 0
+	m.paces[strings.Join(m.members, " ")] = p
+	m.begun, m.at, m.tokens, m.wait, m.steps = true, now, 0, 0, 0
 	return p, true
 }
 
 // fastestSubset returns the best recent pace of a part of some members, and the members
 // that are not in that part.
-func (t *paceMeter) fastestSubset(now time.Time, members []string) (best pace, extra []string) {
-	for _, key := range slices.Sorted(maps.Keys(t.paces)) {
-		p := t.paces[key]
+func (m *paceMeter) fastestSubset(now time.Time, members []string) (best pace, extra []string) {
+	for _, key := range slices.Sorted(maps.Keys(m.paces)) {
+		p := m.paces[key]
 		if now.Sub(p.at) > fresh || len(p.members) >= len(members) || p.steps <= best.steps {
 			continue
 		}
@@ -110,7 +110,7 @@ func (t *paceMeter) fastestSubset(now time.Time, members []string) (best pace, e
 }
 
 // of returns the pace of a set of members, if it was measured recently.
-func (t *paceMeter) of(now time.Time, members []string) (pace, bool) {
-	p, ok := t.paces[strings.Join(members, " ")]
+func (m *paceMeter) of(now time.Time, members []string) (pace, bool) {
+	p, ok := m.paces[strings.Join(members, " ")]
 	return p, ok && now.Sub(p.at) <= fresh
 }

@@ -107,7 +107,7 @@ func (k *worker) hello(h wire.Hello) {
 func (k *worker) compute(f step.Compute) {
 	k.w.oracle.computes(k, f)
 	clear(k.grad)
-	took := time.Duration(k.p.slow*k.p.pace) * k.w.between(k.w.setup.compute/8, k.w.setup.compute*3/8)
+	took := time.Duration(k.p.slow*k.p.quarters) * k.w.between(k.w.setup.compute/8, k.w.setup.compute*3/8)
 	begun := k.w.now
 	k.dog.Begin(k.w.time())
 	k.p.compute(took, func() {
@@ -117,7 +117,7 @@ func (k *worker) compute(f step.Compute) {
 			return
 		}
 		k.result = result{f, gradient(k.w.rule, k.State.Weights, f.Step, f.Index, k.grad)}
-		k.pace.Add(k.w.time(), k.w.now-begun)
+		k.speed.Add(k.w.time(), k.w.now-begun)
 		k.post(step.Computed{Step: f.Step, Index: f.Index})
 	})
 }
@@ -205,6 +205,6 @@ func (k *worker) newestBeat() wire.Beat {
 	m := k.machine
 	return wire.Beat{
 		ID: k.id, Incarnation: k.reg.Incarnation, State: m.State(), Generation: m.Generation(), Rank: m.Rank(),
-		Step: k.State.Step, Lineage: m.Lineage(), Speed: number.Float(k.pace.Speed()), Tokens: 1, Behind: m.Behind(),
+		Step: k.State.Step, Lineage: m.Lineage(), Speed: number.Float(k.speed.Speed()), Tokens: 1, Behind: m.Behind(),
 	}
 }

@@ -58,7 +58,7 @@ func (k *worker) begin() {
 func (k *worker) register(done func(err error)) {
 	k.registering++
 	k.reg.Incarnation = fmt.Sprintf("%s.%d.%d", k.id, k.p.pid, k.registering)
-	k.reg.Step, k.reg.Speed = k.State.Step, number.Float(k.pace.Speed())
+	k.reg.Step, k.reg.Speed = k.State.Step, number.Float(k.speed.Speed())
 	attempts := step.NewRegistering(leaseTTL, failureTimeout)
 	var try func()
 	again := func(after time.Duration) {

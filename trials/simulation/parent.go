@@ -41,7 +41,7 @@ func newParent(w *world) *parent {
 		id := fmt.Sprintf("w%d", i+1)
 		p := add(id, func(p *process) role { return w.newWorker(p, id) })
 		if w.setup.uneven {
-			p.pace = 1 + w.rng.IntN(12)
+			p.quarters = 1 + w.rng.IntN(12)
 		}
 		u.workers = append(u.workers, p)
 	}

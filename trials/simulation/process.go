@@ -8,20 +8,20 @@ type process struct {
 	name string
 	boot func() role // what runs in it
 
-	role   role // nil: it does not run
-	life   int  // starts so far, ends included
-	pid    int
-	frozen bool
-	held   []func()      // what would have happened while it was frozen
-	stuck  bool          // what it computes does not return
-	late   func()        // what is ready when it does
-	cut    bool          // from etcd
-	pace   int           // how long it computes, in quarters of what is usual
-	slow   int           // how many times longer it computes for a while
-	harmed bool          // something happened to this start of it but to end it
-	deaf   bool          // part of that: it may have missed messages
-	far    time.Duration // behind a slow link that loses packets: how long one is on it
-	ghost  bool          // it is gone, and its connection to NATS seems to be there
+	role     role // nil: it does not run
+	life     int  // starts so far, ends included
+	pid      int
+	frozen   bool
+	held     []func()      // what would have happened while it was frozen
+	stuck    bool          // what it computes does not return
+	late     func()        // what is ready when it does
+	cut      bool          // from etcd
+	quarters int           // how long it computes, in quarters of what is usual
+	slow     int           // how many times longer it computes for a while
+	harmed   bool          // something happened to this start of it but to end it
+	deaf     bool          // part of that: it may have missed messages
+	far      time.Duration // behind a slow link that loses packets: how long one is on it
+	ghost    bool          // it is gone, and its connection to NATS seems to be there
 
 	conn     conn
 	link     *link // its end of the newest ring
@@ -38,7 +38,7 @@ type role interface {
 }
 
 func (w *world) newProcess(name string, boot func() role) *process {
-	p := &process{w: w, name: name, boot: boot, slow: 1, pace: 4}
+	p := &process{w: w, name: name, boot: boot, slow: 1, quarters: 4}
 	p.conn.out.w, p.conn.in.w = w, w
 	w.processes = append(w.processes, p)
 	return p

@@ -26,7 +26,7 @@ type worker struct {
 	sum         *replica.Accumulator
 	grad        []float32
 	result      result
-	pace        *step.Pace
+	speed       *step.SpeedMeter
 	echoes      *step.EchoMonitor
 	dog         *step.Watchdog
 	machine     *step.Machine // nil before it is registered
@@ -65,7 +65,7 @@ var errDrained = errors.New("drained")
 
 // newWorker is what a process does that is started as a worker.
 func (w *world) newWorker(p *process, id string) *worker {
-	k := &worker{w: w, p: p, id: id, pace: step.NewPace(2 * failureTimeout), echoes: step.NewEchoMonitor(failureTimeout)}
+	k := &worker{w: w, p: p, id: id, speed: step.NewSpeedMeter(2 * failureTimeout), echoes: step.NewEchoMonitor(failureTimeout)}
 	k.loop.k, k.saver, k.events.w = k, saver{k: k, queue: upload.NewQueue(failureTimeout, answerWithin)}, w
 	state, err := initial(w.rule)
 	if err == nil {

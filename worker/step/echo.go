@@ -24,32 +24,32 @@ func NewEchoMonitor(floor time.Duration) *EchoMonitor { return &EchoMonitor{floo
 // Sent notes that a heartbeat is sent, and whether the connection is up. It reports
 // whether the worker is deaf: it sends, and nothing came back for longer than its patience.
 // Until the first heartbeat has come back, patience is wire.UnmeasuredTimeouts failure timeouts.
-func (h *EchoMonitor) Sent(now time.Time, connected bool) (deaf bool) {
-	if !connected || now.Sub(h.lastSent) > h.floor/2 { // the process slept: nothing could come
-		h.lastReceived, h.awakeSince = now, now
+func (m *EchoMonitor) Sent(now time.Time, connected bool) (deaf bool) {
+	if !connected || now.Sub(m.lastSent) > m.floor/2 { // the process slept: nothing could come
+		m.lastReceived, m.awakeSince = now, now
 	}
-	h.lastSent = now
-	patience := h.Patience(now)
+	m.lastSent = now
+	patience := m.Patience(now)
 	if patience == 0 {
-		patience = wire.UnmeasuredTimeouts * h.floor
+		patience = wire.UnmeasuredTimeouts * m.floor
 	}
-	return now.Sub(h.lastReceived) > patience
+	return now.Sub(m.lastReceived) > patience
 }
 
 // Received notes that a heartbeat came back. sent is when it was sent; zero if unknown.
-func (h *EchoMonitor) Received(now, sent time.Time) {
-	h.lastReceived = now
-	if !sent.IsZero() && !sent.Before(h.awakeSince) && now.Sub(h.lastSent) <= h.floor/2 {
-		h.roundTrip.Add(now, now.Sub(sent))
+func (m *EchoMonitor) Received(now, sent time.Time) {
+	m.lastReceived = now
+	if !sent.IsZero() && !sent.Before(m.awakeSince) && now.Sub(m.lastSent) <= m.floor/2 {
+		m.roundTrip.Add(now, now.Sub(sent))
 	}
 }
 
 // Patience returns how long the link of this worker may be silent before the worker counts
 // as lost: the failure timeout, or longer if the link is slow or loses packets. 0 says that
 // the link is not measured yet.
-func (h *EchoMonitor) Patience(now time.Time) time.Duration {
-	if !h.roundTrip.Known() {
+func (m *EchoMonitor) Patience(now time.Time) time.Duration {
+	if !m.roundTrip.Known() {
 		return 0
 	}
-	return h.roundTrip.Patience(now, h.floor)
+	return m.roundTrip.Patience(now, m.floor)
 }

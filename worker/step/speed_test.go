@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-func TestPace(t *testing.T) {
-	p, now := NewPace(2*time.Second), time.Unix(1000, 0)
-	if p.Speed() != 0 {
-		t.Errorf("%g before the first", p.Speed())
+func TestSpeedMeter(t *testing.T) {
+	m, now := NewSpeedMeter(2*time.Second), time.Unix(1000, 0)
+	if m.Speed() != 0 {
+		t.Errorf("%g before the first", m.Speed())
 	}
 	add := func(n int, took, wait time.Duration) {
 		for range n {
 			now = now.Add(wait + took)
-			p.Add(now, took)
+			m.Add(now, took)
 		}
 	}
 	is := func(when string, want float64) {
 		t.Helper()
-		if got := p.Speed(); math.Abs(got-want) > want/20 {
+		if got := m.Speed(); math.Abs(got-want) > want/20 {
 			t.Errorf("%s: %g, want %g", when, got, want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestPace(t *testing.T) {
 	add(2, time.Second, time.Minute)
 	is("half of four", 4/12.0)
 	add(10000, 0, 0)
-	if len(p.samples) > maxSamples || p.Speed() < 1000 {
-		t.Errorf("%d that take no time: %g", len(p.samples), p.Speed())
+	if len(m.samples) > maxSamples || m.Speed() < 1000 {
+		t.Errorf("%d that take no time: %g", len(m.samples), m.Speed())
 	}
 }
