@@ -44,16 +44,16 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   name,
 		Short: "train as a member of a cluster",
-		Long: `Registers with a cluster and trains until the run ends. The cluster is that of --etcd
-and --nats, as gramme up prints them, or that of GRAMME_ENDPOINT, or that of a run on
-this machine. What the worker lacks of the run (corpus, state) comes over the network.
-SIGTERM, Ctrl-C or a closed terminal ask for an orderly leave: the worker finishes the step and goes.`,
+		Long: `Registers with a cluster and trains until the run ends. The cluster is given by --etcd
+and --nats, as gramme up prints them, by GRAMME_ENDPOINT, or by the folder of a run on
+this machine. If the worker has no corpus or no state, it fetches them over the network.
+SIGTERM, Ctrl-C or a closed terminal let the worker leave: it finishes the step and exits.`,
 		Args: cobra.NoArgs,
 	}
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and a number")
 	dir := c.Flags().String("run", "", "`folder` of the run, if it is on this machine; otherwise the corpus comes over the network")
-	host := c.Flags().String("host", "", "`address` by which other workers reach this one; default: that of its connection to NATS")
-	threads := c.Flags().Int("threads", 0, "compute threads; default: those of the run. Another number computes other bits: only a run with --mixed admits it")
+	host := c.Flags().String("host", "", "`address` by which other workers reach this one; default: the local address of its connection to NATS")
+	threads := c.Flags().Int("threads", 0, "compute threads; default: as many as the run has set. With another number the bits differ, and only a run with --mixed admits the worker")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *threads < 0 {

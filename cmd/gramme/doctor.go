@@ -48,7 +48,7 @@ func doctorCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	run := runFlag(c)
-	host := c.Flags().String("host", "", "`address` by which workers on other machines are to reach this one; default: that of its name")
+	host := c.Flags().String("host", "", "`address` by which workers on other machines reach this one; default: the address of this machine's name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx, stop := interruptible(c.Context())
 		defer stop()
