@@ -113,7 +113,7 @@ func takesMessages(ctx context.Context, e endpoint.Endpoint) error {
 	defer cancel()
 	conn, err := e.DialBus(ctx, wire.IDUp)
 	if err != nil {
-		return exit.Wrap(exit.Resource, "see whether NATS answers there, and whether the certificates and credentials are those that it asks for", err)
+		return exit.Wrap(exit.Resource, "check that NATS answers there, and that it accepts these certificates and credentials", err)
 	}
 	defer conn.Close()
 	if most := conn.MaxPayload(); most < payload {

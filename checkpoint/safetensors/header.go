@@ -218,7 +218,7 @@ func parse(text []byte) (Header, error) {
 		}
 		name, ok := key.(string)
 		if !ok || seen[name] {
-			return Header{}, fmt.Errorf("%v is there twice, or is no name", key)
+			return Header{}, fmt.Errorf("%v occurs twice, or is no name", key)
 		}
 		seen[name] = true
 		if name == metadataKey {

@@ -143,7 +143,7 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 		r.Log.Info("drained")
 	}
 	if errors.Is(err, membership.ErrTaken) {
-		return exit.Wrap(exit.Failure, "give another --id; that of a dead worker is free within seconds", err)
+		return exit.Wrap(exit.Failure, "give another --id; the ID of a dead worker is free within seconds", err)
 	}
 	if refused := (*worker.RefusedError)(nil); errors.As(err, &refused) {
 		return exit.Wrap(exit.Usage, "use the build, the --threads and the kind of machine of the run; a run with --mixed admits other arithmetic", err)

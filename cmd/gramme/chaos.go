@@ -33,7 +33,7 @@ Without a plan: 20 faults of all kinds that are possible, 1 to 3 workers. Kinds 
 ` + kindsText(),
 		Example: "  gramme chaos text/\n  gramme chaos --plan plan.yaml --run runs/trial --json trial.json text/",
 	}
-	run := c.Flags().String("run", "runs/chaos", "`folder` for both runs; an undisturbed run that is there is used again")
+	run := c.Flags().String("run", "runs/chaos", "`folder` for both runs; an undisturbed run in it is reused")
 	file := c.Flags().String("plan", "", "YAML `file` with the plan of the trial")
 	report := c.Flags().String("json", "", "`file` for the report, as JSON")
 	seed := c.Flags().Uint64("seed", 0, "seed of the faults; overrides the plan")

@@ -28,7 +28,7 @@ func startFailure(path, printed string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 	case errors.Is(err, fs.ErrPermission):
 		reason = fmt.Sprintf("user %d may not execute it", os.Geteuid())
-		hint = "check its mode and that of the folders above it, and whether the disk is mounted with noexec"
+		hint = "check its permissions and those of the folders above it, and whether the disk is mounted with noexec"
 	case errors.Is(err, fs.ErrNotExist): // the file exists, its loader does not
 		reason, hint = "this system has no loader for it", "Gramme's worker needs Linux with glibc; "+buildHint
 	case errors.As(err, &ended):
