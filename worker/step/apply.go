@@ -22,7 +22,9 @@ func (m *Machine) changeState(e Effect) []Effect {
 func (m *Machine) onApplied(now time.Time, e Applied) []Effect {
 	m.applied, m.digest, m.diverged = e.Step, "", e.Diverged
 	m.forgetPartialStep()
-	m.stopped = e.Stop && !m.outside() || m.applied >= m.cfg.Steps // a follower takes no part in a stop
+	// Only members that summed the entry decide by its votes. One that fetched it stops if
+	// they say so in their hellos: none of them may be left, and a follower takes no part.
+	m.stopped = e.Stop && m.state == wire.WorkerReducing || m.applied >= m.cfg.Steps
 	out := []Effect{Reset{}}
 	switch {
 	case m.state == wire.WorkerCatchingUp:

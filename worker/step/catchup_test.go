@@ -53,6 +53,24 @@ func TestAStopEndsWithTheStateThatItWasOf(t *testing.T) {
 	}
 }
 
+// TestAStopOfMembersThatAreLost has members that followed a step with which the run was to
+// end. Those that summed it are lost: one that fetches its entry goes on with the others.
+func TestAStopOfMembersThatAreLost(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, stopped := range []bool{false, true} {
+		m := New(Config{ID: "b", Incarnation: "1", Steps: 9, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 3)
+		m.Handle(now, PlanChanged{planOf(1, 1)})
+		m.Handle(now, Digested{3, "w"})
+		m.Handle(now, HelloReceived{wire.Hello{Generation: 1, ID: "a", Incarnation: "1", Rank: 0, Applied: 4, Digest: "x", Next: 5, Stopped: stopped, Answer: true}})
+		m.Handle(now, EntryFetched{1, 4})
+		m.Handle(now, Applied{Step: 4, Stop: true})
+		m.Handle(now, Digested{4, "x"})
+		if (m.State() == wire.WorkerStopped) != stopped {
+			t.Errorf("the others have stopped: %v, this one is %s", stopped, m.State())
+		}
+	}
+}
+
 // TestTheRefusedFollowNobody has a newcomer that takes the members' entries, until
 // it is told that it is not admitted.
 func TestTheRefusedFollowNobody(t *testing.T) {
