@@ -91,9 +91,7 @@ func (c *coordinator) onControl(m *bus.Message) {
 		respond(m, nil, err, c.log)
 		return
 	}
-	r.next++
-	r.requests[r.next] = m
-	c.feed(roster.Requested{Control: request, Token: r.next})
+	c.feed(roster.Requested{Control: request, Token: r.request(m)})
 }
 
 // onStatus answers as soon as the state of the run is known.

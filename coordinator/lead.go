@@ -74,16 +74,15 @@ func (c *coordinator) carry(r *term, f roster.Effect) {
 	case roster.WritePlan:
 		p := f.Plan
 		c.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
-		r.order(f, nil)
+		r.order(f)
 	case roster.WriteIntent:
 		c.log.Info("intent", zap.Bool("stop", f.Intent.Stop), zap.Int("workers", f.Intent.Workers), zap.Strings("drain", f.Intent.Drain), zap.String("reason", f.Intent.Reason))
-		r.order(f, nil)
+		r.order(f)
 	case roster.Evict:
 		c.log.Info("evict", zap.String("worker", f.ID), zap.String("incarnation", f.Incarnation))
-		r.order(f, nil)
+		r.order(f)
 	case roster.Reply:
-		r.order(f, r.requests[f.Token])
-		delete(r.requests, f.Token)
+		r.order(f)
 	case roster.Probe:
 		within := c.cfg.Spec.FailureTimeout
 		r.work.Go(func() { r.ask(c.cfg.Bus, c.subjects, f, within, c.results) })

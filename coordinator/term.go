@@ -40,8 +40,6 @@ type term struct {
 	// Of the coordinator's loop.
 	unsubscribe func() // from the messages for a leader; nil: not subscribed
 	roster      *roster.Roster
-	requests    map[int]*bus.Message // that wait for an answer, by token
-	next        int
 
 	ordering sync.Mutex // of orders
 	orders   orders.Queue[*bus.Message]
@@ -58,7 +56,7 @@ type result struct {
 func newTerm(ctx context.Context, l membership.Leadership) *term {
 	t := &term{
 		leadership: l, nonce: strings.ToLower(rand.Text()[:8]), ended: make(chan struct{}),
-		requests: map[int]*bus.Message{}, ordered: make(chan struct{}, 1),
+		ordered: make(chan struct{}, 1),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	return t
@@ -106,14 +104,21 @@ func (t *term) resign(ctx context.Context, log *zap.Logger) {
 }
 
 // order adds an effect that the store or a user waits for.
-func (t *term) order(f roster.Effect, request *bus.Message) {
+func (t *term) order(f roster.Effect) {
 	t.ordering.Lock()
 	defer t.ordering.Unlock()
-	t.orders.Add(orders.Order[*bus.Message]{Effect: f, Request: request})
+	t.orders.Add(f)
 	select {
 	case t.ordered <- struct{}{}:
 	default:
 	}
+}
+
+// request keeps a request until the roster answers it.
+func (t *term) request(m *bus.Message) (token int) {
+	t.ordering.Lock()
+	defer t.ordering.Unlock()
+	return t.orders.Request(m)
 }
 
 // carryOut carries orders out until the term ends.

@@ -122,16 +122,19 @@ func (w *worker) add(index int) error {
 
 // apply applies the entry in the spare buffer to the state.
 func (w *worker) apply(applied uint64) (step.Event, error) {
-	if w.machine.State() == wire.WorkerReducing { // all members are where this one is
-		w.replica.change(func() { w.replica.ReleaseMembers(w.machine.Plan()) })
-	}
 	var o replica.Outcome
+	var differ bool
 	var err error
-	w.replica.change(func() { o, err = w.replica.Apply(w.applier) })
+	w.replica.change(func() {
+		if w.machine.State() == wire.WorkerReducing {
+			o, differ, err = w.replica.ApplyReduced(w.applier, w.machine.Plan(), w.sum.Entry())
+		} else {
+			o, err = w.replica.Apply(w.applier)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	differ := w.machine.State() == wire.WorkerReducing && !w.rule.SameStates(w.replica.Entry, w.sum.Entry())
 	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
 		return nil, err
 	}

@@ -31,17 +31,30 @@ type Order[R any] struct {
 
 // Queue holds the orders of one term. R is a request that waits for an answer.
 type Queue[R any] struct {
+	requests []R // by token
 	todo     []Order[R]
 	busy     bool // the first is under way
 	failures int  // of the first
 	ended    bool
 }
 
-// Add appends an order. After the end of the term it drops it.
-func (q *Queue[R]) Add(o Order[R]) {
-	if !q.ended {
-		q.todo = append(q.todo, o)
+// Request keeps a request until it is answered, and returns its token.
+func (q *Queue[R]) Request(r R) (token int) {
+	q.requests = append(q.requests, r)
+	return len(q.requests) - 1
+}
+
+// Add appends the order of an effect. After the end of the term it drops it.
+func (q *Queue[R]) Add(f roster.Effect) {
+	if q.ended {
+		return
 	}
+	o := Order[R]{Effect: f}
+	if reply, ok := f.(roster.Reply); ok {
+		var none R
+		o.Request, q.requests[reply.Token] = q.requests[reply.Token], none
+	}
+	q.todo = append(q.todo, o)
 }
 
 // Next is the order to carry out now; none while one is under way.

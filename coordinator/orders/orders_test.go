@@ -20,7 +20,8 @@ func with(t *testing.T, effects ...roster.Effect) *Queue[int] {
 	t.Helper()
 	q := &Queue[int]{}
 	for i, f := range effects {
-		q.Add(Order[int]{f, i})
+		q.Request(i)
+		q.Add(f)
 	}
 	if _, ok := q.Next(); !ok {
 		t.Fatal("nothing to do")
@@ -29,7 +30,7 @@ func with(t *testing.T, effects ...roster.Effect) *Queue[int] {
 }
 
 func TestOneOrderAtATime(t *testing.T) {
-	q := with(t, roster.WriteIntent{}, roster.Evict{ID: "a"}, roster.Reply{})
+	q := with(t, roster.WriteIntent{}, roster.Evict{ID: "a"}, roster.Reply{Token: 2})
 	if o, ok := q.Next(); ok {
 		t.Errorf("%+v while the first is under way", o)
 	}
@@ -102,7 +103,7 @@ func TestAnOrderIsTriedUntilItIsKnown(t *testing.T) {
 }
 
 func TestNothingIsStoredAfterTheTerm(t *testing.T) {
-	q := with(t, roster.WritePlan{Plan: plan(2, "")}, roster.Reply{}, roster.Evict{}, roster.Reply{})
+	q := with(t, roster.WritePlan{Plan: plan(2, "")}, roster.Reply{Token: 1}, roster.Evict{}, roster.Reply{Token: 3})
 	if !q.Tried(membership.ErrNotLeader, wire.Plan{}).Lost {
 		t.Fatal("the term goes on")
 	}
@@ -112,7 +113,7 @@ func TestNothingIsStoredAfterTheTerm(t *testing.T) {
 	if left := q.End(); !slices.Equal(left, []int{1, 3}) {
 		t.Errorf("requests %v are not answered, want 1 and 3", left)
 	}
-	q.Add(Order[int]{roster.Evict{}, 0})
+	q.Add(roster.Evict{})
 	if o, ok := q.Next(); ok {
 		t.Errorf("%+v after the end", o)
 	}

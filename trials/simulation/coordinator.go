@@ -24,16 +24,14 @@ type coordinator struct {
 
 // reign is the time in which a coordinator leads.
 type reign struct {
-	c        *coordinator
-	term     *term
-	nonce    string
-	roster   *roster.Roster
-	workers  *watch
-	orders   orders.Queue[envelope]
-	forgets  bool // a mistake: the first plan is not written
-	over     bool
-	requests map[int]envelope
-	next     int
+	c       *coordinator
+	term    *term
+	nonce   string
+	roster  *roster.Roster
+	workers *watch
+	orders  orders.Queue[envelope]
+	forgets bool // a mistake: the first plan is not written
+	over    bool
 }
 
 func (w *world) newCoordinator(p *process) role {
@@ -74,7 +72,7 @@ func (c *coordinator) stand(t *term) {
 // elected reads what is stored and begins to lead.
 func (c *coordinator) elected(t *term) {
 	s := c.w.store
-	r := &reign{c: c, term: t, nonce: fmt.Sprintf("%s-%d", c.p.name, c.w.added), requests: map[int]envelope{}}
+	r := &reign{c: c, term: t, nonce: fmt.Sprintf("%s-%d", c.p.name, c.w.added)}
 	var p wire.Plan
 	var i wire.Intent
 	s.call(c.p, 5*time.Second, func() error { p, i = s.plan, s.intent; return nil }, func(err error) {
@@ -136,9 +134,7 @@ func (c *coordinator) hear(e envelope) {
 		c.feed(roster.Suspected{Suspicion: e.body.(wire.Suspicion)})
 	case topicControl:
 		if r := c.reign; r != nil {
-			r.next++
-			r.requests[r.next] = e
-			c.feed(roster.Requested{Control: e.body.(wire.Control), Token: r.next})
+			c.feed(roster.Requested{Control: e.body.(wire.Control), Token: r.orders.Request(e)})
 		}
 	}
 }
@@ -158,12 +154,9 @@ func (c *coordinator) carry(r *reign, f roster.Effect) {
 	switch f := f.(type) {
 	case roster.WritePlan:
 		c.w.say("%s decides on plan %d: %s", c.p.name, f.Plan.Generation, described(f.Plan))
-		r.order(f, envelope{})
-	case roster.WriteIntent, roster.Evict:
-		r.order(f, envelope{})
-	case roster.Reply:
-		r.order(f, r.requests[f.Token])
-		delete(r.requests, f.Token)
+		r.order(f)
+	case roster.WriteIntent, roster.Evict, roster.Reply:
+		r.order(f)
 	case roster.Probe:
 		c.p.ask(topicPin, f.ID, nil, failureTimeout, func(_ any, err error) {
 			if errors.Is(err, errNoResponders) && !r.over {

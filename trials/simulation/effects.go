@@ -136,20 +136,23 @@ func (k *worker) reset() {
 
 // apply makes the entry at hand part of the state.
 func (k *worker) apply(number uint64) step.Event {
-	if k.machine.State() == wire.WorkerReducing { // all members are where this one is
-		k.ReleaseMembers(k.machine.Plan())
-	}
-	if k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
-		if _, err := k.applier.Apply(k.State, k.Spare); err == nil {
-			k.State.Step = number - 1
+	var o replica.Outcome
+	var differ bool
+	var err error
+	if k.machine.State() == wire.WorkerReducing {
+		o, differ, err = k.ApplyReduced(k.applier, k.machine.Plan(), k.sum.Entry())
+	} else {
+		if k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
+			if _, err := k.applier.Apply(k.State, k.Spare); err == nil {
+				k.State.Step = number - 1
+			}
 		}
+		o, err = k.Apply(k.applier)
 	}
-	o, err := k.Apply(k.applier)
 	if err != nil {
 		k.w.fail("%s: %v", k.reg.Incarnation, err)
 		return nil
 	}
-	differ := k.machine.State() == wire.WorkerReducing && !k.w.rule.SameStates(k.Entry, k.sum.Entry())
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
 	k.beat()

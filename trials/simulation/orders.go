@@ -12,12 +12,12 @@ import (
 // storeWithin bounds one call of the store.
 const storeWithin = 2 * time.Second
 
-func (r *reign) order(f roster.Effect, request envelope) {
+func (r *reign) order(f roster.Effect) {
 	if _, plan := f.(roster.WritePlan); plan && r.forgets {
 		r.forgets = false
 		return
 	}
-	r.orders.Add(orders.Order[envelope]{Effect: f, Request: request})
+	r.orders.Add(f)
 	r.work()
 }
 

@@ -24,13 +24,14 @@ type Replica struct {
 	State      *replica.State
 	Entry      []int32 // of State.Step; nil before the first
 	Spare      []int32 // buffer of the next entry
-	maxEntries int     // of a pin
-	pin        *Pin    // nil: no worker joins
+	rule       replica.Rule
+	maxEntries int  // of a pin
+	pin        *Pin // nil: no worker joins
 }
 
 // New returns the replica of a state. A pin with more than maxEntries entries is dropped.
 func New(s *replica.State, r replica.Rule, most int) *Replica {
-	return &Replica{State: s, Spare: make([]int32, r.EntryLen()), maxEntries: most}
+	return &Replica{rule: r, State: s, Spare: make([]int32, r.EntryLen()), maxEntries: most}
 }
 
 // A pin may have minEntries entries, and more as long as they fit pinBytes. A worker that
@@ -70,6 +71,14 @@ func (r *Replica) Apply(a *replica.Applier) (replica.Outcome, error) {
 		r.pin = nil
 	}
 	return o, nil
+}
+
+// ApplyReduced applies the entry that the members of a plan have just summed: each of them is
+// where this one is. differ says that their states before were not equal, by the own entry.
+func (r *Replica) ApplyReduced(a *replica.Applier, p wire.Plan, own []int32) (o replica.Outcome, differ bool, err error) {
+	r.ReleaseMembers(p)
+	o, err = r.Apply(a)
+	return o, err == nil && !r.rule.SameStates(r.Entry, own), err
 }
 
 // Pin is a state after one step and the entries since.
