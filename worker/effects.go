@@ -126,11 +126,7 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 	var differ bool
 	var err error
 	w.replica.change(func() {
-		if w.machine.State() == wire.WorkerReducing {
-			o, differ, err = w.replica.ApplyReduced(w.applier, w.machine.Plan(), w.sum.Entry())
-		} else {
-			o, err = w.replica.Apply(w.applier)
-		}
+		o, differ, err = w.replica.ApplyAs(w.machine.State(), w.machine.Plan(), w.applier, w.sum.Entry())
 	})
 	if err != nil {
 		return nil, err
@@ -151,9 +147,10 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 	w.beat.MLMAccuracy, w.beat.NSPAccuracy = number.Float(o.MLMAccuracy), number.Float(o.NSPAccuracy)
 	w.beat.LearningRate = number.Float(o.LearningRate)
 	w.beat.Tokens, w.beat.Clamped, w.beat.Skipped = o.Tokens, o.Clamped, o.Skipped
-	diverged := w.findDivergence()
+	e := step.AppliedOf(applied, o, differ)
+	e.Diverged = w.findDivergence()
 	w.publishBeat()
-	return step.Applied{Step: applied, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ, Diverged: diverged}, nil
+	return e, nil
 }
 
 // load replaces the state by the snapshot that was fetched.

@@ -64,10 +64,9 @@ func (w *worker) probeRoutes(ctx context.Context) error {
 }
 
 // probeRoutesAgain finds out, in the background, whether the members of a plan still reach
-// each other's mailboxes: a network may break between two workers that still reach
-// everything else. Channel unreachable tells the loop.
+// each other's mailboxes. Channel unreachable tells the loop.
 func (w *worker) probeRoutesAgain(ctx context.Context, p wire.Plan) {
-	if w.cfg.Route == nil || p.Ring == wire.RingBroker || !w.probing.CompareAndSwap(false, true) {
+	if w.cfg.Route == nil || !w.probing.CompareAndSwap(false, true) {
 		return
 	}
 	var mailboxes []string

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -34,10 +33,11 @@ func (w *worker) openRing(ctx context.Context, p wire.Plan, rank int) {
 	go func() { // joined by endRing
 		defer close(s.ended)
 		if err := w.runRing(ringCtx, s, p, rank); err != nil && ringCtx.Err() == nil {
-			if errors.Is(err, allreduce.ErrSilent) {
+			broken, probe := step.BrokenBy(p, err)
+			if probe {
 				w.probeRoutesAgain(ctx, p)
 			}
-			w.post(ringCtx, step.RingBroken{Generation: p.Generation, Rank: allreduce.FailedRank(err), Reason: err.Error()})
+			w.post(ringCtx, broken)
 		}
 	}()
 }

@@ -89,7 +89,7 @@ func (b *broker) reset(p *process) {
 	}
 }
 
-// reconnect tries until it succeeds; then what was published meanwhile goes out.
+// reconnect tries until it succeeds; then the messages published meanwhile go out.
 func (b *broker) reconnect(p *process, after time.Duration) {
 	p.after(after, func() {
 		if b.down || p.conn.out.stalled || p.conn.in.stalled {
@@ -122,24 +122,24 @@ func (b *broker) send(p *process, e envelope) {
 	p.conn.out.send(hop(b.w)+p.trip(), func() { b.route(e) })
 }
 
-// route hands a message to those who listen.
+// route hands a message to its listeners.
 func (b *broker) route(e envelope) {
 	if e.to != nil {
 		b.deliver(e.to, e)
 		return
 	}
-	heard := false
+	delivered := false
 	if e.subject.topic == topicBeat { // a worker listens to its own
 		b.deliver(e.from, e)
 	}
 	for _, p := range b.w.processes {
 		if p.up() && p.conn.up && p.topics[e.subject] {
-			heard = true
+			delivered = true
 			b.deliver(p, e)
 		}
-		heard = heard || p.ghost && p.topics[e.subject]
+		delivered = delivered || p.ghost && p.topics[e.subject]
 	}
-	if !heard && e.request != 0 {
+	if !delivered && e.request != 0 {
 		b.deliver(e.from, envelope{to: e.from, life: e.life, request: e.request, failure: errNoResponders})
 	}
 }
@@ -152,7 +152,7 @@ func (b *broker) deliver(p *process, e envelope) {
 	p.conn.in.send(hop(b.w)+p.trip(), func() {
 		p.do(life, func() {
 			if e.to == nil {
-				p.role.hear(e)
+				p.role.receive(e)
 				return
 			}
 			if answer := p.requests[e.request]; answer != nil {

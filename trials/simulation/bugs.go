@@ -17,13 +17,13 @@ const (
 	AckEarly               // a checkpoint is announced before it is durable
 	NoDigests              // replicas do not compare what they hold, and one is not like the others
 	MixedSnapshot          // the checkpoint service gives parts of what is newest, and nobody verifies the whole
-	DeafToEviction         // a worker does not heed that its registration was taken away
+	IgnoreEviction         // a worker does not heed that its registration was taken away
 	KeepOldSlices          // slices of a last checkpoint that a dead member was to complete are not given up
 	SlowLeave              // a worker is silent while it leaves a neighbour that does not listen
 	LeaveMidStep           // a worker that is asked to leave does so at once
 	WaitForPrevious        // a rank that has lost the next one waits for frames of the previous
-	ForgetBegun            // hellos do not say that a state was trained
-	AlwaysBegun            // hellos say that a state was trained which is of a checkpoint
+	ForgetLineage          // hellos do not say that a state was trained
+	InventLineage          // hellos say that a state was trained which is of a checkpoint
 	NoWatchdog             // nobody looks after a computation that does not return
 	SilenceCountsTwice     // a rank tells its neighbours that another is lost which is silent
 	LostChunks             // the checkpoint service acknowledges chunks that it has lost

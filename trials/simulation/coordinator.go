@@ -16,22 +16,22 @@ import (
 type coordinator struct {
 	w         *world
 	p         *process
-	standing  *term // for which it campaigns, or which it won
-	reign     *reign
+	standing  *candidacy // for which it campaigns, or which it won
+	term      *term
 	committed uint64
 	outbox    orders.Outbox
 }
 
-// reign is the time in which a coordinator leads.
-type reign struct {
-	c       *coordinator
-	term    *term
-	nonce   string
-	roster  *roster.Roster
-	workers *watch
-	orders  orders.Queue[envelope]
-	forgets bool // a mistake: the first plan is not written
-	over    bool
+// term is the time in which a coordinator leads.
+type term struct {
+	c         *coordinator
+	candidacy *candidacy
+	nonce     string
+	roster    *roster.Roster
+	workers   *watch
+	orders    orders.Queue[envelope]
+	forgets   bool // a mistake: the first plan is not written
+	over      bool
 }
 
 func (w *world) newCoordinator(p *process) role {
@@ -45,15 +45,15 @@ func (w *world) newCoordinator(p *process) role {
 
 // ended implements role.
 func (c *coordinator) ended() {
-	if c.reign != nil {
-		c.reign.over = true
+	if c.term != nil {
+		c.term.over = true
 	}
 }
 
-// campaign stands for election; a reign that ended is followed by another.
+// campaign stands for election; a term that ended is followed by another.
 func (c *coordinator) campaign() {
-	c.standing = c.w.store.campaign(c.p, max(2*time.Second, 3*failureTimeout), c.elected, func(t *term) {
-		if c.reign != nil && c.reign.term == t {
+	c.standing = c.w.store.campaign(c.p, max(2*time.Second, 3*failureTimeout), c.elected, func(t *candidacy) {
+		if c.term != nil && c.term.candidacy == t {
 			c.depose("the election is lost")
 			return
 		}
@@ -62,7 +62,7 @@ func (c *coordinator) campaign() {
 }
 
 // stand begins another campaign after one that came to nothing.
-func (c *coordinator) stand(t *term) {
+func (c *coordinator) stand(t *candidacy) {
 	if c.standing == t {
 		c.standing = nil
 		c.p.after(time.Second, c.campaign)
@@ -70,9 +70,9 @@ func (c *coordinator) stand(t *term) {
 }
 
 // elected reads what is stored and begins to lead.
-func (c *coordinator) elected(t *term) {
+func (c *coordinator) elected(t *candidacy) {
 	s := c.w.store
-	r := &reign{c: c, term: t, nonce: fmt.Sprintf("%s-%d", c.p.name, c.w.added)}
+	r := &term{c: c, candidacy: t, nonce: fmt.Sprintf("%s-%d", c.p.name, c.w.added)}
 	var p wire.Plan
 	var i wire.Intent
 	s.call(c.p, 5*time.Second, func() error { p, i = s.plan, s.intent; return nil }, func(err error) {
@@ -86,9 +86,9 @@ func (c *coordinator) elected(t *term) {
 	})
 }
 
-func (c *coordinator) lead(r *reign, p wire.Plan, i wire.Intent) {
+func (c *coordinator) lead(r *term, p wire.Plan, i wire.Intent) {
 	c.w.say("%s leads", c.p.name)
-	c.reign = r
+	c.term = r
 	r.forgets = c.w.bug == ForgetOrder && p.Generation > 0 // it takes over
 	r.roster = roster.New(c.w.rosterConfig())
 	c.p.listen(topicSuspect, "")
@@ -103,27 +103,27 @@ func (c *coordinator) lead(r *reign, p wire.Plan, i wire.Intent) {
 	c.feed(roster.Committed{Step: c.committed})
 }
 
-// depose ends the reign.
+// depose ends the term.
 func (c *coordinator) depose(why string) {
-	r := c.reign
+	r := c.term
 	if r == nil {
 		return
 	}
 	c.w.say("%s no longer leads: %s", c.p.name, why)
-	c.reign, r.over, r.workers.ended = nil, true, true
+	c.term, r.over, r.workers.ended = nil, true, true
 	c.p.ignore(topicSuspect, "")
 	c.p.ignore(topicControl, "")
 	for _, request := range r.orders.End() {
 		c.p.answer(request, nil, errDeposed)
 	}
 	c.standing = nil
-	r.term.resign(c.campaign)
+	r.candidacy.resign(c.campaign)
 }
 
 var errDeposed = errors.New("it has just ceased to lead")
 
-// hear implements role.
-func (c *coordinator) hear(e envelope) {
+// receive implements role.
+func (c *coordinator) receive(e envelope) {
 	switch e.subject.topic {
 	case topicBeat:
 		c.feed(roster.Beat{Beat: e.body.(wire.Beat)})
@@ -133,7 +133,7 @@ func (c *coordinator) hear(e envelope) {
 	case topicSuspect:
 		c.feed(roster.Suspected{Suspicion: e.body.(wire.Suspicion)})
 	case topicControl:
-		if r := c.reign; r != nil {
+		if r := c.term; r != nil {
 			c.feed(roster.Requested{Control: e.body.(wire.Control), Token: r.orders.Request(e)})
 		}
 	}
@@ -141,7 +141,7 @@ func (c *coordinator) hear(e envelope) {
 
 // feed hands an event to the roster and carries out what follows.
 func (c *coordinator) feed(e roster.Event) {
-	r := c.reign
+	r := c.term
 	if r == nil {
 		return
 	}
@@ -150,7 +150,7 @@ func (c *coordinator) feed(e roster.Event) {
 	}
 }
 
-func (c *coordinator) carry(r *reign, f roster.Effect) {
+func (c *coordinator) carry(r *term, f roster.Effect) {
 	switch f := f.(type) {
 	case roster.WritePlan:
 		c.w.say("%s decides on plan %d: %s", c.p.name, f.Plan.Generation, described(f.Plan))
@@ -195,7 +195,7 @@ func (c *coordinator) deliver(batch []wire.Event) {
 }
 
 // askCommitted finds out which step is durable.
-func (r *reign) askCommitted() {
+func (r *term) askCommitted() {
 	p := r.c.p
 	p.ask(topicInfo, wire.IDCheckpoint, nil, 3*time.Second, func(body any, err error) {
 		switch {

@@ -1,15 +1,15 @@
 // Package simulation runs a whole cluster in one goroutine under virtual time:
-// coordinators, workers, the checkpoint service, etcd, NATS, and whoever starts
-// processes again. One seed decides the order of all events and the faults, so
+// coordinators, workers, the checkpoint service, etcd, NATS, and a parent that restarts
+// processes. One seed decides the order of all events and the faults, so
 // that a seed that fails is played again exactly.
 //
-// Real are the machines that decide and the arithmetic: worker/step,
-// worker/pin, worker/fetch, worker/upload, coordinator/roster, coordinator/plan,
-// coordinator/orders, checkpoint/assembly, allreduce.Exchange, and package replica (sums,
-// updates, digests).
+// The machines that decide and the arithmetic are those that ship: worker/step, worker/pin,
+// worker/fetch, worker/upload, coordinator/roster, coordinator/plan, coordinator/orders,
+// checkpoint/assembly, allreduce.Exchange, allreduce/neighbour, and package replica (sums,
+// updates, digests). A test looks for copies of what ships.
 //
-// Modelled are the shells around them, which carry out effects as packages worker,
-// coordinator and checkpoint do, and what they stand on:
+// Models are the shells, which perform effects as packages worker, coordinator and checkpoint
+// do, and the services that they need:
 //   - etcd (store.go): leases that end when they are not renewed and are written
 //     again, an election, guarded transactions, watches that skip values. Calls
 //     can be lost before or after they took effect. It passes the suite that
@@ -17,14 +17,15 @@
 //   - NATS (broker.go): in order within a connection; what is on the way is lost
 //     when a connection breaks, what is published meanwhile waits for the next;
 //   - slow links that lose packets (slowlink.go): to and from one worker messages take
-//     longer, and are held up while TCP sends again what was lost;
+//     longer, and are held up while TCP sends lost packets again;
 //   - the ring's links (links.go): in order, stalled by a partition or a frozen
 //     process, seen to close when a process ends, or not seen where its host went.
 //     They pass the suite that package natslink passes, but for acknowledgements,
 //     which the simulation does without;
 //   - the disk of the checkpoint service (service.go): a checkpoint is durable or it
-//     is not. Files and energy are tested in package checkpoint; of the ledger
-//     the oracle knows from where training began, by which lost work is counted;
+//     is not. Files and energy are tested in package checkpoint; of the ledger the
+//     oracle knows which events it has, and from where training began, by which lost
+//     work is counted;
 //   - the model (trainer.go): gradients that depend on weights, batch and seed and
 //     differ in every element, some large enough to be clamped, some not finite.
 //

@@ -146,5 +146,5 @@ func (d *driver) process(name string, ended func()) (p *process) {
 // quiet is the role of such a process.
 type quiet struct{ end func() }
 
-func (quiet) hear(envelope) {}
-func (q quiet) ended()      { q.end() }
+func (quiet) receive(envelope) {}
+func (q quiet) ended()         { q.end() }

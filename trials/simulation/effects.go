@@ -95,9 +95,9 @@ func (k *worker) hello(h wire.Hello) {
 	switch begun := k.w.oracle.lineages.all; {
 	case k.w.bug == ForgetHeld:
 		h.Done = nil
-	case k.w.bug == ForgetBegun:
+	case k.w.bug == ForgetLineage:
 		h.Lineage = wire.Lineage{}
-	case k.w.bug == AlwaysBegun && h.Lineage.Generation == 0 && len(begun) > 0:
+	case k.w.bug == InventLineage && h.Lineage.Generation == 0 && len(begun) > 0:
 		h.Lineage = begun[len(begun)-1]
 	}
 	k.p.publish(topicHello, "", h)
@@ -136,19 +136,12 @@ func (k *worker) reset() {
 
 // apply makes the entry at hand part of the state.
 func (k *worker) apply(number uint64) step.Event {
-	var o replica.Outcome
-	var differ bool
-	var err error
-	if k.machine.State() == wire.WorkerReducing {
-		o, differ, err = k.ApplyReduced(k.applier, k.machine.Plan(), k.sum.Entry())
-	} else {
-		if k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
-			if _, err := k.applier.Apply(k.State, k.Spare); err == nil {
-				k.State.Step = number - 1
-			}
+	if k.w.bug == ApplyTwice && k.machine.State() == wire.WorkerCatchingUp {
+		if _, err := k.applier.Apply(k.State, k.Spare); err == nil {
+			k.State.Step = number - 1
 		}
-		o, err = k.Apply(k.applier)
 	}
+	o, differ, err := k.ApplyAs(k.machine.State(), k.machine.Plan(), k.applier, k.sum.Entry())
 	if err != nil {
 		k.w.fail("%s: %v", k.reg.Incarnation, err)
 		return nil
@@ -156,7 +149,7 @@ func (k *worker) apply(number uint64) step.Event {
 	k.w.say("%s applies step %d", k.reg.Incarnation, number)
 	k.w.oracle.applied(k, number)
 	k.beat()
-	return step.Applied{Step: number, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ}
+	return step.AppliedOf(number, o, differ)
 }
 
 // takeFetched loads the snapshot that was fetched.
@@ -174,7 +167,7 @@ func (k *worker) takeFetched(number uint64) step.Event {
 	return step.Loaded{Step: number, Digest: k.digest()}
 }
 
-// outside registers anew after a plan left this worker out, unless it was asked
+// outside registers again after a plan left this worker out, unless it was asked
 // to leave.
 func (k *worker) outside(reason string) {
 	k.w.say("%s is left out", k.reg.Incarnation)
@@ -183,7 +176,7 @@ func (k *worker) outside(reason string) {
 		k.exit(errDrained)
 		return
 	}
-	goOn := k.loop.block()
+	unblock := k.loop.block()
 	k.lease.close(func(error) {
 		k.register(func(err error) {
 			if err != nil {
@@ -191,7 +184,7 @@ func (k *worker) outside(reason string) {
 				return
 			}
 			k.machine.SetIncarnation(k.reg.Incarnation)
-			goOn()
+			unblock()
 		})
 	})
 }

@@ -91,5 +91,5 @@ func (f *faults) expire() {
 func (f *faults) everything() {
 	empty := f.w.chance(2)
 	f.w.say("everything crashes (etcd too: %v)", empty)
-	f.w.parent.anew(empty)
+	f.w.parent.restartAll(empty)
 }

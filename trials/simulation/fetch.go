@@ -177,7 +177,7 @@ func (k *worker) verify(got *fetched) error {
 
 // What a worker gives to peers, whatever its loop is at.
 
-func (k *worker) giveEntry(e envelope) {
+func (k *worker) answerEntry(e envelope) {
 	number := e.body.(wire.Range).Step
 	entry, later := k.EntryAt(k.w.time(), number)
 	if older, _ := k.EntryAt(k.w.time(), number-1); k.w.bug == StalePin && entry != nil && older != nil {
@@ -193,7 +193,7 @@ func (k *worker) giveEntry(e envelope) {
 	}
 }
 
-func (k *worker) giveSnapshot(e envelope) {
+func (k *worker) answerSnapshot(e envelope) {
 	r := e.body.(wire.Range)
 	state := k.StateAt(k.w.time(), r.Step)
 	if state == nil {
@@ -203,10 +203,10 @@ func (k *worker) giveSnapshot(e envelope) {
 	k.p.answer(e, slices.Clone(*pin.Part(state, r.Name)), nil)
 }
 
-func (k *worker) giveInfo(e envelope) { k.p.answer(e, infoOf(k.w, k.State), nil) }
+func (k *worker) answerInfo(e envelope) { k.p.answer(e, infoOf(k.w, k.State), nil) }
 
-// givePin pins the newest state, or that of the next step, for one that joins.
-func (k *worker) givePin(e envelope) {
+// answerPin pins the newest state, or that of the next step, for one that joins.
+func (k *worker) answerPin(e envelope) {
 	ask, ok := e.body.(wire.Pin)
 	if !ok { // the coordinator asks whether it is there
 		k.p.answer(e, nil, errNotHeld)

@@ -29,10 +29,10 @@ func (k *worker) resume() {
 func (k *worker) begin() {
 	k.sum.Reset(k.State)
 	k.w.oracle.began(k)
-	if k.id == k.w.rots {
-		k.w.rots = ""
+	if k.id == k.w.corrupts {
+		k.w.corrupts = ""
 		k.w.say("a bit of the state of %s is flipped", k.id)
-		k.State.Weights[3], k.rotten = -k.State.Weights[3], true
+		k.State.Weights[3], k.corrupted = -k.State.Weights[3], true
 	}
 	for _, t := range []topic{topicEntry, topicSnapshot, topicInfo, topicPin} {
 		k.p.listen(t, k.id)
@@ -145,10 +145,10 @@ func (k *worker) watch() {
 	k.loop.run()
 }
 
-// unregistered joins again, unless it is a member: that hears of it by the plan
-// that leaves it out.
+// unregistered joins again, unless it is a member: a member learns it from the plan that
+// leaves it out.
 func (k *worker) unregistered() {
-	if k.lease.lost && k.machine.Rank() < 0 && k.w.bug != DeafToEviction {
+	if k.lease.lost && k.machine.Rank() < 0 && k.w.bug != IgnoreEviction {
 		k.outside("the registration is gone")
 	}
 }

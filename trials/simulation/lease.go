@@ -21,7 +21,7 @@ type lease struct {
 	onLost  func()
 }
 
-// register writes a registration; done hears of it once.
+// register writes a registration; done is called once.
 func (s *store) register(p *process, reg wire.Registration, ttl time.Duration, done func(l *lease, err error)) {
 	l := &lease{p: p, s: s, reg: reg, ttl: ttl}
 	s.call(p, ttl, func() error { return s.create(l) }, func(err error) {
@@ -98,7 +98,7 @@ func (l *lease) update(reg wire.Registration, done func(err error)) {
 	}, done)
 }
 
-// close ends the registration, if the store hears of it in time.
+// close ends the registration, if the request reaches the store in time.
 func (l *lease) close(done func(err error)) {
 	l.closed = true
 	l.s.call(l.p, 2*time.Second, func() error {
@@ -109,24 +109,24 @@ func (l *lease) close(done func(err error)) {
 	}, done)
 }
 
-// term is a candidate's place in the election.
-type term struct {
-	p      *process
-	life   int
-	s      *store
-	ttl    time.Duration
-	until  time.Duration // its lease ends at the store
-	heard  time.Duration // when the store last renewed it, as the candidate knows
-	won    bool
-	over   bool
-	onWon  func()
-	onLost func()
+// candidacy is a candidate's place in the election.
+type candidacy struct {
+	p       *process
+	life    int
+	s       *store
+	ttl     time.Duration
+	until   time.Duration // its lease ends at the store
+	renewed time.Duration // when the store last renewed it, as the candidate knows
+	won     bool
+	over    bool
+	onWon   func()
+	onLost  func()
 }
 
-// campaign stands for election. won is called at most once, and lost when the term
+// campaign stands for election. won is called at most once, and lost when the candidacy
 // is over by itself, whether it was won or not.
-func (s *store) campaign(p *process, ttl time.Duration, won, lost func(t *term)) *term {
-	t := &term{p: p, life: p.life, s: s, ttl: ttl}
+func (s *store) campaign(p *process, ttl time.Duration, won, lost func(t *candidacy)) *candidacy {
+	t := &candidacy{p: p, life: p.life, s: s, ttl: ttl}
 	t.onWon, t.onLost = func() { won(t) }, func() { lost(t) }
 	s.call(p, 0, func() error {
 		s.queue = append(s.queue, t)
@@ -134,14 +134,14 @@ func (s *store) campaign(p *process, ttl time.Duration, won, lost func(t *term))
 		s.elect()
 		return nil
 	}, func(error) {
-		t.heard = s.w.now
+		t.renewed = s.w.now
 		t.keep()
 	})
 	return t
 }
 
-// leads reports whether a term is the first in the queue.
-func (s *store) leads(t *term) bool { return len(s.queue) > 0 && s.queue[0] == t }
+// leads reports whether a candidacy is the first in the queue.
+func (s *store) leads(t *candidacy) bool { return len(s.queue) > 0 && s.queue[0] == t }
 
 // elect tells the first candidate that it leads.
 func (s *store) elect() {
@@ -166,7 +166,7 @@ func (s *store) elect() {
 }
 
 // withdraw takes a candidate or the leader out.
-func (s *store) withdraw(t *term) {
+func (s *store) withdraw(t *candidacy) {
 	for i, o := range s.queue {
 		if o == t {
 			s.queue = append(s.queue[:i:i], s.queue[i+1:]...)
@@ -176,7 +176,7 @@ func (s *store) withdraw(t *term) {
 	}
 }
 
-// renew forgets what was asked of a start before, and who leads by that.
+// renew forgets the intent of an earlier start of the run, and deposes the leader.
 func (s *store) renew() {
 	s.intent = wire.Intent{}
 	s.changed(watchIntent)
@@ -185,7 +185,7 @@ func (s *store) renew() {
 	}
 }
 
-func (s *store) prolongTerm(t *term) {
+func (s *store) prolongTerm(t *candidacy) {
 	until := s.w.now + t.ttl
 	t.until = until
 	s.w.at(until, func() {
@@ -195,8 +195,9 @@ func (s *store) prolongTerm(t *term) {
 	})
 }
 
-// keep renews the term. Who cannot, for as long as it lasts, knows that it is over.
-func (t *term) keep() {
+// keep renews the candidacy. A candidate that cannot, for the time of a lease, knows
+// that it is over.
+func (t *candidacy) keep() {
 	t.p.after(t.ttl/3, func() {
 		if t.over {
 			return
@@ -213,9 +214,9 @@ func (t *term) keep() {
 			switch {
 			case t.over:
 			case err == nil:
-				t.heard = t.s.w.now
+				t.renewed = t.s.w.now
 				t.keep()
-			case errors.Is(err, errExpired) || t.s.w.now-t.heard >= t.ttl:
+			case errors.Is(err, errExpired) || t.s.w.now-t.renewed >= t.ttl:
 				t.over = true
 				t.onLost()
 			default:
@@ -225,8 +226,8 @@ func (t *term) keep() {
 	})
 }
 
-// resign gives the term up.
-func (t *term) resign(done func()) {
+// resign gives the candidacy up.
+func (t *candidacy) resign(done func()) {
 	t.over = true
 	t.s.call(t.p, 2*time.Second, func() error {
 		t.s.withdraw(t)

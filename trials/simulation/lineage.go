@@ -63,7 +63,7 @@ func (b *lineageOracle) begins(k *worker) {
 	for _, m := range k.machine.Plan().Members {
 		o, ok := b.o.w.process(m.ID).role.(*worker)
 		if ok && o.reg.Incarnation == m.Incarnation && o.trained && o.State.Step >= begun.From {
-			b.o.w.fail("training begins anew after step %d, and %s has trained to step %d", begun.From, m.Incarnation, o.State.Step)
+			b.o.w.fail("training begins again after step %d, and %s has trained to step %d", begun.From, m.Incarnation, o.State.Step)
 		}
 	}
 	b.o.w.say("training begins after step %d", begun.From)
@@ -84,8 +84,8 @@ func (b *lineageOracle) computes(k *worker, number uint64) {
 	}
 }
 
-// hears sees that the ledger is told of a lineage.
-func (b *lineageOracle) hears(begun wire.Lineage) { b.told[begun] = true }
+// record sees that the ledger is told of a lineage.
+func (b *lineageOracle) record(begun wire.Lineage) { b.told[begun] = true }
 
 // end sees that the ledger counts lost work as lost. It may miss a lineage of which it was
 // never told and from which nothing came: the run went on, or ended, with an earlier state,

@@ -22,7 +22,7 @@ func (l *loop) do(what func()) {
 	l.run()
 }
 
-// tick comes again and again; one that is not heard is not repeated.
+// tick comes regularly; there is never more than one in the queue.
 func (l *loop) tick() {
 	if l.ticked {
 		return
@@ -42,7 +42,7 @@ func (l *loop) handle(e step.Event) {
 }
 
 // block stops the loop until the returned function is called.
-func (l *loop) block() (goOn func()) {
+func (l *loop) block() (unblock func()) {
 	l.blocked = true
 	return func() {
 		l.blocked = false

@@ -10,20 +10,20 @@ import (
 )
 
 // oracle knows what must hold, apart from the machines: the states of an
-// undisturbed run, every plan that was ever stored, who computed what and which
+// undisturbed run, every plan that was ever stored, each computation and which
 // checkpoint was promised.
 type oracle struct {
-	w        *world
-	states   []*replica.State // after every step of an undisturbed run
-	plans    []wire.Plan      // of this store, by generation less one
-	work     map[uint64][]computation
-	total    int // micro-batches computed
-	offered  uint64
-	done     bool
-	emptied  bool // a plan without members let all go
-	evened   int  // plans of the same members, for their speeds alone
-	lineages *lineageOracle
-	ledger   map[string]bool // events of stored plans, by key: whether the ledger has them
+	w          *world
+	states     []*replica.State // after every step of an undisturbed run
+	plans      []wire.Plan      // of this store, by generation less one
+	work       map[uint64][]computation
+	total      int // micro-batches computed
+	offered    uint64
+	done       bool
+	emptied    bool // a plan without members let all go
+	rebalanced int  // plans of the same members, for their speeds alone
+	lineages   *lineageOracle
+	ledger     map[string]bool // events of stored plans, by key: whether the ledger has them
 
 	collected struct { // the newest chunk
 		by               *service
@@ -67,8 +67,8 @@ func (o *oracle) planned(p wire.Plan) {
 	}
 }
 
-// leftOut sees who is no member any more: nobody to whom nothing happened, unless
-// there is one who does not hear the others, and may accuse them.
+// leftOut checks the members that a plan leaves out: none to which nothing happened, unless
+// another member gets no messages, and may suspect any.
 func (o *oracle) leftOut(before, p wire.Plan) {
 	for _, m := range before.Members {
 		if o.w.process(m.ID).deaf {
@@ -100,7 +100,7 @@ func (o *oracle) divided(before, p wire.Plan) {
 	}
 	switch {
 	case !same:
-		o.evened++
+		o.rebalanced++
 	case o.undisturbed():
 		o.w.fail("plan %d is the one before: %s", p.Generation, described(p))
 	}
@@ -111,7 +111,7 @@ func (o *oracle) recorded(events []wire.Event) {
 	for _, e := range events {
 		o.ledger[e.Key] = true
 		if e.Lineage != nil {
-			o.lineages.hears(*e.Lineage)
+			o.lineages.record(*e.Lineage)
 		}
 	}
 }
@@ -150,7 +150,7 @@ func (o *oracle) loaded(k *worker) {
 	if k.machine.Rank() < 0 && k.State.Step <= k.newest {
 		o.w.fail("%s takes the state of step %d, and was at step %d", k.reg.Incarnation, k.State.Step, k.newest)
 	}
-	k.rotten = false
+	k.corrupted = false
 	k.newest = k.State.Step
 	o.agrees(k.reg.Incarnation, k.State)
 }
@@ -192,13 +192,13 @@ func (o *oracle) undisturbed() bool {
 	return o.w.calm && !o.emptied && !o.w.store.intent.Stop && o.w.parent.sessions == 0
 }
 
-// stayed reports whether who computed something was in every plan since, up to a
+// stayed reports whether the worker of a computation was in every plan since, up to a
 // generation, and lives.
 func (o *oracle) stayed(c computation, until uint64) bool {
-	if c.generation > until { // who computes has yet to learn that it is outside
+	if c.generation > until { // the worker has yet to learn that it is outside
 		return false
 	}
-	if c.by.p.role != role(c.by) || c.by.reg.Incarnation != c.incarnation || c.by.rotten {
+	if c.by.p.role != role(c.by) || c.by.reg.Incarnation != c.incarnation || c.by.corrupted {
 		return false
 	}
 	for g := c.generation + 1; g <= until; g++ {
@@ -212,7 +212,7 @@ func (o *oracle) stayed(c computation, until uint64) bool {
 // diverged sees that a replica differs from others: only one that was tampered with
 // does.
 func (o *oracle) diverged(k *worker) {
-	if !k.rotten {
+	if !k.corrupted {
 		o.w.fail("%s differs from the others at step %d", k.reg.Incarnation, k.State.Step)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // storeWithin bounds one call of the store.
 const storeWithin = 2 * time.Second
 
-func (r *reign) order(f roster.Effect) {
+func (r *term) order(f roster.Effect) {
 	if _, plan := f.(roster.WritePlan); plan && r.forgets {
 		r.forgets = false
 		return
@@ -21,15 +21,15 @@ func (r *reign) order(f roster.Effect) {
 	r.work()
 }
 
-// work carries out what is ordered, until the reign ends.
-func (r *reign) work() {
+// work carries out what is ordered, until the term ends.
+func (r *term) work() {
 	if o, ok := r.orders.Next(); ok && !r.over {
 		r.try(o)
 	}
 }
 
 // try carries an order out, again and again until it is known what became of it.
-func (r *reign) try(o orders.Order[envelope]) {
+func (r *term) try(o orders.Order[envelope]) {
 	if f, ok := o.Effect.(roster.Reply); ok {
 		var err error
 		if f.Error != "" {
@@ -45,22 +45,22 @@ func (r *reign) try(o orders.Order[envelope]) {
 		stored = s.plan
 		switch f := o.Effect.(type) {
 		case roster.WritePlan:
-			err := s.putPlan(r.term, f.Plan)
+			err := s.putPlan(r.candidacy, f.Plan)
 			if err != nil && r.c.w.bug == RetryWithoutFence {
 				s.write(f.Plan)
 				return nil
 			}
 			return err
 		case roster.WriteIntent:
-			return s.putIntent(r.term, f.Intent)
+			return s.putIntent(r.candidacy, f.Intent)
 		case roster.Evict:
-			return s.evict(r.term, f.ID, f.Incarnation)
+			return s.evict(r.candidacy, f.ID, f.Incarnation)
 		}
 		return nil
 	}, func(err error) { r.tried(o, err, stored) })
 }
 
-func (r *reign) tried(o orders.Order[envelope], err error, stored wire.Plan) {
+func (r *term) tried(o orders.Order[envelope], err error, stored wire.Plan) {
 	if r.over {
 		return
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// parent is who starts processes, again where they ended, as `gramme up` does or
-// what runs a cluster: it tells the coordinator of ends that it sees, starts what a
-// scale asks for, and begins anew when all workers are gone and steps are left.
+// parent starts processes, and restarts those that ended, as `gramme up` or a cluster manager
+// does: it reports the ends that it sees to the coordinator, starts the workers that a scale
+// asks for, and restarts everything when all workers are gone and steps are left.
 type parent struct {
 	w        *world
 	p        *process // its connection
@@ -52,8 +52,8 @@ func newParent(w *world) *parent {
 // idle is a process that only asks.
 type idle struct{}
 
-func (idle) hear(envelope) {}
-func (idle) ended()        {}
+func (idle) receive(envelope) {}
+func (idle) ended()           {}
 
 // up starts everything.
 func (u *parent) up() {
@@ -65,7 +65,7 @@ func (u *parent) up() {
 		u.start(p, u.w.between(0, 400*time.Millisecond))
 	}
 	u.w.store.watch(u.p, watchIntent, u.scale)
-	u.p.every(time.Second, u.look)
+	u.p.every(time.Second, u.check)
 }
 
 func (u *parent) start(p *process, after time.Duration) {
@@ -93,7 +93,7 @@ func (u *parent) exited(p *process, err error) {
 		u.finished[p] = true
 		return
 	}
-	u.again(p, pid, true)
+	u.restart(p, pid, true)
 }
 
 // crash ends a process. Silent: with its host, so that nobody is told.
@@ -112,11 +112,11 @@ func (u *parent) crash(p *process, silent bool) {
 		life := p.life
 		u.w.at(u.w.now+6*time.Second, func() { p.ghost = p.ghost && p.life != life })
 	}
-	u.again(p, pid, worker && !silent)
+	u.restart(p, pid, worker && !silent)
 }
 
-// again starts a process that should run, and says that the one before ended.
-func (u *parent) again(p *process, pid int, accuse bool) {
+// restart starts a process that should run, and says that the one before ended.
+func (u *parent) restart(p *process, pid int, accuse bool) {
 	if accuse && !u.w.chance(3) {
 		u.p.publish(topicSuspect, "", wire.Suspicion{From: wire.IDUp, Subject: p.name, PID: pid, Evidence: wire.EvidenceEnded, Final: true})
 	}
@@ -140,7 +140,7 @@ func (u *parent) scale() {
 			lack--
 		}
 	}
-	u.bring(lack)
+	u.startWorkers(lack)
 }
 
 // gone reports whether no worker runs or is about to.
@@ -159,27 +159,27 @@ func (u *parent) over() bool {
 	return s != nil && s.Step == u.w.rule.Steps && u.w.oracle.done && u.gone() && u.w.oracle.allRecorded()
 }
 
-// look begins anew where all workers have left and steps are left to do.
-func (u *parent) look() {
+// check starts everything again where all workers have left and steps are left to do.
+func (u *parent) check() {
 	if s := u.w.folder.newest; u.gone() && (s == nil || s.Step < u.w.rule.Steps) {
-		u.w.say("all workers have left: everything begins anew")
-		u.anew(u.w.chance(2))
+		u.w.say("all workers have left: everything is restarted")
+		u.restartAll(u.w.chance(2))
 		return
 	}
 	if u.w.oracle.done || u.w.store.intent.Stop {
 		return
 	}
-	lack := u.w.setup.least // a user who has let too many go brings them back
+	lack := u.w.setup.least // a user that has let too many go brings them back
 	for _, p := range u.workers {
 		if k, ok := p.role.(*worker); u.starting[p] || ok && !k.reg.Draining && !k.drained {
 			lack--
 		}
 	}
-	u.bring(lack)
+	u.startWorkers(lack)
 }
 
-// bring starts some workers that are not there.
-func (u *parent) bring(n int) {
+// startWorkers starts some workers that are not there.
+func (u *parent) startWorkers(n int) {
 	for _, p := range u.workers {
 		if n > 0 && !p.up() && !u.starting[p] {
 			u.start(p, u.w.between(0, 300*time.Millisecond))
@@ -188,10 +188,10 @@ func (u *parent) bring(n int) {
 	}
 }
 
-// anew ends everything at once and starts it from the newest checkpoint, with what
+// restartAll ends everything at once and starts it from the newest checkpoint, with what
 // etcd holds or with an etcd that is empty. Where it holds what it did, coordinators
 // of other machines may go on.
-func (u *parent) anew(empty bool) {
+func (u *parent) restartAll(empty bool) {
 	for _, p := range u.services {
 		if _, ok := p.role.(*coordinator); empty || !ok || u.w.chance(2) {
 			p.end()
@@ -204,7 +204,7 @@ func (u *parent) anew(empty bool) {
 	if empty {
 		old := u.w.store
 		u.w.store = &store{w: u.w, down: old.down}
-		old.down = true // nobody is left who could ask it
+		old.down = true // no process is left that could ask it
 		u.w.oracle.forgetPlans()
 		u.w.store.watch(u.p, watchIntent, u.scale)
 	}

@@ -31,8 +31,8 @@ type process struct {
 
 // role is what a process runs.
 type role interface {
-	// hear takes a message that the process listens to.
-	hear(e envelope)
+	// receive takes a message that the process listens to.
+	receive(e envelope)
 	// ended is called once the process does not run any more.
 	ended()
 }
@@ -103,7 +103,7 @@ func (p *process) freeze() {
 	}
 }
 
-// wake goes on with what was held up, in its order.
+// wake runs everything that was held up, in its order.
 func (p *process) wake() {
 	if !p.frozen {
 		return

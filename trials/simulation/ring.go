@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -157,10 +156,11 @@ func (r *ring) fail(err error) {
 		return
 	}
 	r.step = 0
-	if errors.Is(err, allreduce.ErrSilent) {
+	broken, probe := step.BrokenBy(r.plan, err)
+	if probe {
 		r.k.probeRoutesAgain(r.plan)
 	}
-	r.k.post(step.RingBroken{Generation: r.generation, Rank: allreduce.FailedRank(err), Reason: err.Error()})
+	r.k.post(broken)
 	r.abort(err)
 }
 
@@ -188,7 +188,7 @@ func (k *worker) endRing() {
 	}
 	r.leave()
 	if wait > 0 {
-		goOn := k.loop.block()
-		k.p.after(wait, goOn)
+		unblock := k.loop.block()
+		k.p.after(wait, unblock)
 	}
 }

@@ -58,6 +58,42 @@ func TestNothingThatShipsIsRetold(t *testing.T) {
 	}
 }
 
+// modelled are the files that may judge errors of packages that ship: they model what returns
+// them, or a mistake.
+var modelled = map[string]bool{"lease.go": true, "links_end.go": true}
+
+// TestErrorsAreJudgedByCores looks for shells here that decide by an error of a package that
+// ships: what follows from one is a core's to say.
+func TestErrorsAreJudgedByCores(t *testing.T) {
+	found := map[string]bool{}
+	for _, path := range sources(t, ".") {
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 2 {
+				return true
+			}
+			is, ok := call.Fun.(*ast.SelectorExpr)
+			kind, foreign := call.Args[1].(*ast.SelectorExpr)
+			if ok && foreign && is.Sel.Name == "Is" {
+				if found[path] = true; !modelled[path] {
+					t.Errorf("%s: it decides by %s", set.Position(call.Pos()), kind.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+	for path := range modelled {
+		if !found[path] {
+			t.Errorf("%s judges no error of a package that ships", path)
+		}
+	}
+}
+
 // sources are the files of a folder and below that ship.
 func sources(t *testing.T, root string) (paths []string) {
 	t.Helper()

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// occasion is something that happens at a time.
-type occasion struct {
+// happening is something that happens at a time.
+type happening struct {
 	at    time.Duration
 	order uint64 // of those at the same time
 	run   func()
 }
 
-type agenda []occasion
+type agenda []happening
 
 func (a agenda) Len() int { return len(a) }
 func (a agenda) Less(i, j int) bool {
 	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
 }
 func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)   { *a = append(*a, x.(occasion)) }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(happening)) }
 func (a *agenda) Pop() any {
 	old := *a
 	last := old[len(old)-1]
-	old[len(old)-1] = occasion{}
+	old[len(old)-1] = happening{}
 	*a = old[:len(old)-1]
 	return last
 }
@@ -31,7 +31,7 @@ func (a *agenda) Pop() any {
 // at lets something happen at a time, which is not in the past.
 func (w *world) at(t time.Duration, run func()) {
 	w.added++
-	heap.Push(&w.agenda, occasion{t, w.added, run})
+	heap.Push(&w.agenda, happening{t, w.added, run})
 }
 
 // next lets the next thing happen; false: there is none.
@@ -39,7 +39,7 @@ func (w *world) next() bool {
 	if len(w.agenda) == 0 {
 		return false
 	}
-	o := heap.Pop(&w.agenda).(occasion)
+	o := heap.Pop(&w.agenda).(happening)
 	w.now = o.at
 	w.events++
 	o.run()
@@ -81,7 +81,7 @@ func (p *pipe) send(delay time.Duration, deliver func()) {
 	})
 }
 
-// heal lets what was held up arrive.
+// heal lets held messages arrive.
 func (p *pipe) heal() {
 	p.stalled = false
 	held := p.held

@@ -71,8 +71,8 @@ func (s *service) announce() {
 	}
 }
 
-// hear implements role.
-func (s *service) hear(e envelope) {
+// receive implements role.
+func (s *service) receive(e envelope) {
 	switch e.subject.topic {
 	case topicSlice:
 		s.take(e)
@@ -128,7 +128,7 @@ func (s *service) take(e envelope) {
 func (s *service) write(state *replica.State, about assembly.Metadata) {
 	info := infoOf(s.w, state)
 	s.writes = state.Step
-	s.w.oracle.lineages.hears(about.Lineage)
+	s.w.oracle.lineages.record(about.Lineage)
 	switch s.w.bug {
 	case AckEarly:
 		s.adopt(state, info)

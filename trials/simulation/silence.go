@@ -39,7 +39,7 @@ func (l *link) ping(side neighbour.Side, owed int) {
 // probeRoutesAgain finds out whether the members of a plan still reach each other: by way
 // of NATS it asks them to try.
 func (k *worker) probeRoutesAgain(p wire.Plan) {
-	if k.probing || p.Ring == wire.RingBroker {
+	if k.probing {
 		return
 	}
 	k.probing = true

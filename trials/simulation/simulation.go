@@ -8,7 +8,7 @@ type Outcome struct {
 	Failure    error // nil: everything held
 	Events     int
 	Faults     int           // requests of users included
-	Evened     int           // plans that only divide micro-batches anew
+	Rebalanced int           // plans that only change shares
 	Took       time.Duration // virtual
 	Settled    time.Duration // from the end of the last fault on
 	Transcript []string      // where it was asked for
@@ -21,5 +21,5 @@ func Run(seed uint64, bug Bug, transcript bool) Outcome {
 		return Outcome{Seed: seed, Failure: err}
 	}
 	w.run()
-	return Outcome{seed, w.failure, w.events, w.faults.seen, w.oracle.evened, w.now, w.now - w.faults.quiet, w.said}
+	return Outcome{seed, w.failure, w.events, w.faults.seen, w.oracle.rebalanced, w.now, w.now - w.faults.quiet, w.said}
 }

@@ -30,7 +30,7 @@ type sum struct {
 	sync.Mutex
 	failed         *Outcome // that of the lowest seed that is known to fail
 	events, faults int
-	evened         int           // seeds in which the shares followed the speeds
+	rebalanced     int           // seeds in which the shares followed the speeds
 	settled        time.Duration // the longest
 }
 
@@ -39,8 +39,8 @@ func (s *sum) add(o Outcome) {
 	defer s.Unlock()
 	s.events += o.Events
 	s.faults += o.Faults
-	if o.Evened > 0 {
-		s.evened++
+	if o.Rebalanced > 0 {
+		s.rebalanced++
 	}
 	s.settled = max(s.settled, o.Settled)
 	if o.Failure != nil && (s.failed == nil || o.Seed < s.failed.Seed) {
@@ -86,11 +86,11 @@ func TestSeeds(t *testing.T) {
 		show(t, all.failed.Seed, 60)
 		return
 	}
-	if all.evened < seeds/200 {
-		t.Errorf("shares followed the speeds in %d of %d seeds", all.evened, seeds)
+	if all.rebalanced < seeds/200 {
+		t.Errorf("shares followed the speeds in %d of %d seeds", all.rebalanced, seeds)
 	}
 	t.Logf("%d seeds (%d with shares that follow speeds), %d faults, %d events, all over within %s of the last fault; %.0f seeds a second",
-		seeds, all.evened, all.faults, all.events, all.settled.Round(time.Second), float64(seeds)/time.Since(begun).Seconds())
+		seeds, all.rebalanced, all.faults, all.events, all.settled.Round(time.Second), float64(seeds)/time.Since(begun).Seconds())
 }
 
 // TestSeed plays one seed and shows all that happened.

@@ -16,7 +16,7 @@ type store struct {
 	w       *world
 	down    bool
 	workers []*registration // by ID
-	queue   []*term         // candidates; the first leads
+	queue   []*candidacy    // candidates; the first leads
 	plan    wire.Plan       // generation 0: none
 	spec    []byte          // nil: none
 	intent  wire.Intent
@@ -54,7 +54,7 @@ func (s *store) remove(r *registration) {
 	s.changed(watchWorkers)
 }
 
-// call is a request of a process: do happens at the store, done hears of it. With
+// call is a request of a process: do happens at the store, then done is called. With
 // a limit it may fail though it took effect; without one it waits for the store.
 func (s *store) call(p *process, within time.Duration, do func() error, done func(err error)) {
 	answered, life := false, p.life
@@ -219,7 +219,7 @@ func (s *store) putSpec(spec []byte) error {
 }
 
 // evict removes a registration, if that incarnation holds it.
-func (s *store) evict(t *term, id, incarnation string) error {
+func (s *store) evict(t *candidacy, id, incarnation string) error {
 	if !s.leads(t) {
 		return membership.ErrNotLeader
 	}
@@ -231,7 +231,7 @@ func (s *store) evict(t *term, id, incarnation string) error {
 }
 
 // putPlan stores a plan if a leader writes the one that is next.
-func (s *store) putPlan(t *term, p wire.Plan) error {
+func (s *store) putPlan(t *candidacy, p wire.Plan) error {
 	if s.w.bug != TwoLeaders {
 		if !s.leads(t) {
 			return membership.ErrNotLeader
@@ -250,7 +250,7 @@ func (s *store) write(p wire.Plan) {
 	s.changed(watchPlan)
 }
 
-func (s *store) putIntent(t *term, i wire.Intent) error {
+func (s *store) putIntent(t *candidacy, i wire.Intent) error {
 	if !s.leads(t) {
 		return membership.ErrNotLeader
 	}

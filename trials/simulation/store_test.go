@@ -124,13 +124,13 @@ func (s *blockingStore) Spec(ctx context.Context) (spec []byte, err error) {
 func (s *blockingStore) Campaign(ctx context.Context, id string, ttl time.Duration) (membership.Leadership, error) {
 	b := &blockingTerm{store: s, lost: make(chan struct{})}
 	err := s.begin(ctx, func(done func(error)) {
-		b.term = s.w.store.campaign(s.p, ttl, func(*term) { done(nil) }, func(*term) { b.over() })
+		b.candidacy = s.w.store.campaign(s.p, ttl, func(*candidacy) { done(nil) }, func(*candidacy) { b.over() })
 	})
 	if err == nil {
 		return b, nil
 	}
-	if b.term != nil {
-		s.do(func() { b.term.resign(func() {}) })
+	if b.candidacy != nil {
+		s.do(func() { b.candidacy.resign(func() {}) })
 	}
 	return nil, fmt.Errorf("campaign of %s: %w", id, err)
 }
@@ -155,12 +155,12 @@ func (l *blockingLease) Close(ctx context.Context) error {
 	return l.store.begin(ctx, l.lease.close)
 }
 
-// blockingTerm is a term as membership.Leadership has it.
+// blockingTerm is a candidacy as membership.Leadership has it.
 type blockingTerm struct {
-	store *blockingStore
-	term  *term
-	lost  chan struct{}
-	once  sync.Once
+	store     *blockingStore
+	candidacy *candidacy
+	lost      chan struct{}
+	once      sync.Once
 }
 
 func (t *blockingTerm) over() { t.once.Do(func() { close(t.lost) }) }
@@ -176,7 +176,7 @@ func (t *blockingTerm) Plan(ctx context.Context) (p wire.Plan, ok bool, err erro
 
 // PutPlan implements membership.Leadership.
 func (t *blockingTerm) PutPlan(ctx context.Context, p wire.Plan) error {
-	return t.store.call(ctx, func() error { return t.store.w.store.putPlan(t.term, p) })
+	return t.store.call(ctx, func() error { return t.store.w.store.putPlan(t.candidacy, p) })
 }
 
 // Intent implements membership.Leadership.
@@ -190,12 +190,12 @@ func (t *blockingTerm) Intent(ctx context.Context) (i wire.Intent, ok bool, err 
 
 // PutIntent implements membership.Leadership.
 func (t *blockingTerm) PutIntent(ctx context.Context, i wire.Intent) error {
-	return t.store.call(ctx, func() error { return t.store.w.store.putIntent(t.term, i) })
+	return t.store.call(ctx, func() error { return t.store.w.store.putIntent(t.candidacy, i) })
 }
 
 // Evict implements membership.Leadership.
 func (t *blockingTerm) Evict(ctx context.Context, id, incarnation string) error {
-	return t.store.call(ctx, func() error { return t.store.w.store.evict(t.term, id, incarnation) })
+	return t.store.call(ctx, func() error { return t.store.w.store.evict(t.candidacy, id, incarnation) })
 }
 
 // Lost implements membership.Leadership.
@@ -204,5 +204,5 @@ func (t *blockingTerm) Lost() <-chan struct{} { return t.lost }
 // Resign implements membership.Leadership.
 func (t *blockingTerm) Resign(ctx context.Context) error {
 	t.over()
-	return t.store.begin(ctx, func(done func(error)) { t.term.resign(func() { done(nil) }) })
+	return t.store.begin(ctx, func(done func(error)) { t.candidacy.resign(func() { done(nil) }) })
 }

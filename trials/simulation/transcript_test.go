@@ -42,7 +42,7 @@ func play(script string) (string, error) {
 		case words[0] == "config":
 			err = w.configure(words[1:])
 		case words[0] == "rot":
-			w.rots = words[1]
+			w.corrupts = words[1]
 		default:
 			if !begun {
 				begun = true
@@ -185,7 +185,7 @@ func (w *world) command(verb string, args []string) error {
 	case "stop":
 		w.faults.control(wire.Control{Verb: wire.VerbStop})
 	case "everything":
-		w.parent.anew(len(args) > 0)
+		w.parent.restartAll(len(args) > 0)
 	case "end":
 		if err := w.pass(w.parent.over); err != nil {
 			return err

@@ -47,9 +47,9 @@ type worker struct {
 	closing bool
 
 	// What the oracle knows of it.
-	newest  uint64 // step that was applied or loaded last
-	rotten  bool   // its state was tampered with
-	trained bool   // its state is one that it and others trained
+	newest    uint64 // step that was applied or loaded last
+	corrupted bool   // its state was tampered with
+	trained   bool   // its state is one that it and others trained
 }
 
 // result is what was computed last; grad holds its gradient.
@@ -139,8 +139,8 @@ func (k *worker) sigterm() {
 	}
 }
 
-// hear implements role.
-func (k *worker) hear(e envelope) {
+// receive implements role.
+func (k *worker) receive(e envelope) {
 	switch e.subject.topic {
 	case topicHello:
 		h := e.body.(wire.Hello)
@@ -155,13 +155,13 @@ func (k *worker) hear(e envelope) {
 	case topicCommitted:
 		k.post(step.Stored{Step: e.body.(wire.Committed).Step})
 	case topicEntry:
-		k.giveEntry(e)
+		k.answerEntry(e)
 	case topicSnapshot:
-		k.giveSnapshot(e)
+		k.answerSnapshot(e)
 	case topicInfo:
-		k.giveInfo(e)
+		k.answerInfo(e)
 	case topicPin:
-		k.givePin(e)
+		k.answerPin(e)
 	}
 }
 

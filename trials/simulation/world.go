@@ -49,8 +49,8 @@ type world struct {
 	silent bool // what ends now is not seen to end
 	// silence is after how long a neighbour counts as lost from which nothing comes.
 	// 0: never.
-	silence time.Duration
-	rots    string // the worker whose state is tampered with when it begins
+	silence  time.Duration
+	corrupts string // the worker whose state is tampered with when it begins
 
 	processes []*process
 	byName    map[string]*process
@@ -86,7 +86,7 @@ func newWorld(seed uint64, bug Bug, record bool) (*world, error) {
 		s.steps, s.compute, s.uneven = 40, 60*time.Millisecond, true
 	}
 	if bug == NoDigests && s.workers > 2 {
-		w.rots = "w1"
+		w.corrupts = "w1"
 	}
 	err := w.build(s)
 	if seed%8 == 3 {

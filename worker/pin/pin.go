@@ -73,12 +73,16 @@ func (r *Replica) Apply(a *replica.Applier) (replica.Outcome, error) {
 	return o, nil
 }
 
-// ApplyReduced applies the entry that the members of a plan have just summed: each of them is
-// where this one is. differ says that their states before were not equal, by the own entry.
-func (r *Replica) ApplyReduced(a *replica.Applier, p wire.Plan, own []int32) (o replica.Outcome, differ bool, err error) {
-	r.ReleaseMembers(p)
+// ApplyAs applies the entry in Spare for a worker in a state. If the members of the plan have
+// just summed it, each of them is where this one is, and differ says that their states before
+// were not equal, by the own entry.
+func (r *Replica) ApplyAs(state wire.ProcessState, p wire.Plan, a *replica.Applier, own []int32) (o replica.Outcome, differ bool, err error) {
+	summed := state == wire.WorkerReducing
+	if summed {
+		r.ReleaseMembers(p)
+	}
 	o, err = r.Apply(a)
-	return o, err == nil && !r.rule.SameStates(r.Entry, own), err
+	return o, err == nil && summed && !r.rule.SameStates(r.Entry, own), err
 }
 
 // Pin is a state after one step and the entries since.

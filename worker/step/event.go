@@ -1,9 +1,12 @@
 package step
 
 import (
+	"errors"
 	"time"
 
+	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/internal/wire"
+	"github.com/gramme-project/gramme/replica"
 )
 
 // Event is an input of the machine.
@@ -73,6 +76,20 @@ type (
 	// Tick says that time has passed.
 	Tick struct{}
 )
+
+// BrokenBy returns the event of a ring that broke with an error. probe says that its members
+// may no longer reach each other: a network may break between two workers that still reach
+// everything else.
+func BrokenBy(p wire.Plan, err error) (e RingBroken, probe bool) {
+	probe = errors.Is(err, allreduce.ErrSilent) && p.Ring != wire.RingBroker
+	return RingBroken{Generation: p.Generation, Rank: allreduce.FailedRank(err), Reason: err.Error()}, probe
+}
+
+// AppliedOf returns the event of an applied entry. differ says that the states of the members
+// before it were not equal.
+func AppliedOf(number uint64, o replica.Outcome, differ bool) Applied {
+	return Applied{Step: number, Stop: o.Stop, Pause: o.Pause, Save: o.Save, Differ: differ}
+}
 
 func (PlanChanged) event()     {}
 func (HelloReceived) event()   {}
