@@ -2,13 +2,13 @@ package meter
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"strconv"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/gramme-project/gramme/internal/vfs"
@@ -83,45 +83,29 @@ func parseStat(b []byte) (busy int64, threads int) {
 	return busy, threads
 }
 
-// birth returns when this process began, at most now.
-func birth() (instant, error) {
-	b, err := os.ReadFile("/proc/self/stat")
+// birth returns when a process began, at most now.
+func birth(p procfs.Proc) (instant, error) {
+	s, err := p.Stat()
 	if err != nil {
 		return instant{}, err
 	}
-	// The name, in brackets, may hold anything; fields after it are 3, 4, ….
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(fields) < 20 {
-		return instant{}, fmt.Errorf("read /proc/self/stat: %d fields", len(fields))
-	}
-	ticks, err := strconv.ParseInt(string(fields[19]), 10, 64)
-	if err != nil {
-		return instant{}, fmt.Errorf("read /proc/self/stat: %w", err)
-	}
 	at := now()
-	age := max(0, at.boot-ticks*int64(time.Second/ticksPerSecond))
+	age := max(0, at.boot-int64(s.Starttime)*int64(time.Second/ticksPerSecond))
 	return instant{boot: at.boot - age, wall: at.wall - age, asleep: at.asleep}, nil
 }
 
-// residentKiB returns the memory of this process that is in RAM.
-func residentKiB() (uint64, error) {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, err
-	}
-	fields := bytes.Fields(b)
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("read /proc/self/statm: %q", b)
-	}
-	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read /proc/self/statm: %w", err)
-	}
-	return pages * uint64(os.Getpagesize()) / 1024, nil
+// residentKiB returns the memory of a process that is in RAM.
+func residentKiB(p procfs.Proc) (uint64, error) {
+	s, err := p.NewStatus()
+	return s.VmRSS / 1024, err
 }
 
 func realSystem(dir string) (system, error) {
-	began, err := birth()
+	self, err := procfs.Self()
+	if err != nil {
+		return system{}, err
+	}
+	began, err := birth(self)
 	if err != nil {
 		return system{}, err
 	}
@@ -130,8 +114,8 @@ func realSystem(dir string) (system, error) {
 		return system{}, err
 	}
 	return system{
-		now: now, busy: busy, residentKiB: residentKiB, birth: began, folder: folder,
-		load: hostBusy, threads: hostThreads(),
+		now: now, busy: busy, birth: began, folder: folder, load: hostBusy, threads: hostThreads(),
+		residentKiB: func() (uint64, error) { return residentKiB(self) },
 		// Not os.TempDir: processes of one host may have different ones.
 		powercap: powercap, lockDir: "/tmp",
 	}, nil
