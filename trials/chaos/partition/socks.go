@@ -21,48 +21,42 @@ const (
 )
 
 // handshake returns the address to which a client wants to be connected.
-func handshake(c io.ReadWriter) (string, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(c, head[:]); err != nil {
-		return "", err
+func handshake(c io.ReadWriter) (address string, err error) {
+	read := func(n int) []byte { // zeros after an error
+		b := make([]byte, n)
+		if err == nil {
+			_, err = io.ReadFull(c, b)
+		}
+		return b
 	}
-	methods := make([]byte, head[1])
-	if _, err := io.ReadFull(c, methods); err != nil {
-		return "", err
+	head := read(2)
+	read(int(head[1])) // the methods of authentication
+	if err == nil && head[0] != version {
+		err = fmt.Errorf("SOCKS version %d, not %d", head[0], version)
 	}
-	if head[0] != version {
-		return "", fmt.Errorf("SOCKS version %d, not %d", head[0], version)
+	if err == nil {
+		_, err = c.Write([]byte{version, 0})
 	}
-	if _, err := c.Write([]byte{version, 0}); err != nil {
-		return "", err
-	}
-	var request [4]byte
-	if _, err := io.ReadFull(c, request[:]); err != nil {
-		return "", err
-	}
-	if request[1] != connect {
-		return "", fmt.Errorf("SOCKS command %d, not CONNECT", request[1])
+	request := read(4)
+	if err == nil && request[1] != connect {
+		err = fmt.Errorf("SOCKS command %d, not CONNECT", request[1])
 	}
 	size := map[byte]int{typeIPv4: net.IPv4len, typeIPv6: net.IPv6len}[request[3]]
 	if request[3] == typeDomain {
-		var length [1]byte
-		if _, err := io.ReadFull(c, length[:]); err != nil {
-			return "", err
-		}
-		size = int(length[0])
+		size = int(read(1)[0])
 	}
-	if size == 0 {
-		return "", errors.New("SOCKS address of an unknown type")
+	if err == nil && size == 0 {
+		err = errors.New("SOCKS address of an unknown type")
 	}
-	address := make([]byte, size+2)
-	if _, err := io.ReadFull(c, address); err != nil {
+	target := read(size + 2)
+	if err != nil {
 		return "", err
 	}
-	host := string(address[:size])
+	host := string(target[:size])
 	if request[3] != typeDomain {
-		host = net.IP(address[:size]).String()
+		host = net.IP(target[:size]).String()
 	}
-	return net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(address[size:])))), nil
+	return net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(target[size:])))), nil
 }
 
 // answer tells a client what became of its request.
