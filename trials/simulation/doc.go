@@ -26,7 +26,7 @@
 //     is not. Files and energy are tested in package checkpoint; of the ledger the
 //     oracle knows which events it has, and from where training began, by which lost
 //     work is counted;
-//   - the model (trainer.go): gradients that depend on weights, batch and seed and
+//   - the model (package toy): gradients that depend on weights, batch and seed and
 //     differ in every element, some large enough to be clamped, some not finite.
 //
 // Every seed is held against oracles (oracle.go), which know a naive run of one

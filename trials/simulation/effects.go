@@ -8,6 +8,7 @@ import (
 	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/trials/toy"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -116,7 +117,7 @@ func (k *worker) compute(f step.Compute) {
 			k.w.fail("%s computes micro-batch %d of step %d from the weights of step %d", k.reg.Incarnation, f.Index, f.Step, k.State.Step)
 			return
 		}
-		k.result = result{f, gradient(k.w.rule, k.State.Weights, f.Step, f.Index, k.grad)}
+		k.result = result{f, toy.Gradient(k.w.rule, k.State.Weights, f.Step, f.Index, k.grad)}
 		k.speed.Add(k.w.time(), k.w.now-begun)
 		k.post(step.Computed{Step: f.Step, Index: f.Index})
 	})

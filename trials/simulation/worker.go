@@ -7,6 +7,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
+	"github.com/gramme-project/gramme/trials/toy"
 	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 	"github.com/gramme-project/gramme/worker/upload"
@@ -67,7 +68,7 @@ var errDrained = errors.New("drained")
 func (w *world) newWorker(p *process, id string) *worker {
 	k := &worker{w: w, p: p, id: id, speed: step.NewSpeedMeter(2 * failureTimeout), echoes: step.NewEchoMonitor(failureTimeout)}
 	k.loop.k, k.saver, k.events.w = k, saver{k: k, queue: upload.NewQueue(failureTimeout, answerWithin)}, w
-	state, err := initial(w.rule)
+	state, err := toy.Initial(w.rule)
 	if err == nil {
 		k.applier, err = replica.NewApplier(w.rule, 1)
 	}
