@@ -2,8 +2,6 @@ package checkpoint
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"slices"
 	"testing"
 
@@ -12,63 +10,6 @@ import (
 	"github.com/gramme-project/gramme/internal/vfs/memfs"
 	"github.com/gramme-project/gramme/internal/vfs/vfstest"
 )
-
-// crashDisk makes each change in memory, where it can be lost, and on the disk, from
-// which checkpoints are read.
-type crashDisk struct{ *memfs.FS }
-
-func (d crashDisk) OpenFile(path string, flag int, perm fs.FileMode) (vfs.File, error) {
-	f, err := d.FS.OpenFile(path, flag, perm)
-	if err != nil || flag&(os.O_WRONLY|os.O_RDWR) == 0 {
-		return f, err
-	}
-	real, err := vfs.OS{}.OpenFile(path, flag, perm)
-	return crashFile{f, real}, err
-}
-
-type crashFile struct {
-	vfs.File
-	real vfs.File
-}
-
-func (f crashFile) Write(b []byte) (int, error) {
-	if n, err := f.File.Write(b); err != nil {
-		return n, err
-	}
-	return f.real.Write(b)
-}
-
-func (f crashFile) Close() error { return errors.Join(f.File.Close(), f.real.Close()) }
-
-func (d crashDisk) Mkdir(path string, perm fs.FileMode) error {
-	if err := d.FS.Mkdir(path, perm); err != nil {
-		return err
-	}
-	return os.Mkdir(path, perm)
-}
-
-func (d crashDisk) Rename(from, to string) error {
-	if err := d.FS.Rename(from, to); err != nil {
-		return err
-	}
-	return os.Rename(from, to)
-}
-
-func (d crashDisk) Symlink(target, path string) error {
-	if err := d.FS.Symlink(target, path); err != nil {
-		return err
-	}
-	return os.Symlink(target, path)
-}
-
-func (d crashDisk) Remove(path string) error {
-	if err := d.FS.Remove(path); err != nil {
-		return err
-	}
-	return os.Remove(path)
-}
-
-var errPower = errors.New("no power")
 
 // TestPowerLoss cuts the power after each operation of a series of saves. What is
 // found afterwards is the checkpoint that was newest before or the one that was
@@ -88,11 +29,11 @@ func TestPowerLoss(t *testing.T) {
 func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 	t.Helper()
 	dir := t.TempDir()
-	d := crashDisk{memfs.New()}
-	f := openFolder(t, dir, d)
-	if err := vfs.MkdirAll(d.FS, dir, 0o755); err != nil {
+	d, err := vfstest.NewMirror(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
+	f := openFolder(t, dir, d)
 	left := cut
 	d.Hook(func(op memfs.Op) error {
 		// What stands before a write is among what may be left before the sync.
@@ -100,13 +41,12 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 			left--
 		}
 		if left < 0 {
-			return errPower
+			return vfstest.ErrPower
 		}
 		return nil
 	})
 	f.store.spec.Checkpoint.Keep = 1
 	acknowledged := uint64(0)
-	var err error
 	if _, _, err = f.store.recoverFromCrash(); err == nil {
 		for _, step := range steps {
 			state, digest := stateAt(t, f.spec, step)
@@ -119,14 +59,11 @@ func powerLoss(t *testing.T, steps []uint64, cut int, seed uint64) bool {
 			}
 		}
 	}
-	if err != nil && !errors.Is(err, errPower) {
+	if err != nil && !errors.Is(err, vfstest.ErrPower) {
 		t.Fatalf("cut %d: %v", cut, err)
 	}
 	f.log.Close()
-	if e := os.RemoveAll(f.dir.Checkpoints()); e != nil {
-		t.Fatal(e)
-	}
-	if e := vfstest.Copy(vfs.OS{}, f.dir.Checkpoints(), d.Crash(memfs.KeepSome(seed)), f.dir.Checkpoints()); e != nil && !errors.Is(e, fs.ErrNotExist) {
+	if _, e := d.Crash(memfs.KeepSome(seed), f.dir.Checkpoints()); e != nil {
 		t.Fatal(e)
 	}
 

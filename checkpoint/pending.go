@@ -14,6 +14,7 @@ import (
 	"github.com/gramme-project/gramme/energy"
 	"github.com/gramme-project/gramme/energy/meter"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -66,7 +67,7 @@ func IngestPending(run, software string, log *zap.Logger) (readings int, err err
 	if _, err := os.Stat(dir.Ledger()); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	l, _, err := openLedger(dir, spec, software)
+	l, _, err := openLedger(vfs.OS{}, dir, spec, software)
 	if err != nil {
 		return 0, err
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/gramme-project/gramme/shard"
 )
 
-// Config is what a service needs. All fields are required.
+// Config is what a service needs. All fields are required unless stated.
 type Config struct {
 	ID       string
 	RunDir   string       // folder of the run, with its prepared corpus
@@ -32,6 +32,9 @@ type Config struct {
 	Bus      bus.Conn
 	Log      *zap.Logger
 	Software string // the name of this build, for ledger and manifests
+	// Disk takes the changes of ledger and checkpoints; nil: that of the machine, from which
+	// checkpoints are read in any case.
+	Disk vfs.FS
 }
 
 // Service is an open checkpoint service.
@@ -51,6 +54,9 @@ type Service struct {
 // that do not verify, and writes into the ledger from where the run resumes, and pending
 // readings. The caller closes the service.
 func Open(cfg Config) (s *Service, err error) {
+	if cfg.Disk == nil {
+		cfg.Disk = vfs.OS{}
+	}
 	dir := rundir.Dir(cfg.RunDir)
 	if err := cfg.Spec.Complete(); err != nil {
 		return nil, fmt.Errorf("open checkpoint service: %w", err)
@@ -77,7 +83,7 @@ func Open(cfg Config) (s *Service, err error) {
 		return nil, &ledger.Fault{File: "ledger/head", Entry: -1, Reason: "the file is missing, but there are checkpoints"}
 	}
 	var signing SigningKey
-	if s.ledger, signing, err = openLedger(dir, cfg.Spec, cfg.Software); err != nil {
+	if s.ledger, signing, err = openLedger(cfg.Disk, dir, cfg.Spec, cfg.Software); err != nil {
 		return nil, err
 	}
 	if signing.Handover != "" {
@@ -92,7 +98,7 @@ func Open(cfg Config) (s *Service, err error) {
 		}
 	}()
 	s.store = &store{
-		disk: vfs.OS{}, dir: dir.Checkpoints(), spec: cfg.Spec, layout: layout, tokenizer: bundle.Files,
+		disk: cfg.Disk, dir: dir.Checkpoints(), spec: cfg.Spec, layout: layout, tokenizer: bundle.Files,
 		log: s.ledger, software: cfg.Software, now: time.Now,
 	}
 	if s.store.precision, err = runspec.ReadPrecisionChoice(dir.Precision()); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/keystore"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 	"github.com/gramme-project/gramme/runspec"
 )
 
@@ -113,7 +114,7 @@ func (s *SigningKey) take(dir rundir.Dir, run string) (err error) {
 }
 
 // openLedger opens the ledger of a run with the key that belongs to its folder.
-func openLedger(dir rundir.Dir, spec runspec.Spec, software string) (*ledger.Log, SigningKey, error) {
+func openLedger(disk vfs.FS, dir rundir.Dir, spec runspec.Spec, software string) (*ledger.Log, SigningKey, error) {
 	s, err := findSigningKey(dir, spec.Run)
 	if err == nil {
 		err = s.take(dir, spec.Run)
@@ -123,7 +124,7 @@ func openLedger(dir rundir.Dir, spec runspec.Spec, software string) (*ledger.Log
 	}
 	l, err := ledger.Open(ledger.Options{
 		Dir: dir.Ledger(), KeyPath: s.Key, OldKey: s.Old, Handover: s.Handover,
-		Run: spec.Run, SpecHash: spec.Hash(), Software: software,
+		Run: spec.Run, SpecHash: spec.Hash(), Software: software, Disk: disk,
 	})
 	return l, s, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // TestMain keeps the keys of tests away from those of this user.
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 // goOn opens the ledger of a run, as a service does, and returns its handovers.
 func goOn(t *testing.T, dir string, held ...ledger.NamedHead) []ledger.HandedOver {
 	t.Helper()
-	l, _, err := openLedger(rundir.Dir(dir), smallSpec(t), "gramme test")
+	l, _, err := openLedger(vfs.OS{}, rundir.Dir(dir), smallSpec(t), "gramme test")
 	if err != nil {
 		t.Fatal(err)
 	}

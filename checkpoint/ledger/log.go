@@ -32,6 +32,7 @@ type Options struct {
 	SpecHash string // of the run; a log with another is refused
 	Software string // the writing build, for the started and resumed entries
 	Now      func() time.Time
+	Disk     vfs.FS // nil: that of the machine
 }
 
 // Log is an open log. Its methods may be called from several goroutines.
@@ -57,7 +58,12 @@ var errClosed = errors.New("ledger is closed")
 // a *Fault and left unchanged.
 //
 // One process at a time may open a log.
-func Open(o Options) (*Log, error) { return open(vfs.OS{}, o) }
+func Open(o Options) (*Log, error) {
+	if o.Disk == nil {
+		return open(vfs.OS{}, o)
+	}
+	return open(o.Disk, o)
+}
 
 func open(d vfs.FS, o Options) (_ *Log, err error) {
 	if o.Run == "" || strings.ContainsFunc(o.Run, func(r rune) bool { return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
