@@ -112,7 +112,7 @@ func (s *store) writeFile(path string, content func(io.Writer) error) (out File,
 	h := sha256.New()
 	n := counter(0)
 	err = vfs.Stage(s.disk, path, 0o644, func(f io.Writer) error {
-		w := bufio.NewWriterSize(io.MultiWriter(f, h, &n), 1<<20)
+		w := bufio.NewWriterSize(io.MultiWriter(f, h, &n), 64<<10)
 		if err := content(w); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (c *coordinator) carry(r *term, f roster.Effect) {
 		r.work.Go(func() { r.ask(c.cfg.Bus, c.subjects, f, within, c.results) })
 	case roster.Record:
 		c.outbox.add(f.Event)
-		if f.Event.Kind != wire.EventMembership {
+		if f.Event.Kind != wire.EventMembership && f.Event.Reason != "" { // a lineage needs no words
 			c.log.Warn(f.Event.Reason)
 		}
 	case roster.StateChanged:
