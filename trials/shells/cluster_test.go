@@ -109,7 +109,7 @@ func newCluster(seed uint64, dir string, s setup) (*cluster, error) {
 	if _, err := bus.Subscribe(c.up, wire.SubjectsOf(c.spec.Run).Committed(), c.committed); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(c.dir.Make(), os.Symlink(corpus.dir, c.dir.Corpus()), c.spec.Write(c.dir.Spec())); err != nil {
+	if err := errors.Join(c.dir.Make(), os.Symlink(corpus.dir, c.dir.Corpus()), c.spec.Write(c.dir.Spec()), c.takeStore()); err != nil {
 		return nil, err
 	}
 	if c.disk, err = vfstest.NewMirror(dir); err != nil {

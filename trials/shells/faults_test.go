@@ -79,7 +79,7 @@ func (c *cluster) duration(most time.Duration) time.Duration {
 
 // strike is a fault.
 func (c *cluster) strike() {
-	switch c.rng.IntN(22) {
+	switch c.rng.IntN(24) {
 	case 0, 1, 2:
 		c.crash(c.lifeOf(c.workers), c.chance(4))
 	case 3:
@@ -138,8 +138,29 @@ func (c *cluster) strike() {
 				c.lasts(c.duration(15*time.Second), release)
 			}
 		}
+	case 17, 18:
+		c.expire()
 	default:
 		c.request()
+	}
+}
+
+// expire ends a lease as etcd may: that of a registration or of the leader.
+func (c *cluster) expire() {
+	id, incarnation := "", ""
+	if l := c.lifeOf(c.workers); l != nil && c.chance(2) {
+		l.store.note(func() { id, incarnation = l.p.id, l.store.incarnation })
+		c.say("the registration of %s is lost", l.name())
+	} else {
+		c.say("the leader's lease is lost")
+	}
+	for _, p := range c.services {
+		if p.life == nil {
+			continue
+		}
+		if err := p.life.store.expire(id, incarnation); err != nil {
+			c.say("%v", err) // it does not lead any more
+		}
 	}
 }
 
@@ -234,8 +255,8 @@ func (c *cluster) restart(empty bool) {
 	if empty {
 		c.store, c.emptied = memstore.New(), true
 	}
-	if err := c.forgetIntent(); err != nil {
-		c.fail("forget the intent: %v", err)
+	if err := c.takeStore(); err != nil {
+		c.fail("take the run: %v", err)
 	}
 	for _, p := range c.services {
 		p.start(c.between(0, time.Second))
@@ -245,8 +266,9 @@ func (c *cluster) restart(empty bool) {
 	}
 }
 
-// forgetIntent lets the store forget what the start before was asked for.
-func (c *cluster) forgetIntent() error {
+// takeStore does with the store what a start of the run does: the spec is there, and what
+// the start before was asked for is not.
+func (c *cluster) takeStore() error {
 	ctx := context.Background()
 	s := c.store.Connect()
 	lock, err := s.LockRun(ctx, membership.Holder{Host: "host", Folder: string(c.dir), Boot: "boot", PID: 1}, time.Second)
@@ -254,6 +276,13 @@ func (c *cluster) forgetIntent() error {
 		return err
 	}
 	if err := lock.Reset(ctx, func(wire.Registration) bool { return true }); err != nil {
+		return err
+	}
+	spec, err := c.spec.Encode()
+	if err != nil {
+		return err
+	}
+	if err := lock.ReplaceSpec(ctx, spec); err != nil {
 		return err
 	}
 	return lock.Release(ctx)

@@ -57,6 +57,7 @@ func (k links) Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Li
 	if !k.l.holds(out) {
 		return nil, errDead
 	}
+	time.AfterFunc(time.Second, func() { k.l.left(out) })
 	close(h.arrived[rank])
 	late := time.NewTimer(ringSilence)
 	defer late.Stop()

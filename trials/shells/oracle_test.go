@@ -27,6 +27,22 @@ func (c *cluster) computes(l *life, step uint64, index int, weights []float32) {
 	}
 }
 
+// left sees that the links before one were left: nothing of an older generation comes in.
+func (l *life) left(newest *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.links {
+		if k == newest || l.dead {
+			return
+		}
+		select {
+		case <-k.closed:
+		default:
+			l.p.c.fail("%s has not left the ring of an older generation", l.name())
+		}
+	}
+}
+
 // finished sees a worker that believes that all it did is stored.
 func (c *cluster) finished(l *life) {
 	l.mu.Lock()

@@ -26,6 +26,9 @@ type store struct {
 	mu   sync.Mutex
 	back chan struct{} // closed while the store can be reached
 	lose int           // so many of the next calls take effect, and their answers are lost
+
+	incarnation string                // that it registered last
+	office      membership.Leadership // that it won last; nil: none
 }
 
 func newStore(s *memstore.Store, dead <-chan struct{}) *store {
@@ -92,6 +95,9 @@ func (s *store) call(ctx context.Context, f func() error) error {
 func (s *store) Register(ctx context.Context, r wire.Registration, ttl time.Duration) (out membership.Lease, err error) {
 	err = s.call(ctx, func() error {
 		l, err := s.Store.Register(ctx, r, ttl)
+		if err == nil {
+			s.note(func() { s.incarnation = r.Incarnation })
+		}
 		out = lease{l, s}
 		return err
 	})
@@ -140,9 +146,9 @@ func (s *store) PutSpec(ctx context.Context, spec []byte) error {
 	return s.call(ctx, func() error { return s.Store.PutSpec(ctx, spec) })
 }
 
-func (s *store) Spec(ctx context.Context) (spec []byte, found bool, err error) {
-	err = s.call(ctx, func() (err error) { spec, found, err = s.Store.Spec(ctx); return err })
-	return spec, found, err
+func (s *store) Spec(ctx context.Context) (spec []byte, err error) {
+	err = s.call(ctx, func() (err error) { spec, err = s.Store.Spec(ctx); return err })
+	return spec, err
 }
 
 func (s *store) Campaign(ctx context.Context, id string, ttl time.Duration) (out membership.Leadership, err error) {
@@ -150,7 +156,30 @@ func (s *store) Campaign(ctx context.Context, id string, ttl time.Duration) (out
 		return nil, err
 	}
 	l, err := s.Store.Campaign(ctx, id, ttl)
+	if err == nil {
+		s.note(func() { s.office = l })
+	}
 	return leadership{l, s}, err
+}
+
+func (s *store) note(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// expire takes what a lease holds away from others, by the right of who leads: a
+// registration, or the office.
+func (s *store) expire(id, incarnation string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.office == nil:
+		return nil
+	case id == "":
+		return s.office.Resign(context.Background())
+	}
+	return s.office.Evict(context.Background(), id, incarnation)
 }
 
 // lease is that of one life.
