@@ -205,8 +205,9 @@ func (c *cluster) failed() error {
 }
 
 // patience is how long a run may take once nothing disturbs it any more. A computation
-// that hangs may be noticed after two minutes.
-const patience = 5 * time.Minute
+// that hangs may be noticed after four minutes, on a busy processor, and the slowest
+// worker may have to do the rest alone.
+const patience = 20 * time.Minute
 
 // run drives the cluster to the end of its run, and ends all processes.
 func (c *cluster) run() {

@@ -64,7 +64,7 @@ func prepare(dir string) error {
 	}
 	corpus.dir = filepath.Join(dir, "corpus")
 	_, err := shard.Prepare(context.Background(), shard.PrepareOptions{
-		Inputs: []string{text}, OutDir: corpus.dir, VocabSize: 64, Lowercase: true, MaxSeq: maxSeq, Seed: 1,
+		Inputs: []string{text}, OutDir: corpus.dir, VocabSize: 64, Lowercase: true, MaxSeq: maxSeq, ShardTokens: 1000, Seed: 1,
 	})
 	if err != nil {
 		return err
