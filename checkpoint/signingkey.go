@@ -95,7 +95,7 @@ func (s *SigningKey) take(dir rundir.Dir, run string) (err error) {
 	case s.Key == "":
 		moved, err = keystore.New(run, string(dir))
 	case s.InFolder == "":
-		_ = keystore.Hold(s.Key, string(dir)) // what cannot be noted now was noted before
+		_ = keystore.SetHolder(s.Key, string(dir)) // on failure the earlier record stands
 	}
 	switch {
 	case errors.Is(err, keystore.ErrNone):

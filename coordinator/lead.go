@@ -85,7 +85,7 @@ func (c *coordinator) carry(r *term, f roster.Effect) {
 		r.order(f)
 	case roster.Probe:
 		within := c.cfg.Spec.FailureTimeout
-		r.work.Go(func() { r.ask(c.cfg.Bus, c.subjects, f, within, c.results) })
+		r.work.Go(func() { r.probe(c.cfg.Bus, c.subjects, f, within, c.results) })
 	case roster.Record:
 		c.outbox.add(f.Event)
 		if f.Event.Kind != wire.EventMembership && f.Event.Reason != "" { // a lineage needs no words
@@ -110,9 +110,9 @@ func (c *coordinator) onResult(r result) {
 	c.feed(r.event)
 }
 
-// ask finds out whether a worker's connection is still there: if not, nobody listens to its
+// probe finds out whether a worker's connection is still there: if not, nobody listens to its
 // subject.
-func (t *term) ask(conn bus.Conn, subjects wire.Subjects, a roster.Probe, within time.Duration, results chan<- result) {
+func (t *term) probe(conn bus.Conn, subjects wire.Subjects, a roster.Probe, within time.Duration, results chan<- result) {
 	ctx, cancel := context.WithTimeout(t.ctx, within)
 	defer cancel()
 	// An empty request to pin a state is rejected at once. An answer with the digest of

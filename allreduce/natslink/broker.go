@@ -15,11 +15,11 @@ import (
 // present: the broker answers for one whose connection is gone.
 const probeInterval = 50 * time.Millisecond
 
-// Broker joins the ring of one generation through the NATS server of conn and returns
-// once both neighbours are present, or with an error when ctx ends. The link uses conn
-// and does not close it; best it is not the control plane's. An interruption of conn
-// ends the link even if it reconnects: frames may have been lost.
-func Broker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, error) {
+// ConnectThroughBroker joins the ring of one generation through the NATS server of conn.
+// It returns once both neighbours are present, or with an error when ctx ends. The link uses
+// conn and does not close it; conn should not be that of the control plane. An interruption
+// of conn ends the link even if it reconnects: frames may have been lost.
+func ConnectThroughBroker(ctx context.Context, conn *nats.Conn, s Session) (allreduce.Link, error) {
 	if err := s.validate(); err != nil {
 		return nil, fmt.Errorf("connect ring: %w", err)
 	}

@@ -103,7 +103,7 @@ func openBroker(t testing.TB, n int) ringtest.Cluster {
 
 func (c brokered) Join(t testing.TB, generation uint64, members ...int) []allreduce.Link {
 	return join(t, len(members), func(ctx context.Context, r int) (allreduce.Link, error) {
-		return Broker(ctx, c[members[r]], Session{Run: "test", Generation: generation, Rank: r, World: len(members)})
+		return ConnectThroughBroker(ctx, c[members[r]], Session{Run: "test", Generation: generation, Rank: r, World: len(members)})
 	})
 }
 

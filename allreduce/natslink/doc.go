@@ -2,14 +2,15 @@
 //
 // There are two transports. A Mailbox is a NATS server inside the worker: neighbours
 // connect to it and publish, and the worker itself reads without a socket. Frames take
-// one hop from rank to rank and share nothing: this is the fast one. Broker goes through
-// a NATS server that all workers reach, for workers that do not reach each other.
+// one hop from rank to rank and share nothing: this is the fast one. A Relay goes through
+// a NATS server that all workers reach, the broker, for workers that do not reach each
+// other.
 //
 // Both guarantee what allreduce.Link asks for: order, no silent loss in normal
 // operation (windows are far below every limit between two ranks), and subjects that
 // name the run and the generation, so late frames of an old generation reach nobody. A
 // neighbour whose process dies counts as lost about a millisecond later with a Mailbox,
-// and within the probe interval with a Broker. A frozen neighbour is not detected: no
+// and within the probe interval through a broker. A frozen neighbour is not detected: no
 // connection closes.
 //
 // A link that is closed leaves no subscription, connection or goroutine behind.

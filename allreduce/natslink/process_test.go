@@ -86,7 +86,7 @@ func (o order) connect(m *Mailbox) (allreduce.Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Broker(ctx, conn, o.Session)
+	return ConnectThroughBroker(ctx, conn, o.Session)
 }
 
 func (o order) ring(link allreduce.Link) (*allreduce.Ring, error) {

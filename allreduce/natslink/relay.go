@@ -19,13 +19,13 @@ type Relay struct {
 	conn *nats.Conn
 }
 
-// Connect joins the ring of one generation, as Broker does.
+// Connect joins the ring of one generation, as ConnectThroughBroker does.
 func (r *Relay) Connect(ctx context.Context, s Session) (allreduce.Link, error) {
 	conn, err := r.dialled(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect ring of generation %d: %w", s.Generation, err)
 	}
-	return Broker(ctx, conn, s)
+	return ConnectThroughBroker(ctx, conn, s)
 }
 
 func (r *Relay) dialled(ctx context.Context) (*nats.Conn, error) {

@@ -17,7 +17,7 @@ type Session struct {
 	Rank       int
 	World      int // at least 2: a single worker needs no link
 	// Previous and Next are the URLs of the neighbours' mailboxes, equal in a world of 2.
-	// Broker does not use them.
+	// A link through the broker does not use them.
 	Previous, Next string
 	// Silence is how long a neighbour may be silent before it counts as lost, where that
 	// is longer than in the mailbox's Options.

@@ -116,8 +116,8 @@ func readPlace(key string) (p place, ok bool) {
 	return p, err == nil && json.Unmarshal(b, &p) == nil
 }
 
-// Hold notes that dir holds a key.
-func Hold(key, dir string) error {
+// SetHolder records that the run folder dir holds a key.
+func SetHolder(key, dir string) error {
 	here, err := placeOf(dir)
 	if err != nil {
 		return fmt.Errorf("hold key: %w", err)
@@ -147,7 +147,7 @@ func New(run, dir string) (key string, err error) {
 		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	key = filepath.Join(at, keyFile)
-	if err := Hold(key, dir); err != nil {
+	if err := SetHolder(key, dir); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	return key, nil

@@ -30,8 +30,8 @@ func (h Holder) Same(o Holder) bool {
 	return h.Host == o.Host && h.Folder == o.Folder && h.Machine == o.Machine && (h.Machine != "" || h.Boot != "" && h.Boot == o.Boot)
 }
 
-// Shared is the store of a run on services that others use, too.
-type Shared interface {
+// SharedStore is the store of a run on services that others use, too.
+type SharedStore interface {
 	Store
 	// LockRun takes the run; ErrLocked if another process that lives has it. A lock
 	// of the same folder of the same machine is one that a dead process left, because

@@ -7,7 +7,7 @@ import (
 	"github.com/gramme-project/gramme/allreduce"
 )
 
-// A ring through NATS, as natslink.Broker makes it: it shares the fate of the
+// A ring through NATS, as natslink.Relay makes it: it shares the fate of the
 // connection.
 
 // probeInterval is how often a rank asks NATS whether its neighbours are there.

@@ -72,7 +72,7 @@ func TestConformance(t *testing.T) {
 		for name, test := range storetest.SharedCases() {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				test(t, func() (membership.Shared, func()) {
+				test(t, func() (membership.SharedStore, func()) {
 					c := s.dial(t)
 					return etcdstore.New(c, strings.ReplaceAll(name, " ", "-")), func() { c.Close() }
 				})

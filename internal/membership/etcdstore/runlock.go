@@ -27,7 +27,7 @@ type runLock struct {
 	session *concurrency.Session
 }
 
-// LockRun implements membership.Shared.
+// LockRun implements membership.SharedStore.
 func (s *Store) LockRun(ctx context.Context, h membership.Holder, ttl time.Duration) (membership.RunLock, error) {
 	l := &runLock{store: s, holder: h, ttl: max(int64(ttl.Round(time.Second)/time.Second), 1)}
 	if err := l.take(ctx); err != nil {
@@ -184,7 +184,7 @@ func (l *runLock) Release(ctx context.Context) error {
 	return nil
 }
 
-// Secret implements membership.Shared.
+// Secret implements membership.SharedStore.
 func (s *Store) Secret(ctx context.Context, offered string) (string, error) {
 	key := s.keys.Secret()
 	r, err := s.client.Txn(ctx).

@@ -16,7 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// Store implements membership.Shared.
+// Store implements membership.SharedStore.
 type Store struct {
 	client *clientv3.Client
 	keys   wire.Keys

@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := memstore.New()
-				test(t, func() (membership.Shared, func()) {
+				test(t, func() (membership.SharedStore, func()) {
 					s := server.Connect()
 					return s, s.Crash
 				})

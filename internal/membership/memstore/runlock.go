@@ -17,7 +17,7 @@ type runLock struct {
 	ttl    time.Duration
 }
 
-// LockRun implements membership.Shared.
+// LockRun implements membership.SharedStore.
 func (s *Store) LockRun(ctx context.Context, h membership.Holder, ttl time.Duration) (membership.RunLock, error) {
 	for {
 		l, unlocked, err := s.tryLock(h, ttl)
@@ -113,7 +113,7 @@ func (l *runLock) Release(context.Context) error {
 	return nil
 }
 
-// Secret implements membership.Shared.
+// Secret implements membership.SharedStore.
 func (s *Store) Secret(_ context.Context, offered string) (string, error) {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()

@@ -77,7 +77,7 @@ func (s *Server) dismiss(l *leadership) {
 	l.end()
 }
 
-// Store is one process's connection. It implements membership.Shared.
+// Store is one process's connection. It implements membership.SharedStore.
 type Store struct {
 	server  *Server
 	crashed bool // under the server's mu

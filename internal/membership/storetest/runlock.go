@@ -11,9 +11,9 @@ import (
 )
 
 // ConnectShared is Connect for stores on services that others use, too.
-type ConnectShared func() (store membership.Shared, kill func())
+type ConnectShared func() (store membership.SharedStore, kill func())
 
-// SharedCases are those of membership.Shared beyond Cases.
+// SharedCases are those of membership.SharedStore beyond Cases.
 func SharedCases() map[string]func(*testing.T, ConnectShared) {
 	return map[string]func(*testing.T, ConnectShared){
 		"one folder holds a run":          lockedOnce,
@@ -26,7 +26,7 @@ func SharedCases() map[string]func(*testing.T, ConnectShared) {
 
 var here, there = membership.Holder{Host: "a", Boot: "1", Folder: "/run", PID: 1}, membership.Holder{Host: "b", Folder: "/run", PID: 2}
 
-func lock(t *testing.T, s membership.Shared, h membership.Holder) membership.RunLock {
+func lock(t *testing.T, s membership.SharedStore, h membership.Holder) membership.RunLock {
 	t.Helper()
 	l, err := s.LockRun(within(t), h, TTL)
 	check(t, err)
@@ -131,7 +131,7 @@ func secret(t *testing.T, connect ConnectShared) {
 	_, err := s.Secret(within(t), "a")
 	wants(t, err, membership.ErrNoRun)
 	check(t, s.PutSpec(within(t), []byte("x: 1")))
-	for i, store := range []membership.Shared{s, other} {
+	for i, store := range []membership.SharedStore{s, other} {
 		if got, err := store.Secret(within(t), []string{"a", "b"}[i]); got != "a" || err != nil {
 			t.Errorf("secret %q, %v", got, err)
 		}
