@@ -34,19 +34,27 @@ func share(from, to string, tell func(string), link func(from, to string) error)
 		if z, err := os.Stat(to); err == nil && os.SameFile(a, z) {
 			return b.Manifest, nil
 		}
-		err = os.RemoveAll(to)
+		err = shareShards(b.Manifest, from, to, tell, link)
 	}
-	if err == nil {
-		err = os.MkdirAll(to, 0o755)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("share corpus: %w", err)
+	}
+	return b.Manifest, b.Write(to) // the manifest last
+}
+
+// shareShards makes a folder that holds the shards of another and nothing else.
+func shareShards(m Manifest, from, to string, tell func(string), link func(from, to string) error) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
 	}
 	told := false
-	for _, i := range b.Manifest.shards() {
+	for _, i := range m.shards() {
+		at, err := whole(filepath.Join(from, i.Name), i)
 		if err != nil {
-			break
-		}
-		var at string
-		if at, err = whole(filepath.Join(from, i.Name), i); err != nil {
-			break
+			return err
 		}
 		if err = link(at, filepath.Join(to, i.Name)); cannotLink(err) {
 			if !told {
@@ -55,11 +63,11 @@ func share(from, to string, tell func(string), link func(from, to string) error)
 			}
 			err = copyShard(at, filepath.Join(to, i.Name), i.SHA256)
 		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return b.Manifest, fmt.Errorf("share corpus: %w", err)
-	}
-	return b.Manifest, b.Write(to) // the manifest last
+	return nil
 }
 
 // whole returns where a shard lies, which has its size; a link to a link would depend on
