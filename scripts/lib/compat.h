@@ -3,6 +3,7 @@
 // It is forced in by -include ahead of gotch's own sources. Nothing in Gramme
 // calls these operations; they need only exist, and mean what they meant.
 #pragma once
+#ifndef AT_PER_OPERATOR_HEADERS // Gramme's own sources need none of this, and compile faster
 #include <ATen/Functions.h>
 #include <tuple>
 
@@ -26,3 +27,4 @@ inline std::tuple<at::Tensor, at::Tensor> _scaled_mm_out(at::Tensor& out, at::Te
   return {out, largest};
 }
 }  // namespace torch
+#endif

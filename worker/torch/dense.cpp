@@ -3,6 +3,9 @@
 // for the word embeddings is most of the memory that a step of a small model
 // touches.
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "parts.hpp"

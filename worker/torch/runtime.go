@@ -5,7 +5,7 @@ package torch
 // #include <stdlib.h>
 // #include "shim.h"
 // #cgo LDFLAGS: -lstdc++ -lc10 -ltorch_cpu -ldl
-// #cgo CXXFLAGS: -std=c++17 -O3
+// #cgo CXXFLAGS: -std=c++17 -O3 -DAT_PER_OPERATOR_HEADERS
 import "C"
 
 import (

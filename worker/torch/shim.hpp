@@ -1,6 +1,7 @@
-// What the C++ files of the shim share.
+// What the C++ files of the shim share. Each includes the operators that it uses: all of
+// them, as in ATen/ATen.h, take seconds to compile.
 #pragma once
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstring>
 #include <exception>
