@@ -25,7 +25,7 @@ const exitTimeout = 5 * time.Second
 // ingestPending writes the pending readings of processes that have ended into the ledger:
 // another process of their name may never come.
 func (s *Service) ingestPending() {
-	n, err := ingestPending(rundir.Dir(s.cfg.RunDir), s.cfg.Spec.Run, s.ledger, s.log)
+	n, err := appendPending(rundir.Dir(s.cfg.RunDir), s.cfg.Spec.Run, s.ledger, s.log)
 	if err != nil {
 		s.log.Warn("pending energy readings are not in the ledger yet", zap.Error(err))
 	}
@@ -34,8 +34,9 @@ func (s *Service) ingestPending() {
 	}
 }
 
-// ingestPending returns how many readings are new to the ledger.
-func ingestPending(dir rundir.Dir, run string, l *ledger.Log, log *zap.Logger) (fresh int, err error) {
+// appendPending appends the pending readings of processes that have ended to a ledger, and
+// returns how many are new to it.
+func appendPending(dir rundir.Dir, run string, l *ledger.Log, log *zap.Logger) (fresh int, err error) {
 	_, _, err = meter.SendPending(context.Background(), dir.Energy(), run, func(_ context.Context, records []energy.Record) error {
 		before := fresh
 		for _, r := range records {
@@ -52,9 +53,9 @@ func ingestPending(dir rundir.Dir, run string, l *ledger.Log, log *zap.Logger) (
 	return fresh, err
 }
 
-// IngestPending writes the pending readings of a run that is not up into its ledger and
+// RecoverPending writes the pending readings of a run that is not up into its ledger and
 // returns how many there were. Without a ledger yet it does nothing.
-func IngestPending(run, software string, log *zap.Logger) (readings int, err error) {
+func RecoverPending(run, software string, log *zap.Logger) (readings int, err error) {
 	dir := rundir.Dir(run)
 	spec, err := runspec.Read(dir.Spec())
 	if err != nil {
@@ -72,7 +73,7 @@ func IngestPending(run, software string, log *zap.Logger) (readings int, err err
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	return ingestPending(dir, spec.Run, l, log)
+	return appendPending(dir, spec.Run, l, log)
 }
 
 // PendingReadings counts the readings of a process that has ended and that the ledger does

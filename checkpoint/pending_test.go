@@ -88,14 +88,14 @@ func TestTheAuditOfARunThatIsDoneWantsAllEnergy(t *testing.T) {
 	if !errors.Is(err, ErrPendingReadings) || !strings.Contains(err.Error(), " records of alive") || !strings.Contains(err.Error(), " records of w1") {
 		t.Fatalf("the audit says %v", err)
 	}
-	n, err := IngestPending(string(s.dir), "gramme test", zap.NewNop())
+	n, err := RecoverPending(string(s.dir), "gramme test", zap.NewNop())
 	if err != nil || n < 4 {
 		t.Fatalf("ingested %d, %v", n, err)
 	}
 	if r := s.audit(); len(r.Pending) != 0 || r.Account.ByWorker["w1"] == 0 || r.Account.ByWorker["alive"] == 0 {
 		t.Errorf("unsent %+v, by worker %v", r.Pending, r.Account.ByWorker)
 	}
-	if n, err := IngestPending(string(s.dir), "gramme test", zap.NewNop()); err != nil || n != 0 {
+	if n, err := RecoverPending(string(s.dir), "gramme test", zap.NewNop()); err != nil || n != 0 {
 		t.Errorf("ingested %d more, %v", n, err)
 	}
 }

@@ -140,7 +140,7 @@ func TestKeyStaysWhereTheUserIs(t *testing.T) {
 	copyAll(t, a, b)
 	copyAll(t, a, c)
 	t.Setenv("XDG_DATA_HOME", away)
-	wantHandover(t, goOn(t, b, held), false, "not among those of the user")
+	wantHandover(t, goOn(t, b, held), false, "not among the keys of this user")
 	r, err := Audit(b, held)
 	if err != nil || !strings.Contains(r.String(), "key not available: continued by a new key") {
 		t.Errorf("the audit says %v\n%v", err, r)

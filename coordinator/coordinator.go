@@ -152,13 +152,13 @@ func (c *coordinator) loop(ctx context.Context) {
 	}
 }
 
-// subscribe hands messages to the loop, during the term r, or always if r is nil.
-func (c *coordinator) subscribe(r *term, handlers map[string]func(*bus.Message)) (stop func(), err error) {
+// subscribe hands messages to the loop, during a term, or always if it is nil.
+func (c *coordinator) subscribe(t *term, handlers map[string]func(*bus.Message)) (stop func(), err error) {
 	s := bus.Subscription{Handlers: map[string]func(*bus.Message){}, Pending: pending}
 	for subject, handle := range handlers {
 		s.Handlers[subject] = func(m *bus.Message) {
 			select {
-			case c.messages <- delivery{m, handle, r}:
+			case c.messages <- delivery{m, handle, t}:
 			default: // as if it was lost on the way
 			}
 		}
@@ -169,7 +169,7 @@ func (c *coordinator) subscribe(r *term, handlers map[string]func(*bus.Message))
 // campaign runs for election until ctx ends. After each term it runs again.
 func (c *coordinator) campaign(ctx context.Context) {
 	for ctx.Err() == nil {
-		r, err := c.stand(ctx)
+		t, err := c.stand(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				c.log.Warn("campaign", zap.Error(err))
@@ -178,12 +178,12 @@ func (c *coordinator) campaign(ctx context.Context) {
 			continue
 		}
 		select {
-		case c.elected <- r:
-			<-r.ended
+		case c.elected <- t:
+			<-t.ended
 		case <-ctx.Done():
-			r.end()
+			t.end()
 		}
-		r.resign(ctx, c.log)
+		t.resign(ctx, c.log)
 	}
 }
 
@@ -193,11 +193,11 @@ func (c *coordinator) stand(ctx context.Context) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newTerm(ctx, l)
-	if err := r.load(c.cfg.Store, c.cfg.Spec); err != nil {
-		r.end()
-		r.resign(ctx, c.log)
+	t := newTerm(ctx, l)
+	if err := t.load(c.cfg.Store, c.cfg.Spec); err != nil {
+		t.end()
+		t.resign(ctx, c.log)
 		return nil, fmt.Errorf("begin to lead: %w", err)
 	}
-	return r, nil
+	return t, nil
 }

@@ -14,78 +14,78 @@ import (
 )
 
 // begin starts a term.
-func (c *coordinator) begin(r *term) {
-	c.term = r
-	r.roster = roster.New(rosterConfig(r.spec, c.corpus))
+func (c *coordinator) begin(t *term) {
+	c.term = t
+	t.roster = roster.New(rosterConfig(t.spec, c.corpus))
 	c.throughput.begin(wire.Lineage{}) // another may have led meanwhile
 	c.reconnects = c.cfg.Bus.Reconnects()
 	var err error
-	r.unsubscribe, err = c.subscribe(r, map[string]func(*bus.Message){
+	t.unsubscribe, err = c.subscribe(t, map[string]func(*bus.Message){
 		c.subjects.Suspect(): c.onSuspect, c.subjects.Control(): c.onControl, c.subjects.Status(): c.onStatus,
 	})
-	r.work.Go(func() { r.carryOut(c.log, c.results) })
-	r.work.Go(func() { r.askCommitted(c.cfg.Bus, c.subjects, c.results) })
+	t.work.Go(func() { t.carryOut(c.log, c.results) })
+	t.work.Go(func() { t.askCommitted(c.cfg.Bus, c.subjects, c.results) })
 	if err != nil {
 		c.log.Error("begin to lead", zap.Error(err))
 		c.depose("nothing can be heard")
 		return
 	}
-	c.log.Info("elected", zap.Uint64("generation", r.plan.Generation))
-	c.feed(roster.Elected{Plan: r.plan, Intent: r.intent, Nonce: r.nonce})
+	c.log.Info("elected", zap.Uint64("generation", t.plan.Generation))
+	c.feed(roster.Elected{Plan: t.plan, Intent: t.intent, Nonce: t.nonce})
 	c.feed(roster.Committed{Step: c.committed})
 }
 
 // depose ends the term, if there is one.
 func (c *coordinator) depose(why string) {
-	r := c.term
-	if r == nil {
+	t := c.term
+	if t == nil {
 		return
 	}
 	c.term = nil
-	if r.unsubscribe != nil {
-		r.unsubscribe()
+	if t.unsubscribe != nil {
+		t.unsubscribe()
 	}
-	r.end()
+	t.end()
 	c.log.Info("no longer elected", zap.String("reason", why))
 }
 
 // feed hands an event to the roster and carries out its effects.
 func (c *coordinator) feed(e roster.Event) {
-	r := c.term
-	if r == nil {
+	t := c.term
+	if t == nil {
 		return
 	}
 	if n := c.cfg.Bus.Reconnects(); n != c.reconnects { // before silence counts as evidence
 		c.reconnects = n
 		c.log.Info("connected to NATS again")
-		c.carryAll(r, roster.Reconnected{})
+		c.carryAll(t, roster.Reconnected{})
 	}
-	c.carryAll(r, e)
+	c.carryAll(t, e)
 }
 
-func (c *coordinator) carryAll(r *term, e roster.Event) {
-	for _, f := range r.roster.Handle(time.Now(), e) {
-		c.carry(r, f)
+func (c *coordinator) carryAll(t *term, e roster.Event) {
+	for _, f := range t.roster.Handle(time.Now(), e) {
+		c.carry(t, f)
 	}
 }
 
-func (c *coordinator) carry(r *term, f roster.Effect) {
+func (c *coordinator) carry(t *term, f roster.Effect) {
 	switch f := f.(type) {
 	case roster.WritePlan:
 		p := f.Plan
 		c.log.Info("plan", zap.Uint64("generation", p.Generation), zap.Int("world", len(p.Members)), zap.String("reason", p.Reason))
-		r.order(f)
+		t.order(f)
 	case roster.WriteIntent:
 		c.log.Info("intent", zap.Bool("stop", f.Intent.Stop), zap.Int("workers", f.Intent.Workers), zap.Strings("drain", f.Intent.Drain), zap.String("reason", f.Intent.Reason))
-		r.order(f)
+		t.order(f)
 	case roster.Evict:
 		c.log.Info("evict", zap.String("worker", f.ID), zap.String("incarnation", f.Incarnation))
-		r.order(f)
+		t.order(f)
 	case roster.Reply:
-		r.order(f)
+		t.order(f)
 	case roster.Probe:
 		within := c.cfg.Spec.FailureTimeout
-		r.work.Go(func() { r.probe(c.cfg.Bus, c.subjects, f, within, c.results) })
+		t.work.Go(func() { t.probe(c.cfg.Bus, c.subjects, f, within, c.results) })
 	case roster.Record:
 		c.outbox.add(f.Event)
 		if f.Event.Kind != wire.EventMembership && f.Event.Reason != "" { // a lineage needs no words

@@ -93,13 +93,10 @@ func (w *worker) register(ctx context.Context) error {
 // pauseUnlessDrained waits before another try, or until ctx ends; ErrDrained says that the
 // worker is drained.
 func (w *worker) pauseUnlessDrained(ctx context.Context) error {
-	select {
-	case <-w.cfg.Drain:
-		return ErrDrained
-	case <-time.After(w.cfg.Spec.FailureTimeout / 4):
-	case <-ctx.Done():
-	}
-	return nil
+	return w.unlessDrained(ctx, func(ctx context.Context) error {
+		waiting.Pause(ctx, w.cfg.Spec.FailureTimeout/4)
+		return nil
+	})
 }
 
 // idInUse reports whether heartbeats of this ID arrive.

@@ -131,7 +131,7 @@ func (u *up) showStored() {
 
 // ingestPending writes the pending readings of processes that have ended into the ledger.
 func (u *up) ingestPending() (readings int, err error) {
-	readings, err = checkpoint.IngestPending(string(u.dir), buildinfo.Software(), zap.NewNop())
+	readings, err = checkpoint.RecoverPending(string(u.dir), buildinfo.Software(), zap.NewNop())
 	if err != nil {
 		err = storeError(fmt.Errorf("energy readings that are not in the ledger yet: %w", err))
 	}

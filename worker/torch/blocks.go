@@ -7,8 +7,8 @@ import "C"
 
 import "github.com/sugarme/gotch/ts"
 
-// Places of the weights in a block; those of each bias follow its weight. The enums of
-// shim.h define them, which the blocks use too.
+// These are the places of the weights in a block. Each bias follows its weight. The enums
+// of shim.h define the places, and the blocks use the same enums.
 const (
 	EmbedWords     = C.gramme_embed_words
 	EmbedPositions = C.gramme_embed_positions
@@ -48,9 +48,9 @@ const (
 type (
 	// EmbedWeights are the weights of the embeddings, by their places.
 	EmbedWeights [C.gramme_embed_weights]*ts.Tensor
-	// LayerWeights are those of one layer.
+	// LayerWeights are the weights of one layer.
 	LayerWeights [C.gramme_layer_weights]*ts.Tensor
-	// HeadsWeights are those of both heads.
+	// HeadsWeights are the weights of both heads.
 	HeadsWeights [C.gramme_heads_weights]*ts.Tensor
 )
 
@@ -131,7 +131,7 @@ func Heads(x, positions *ts.Tensor, weights HeadsWeights, s Shape) (mlm, nsp *ts
 	return wrap(outMLM), wrap(outNSP), nil
 }
 
-// Measures are the mean losses and right answers of a micro-batch.
+// Measures are the mean losses of a micro-batch, and its numbers of right answers.
 type Measures struct {
 	MLMLoss, NSPLoss       float64
 	MLMCorrect, NSPCorrect int

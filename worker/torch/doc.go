@@ -1,5 +1,5 @@
-// Package torch is the small cgo shim beside gotch: what training needs of
-// libtorch and gotch does not have, or has in a form that leaks or crashes.
+// Package torch is the small cgo shim beside gotch. It has the operations of libtorch that
+// training needs and that gotch lacks, or has in a form that leaks or crashes.
 //
 // It guarantees that a C++ exception becomes a Go error with the operation's
 // name, that no call leaks, and that a seed determines dropout exactly. Tensors
@@ -18,7 +18,6 @@
 // that was given to Leaf; a parameter without a buffer gets no gradient. On a CPU the elements
 // that dropout drops depend on the seed alone, not on the number of threads.
 //
-// The package needs cgo and libtorch (scripts/setup, scripts/env). With
-// CGO_ENABLED=0 nothing but this comment is left of it, so that `go build ./...`
-// works without either.
+// The package needs cgo and libtorch (scripts/setup, scripts/env). With CGO_ENABLED=0 only
+// this comment is built, so that `go build ./...` works without either.
 package torch

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameThread names this OS thread. A name is for people: one that is refused is none.
+// nameThread names this OS thread. Only people read the name, so it does not matter if the
+// system refuses it.
 func nameThread(name string) {
 	text, err := unix.BytePtrFromString(name)
 	if err == nil {

@@ -27,11 +27,11 @@ func failed(operation string, message *C.char) error {
 	return fmt.Errorf("%s: %s", operation, C.GoString(message))
 }
 
-// Version is that of the libtorch that the package was compiled against.
+// Version is the version of libtorch that the package was compiled against.
 func Version() string { return C.GoString(C.gramme_version()) }
 
-// SetThreads sets how many cores an operation may use. Sums are cut
-// differently for another number, so it belongs to what determines a gradient.
+// SetThreads sets how many cores an operation may use. libtorch splits sums by this number,
+// so it is one of the inputs that determine the bits of a gradient.
 func SetThreads(n int) error {
 	if n < 1 {
 		return fmt.Errorf("set threads: %d is not positive", n)
@@ -39,11 +39,11 @@ func SetThreads(n int) error {
 	return failed("set threads", C.gramme_set_threads(C.int(n)))
 }
 
-// Threads is what SetThreads has set, or libtorch's own choice.
+// Threads is the number that SetThreads has set, or else that libtorch chose.
 func Threads() int { return int(C.gramme_threads()) }
 
-// KeepMemory tells the C allocator of the process to keep up to 1 GiB of what is
-// freed, instead of returning it to the kernel between steps.
+// KeepMemory tells the C allocator of the process to keep up to 1 GiB of freed memory,
+// instead of returning it to the kernel between steps.
 func KeepMemory() { C.gramme_keep_memory() }
 
 // Seed sets the generators of every device.
@@ -57,7 +57,7 @@ func LoadCUDA() error {
 	return failed("load CUDA", C.gramme_load_cuda())
 }
 
-// WithoutGrad runs f with autograd off on this thread and restores what was.
+// WithoutGrad runs f with autograd off on this thread, and restores the setting.
 func WithoutGrad(f func() error) error {
 	before := C.gramme_set_grad_mode(0)
 	defer C.gramme_set_grad_mode(before)

@@ -26,14 +26,14 @@ func NewThread() *Thread {
 	return &Thread{work: make(chan call), done: make(chan struct{})}
 }
 
-// ThreadName is how the thread is called in lists of threads. Those that libtorch
-// starts from it are called the same.
+// ThreadName is the name of the thread in lists of threads. The threads that libtorch
+// starts from it have the same name.
 const ThreadName = "compute"
 
 // Run serves Do until ctx ends and returns its error. It is called once.
 func (t *Thread) Run(ctx context.Context) error {
-	// Never unlocked: the OS thread ends with the goroutine, and with it what
-	// libtorch keeps per thread.
+	// The thread is never unlocked: it ends with the goroutine, and then libtorch frees
+	// what it keeps per thread.
 	runtime.LockOSThread()
 	defer close(t.done)
 	nameThread(ThreadName)
@@ -60,7 +60,7 @@ func (t *Thread) Do(f func() error) error {
 	case err := <-c.result:
 		return err
 	case <-t.done:
-		// Run finishes the call it has begun before it stops.
+		// Run finishes the call that it has begun before it stops.
 		select {
 		case err := <-c.result:
 			return err

@@ -26,8 +26,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// WithSecret returns an endpoint with the run's secret. That of shared services lies
-// in the store, beside the spec: the first process that asks for it draws it.
+// WithSecret returns an endpoint with the run's secret. With shared services the store
+// holds the secret, beside the spec: the first process that asks for it draws it.
 func WithSecret(ctx context.Context, e endpoint.Endpoint) (endpoint.Endpoint, error) {
 	if !e.Shared || e.Secret != "" {
 		return e, nil

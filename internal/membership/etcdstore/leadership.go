@@ -15,8 +15,8 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// leadership is a won election. Its key in etcd was created by this campaign and
-// by no other, so the key's create revision is the proof of being the leader.
+// leadership is a won election. This campaign, and no other, created its key in etcd, so
+// the create revision of the key proves who the leader is.
 type leadership struct {
 	store    *Store
 	session  *concurrency.Session
@@ -29,7 +29,7 @@ func (s *Store) Campaign(ctx context.Context, id string, ttl time.Duration) (mem
 	var l *leadership
 	err := waiting.Retry(ctx, waiting.Every(pause), func(ctx context.Context) (elected bool, err error) {
 		l, err = s.stand(ctx, id, max(ttl.Round(time.Second), time.Second))
-		return err == nil, err // else etcd was away for longer than the lease
+		return err == nil, err // it fails if etcd was away for longer than the lease
 	})
 	if err != nil {
 		return nil, fmt.Errorf("campaign of %s: %w", id, err)
@@ -37,7 +37,7 @@ func (s *Store) Campaign(ctx context.Context, id string, ttl time.Duration) (mem
 	return l, nil
 }
 
-// stand is one attempt to be elected. It ends with ctx, or when its lease ended.
+// stand is one attempt to be elected. It ends with ctx or with its lease.
 func (s *Store) stand(ctx context.Context, id string, ttl time.Duration) (*leadership, error) {
 	grant, err := s.client.Grant(ctx, int64(ttl/time.Second))
 	if err != nil {
@@ -61,8 +61,8 @@ func (s *Store) stand(ctx context.Context, id string, ttl time.Duration) (*leade
 	return l, nil
 }
 
-// guard ends with the lease of the election or with its key, which a new start of the
-// run removes.
+// guard closes lost when the lease of the election ends, or when its key is removed, as a
+// new start of the run does.
 func (l *leadership) guard() {
 	defer close(l.lost)
 	ctx := l.session.Ctx()
@@ -72,7 +72,7 @@ func (l *leadership) guard() {
 		})
 		if err == nil {
 			select {
-			case <-gone: // or closed, as ctx has ended
+			case <-gone: // the key is gone, or ctx has ended and closed the watch
 				return
 			case <-ctx.Done():
 			}
@@ -81,8 +81,8 @@ func (l *leadership) guard() {
 	}
 }
 
-// lead commits operations if this is still the leader and more holds.
-// It returns whether more held.
+// lead commits operations if this is still the leader and the conditions in more hold. It
+// returns whether they held.
 func (l *leadership) lead(ctx context.Context, more []clientv3.Cmp, then ...clientv3.Op) (bool, error) {
 	leads := clientv3.Compare(clientv3.CreateRevision(l.election.Key()), "=", l.election.Rev())
 	r, err := l.store.client.Txn(ctx).If(append(more, leads)...).Then(then...).
@@ -123,7 +123,7 @@ func (l *leadership) putPlan(ctx context.Context, p wire.Plan) error {
 	if err != nil {
 		return err
 	}
-	var stored wire.Plan // generation 0 stands for none
+	var stored wire.Plan // generation 0: there is none
 	var revision int64
 	if len(r.Kvs) > 0 {
 		if err := wire.Decode(r.Kvs[0].Value, &stored); err != nil {
@@ -132,7 +132,7 @@ func (l *leadership) putPlan(ctx context.Context, p wire.Plan) error {
 		revision = r.Kvs[0].ModRevision
 	}
 	if stored.Generation+1 != p.Generation {
-		// Whoever is no leader shall hear that first.
+		// A caller that no longer leads must learn that, and not of a conflict.
 		if _, err := l.lead(ctx, nil); err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (l *leadership) Lost() <-chan struct{} { return l.lost }
 
 // Resign implements membership.Leadership.
 func (l *leadership) Resign(ctx context.Context) error {
-	l.session.Orphan() // no more renewals
+	l.session.Orphan() // ends its renewals
 	_, err := l.store.client.Revoke(ctx, l.session.Lease())
 	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return fmt.Errorf("resign: %w", err)

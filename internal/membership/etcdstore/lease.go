@@ -47,7 +47,8 @@ func (s *Store) Register(ctx context.Context, r wire.Registration, ttl time.Dura
 	return l, nil
 }
 
-// create writes the registration under a new lease; it needs mu, or to be alone.
+// create writes the registration under a new lease. The caller holds mu, or nobody else
+// has the lease yet.
 func (l *lease) create(ctx context.Context) error {
 	value, err := wire.Encode(l.reg)
 	if err != nil {
@@ -67,7 +68,7 @@ func (l *lease) create(ctx context.Context) error {
 		if err = wire.Decode(kv.Value, &held); err == nil && held.Incarnation != l.reg.Incarnation {
 			err = fmt.Errorf("%w (incarnation %s, process %d on %s)", membership.ErrTaken, held.Incarnation, held.PID, held.Host)
 		}
-		if err == nil { // written before by this incarnation, and the answer was lost
+		if err == nil { // this incarnation wrote it before, and the answer was lost
 			r, err = c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(l.key), "=", kv.ModRevision)).Then(put).Commit()
 			if err == nil && !r.Succeeded {
 				err = membership.ErrTaken
@@ -81,7 +82,7 @@ func (l *lease) create(ctx context.Context) error {
 	return nil
 }
 
-// revoke ends a lease of etcd; one that is gone already is no error.
+// revoke ends a lease of etcd. It is no error if the lease is gone already.
 func (l *lease) revoke(ctx context.Context, id clientv3.LeaseID) error {
 	_, err := l.store.client.Revoke(ctx, id)
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
@@ -106,8 +107,8 @@ func (l *lease) keep(ctx context.Context) {
 	}
 }
 
-// renew keeps the lease alive, or writes the registration again where it had
-// expired. ErrLost says that it was evicted, ErrTaken that another has the ID.
+// renew keeps the lease alive, or writes the registration again if the lease had expired.
+// ErrLost says that the worker was evicted, ErrTaken that another one has the ID.
 func (l *lease) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.ttl/3)
 	defer cancel()
@@ -152,12 +153,13 @@ func (l *lease) Update(ctx context.Context, r wire.Registration) error {
 	if over {
 		return fmt.Errorf("update %s: %w", r.ID, membership.ErrLost)
 	}
-	l.reg = r // also what is written again after an outage
+	l.reg = r // renew writes this one after an outage
 	t, err := l.store.client.Txn(ctx).If(clientv3.Compare(clientv3.LeaseValue(l.key), "=", l.id)).
 		Then(clientv3.OpPut(l.key, string(value), clientv3.WithLease(l.id))).Commit()
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound) || err == nil && !t.Succeeded:
-		// Expired, evicted or taken: creating it anew tells which.
+		// The lease expired, or the worker was evicted, or another has the ID: to write the
+		// registration again tells which.
 		if _, err := l.store.client.KeepAliveOnce(ctx, l.id); err == nil {
 			return fmt.Errorf("update %s: %w", r.ID, membership.ErrLost)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// lockEvery is how often a lock is looked at that another process holds.
+// lockEvery is the pause between two looks at a lock that another process holds.
 const lockEvery = 200 * time.Millisecond
 
 // runLock implements membership.RunLock.
@@ -53,13 +53,13 @@ func (l *runLock) Keep(ctx context.Context) error {
 		case errors.Is(err, membership.ErrLocked):
 			return fmt.Errorf("etcd was away for so long that the lock of the run ended, and %w", err)
 		case err != nil: // etcd is still away
-			l.session.Orphan() // a lease may have come of it
+			l.session.Orphan() // the attempt may have made a lease
 			waiting.Pause(ctx, lockEvery)
 		}
 	}
 }
 
-// take waits until the run is free, and takes it under a new lease.
+// take waits until the run is free, and locks it under a new lease.
 func (l *runLock) take(ctx context.Context) error {
 	client, key := l.store.client, l.store.keys.Up()
 	value, err := json.Marshal(l.holder)
@@ -70,7 +70,7 @@ func (l *runLock) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// It lives until Release, whatever bounds this call.
+	// The session lives until Release, even if the context of this call ends before.
 	session, err := concurrency.NewSession(client, concurrency.WithLease(lease.ID))
 	if err != nil {
 		return err
@@ -105,8 +105,9 @@ func (l *runLock) take(ctx context.Context) error {
 	}
 }
 
-// mayTake reports whether the lock that a holder has is one of this folder, and for how
-// many seconds its lease goes on. ErrLocked says that another process has renewed it.
+// mayTake reports whether the holder of the lock runs in the same folder as this process,
+// and for how many seconds the lease of the lock goes on. ErrLocked says that another
+// process has renewed the lease.
 func (l *runLock) mayTake(ctx context.Context, value []byte, lease clientv3.LeaseID, lowest int64) (free bool, left int64, err error) {
 	var held membership.Holder
 	if err := json.Unmarshal(value, &held); err != nil {
@@ -177,7 +178,7 @@ func (l *runLock) Release(ctx context.Context) error {
 	if l.session == nil {
 		return nil
 	}
-	l.session.Orphan() // no more renewals
+	l.session.Orphan() // ends its renewals
 	if _, err := l.store.client.Revoke(ctx, l.session.Lease()); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return fmt.Errorf("release the run: %w", err) // the lock ends by itself
 	}

@@ -1,8 +1,8 @@
 // Package etcdstore is the store of a run in etcd.
 //
 // It does O(1) work for each change of membership and nothing per step. While etcd is out
-// of reach, leases are renewed again and again, and watches resume where they were, or
-// from a fresh snapshot where that was compacted away. Only single calls fail.
+// of reach, single calls fail, and renewals of leases are repeated. Watches resume where
+// they stopped, or from a new snapshot if etcd has compacted that revision.
 package etcdstore
 
 import (
@@ -23,14 +23,14 @@ type Store struct {
 	log    *zap.Logger
 }
 
-// New returns the store of one run. The client stays the caller's: it must live
-// as long as the leases and watches of this store.
+// New returns the store of one run. The caller owns the client, and closes it after the
+// leases and watches of this store have ended.
 func New(client *clientv3.Client, run string) *Store {
 	return &Store{client: client, keys: wire.KeysOf(run), log: zap.NewNop()}
 }
 
-// WithLog returns the store with a log for what no caller hears of: values that
-// cannot be read, renewals that failed.
+// WithLog returns the store with a log for failures that no call returns: values that
+// cannot be read, and renewals that failed.
 func (s *Store) WithLog(log *zap.Logger) *Store {
 	return &Store{client: s.client, keys: s.keys, log: log}
 }

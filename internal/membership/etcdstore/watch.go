@@ -45,7 +45,7 @@ func (s *Store) WatchIntent(ctx context.Context) (<-chan wire.Intent, error) {
 	return watch(ctx, s, s.keys.Intent(), func(held map[string][]byte) (wire.Intent, bool) {
 		i, ok := read(held)
 		had = had || ok
-		return i, ok || had && len(held) == 0 // one that was removed asks for nothing
+		return i, ok || had && len(held) == 0 // an intent that was removed asks for nothing
 	})
 }
 
@@ -64,7 +64,7 @@ func one[T any](s *Store, key string) func(map[string][]byte) (T, bool) {
 	}
 }
 
-// watch delivers what read makes of the values under a key, now and after every
+// watch delivers the result of read for the values under a key, now and after every
 // change, until ctx ends.
 func watch[T any](ctx context.Context, s *Store, key string, read func(map[string][]byte) (T, bool), opts ...clientv3.OpOption) (<-chan T, error) {
 	held, next, err := snapshot(ctx, s.client, key, opts)
@@ -86,7 +86,7 @@ func watch[T any](ctx context.Context, s *Store, key string, read func(map[strin
 				if waiting.Rest(ctx, pause) != nil {
 					return
 				}
-				// What the watch missed, if anything, is in the snapshot.
+				// The snapshot has what the watch may have missed.
 				if h, n, err := snapshot(ctx, s.client, key, opts); err == nil {
 					held, next = h, n
 					break
