@@ -2,7 +2,6 @@ package shard
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -234,26 +233,4 @@ func openManifest(dir string) (m Manifest, raw []byte, err error) {
 		return Manifest{}, nil, fmt.Errorf("open corpus %s: %w", dir, err)
 	}
 	return m, raw, nil
-}
-
-// ErrUnavailable is wrapped by the error of a Fetcher whose source does not answer, and
-// may in a moment.
-var ErrUnavailable = errors.New("the source does not answer")
-
-// Fetcher brings a shard to this machine and returns its path. The caller verifies the
-// shard when it opens it.
-type Fetcher interface {
-	Fetch(ctx context.Context, info ShardInfo) (path string, err error)
-}
-
-// Dir is the Fetcher of a prepared folder on this machine.
-type Dir string
-
-// Fetch returns the shard's path in the folder.
-func (d Dir) Fetch(_ context.Context, info ShardInfo) (string, error) {
-	path := filepath.Join(string(d), filepath.Base(info.Name))
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("fetch shard %s: %w", info.Name, err)
-	}
-	return path, nil
 }
