@@ -17,8 +17,7 @@ import (
 // again.
 func TestAStartThatFailsIsTriedAgain(t *testing.T) {
 	x := newTrial(t)
-	told := make(chan string, 10)
-	x.options.Tell = func(text string) { told <- text }
+	told := x.hears()
 	x.begin()
 	log := x.options.Dir.Log("w1")
 	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o700)); err != nil {
@@ -53,8 +52,7 @@ func TestAReplacedProgramIsStartedAsItWas(t *testing.T) {
 	if x.options.Worker, err = process.OpenProgram(path); err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan string, 10)
-	x.options.Tell = func(text string) { told <- text }
+	told := x.hears()
 	x.begin()
 	if err := errors.Join(x.write("another", "#!/bin/false\n"), os.Rename(x.path("another"), path), os.Chmod(path, 0o700)); err != nil {
 		t.Fatal(err)
@@ -85,8 +83,7 @@ func TestAReplacedProgramIsStartedAsItWas(t *testing.T) {
 // hopeless, for want of something.
 func TestEndOfAServiceIsTold(t *testing.T) {
 	x := newTrial(t)
-	told := make(chan string, 10)
-	x.options.Tell = func(text string) { told <- text }
+	told := x.hears()
 	x.begin()
 	expect := func(want string) {
 		t.Helper()
@@ -111,8 +108,7 @@ func TestEndOfAServiceIsTold(t *testing.T) {
 // are started again, and the line that names the crash is told.
 func TestCrashIsTold(t *testing.T) {
 	x := newTrial(t)
-	told := make(chan string, 10)
-	x.options.Tell = func(text string) { told <- text }
+	told := x.hears()
 	x.begin()
 	dump := "SIGSEGV: segmentation violation\nPC=0x47 m=0 sigcode=0\n\ngoroutine 1 [running]:\nrax    0x0\n"
 	for id, name := range map[string]string{wire.IDCheckpoint: wire.IDCheckpoint, wire.IDCoordinator: wire.IDCoordinator, "w1": "worker w1"} {

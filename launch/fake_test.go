@@ -221,6 +221,17 @@ func (x *trial) status(s wire.Status) {
 	}
 }
 
+// hears returns what is told from now on, but for the waits that only a slow machine has.
+func (x *trial) hears() <-chan string {
+	told := make(chan string, 100)
+	x.options.Tell = func(text string) {
+		if !strings.HasPrefix(text, "waiting for ") {
+			told <- text
+		}
+	}
+	return told
+}
+
 // begin calls Run and returns when all of its processes are there.
 func (x *trial) begin() {
 	x.Helper()

@@ -19,8 +19,7 @@ func TestFewerWorkersWhereTheyFit(t *testing.T) {
 		kills++ // as if the kernel did nothing else
 		return cgroup.Limits{OOMKills: kills, Memory: &cgroup.Limit{Max: 250 << 20}}
 	}
-	told := make(chan string, 100)
-	x.options.Tell = func(text string) { told <- text }
+	told := x.hears()
 	x.begin()
 	x.status(wire.Status{State: wire.StateWaiting})
 	if err := x.write("w2.kill", "yes"); err != nil {
