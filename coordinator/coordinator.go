@@ -17,9 +17,9 @@ import (
 
 const (
 	// flushWithin bounds how long a coordinator that ends waits until the last events
-	// are acknowledged, and handOver how long it stays elected meanwhile.
+	// are acknowledged, and resignAfter how long it stays elected meanwhile.
 	flushWithin = 5 * time.Second // the service may just be starting again
-	handOver    = 500 * time.Millisecond
+	resignAfter = 500 * time.Millisecond
 	// pending is how many messages may wait for the loop; more are dropped, as if they
 	// were lost on the way.
 	pending = 1 << 14
@@ -101,7 +101,7 @@ func Run(ctx context.Context, cfg Config) error {
 	finish()
 	select {
 	case <-sent: // the next leader will find these events in the ledger
-	case <-time.After(handOver):
+	case <-time.After(resignAfter):
 	}
 	c.depose("this process ends")
 	stop()

@@ -47,7 +47,7 @@ func (w *worker) handle(ctx context.Context, e step.Event) (done bool, err error
 		w.publishBeat() // the coordinator waits for this change
 	}
 	w.meterPhase()
-	_, alone := w.machine.Handover()
+	_, alone := w.machine.FinalSave()
 	w.alone.Store(alone)
 	return false, nil
 }

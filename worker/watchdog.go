@@ -111,7 +111,7 @@ func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 		return
 	}
 	w.log.Error("a computation does not return: this process ends", zap.String("evidence", hung.Evidence))
-	w.handOver()
+	w.saveBeforeExit()
 	w.suspectSelf(hung)
 	end(hung)
 	if w.cfg.Hung != nil {
@@ -119,14 +119,14 @@ func (w *worker) watchComputations(ctx context.Context, end func(cause error)) {
 	}
 }
 
-// handOver lets the checkpoint service store the state of a worker without others before its
+// saveBeforeExit lets the checkpoint service store the state of a worker without others before its
 // process ends: nobody else holds the steps since the last checkpoint.
 //
 // That is safe while a gradient hangs: computing one only reads the weights, so the state is
 // that of the last applied step, and the loop, which owns it, makes the slice. While an update
 // hangs, the loop is inside it and does not answer; the state is half updated, and nothing is
 // stored.
-func (w *worker) handOver() {
+func (w *worker) saveBeforeExit() {
 	if !w.alone.Load() {
 		return
 	}
@@ -134,7 +134,7 @@ func (w *worker) handOver() {
 	defer cancel()
 	saved := make(chan uint64, 1)
 	select {
-	case w.handovers <- saved:
+	case w.finalSaves <- saved:
 	case <-time.After(w.cfg.Spec.Patience()):
 		return
 	}

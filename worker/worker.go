@@ -37,7 +37,7 @@ type worker struct {
 	unreachable chan struct{}                // members no longer reach each other
 	fetched     atomic.Pointer[fetchedState] // waits for Load
 	closed      chan struct{}                // when the loop has ended
-	handovers   chan chan uint64             // of the watchdog, for the step that is saved
+	finalSaves  chan chan uint64             // of the watchdog, for the step that is saved
 	alone       atomic.Bool                  // no other member holds the state
 	start       time.Time
 	dog         *Watchdog
@@ -94,7 +94,7 @@ func Run(ctx context.Context, cfg Config) error {
 	w := &worker{
 		cfg: cfg, log: cfg.Log, subjects: wire.SubjectsOf(cfg.Spec.Run), rule: rule, applier: applier,
 		sum: replica.NewAccumulator(rule, cfg.Cores), events: make(chan step.Event, 64),
-		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: newSaves(cfg), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(cfg.limits), closed: make(chan struct{}), handovers: make(chan chan uint64), reg: cfg.Registration,
+		jobs: make(chan step.Compute, 1), results: make(chan computed, 1), saves: newSaves(cfg), refusals: make(chan wire.Refusal, 1), unreachable: make(chan struct{}, 1), start: time.Now(), dog: NewWatchdog(cfg.limits), closed: make(chan struct{}), finalSaves: make(chan chan uint64), reg: cfg.Registration,
 		echoes: echoMonitor{monitor: step.NewEchoMonitor(cfg.Spec.FailureTimeout)},
 		speed:  step.NewSpeedMeter(2 * cfg.Spec.FailureTimeout), // the coordinator waits longer before it acts on the speed
 	}
@@ -246,8 +246,8 @@ func (w *worker) loop(ctx context.Context) error {
 				return &RefusedError{r.Reason}
 			}
 			e = step.Refused{}
-		case saved := <-w.handovers:
-			save, _ := w.machine.Handover()
+		case saved := <-w.finalSaves:
+			save, _ := w.machine.FinalSave()
 			saved <- save.Step
 			if err := w.queueSave(save); err != nil {
 				return err

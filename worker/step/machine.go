@@ -153,9 +153,9 @@ func (m *Machine) stopTraining() []Effect {
 	return append([]Effect{m.save(true)}, m.finishWhenStored()...)
 }
 
-// Handover returns what a worker saves before its process ends by itself; false where other
+// FinalSave returns the slice that a worker saves before its process ends by itself; false if other
 // members hold the state as well.
-func (m *Machine) Handover() (Save, bool) {
+func (m *Machine) FinalSave() (Save, bool) {
 	return m.save(true), m.rank == 0 && len(m.plan.Members) == 1 && m.applied > m.stored
 }
 
