@@ -168,9 +168,9 @@ func eventsWaitForTheService(t *testing.T) {
 	}
 }
 
-// TestWhatNobodyAcknowledgedIsToldByTheNext ends a coordinator that wrote two plans
+// TestTheNextLeaderSendsUnacknowledgedEvents ends a coordinator that wrote two plans
 // while there was no checkpoint service.
-func TestWhatNobodyAcknowledgedIsToldByTheNext(t *testing.T) {
+func TestTheNextLeaderSendsUnacknowledgedEvents(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"memory", "etcd"} {
 		test := func(t *testing.T) {

@@ -79,9 +79,9 @@ func TestAReplacedProgramIsStartedAsItWas(t *testing.T) {
 	}
 }
 
-// TestEndOfAServiceIsTold lets services end: by a signal and, until it is
+// TestEndOfAServiceIsReported lets services end: by a signal and, until it is
 // hopeless, for want of something.
-func TestEndOfAServiceIsTold(t *testing.T) {
+func TestEndOfAServiceIsReported(t *testing.T) {
 	x := newTrial(t)
 	told := x.hears()
 	x.begin()
@@ -104,9 +104,9 @@ func TestEndOfAServiceIsTold(t *testing.T) {
 	}
 }
 
-// TestCrashIsTold lets processes crash with the code of bad usage, as Go programs do: they
+// TestCrashIsReported lets processes crash with the code of bad usage, as Go programs do: they
 // are started again, and the line that names the crash is told.
-func TestCrashIsTold(t *testing.T) {
+func TestCrashIsReported(t *testing.T) {
 	x := newTrial(t)
 	told := x.hears()
 	x.begin()

@@ -81,11 +81,13 @@ func (c *cluster) newest(id string) uint64 {
 	return c.beats[id].Step
 }
 
-// TestPiecesComeFromWhoeverIsLeft has a donor that dies with a piece under way, while
+// TestPiecesComeFromTheRemainingDonors has a donor that dies with a piece under way, while
 // another has nothing left to give.
-func TestPiecesComeFromWhoeverIsLeft(t *testing.T) { synctest.Test(t, piecesComeFromWhoeverIsLeft) }
+func TestPiecesComeFromTheRemainingDonors(t *testing.T) {
+	synctest.Test(t, piecesComeFromTheRemainingDonors)
+}
 
-func piecesComeFromWhoeverIsLeft(t *testing.T) {
+func piecesComeFromTheRemainingDonors(t *testing.T) {
 	c := newCluster(t, 1)
 	whole := bytes.Repeat([]byte("0123456789abcdef"), 3*wire.MaxChunk/16)
 	var taken atomic.Int32

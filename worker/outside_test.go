@@ -66,13 +66,13 @@ func aStopDoesNotHideThatAWorkerIsToLeave(t *testing.T) {
 	w.end(t, ErrDrained)
 }
 
-// TestAStopThatIsTakenBackStopsNobody has a worker that learned of a stop while it was
+// TestAWithdrawnStopStopsNoWorker has a worker that learned of a stop while it was
 // in no ring.
-func TestAStopThatIsTakenBackStopsNobody(t *testing.T) {
-	synctest.Test(t, aStopThatIsTakenBackStopsNobody)
+func TestAWithdrawnStopStopsNoWorker(t *testing.T) {
+	synctest.Test(t, aWithdrawnStopStopsNoWorker)
 }
 
-func aStopThatIsTakenBackStopsNobody(t *testing.T) {
+func aWithdrawnStopStopsNoWorker(t *testing.T) {
 	c := newCluster(t, 40)
 	w := c.start("a")
 	c.registered("a")
@@ -86,13 +86,13 @@ func aStopThatIsTakenBackStopsNobody(t *testing.T) {
 	c.final()
 }
 
-// TestTheIDOfOneThatEndedIsWaitedFor has a process of the same ID that was killed: its
+// TestRegistrationWaitsForTheIDOfAnEndedWorker has a process of the same ID that was killed: its
 // registration outlives it.
-func TestTheIDOfOneThatEndedIsWaitedFor(t *testing.T) {
-	synctest.Test(t, theIDOfOneThatEndedIsWaitedFor)
+func TestRegistrationWaitsForTheIDOfAnEndedWorker(t *testing.T) {
+	synctest.Test(t, registrationWaitsForTheIDOfAnEndedWorker)
 }
 
-func theIDOfOneThatEndedIsWaitedFor(t *testing.T) {
+func registrationWaitsForTheIDOfAnEndedWorker(t *testing.T) {
 	c := newCluster(t, 4)
 	old := c.server.Connect()
 	if _, err := old.Register(t.Context(), wire.Registration{ID: "a", Incarnation: "old"}, time.Second); err != nil {
@@ -105,11 +105,11 @@ func theIDOfOneThatEndedIsWaitedFor(t *testing.T) {
 	w.end(t, nil)
 }
 
-// TestTheIDOfOneThatLivesIsRefused starts a worker under the name of one that
+// TestTheIDOfALiveWorkerIsRefused starts a worker under the name of one that
 // sends heartbeats.
-func TestTheIDOfOneThatLivesIsRefused(t *testing.T) { synctest.Test(t, theIDOfOneThatLivesIsRefused) }
+func TestTheIDOfALiveWorkerIsRefused(t *testing.T) { synctest.Test(t, theIDOfALiveWorkerIsRefused) }
 
-func theIDOfOneThatLivesIsRefused(t *testing.T) {
+func theIDOfALiveWorkerIsRefused(t *testing.T) {
 	c := newCluster(t, 100000)
 	first := c.start("a")
 	c.plan(1, "a")

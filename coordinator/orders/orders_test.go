@@ -46,7 +46,7 @@ func TestOneOrderAtATime(t *testing.T) {
 	}
 }
 
-func TestWhatBecameOfAPlan(t *testing.T) {
+func TestResultsOfWritingAPlan(t *testing.T) {
 	own, other := plan(2, "own"), plan(2, "other")
 	conflict := errors.Join(errors.New("write plan"), membership.ErrConflict)
 	for _, c := range []struct {
@@ -82,7 +82,7 @@ func TestWhatBecameOfAPlan(t *testing.T) {
 	}
 }
 
-func TestAnOrderIsTriedUntilItIsKnown(t *testing.T) {
+func TestAnOrderIsRetriedUntilItIsStored(t *testing.T) {
 	q := with(t, roster.WriteIntent{}, roster.WriteIntent{})
 	var pauses []time.Duration
 	for range 7 {

@@ -61,10 +61,10 @@ func keys(all []wire.Event) (keys []string) {
 	return keys
 }
 
-// TestALeaderNotesWhatNobodyAcknowledged has a leader that dies after it decided on
+// TestThePlanKeepsUnacknowledgedEvents has a leader that dies after it decided on
 // two sessions, before the ledger was told of either, and before it learned that the
 // second plan is stored.
-func TestALeaderNotesWhatNobodyAcknowledged(t *testing.T) {
+func TestThePlanKeepsUnacknowledgedEvents(t *testing.T) {
 	s := &reigns{t: t, now: time.Unix(1000, 0)}
 	s.elect("x")
 	s.start("1", 0)

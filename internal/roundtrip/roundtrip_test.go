@@ -60,7 +60,7 @@ func TestForgets(t *testing.T) {
 	}
 }
 
-func TestKnowsNothing(t *testing.T) {
+func TestUnmeasured(t *testing.T) {
 	var e Estimate
 	if got := e.Patience(time.Now(), time.Second); got != time.Second {
 		t.Errorf("%v where nothing was measured", got)

@@ -25,7 +25,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-func TestEtcdKeepsWhatItWasTold(t *testing.T) {
+func TestEtcdKeepsItsData(t *testing.T) {
 	core, said := observer.New(zapcore.DebugLevel)
 	data := filepath.Join(t.TempDir(), "etcd")
 	for round := range 3 {

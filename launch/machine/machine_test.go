@@ -27,8 +27,8 @@ func TestUserTasks(t *testing.T) {
 	}
 }
 
-// TestLookLeavesNothing looks at a run that is not there.
-func TestLookLeavesNothing(t *testing.T) {
+// TestLookCreatesNothing looks at a run that is not there.
+func TestLookCreatesNothing(t *testing.T) {
 	root := t.TempDir()
 	f := Look(rundir.Dir(filepath.Join(root, "a", "b")))
 	if f.Run.Problem != "" || f.Run.Free <= 0 || f.Files <= 0 || f.Processors < 1 {

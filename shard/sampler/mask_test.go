@@ -142,8 +142,8 @@ func TestWholeWord(t *testing.T) {
 	}
 }
 
-// TestMaskNothing: a row of special tokens alone has no candidate.
-func TestMaskNothing(t *testing.T) {
+// TestMaskOfSpecialTokens: a row of special tokens alone has no candidate.
+func TestMaskOfSpecialTokens(t *testing.T) {
 	v := testVocabulary(t, 20)
 	m := masker{v: v, prob: 0.5, maxPredictions: 10}
 	if got := m.drawPositions([]int64{cls, unk, sep, unk, sep}, 5, rng.New(1)); len(got) != 0 {

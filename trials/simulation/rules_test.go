@@ -14,9 +14,9 @@ import (
 // sameShape is how many tokens in a row make a copy: some five lines.
 const sameShape = 35
 
-// TestNothingThatShipsIsRetold looks for functions here that have the shape of one in
+// TestTheSimulationCopiesNoRole looks for functions here that have the shape of one in
 // a package of a role.
-func TestNothingThatShipsIsRetold(t *testing.T) {
+func TestTheSimulationCopiesNoRole(t *testing.T) {
 	shipped := map[string]string{} // by shape, the function
 	for _, role := range []string{"worker", "coordinator", "checkpoint", "allreduce"} {
 		for _, path := range sources(t, "../../"+role) {

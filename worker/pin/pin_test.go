@@ -9,8 +9,8 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
-// TestWhatIsPinnedForThoseWhoJoin follows a member that keeps a state for two.
-func TestWhatIsPinnedForThoseWhoJoin(t *testing.T) {
+// TestPinsForJoiningWorkers follows a member that keeps a state for two.
+func TestPinsForJoiningWorkers(t *testing.T) {
 	layout := model.Layout{Tensors: []model.Tensor{{Name: "a", Shape: []int{16}, Len: 16}}, Total: 16}
 	rule := replica.Rule{
 		Layout: layout, MicroBatches: 2, Steps: 100, Reduce: replica.Exact,

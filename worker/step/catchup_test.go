@@ -8,9 +8,9 @@ import (
 	"github.com/gramme-project/gramme/internal/wire"
 )
 
-// TestAnEntryThatNobodyHoldsIsNoEnd has a member one step ahead that took the state
+// TestAStateReplacesAMissingEntry has a member one step ahead that took the state
 // itself, from a checkpoint or a peer, and holds no entry.
-func TestAnEntryThatNobodyHoldsIsNoEnd(t *testing.T) {
+func TestAStateReplacesAMissingEntry(t *testing.T) {
 	now := time.Unix(1000, 0)
 	m := New(Config{ID: "b", Incarnation: "1", Steps: 9, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 3)
 	m.Handle(now, PlanChanged{planOf(1, 1)})
@@ -71,9 +71,9 @@ func TestAStopOfMembersThatAreLost(t *testing.T) {
 	}
 }
 
-// TestTheRefusedFollowNobody has a newcomer that takes the members' entries, until
+// TestARefusedWorkerStopsFollowing has a newcomer that takes the members' entries, until
 // it is told that it is not admitted.
-func TestTheRefusedFollowNobody(t *testing.T) {
+func TestARefusedWorkerStopsFollowing(t *testing.T) {
 	now := time.Unix(1000, 0)
 	m := New(Config{ID: "b", Incarnation: "1", Steps: 9, FailureTimeout: time.Second, SaveEvery: time.Minute}, now, 0)
 	if got, ok := last(m.Handle(now, PlanChanged{planOf(1)})).(FetchEntry); !ok || got.Step != 1 || !got.Await {
