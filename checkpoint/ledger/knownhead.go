@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/gramme-project/gramme/internal/vfs"
 )
 
 // NamedHead is a head that was kept apart from the log, in a checkpoint folder or
@@ -88,16 +86,6 @@ func (l *Log) Extends(h NamedHead) (Head, error) {
 	}
 	_, err = matchHeads(prefixes, &then)
 	return head, err
-}
-
-// Signed reports whether a key of the log in dir has signed a head.
-func Signed(dir string, head []byte) bool {
-	files, err := readSmallFiles(vfs.OS{}, dir)
-	if err != nil {
-		return false
-	}
-	_, _, err = parseHead(head, files.keys...)
-	return err == nil
 }
 
 // Checkpoints returns the checkpoints in the log, in its order.

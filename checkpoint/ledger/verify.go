@@ -168,6 +168,16 @@ func CurrentKey(dir string) (string, error) {
 	return files.signer, err
 }
 
+// Signed reports whether a key of the log in dir has signed a head.
+func Signed(dir string, head []byte) bool {
+	files, err := readSmallFiles(vfs.OS{}, dir)
+	if err != nil {
+		return false
+	}
+	_, _, err = parseHead(head, files.keys...)
+	return err == nil
+}
+
 // missingRecords counts the sequence numbers that no record has. The record after a hole
 // must be a gap: a meter that lost records says so.
 func missingRecords(dir string, meters map[meterKey]sequence) (lost uint64, err error) {
