@@ -94,7 +94,7 @@ func newCluster(seed uint64, dir string, s setup) (*cluster, error) {
 	}
 	encoder := zap.NewDevelopmentEncoderConfig()
 	encoder.TimeKey, encoder.CallerKey, encoder.StacktraceKey = "", "", ""
-	c.log = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.AddSync(&c.journal), zapcore.InfoLevel))
+	c.log = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.AddSync(&c.journal), zapcore.InfoLevel), zap.Hooks(c.logged))
 	c.journal.began = c.began
 	c.net = newNetwork(c.bus, seed)
 	c.up = c.bus.Connect(wire.IDUp)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"go.uber.org/zap/zapcore"
+
 	"github.com/gramme-project/gramme/checkpoint"
 	"github.com/gramme-project/gramme/checkpoint/ledger"
 	"github.com/gramme-project/gramme/internal/bus"
@@ -25,6 +27,14 @@ func (c *cluster) computes(l *life, step uint64, index int, weights []float32) {
 	if !bytes.Equal(replica.Bytes(weights), replica.Bytes(c.states[step-1].Weights)) {
 		c.fail("%s computes micro-batch %d of step %d from weights that are not those of an undisturbed run", l.name(), index, step)
 	}
+}
+
+// logged sees what a process says.
+func (c *cluster) logged(e zapcore.Entry) error {
+	if e.Message == "" {
+		c.fail("%s logs an empty message", e.LoggerName)
+	}
+	return nil
 }
 
 // left sees that the links before one were left: nothing of an older generation comes in.
