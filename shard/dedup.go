@@ -38,18 +38,14 @@ func (d *dedup) seen(paragraph string) bool {
 		key = 1
 	}
 	at, found := d.find(key)
-	if found {
-		return true
-	}
-	if d.used*4 >= len(d.slots)*3 {
-		if len(d.slots) >= d.most {
-			return false
-		}
-		d.grow()
-		at, _ = d.find(key)
+	if found || d.used*4 >= d.most*3 {
+		return found
 	}
 	d.slots[at] = key
 	d.used++
+	if d.used*4 >= len(d.slots)*3 && len(d.slots) < d.most {
+		d.grow()
+	}
 	return false
 }
 
