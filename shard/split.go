@@ -63,9 +63,9 @@ func byDraw(u float64) part {
 // add counts the next document.
 func (s *splitter) add(u float64) {
 	p := byDraw(u)
-	lowest := append(s.lowest[p], candidate{s.documents, u})
-	slices.SortStableFunc(lowest, func(a, b candidate) int { return cmp.Compare(a.draw, b.draw) })
-	s.lowest[p] = lowest[:min(len(lowest), minDocuments)]
+	s.lowest[p] = append(s.lowest[p], candidate{s.documents, u})
+	slices.SortStableFunc(s.lowest[p], func(a, b candidate) int { return cmp.Compare(a.draw, b.draw) })
+	s.lowest[p] = s.lowest[p][:min(len(s.lowest[p]), minDocuments)]
 	s.counts[p]++
 	s.documents++
 }
