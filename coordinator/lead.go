@@ -125,17 +125,15 @@ func (t *term) probe(conn bus.Conn, subjects wire.Subjects, a roster.Probe, with
 // askCommitted finds out which step is durable: that may have changed while there was no
 // leader.
 func (t *term) askCommitted(conn bus.Conn, subjects wire.Subjects, results chan<- result) {
-	for t.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(t.ctx, eventsWithin)
-		info, err := bus.Request[wire.SnapshotInfo](ctx, conn, subjects.SnapshotInfo(wire.IDCheckpoint), nil)
-		cancel()
-		if err == nil {
-			if info.Found {
-				t.post(results, result{event: roster.Committed{Step: info.Step}})
-			}
-			return
-		}
-		waiting.Pause(t.ctx, 500*time.Millisecond) // the service is not up yet
+	var info wire.SnapshotInfo
+	err := waiting.Retry(t.ctx, waiting.Every(500*time.Millisecond), func(ctx context.Context) (answered bool, err error) {
+		ctx, cancel := context.WithTimeout(ctx, eventsWithin)
+		defer cancel()
+		info, err = bus.Request[wire.SnapshotInfo](ctx, conn, subjects.SnapshotInfo(wire.IDCheckpoint), nil)
+		return err == nil, err // else the service is not up yet
+	})
+	if err == nil && info.Found {
+		t.post(results, result{event: roster.Committed{Step: info.Step}})
 	}
 }
 

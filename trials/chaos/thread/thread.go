@@ -18,6 +18,8 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/gramme-project/gramme/internal/waiting"
 )
 
 // lookEvery is the pause between two looks at a thread.
@@ -68,7 +70,7 @@ func (h *Held) hold(ctx context.Context, pid int, held chan<- error, within time
 			held <- err
 			return
 		}
-		time.Sleep(lookEvery)
+		waiting.Pause(ctx, lookEvery)
 	}
 	held <- nil
 	for {
@@ -77,9 +79,7 @@ func (h *Held) hold(ctx context.Context, pid int, held chan<- error, within time
 		if err != nil && !errors.Is(err, unix.EINTR) || n == h.ID && (status.Exited() || status.Signaled()) {
 			return // it has ended, and its process waited for this
 		}
-		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
+		if waiting.Rest(ctx, lookEvery) != nil {
 			_ = unix.PtraceDetach(h.ID) // else it has just ended
 			return
 		}
