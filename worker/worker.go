@@ -182,7 +182,7 @@ func (w *worker) loop(ctx context.Context) error {
 		Diverged: w.findDivergence(),
 	}, w.now(), w.replica.step())
 	w.publishBeat()
-	ticker := time.NewTicker(w.cfg.Spec.FailureTimeout / 5)
+	ticker := time.NewTicker(step.HeartbeatInterval(w.cfg.Spec.FailureTimeout))
 	defer ticker.Stop()
 	drain := w.cfg.Drain
 	for {

@@ -139,7 +139,11 @@ func (f *faults) slow() {
 // strike is a fault.
 func (f *faults) strike() {
 	w, u := f.w, f.w.parent
-	switch w.rng.IntN(21) {
+	fault := w.rng.IntN(21)
+	if w.bug == WaitForPrevious && w.chance(2) {
+		fault = 15 // the only one that shows it
+	}
+	switch fault {
 	case 0, 1, 2:
 		if p := f.running(u.workers); p != nil {
 			u.crash(p, w.chance(4))

@@ -138,7 +138,7 @@ func (k *worker) watch() {
 		k.loop.do(func() { k.wanted(k.intent) })
 	})
 	k.beat()
-	k.p.every(failureTimeout/5, k.loop.tick)
+	k.p.every(step.HeartbeatInterval(failureTimeout), k.loop.tick)
 	if k.drained {
 		k.sigterm()
 	}

@@ -18,6 +18,9 @@ type EchoMonitor struct {
 	awakeSince             time.Time // end of the last suspension: echoes of earlier heartbeats say nothing about the link
 }
 
+// HeartbeatInterval is the time between two heartbeats of a worker.
+func HeartbeatInterval(failureTimeout time.Duration) time.Duration { return failureTimeout / 5 }
+
 // NewEchoMonitor returns a monitor whose patience is at least floor.
 func NewEchoMonitor(floor time.Duration) *EchoMonitor { return &EchoMonitor{floor: floor} }
 
@@ -51,5 +54,9 @@ func (m *EchoMonitor) Patience(now time.Time) time.Duration {
 	if !m.roundTrip.Known() {
 		return 0
 	}
-	return m.roundTrip.Patience(now, m.floor)
+	patience := m.roundTrip.Patience(now, m.floor)
+	if patience > m.floor { // the heartbeat that is held up may be sent an interval after the last one that came
+		patience += HeartbeatInterval(m.floor)
+	}
+	return patience
 }

@@ -115,3 +115,16 @@ func maxTime(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// TestPatienceCoversFourLosses has a link on which a heartbeat is lost four times, after the
+// first round trip: those after it wait, and the one before it came an interval earlier.
+func TestPatienceCoversFourLosses(t *testing.T) {
+	const roundTrip, timeout = 40 * time.Millisecond, 240 * time.Millisecond // of TCP
+	m, now := NewEchoMonitor(time.Second), time.Unix(100, 0)
+	m.Sent(now, true)
+	m.Received(now.Add(roundTrip), now)
+	silent := HeartbeatInterval(time.Second) + (1+2+4+8)*timeout
+	if got := m.Patience(now.Add(time.Second)); got < silent {
+		t.Errorf("patience of %s, a heartbeat comes after %s", got, silent)
+	}
+}
