@@ -50,7 +50,9 @@ func (o *oracle) planned(p wire.Plan) {
 	o.emptied = o.emptied || len(p.Members) == 0
 	o.lineages.planned(p)
 	for _, e := range p.Events {
-		o.ledger[e.Key] = o.ledger[e.Key]
+		if !o.ledger[e.Key] {
+			o.ledger[e.Key] = false
+		}
 	}
 	switch n := uint64(len(o.plans)); {
 	case p.Generation == n+1:
