@@ -146,8 +146,12 @@ func Losses(mlm, nsp, labels, next *ts.Tensor) (*ts.Tensor, Measures, error) {
 	if m := C.gramme_losses(handle(mlm), handle(nsp), handle(labels), handle(next), &out, &c); m != nil {
 		return nil, Measures{}, failed("losses", m)
 	}
-	return wrap(out), Measures{
+	return wrap(out), measuresOf(c), nil
+}
+
+func measuresOf(c C.gramme_measures) Measures {
+	return Measures{
 		MLMLoss: float64(c.mlm_loss), NSPLoss: float64(c.nsp_loss),
 		MLMCorrect: int(c.mlm_correct), NSPCorrect: int(c.nsp_correct),
-	}, nil
+	}
 }

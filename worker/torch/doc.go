@@ -18,6 +18,13 @@
 // that was given to Leaf; a parameter without a buffer gets no gradient. On a CPU the elements
 // that dropout drops depend on the seed alone, not on the number of threads.
 //
+// On a CPU, CPUEncoder computes a whole micro-batch in place of the blocks, forward and
+// backward by hand (cpu_*.hpp): products by oneDNN's small blocks, and what follows a product
+// while its block is in the cache. It is compiled for AVX2 and for AVX-512, and chosen when
+// it is made. Every sum is cut by the shapes alone, so its bits do not depend on the number
+// of threads. The blocks remain what a GPU computes with, and what the encoder is tested
+// against.
+//
 // The package needs cgo and libtorch (scripts/setup, scripts/env). With CGO_ENABLED=0 only
 // this comment is built, so that `go build ./...` works without either.
 package torch

@@ -4,8 +4,8 @@ package torch
 
 // #include <stdlib.h>
 // #include "shim.h"
-// #cgo LDFLAGS: -lstdc++ -lc10 -ltorch_cpu -ldl
-// #cgo CXXFLAGS: -std=c++17 -O3 -DAT_PER_OPERATOR_HEADERS
+// #cgo LDFLAGS: -lstdc++ -lc10 -ltorch_cpu -ldl -lgomp
+// #cgo CXXFLAGS: -std=c++17 -O3 -fopenmp -DAT_PER_OPERATOR_HEADERS
 import "C"
 
 import (

@@ -85,6 +85,29 @@ char* gramme_layer(gramme_tensor x, gramme_tensor mask, const gramme_tensor* wei
 char* gramme_heads(gramme_tensor x, gramme_tensor positions, const gramme_tensor* weights, gramme_shape s, gramme_tensor* mlm, gramme_tensor* nsp);
 char* gramme_losses(gramme_tensor mlm, gramme_tensor nsp, gramme_tensor labels, gramme_tensor next, gramme_tensor* loss, gramme_measures* m);
 
+// The encoder on a CPU, computed by hand-written blocks.
+
+typedef void* gramme_cpu;
+
+typedef struct {
+  int64_t layers, hidden, heads, inner, vocabulary, positions, types, pad;
+  double eps, hidden_dropout, attention_dropout;
+  int gelu_tanh, avx2;
+} gramme_cpu_shape;
+
+typedef struct {
+  int64_t rows, seq;
+  const int64_t *ids, *types, *mask;
+  int64_t masked;
+  const int64_t *positions, *labels, *next;
+} gramme_cpu_batch;
+
+char* gramme_cpu_encoder(gramme_cpu_shape s, int bf16, float* const* weights, float* const* gradients, gramme_cpu* out);
+void gramme_cpu_free(gramme_cpu e);
+int gramme_cpu_is_avx2(gramme_cpu e);
+char* gramme_cpu_weights_changed(gramme_cpu e);
+char* gramme_cpu_compute(gramme_cpu e, gramme_cpu_batch b, uint64_t seed, int training, gramme_measures* out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,79 @@
+// The way forward through the layers. Included inside a namespace, under a target.
+
+template <class E>
+void Encoder<E>::forward() {
+  mask.resize(size_t(rows * heads().keys()));
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t j = 0; j < heads().keys(); j++) {
+      mask[size_t(r * heads().keys() + j)] = j >= seq ? -INFINITY : batch.mask[r * seq + j] != 0 ? 0 : -1e30f;
+    }
+  }
+  embed();
+  for (int64_t l = 0; l < s.layers; l++) layer(l, input(l));
+}
+
+template <class E>
+void Encoder<E>::embed() {
+  const float *words = weights[gramme_embed_words], *positions = weights[gramme_embed_positions], *types = weights[gramme_embed_types];
+  Dropout drop = embedding_dropout();
+  pieces(tokens, [&](int64_t, int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      const float *w = words + batch.ids[t] * s.hidden, *p = positions + t % seq * s.hidden, *k = types + batch.types[t] * s.hidden;
+      E *z = embedded_sum.data() + t * s.hidden, *out = embedded.data() + t * s.hidden;
+      for (int64_t j = 0; j < s.hidden; j += lanes) store(z + j, load(w + j) + load(k + j) + load(p + j));
+      RowStats r = embedded_stats[size_t(t)] = row_stats(z, s.hidden, s.eps);
+      normalize_row(z, s.hidden, r, weights[gramme_embed_norm], weights[gramme_embed_norm_bias], out);
+      for (int64_t j = 0; j < s.hidden; j += lanes) store(out + j, load(out + j) * drop.keep(uint32_t(t * s.hidden + j)));
+    }
+  });
+}
+
+// add_and_norm is the end of both halves of a layer: product, bias, dropout, residual
+// sum and norm.
+template <class E>
+void Encoder<E>::add_and_norm(const E* x, int64_t width, const Packed<E>& w, const float* bias, const Dropout& drop, const E* residual, const float* norm, const float* norm_bias, E* sum, std::vector<RowStats>& stats, E* out) {
+  multiply_rows(x, width, tokens, w, [&](int64_t row, int64_t n, const float* c, int64_t stride) {
+    for (int64_t r = 0; r < n; r++) {
+      int64_t at = (row + r) * s.hidden;
+      for (int64_t j = 0; j < s.hidden; j += lanes) {
+        store(sum + at + j, (load(c + r * stride + j) + load(bias + j)) * drop.keep(uint32_t(at + j)) + load(residual + at + j));
+      }
+      RowStats k = stats[size_t(row + r)] = row_stats(sum + at, s.hidden, s.eps);
+      normalize_row(sum + at, s.hidden, k, norm, norm_bias, out + at);
+    }
+  });
+}
+
+template <class E>
+void Encoder<E>::layer(int64_t l, const E* x) {
+  LayerMemory<E>& m = layers[size_t(l)];
+  const LayerLinears& w = linears[size_t(l)];
+  const float* biases[3] = {weight(l, gramme_layer_query_bias), weight(l, gramme_layer_key_bias), weight(l, gramme_layer_value_bias)};
+  multiply(x, s.hidden, tokens, w.qkv.forward, [&](int64_t row, int64_t n, int64_t column, int64_t width, const float* c, int64_t stride) {
+    for (int64_t j = 0; j < width; j += lanes) {
+      Vec bias = load(biases[(column + j) / s.hidden] + (column + j) % s.hidden);
+      for (int64_t r = 0; r < n; r++) store(&m.qkv[size_t((row + r) * 3 * s.hidden + column + j)], load(c + r * stride + j) + bias);
+    }
+  });
+  Dropout drop = attention_dropout(l);
+  attend(heads(), m.qkv.data(), mask.data(), drop.threshold > 0 ? &drop : nullptr, m.probabilities.data(), m.context.data());
+  add_and_norm(m.context.data(), s.hidden, w.attention.forward, weight(l, gramme_layer_attention_bias), context_dropout(l), x,
+               weight(l, gramme_layer_attention_norm), weight(l, gramme_layer_attention_norm_bias), m.sum1.data(), m.stats1, m.middle.data());
+  activate(m.middle.data(), tokens, w.intermediate.forward, weight(l, gramme_layer_intermediate_bias), s.inner, m.inner.data(), m.active.data());
+  add_and_norm(m.active.data(), s.inner, w.output.forward, weight(l, gramme_layer_output_bias), output_dropout(l), m.middle.data(),
+               weight(l, gramme_layer_output_norm), weight(l, gramme_layer_output_norm_bias), m.sum2.data(), m.stats2, m.out.data());
+}
+
+// activate keeps x·w + bias in `inner` and writes its GELU.
+template <class E>
+void Encoder<E>::activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* inner, E* active) {
+  multiply(x, s.hidden, m, w, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c, int64_t stride) {
+    for (int64_t r = 0; r < n; r++) {
+      int64_t at = (row + r) * width + column;
+      for (int64_t j = 0; j < columns; j += lanes) {
+        store(inner + at + j, load(c + r * stride + j) + load(bias + column + j));
+        store(active + at + j, gelu(load(inner + at + j), s.gelu_tanh).value);
+      }
+    }
+  });
+}
