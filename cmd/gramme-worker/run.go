@@ -53,7 +53,7 @@ SIGTERM, Ctrl-C or a closed terminal let the worker leave: it finishes the step 
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and a number")
 	dir := c.Flags().String("run", "", "`folder` of the run, if it is on this machine; otherwise the corpus comes over the network")
 	host := c.Flags().String("host", "", "`address` by which other workers reach this one; default: the local address of its connection to NATS")
-	threads := c.Flags().Int("threads", 0, "compute threads; default: as many as the run has set. With another number the bits differ, and only a run with --mixed admits the worker")
+	threads := c.Flags().Int("threads", 0, "compute threads; default: as many as the run has set. Where libtorch's own operations compute, the bits differ with another number, and only a run with --mixed admits the worker")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *threads < 0 {

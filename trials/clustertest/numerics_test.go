@@ -19,18 +19,6 @@ import (
 // no processor of today chooses by itself.
 var otherISA = []string{"ATEN_CPU_CAPABILITY=default", "ONEDNN_MAX_CPU_ISA=SSE41"}
 
-// others are workers whose arithmetic is not that of a run of one thread.
-var others = []struct {
-	name    string
-	flags   []string
-	environ []string
-	refused string // what is said of it
-}{
-	// Threads that wait passively leave the processor to others; the bits are the same.
-	{"another number of threads", []string{"--threads", "2"}, []string{"OMP_WAIT_POLICY=passive"}, "threads 2, the run has 1"},
-	{"another instruction set", nil, otherISA, arithmetic},
-}
-
 // far starts a worker as on another machine: it has a cache of its own.
 func (c *shared) far(id, run string, environ []string, flags ...string) *running {
 	c.Helper()
@@ -70,51 +58,60 @@ const arithmetic = "its arithmetic gives "
 func TestOtherArithmeticIsRefused(t *testing.T) {
 	t.Parallel()
 	c := calm(t)
-	for _, o := range others {
-		t.Run(o.name, func(t *testing.T) {
-			s := newShared(newSite(t))
-			r := s.on(s.up(text(c.steps), "1")...)
-			far := s.far("far", r.reaches(1).Run, o.environ, o.flags...)
-			s.until("the worker is refused", patience, func() bool { return worker(s.status(), "far").State == wire.WorkerRefused })
-			s.want(far.wait(), exit.Usage, "error: the run refuses this worker: "+o.refused)
-			s.done(r, c)
-			if all := r.err.String(); !strings.Contains(all, "worker far on ") || !strings.Contains(all, " is refused: "+o.refused) {
-				t.Errorf("gramme up does not say so:\n%s", all)
-			}
-			a := s.audit()
-			if told := notes(a, ledger.NoteRefused); len(told) != 1 || !strings.Contains(told[0], "worker far on ") || !strings.Contains(told[0], o.refused) {
-				t.Errorf("the ledger says: %q", told)
-			}
-			if a.Account.Mixed || a.Checkpoints[len(a.Checkpoints)-1].Numerics.Mixed || s.status().Mixed {
-				t.Error("a run is called mixed, though nobody else took part")
-			}
-		})
+	s := newShared(newSite(t))
+	r := s.on(s.up(text(c.steps), "1")...)
+	far := s.far("far", r.reaches(1).Run, otherISA)
+	s.until("the worker is refused", patience, func() bool { return worker(s.status(), "far").State == wire.WorkerRefused })
+	s.want(far.wait(), exit.Usage, "error: the run refuses this worker: "+arithmetic)
+	s.done(r, c)
+	if all := r.err.String(); !strings.Contains(all, "worker far on ") || !strings.Contains(all, " is refused: "+arithmetic) {
+		t.Errorf("gramme up does not say so:\n%s", all)
+	}
+	a := s.audit()
+	if told := notes(a, ledger.NoteRefused); len(told) != 1 || !strings.Contains(told[0], "worker far on ") || !strings.Contains(told[0], arithmetic) {
+		t.Errorf("the ledger says: %q", told)
+	}
+	if a.Account.Mixed || a.Checkpoints[len(a.Checkpoints)-1].Numerics.Mixed || s.status().Mixed {
+		t.Error("a run is called mixed, though nobody else took part")
 	}
 }
 
-// TestOtherArithmeticIsAdmitted lets the same workers in. The replicas stay equal,
+// TestAnotherNumberOfThreads has a worker of two threads join a run of one. It computes
+// the same bits.
+func TestAnotherNumberOfThreads(t *testing.T) {
+	t.Parallel()
+	c := calm(t)
+	s := newShared(newSite(t))
+	r := s.on(s.up(text(c.steps), "1")...)
+	// Threads that wait passively leave the processor to others; the bits are the same.
+	far := s.far("far", r.reaches(1).Run, []string{"OMP_WAIT_POLICY=passive"}, "--threads", "2")
+	s.until("the worker trains", patience, func() bool { return trains(s.status(), "far") })
+	s.done(r, c)
+	s.want(far.wait(), 0)
+	if a := s.audit(); a.Account.Mixed {
+		t.Error("a run is called mixed, though all computed the same bits")
+	}
+}
+
+// TestOtherArithmeticIsAdmitted lets the same worker in. The replicas stay equal,
 // and everything that is left of the run says that it cannot be had again.
 func TestOtherArithmeticIsAdmitted(t *testing.T) {
 	t.Parallel()
 	c := calm(t)
-	for _, o := range others {
-		t.Run(o.name, func(t *testing.T) {
-			s := newShared(newSite(t))
-			r := s.on(s.up(text(c.steps), "1", "--mixed")...)
-			far := s.far("far", r.reaches(1).Run, o.environ, o.flags...)
-			s.until("the worker trains", patience, func() bool { return trains(s.status(), "far") })
-			if !s.status().Mixed {
-				t.Error("the status does not say that the run is mixed")
-			}
-			s.want(s.gramme("status", "--run", "run"), 0, "mixed: ")
-			s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps))
-			s.want(far.wait(), 0)
-			if got := digestOf(t, s.run); got == c.digest {
-				t.Error("ended with the bits of an undisturbed run: the worker computed nothing, or computes alike")
-			}
-			s.mixed()
-		})
+	s := newShared(newSite(t))
+	r := s.on(s.up(text(c.steps), "1", "--mixed")...)
+	far := s.far("far", r.reaches(1).Run, otherISA)
+	s.until("the worker trains", patience, func() bool { return trains(s.status(), "far") })
+	if !s.status().Mixed {
+		t.Error("the status does not say that the run is mixed")
 	}
+	s.want(s.gramme("status", "--run", "run"), 0, "mixed: ")
+	s.want(r.wait(), 0, fmt.Sprintf("done: %d steps", c.steps))
+	s.want(far.wait(), 0)
+	if got := digestOf(t, s.run); got == c.digest {
+		t.Error("ended with the bits of an undisturbed run: the worker computed nothing, or computes alike")
+	}
+	s.mixed()
 }
 
 // mixed checks that ledger and checkpoints say that a run was mixed, and that its

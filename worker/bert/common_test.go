@@ -37,9 +37,16 @@ func TestMain(m *testing.M) {
 // small is an architecture whose tensors leave gaps in the flat buffer.
 func small() model.Config {
 	return model.Config{
-		VocabSize: 211, HiddenSize: 36, Layers: 2, Heads: 3, IntermediateSize: 70, MaxPositions: 48, TypeVocabSize: 2,
+		VocabSize: 211, HiddenSize: 48, Layers: 2, Heads: 3, IntermediateSize: 80, MaxPositions: 48, TypeVocabSize: 2,
 		HiddenDropout: 0.1, AttentionDropout: 0.1, InitStd: 0.05, LayerNormEps: 1e-12, Activation: model.ActivationGELU,
 	}
+}
+
+// odd is an architecture that only libtorch's operations compute.
+func odd() model.Config {
+	cfg := small()
+	cfg.HiddenSize, cfg.IntermediateSize = 36, 70
+	return cfg
 }
 
 // open returns a model with initial weights, owned by the test's OS thread.

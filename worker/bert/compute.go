@@ -29,6 +29,9 @@ func (m *Model) Compute(b sampler.Batch, dropoutSeed uint64) (replica.Measured, 
 }
 
 func (m *Model) compute(b sampler.Batch, seed uint64, out *replica.Measured) error {
+	if m.cpu != nil {
+		return m.computeOnCPU(b, seed, true, out)
+	}
 	if err := torch.Seed(seed); err != nil {
 		return err
 	}
@@ -49,7 +52,9 @@ func (m *Model) compute(b sampler.Batch, seed uint64, out *replica.Measured) err
 func (m *Model) Evaluate(b sampler.Batch) (replica.Measured, error) {
 	var out replica.Measured
 	err := m.check(b)
-	if err == nil {
+	if err == nil && m.cpu != nil {
+		err = m.computeOnCPU(b, 0, false, &out)
+	} else if err == nil {
 		err = torch.WithoutGrad(func() error {
 			return m.forward(b, false, func(_ *ts.Tensor, measured torch.Measures) error {
 				out = measures(b, measured)
@@ -96,11 +101,8 @@ type inputs struct {
 
 // logits returns the logits of the two heads, which s keeps.
 func (m *Model) logits(s *scope, in inputs, training bool) (mlm, nsp *ts.Tensor, err error) {
-	// The number belongs to the process, and another model may have changed it.
-	if torch.Threads() != m.threads {
-		if err := torch.SetThreads(m.threads); err != nil {
-			return nil, nil, err
-		}
+	if err := m.useThreads(); err != nil {
+		return nil, nil, err
 	}
 	shape := torch.Shape{
 		Rows: in.rows, Seq: in.seq, Heads: m.cfg.Heads, Eps: m.cfg.LayerNormEps,
@@ -134,6 +136,15 @@ func (m *Model) logits(s *scope, in inputs, training bool) (mlm, nsp *ts.Tensor,
 	}
 	s.keep(mlm, nsp)
 	return mlm, nsp, nil
+}
+
+// useThreads sets the model's number of threads: it belongs to the process, and another
+// model may have changed it.
+func (m *Model) useThreads() error {
+	if torch.Threads() == m.threads {
+		return nil
+	}
+	return torch.SetThreads(m.threads)
 }
 
 // ints copies integers to the device of the model.

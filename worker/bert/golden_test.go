@@ -122,19 +122,17 @@ func (g golden) near(what string, got, want []float32, bound float64) {
 }
 
 func TestAgreesWithHuggingFace(t *testing.T) {
-	for _, precision := range []struct {
-		name  string
-		bound float64
-	}{{"f32", 1e-4}, {"bf16", 0.05}} {
+	for _, how := range []struct {
+		precision, engine string
+		bound             float64
+	}{{"f32", "", 1e-4}, {"f32", bert.AVX2, 1e-4}, {"f32", bert.Autograd, 1e-4}, {"bf16", "", 0.05}, {"bf16", bert.Autograd, 0.05}} {
 		for _, activation := range activations {
-			t.Run(precision.name+"/"+activation, func(t *testing.T) {
-				agrees(t, activation, bert.Options{Precision: precision.name, Device: device()}, precision.bound, 0)
-			})
+			o := bert.Options{Precision: how.precision, Engine: how.engine, Device: device()}
+			name := how.precision + how.engine + "/" + activation
+			t.Run(name, func(t *testing.T) { agrees(t, activation, o, how.bound, 0) })
 			// Dropout takes another way through attention; at this rate it drops
 			// nothing.
-			t.Run(precision.name+"/"+activation+"/dropout", func(t *testing.T) {
-				agrees(t, activation, bert.Options{Precision: precision.name, Device: device()}, precision.bound, 1e-12)
-			})
+			t.Run(name+"/dropout", func(t *testing.T) { agrees(t, activation, o, how.bound, 1e-12) })
 		}
 	}
 }

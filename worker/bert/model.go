@@ -19,7 +19,14 @@ type Options struct {
 	Device    string // "cpu" (default) or "cuda"
 	Precision string // "f32" (default) or "bf16"
 	Threads   int    // cores of an operation on the CPU; 0 leaves libtorch's choice
+	Engine    string // "" (default, the fastest), or one of the Engines
 }
+
+// Engines that a CPU has beside the fastest, for tests and comparisons.
+const (
+	Autograd = "autograd" // libtorch's operations, as a GPU computes
+	AVX2     = "avx2"     // hand-written blocks without AVX-512
+)
 
 // Model is an encoder with the two pretraining heads.
 type Model struct {
@@ -37,6 +44,8 @@ type Model struct {
 	layers     []torch.LayerWeights
 	heads      torch.HeadsWeights
 	owned      []*ts.Tensor
+
+	cpu *torch.CPUEncoder // computes in place of the blocks, or nil
 }
 
 // New returns a model whose weights are zero. l must be model.NewLayout(cfg).
@@ -90,7 +99,12 @@ func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
 	if err := m.allocate(); err != nil {
 		return m, err
 	}
-	return m, m.place()
+	if err := m.place(); err != nil || o.Engine == Autograd || m.device.IsCuda() {
+		return m, err
+	}
+	var err error
+	m.cpu, err = m.newCPUEncoder(o.Engine == AVX2)
+	return m, err
 }
 
 // allocate makes the flat buffers.
@@ -186,10 +200,24 @@ func (m *Model) Gradient() []float32 { return m.grads }
 // depend.
 func (m *Model) Threads() int { return m.threads }
 
+// Engine says how the model computes: "", AVX2 or Autograd.
+func (m *Model) Engine() string {
+	switch {
+	case m.cpu == nil:
+		return Autograd
+	case m.cpu.AVX2():
+		return AVX2
+	}
+	return ""
+}
+
 // WeightsChanged makes changes to Weights take effect.
 func (m *Model) WeightsChanged() error {
 	if m.closed() {
 		return fmt.Errorf("use new weights: %w", errClosed)
+	}
+	if m.cpu != nil {
+		return m.cpu.WeightsChanged()
 	}
 	if m.flat == m.host {
 		return nil
@@ -200,6 +228,10 @@ func (m *Model) WeightsChanged() error {
 // Close frees everything. Slices from Weights and Gradient are then invalid.
 func (m *Model) Close() error {
 	var errs []error
+	if m.cpu != nil {
+		m.cpu.Close()
+		m.cpu = nil
+	}
 	for i := len(m.owned) - 1; i >= 0; i-- {
 		errs = append(errs, m.owned[i].Drop())
 	}
