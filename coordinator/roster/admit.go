@@ -97,7 +97,7 @@ func (r *Roster) otherArithmetic(reg wire.Registration, fingerprint string) stri
 	case r.cfg.Threads > 0 && reg.Threads > 0 && reg.Threads != r.cfg.Threads:
 		return fmt.Sprintf("threads %d, the run has %d", reg.Threads, r.cfg.Threads)
 	}
-	return fmt.Sprintf("its arithmetic gives %.12q, the run's gives %.12q, by another kind of processor or of libtorch", reg.Fingerprint, fingerprint)
+	return fmt.Sprintf("its arithmetic gives %.12q, the run's gives %.12q, by another kind of processor, build or libtorch", reg.Fingerprint, fingerprint)
 }
 
 func (r *Roster) onBeat(now time.Time, b wire.Beat) {
