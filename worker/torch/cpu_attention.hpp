@@ -2,7 +2,7 @@
 // softmax, dropout and the sum of the values stay in the cache. Included inside a
 // namespace, under a target.
 
-// Heads says where the queries, keys and values of a head stand.
+// HeadShape says where the queries, keys and values of a head stand.
 struct HeadShape {
   int64_t rows, seq, heads, width, hidden;
   int64_t keys() const { return round_up(seq, 32); }                            // padded
@@ -11,7 +11,7 @@ struct HeadShape {
   int64_t value_block() const { return width > 32 ? tile : round_up(width, 16); }
 };
 
-// Packs are the right operands that a head needs; each is packed once a head.
+// HeadOperand packs the right operands of a head's products.
 template <class E>
 struct HeadOperand {
   // columns packs [seq, width] transposed: [width, keys].

@@ -62,7 +62,8 @@ void multiply(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, const
 // multiply_rows is multiply for what needs whole rows of the product.
 template <class E, class F>
 void multiply_rows(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, const F& use) {
-  int64_t height = m >= 2 * tile * at::get_num_threads() ? tile : tile / 2, width = b.blocks() * tile;
+  // By the shape alone: the number of threads must not change how a product is cut.
+  int64_t height = m >= 8 * tile ? tile : tile / 2, width = b.blocks() * tile;
   parallel((m + height - 1) / height, [&](int64_t i) {
     float* c = scratch(size_t(height * width));
     int64_t row = i * height;
