@@ -77,3 +77,18 @@ func Play(script string, do func(words []string) (did []string, err error)) (str
 	}
 	return out.String(), nil
 }
+
+// PlayMachine is Play for a machine that the first command, config, makes: start gets its
+// settings, do each later command. What do returns is indented by two spaces.
+func PlayMachine(script string, start func(settings []string) error, do func(words []string) (did []string, err error)) (string, error) {
+	return Play(script, func(words []string) ([]string, error) {
+		if words[0] == "config" {
+			return nil, start(words[1:])
+		}
+		did, err := do(words)
+		for i := range did {
+			did[i] = "  " + did[i]
+		}
+		return did, err
+	})
+}

@@ -40,21 +40,17 @@ func TestTranscripts(t *testing.T) { transcript.Test(t, play) }
 // play returns the script with what the supervisor did.
 func play(script string) (string, error) {
 	var w *world
-	return transcript.Play(script, func(words []string) (did []string, err error) {
-		if words[0] == "config" {
-			cfg, err := parseConfig(words[1:])
-			if err != nil {
-				return nil, err
-			}
-			w = newWorld(cfg)
-			return nil, nil
+	return transcript.PlayMachine(script, func(settings []string) error {
+		cfg, err := parseConfig(settings)
+		if err != nil {
+			return err
 		}
+		w = newWorld(cfg)
+		return nil
+	}, func(words []string) ([]string, error) {
 		w.said = nil
-		err = w.command(words[0], words[1:])
-		for _, s := range w.said {
-			did = append(did, "  "+s)
-		}
-		return did, err
+		err := w.command(words[0], words[1:])
+		return w.said, err
 	})
 }
 
