@@ -1,7 +1,6 @@
 // Everything that the encoder on a CPU includes, before a target is chosen: code of the
 // standard library and of libtorch must run on every machine.
 #pragma once
-#include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "cpu.hpp"
+#include "pool.hpp"
 
 using BF16 = c10::BFloat16;
 

@@ -4,15 +4,6 @@
 constexpr int64_t tile = 64;       // rows and columns of a block of a product
 constexpr int64_t depth_of = 512;  // of the inner dimension at once, so that the operands fit the cache
 
-// parallel calls f(i) for 0 <= i < n, on the threads that libtorch has.
-template <class F>
-void parallel(int64_t n, const F& f) {
-  at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) f(i);
-    at::native::cpublas::brgemm_release(true);
-  });
-}
-
 inline float* scratch(size_t floats) {
   thread_local std::vector<float, Aligned<float>> memory;
   if (memory.size() < floats) memory.resize(floats);

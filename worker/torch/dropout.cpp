@@ -3,13 +3,14 @@
 // are independent of each other, of the number of threads and of the machine.
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "parts.hpp"
+#include "pool.hpp"
 
 namespace {
 
@@ -29,8 +30,9 @@ uint64_t draw_key() {
 template <class T>
 void fill(T* to, int64_t n, uint64_t key, uint64_t threshold, T kept) {
   const T dropped = 0;
-  at::parallel_for(0, (n + 1) / 2, 1 << 14, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
+  const int64_t pairs = (n + 1) / 2, piece = 1 << 14;
+  parallel((pairs + piece - 1) / piece, [=](int64_t p) {
+    for (int64_t i = p * piece; i < std::min(pairs, (p + 1) * piece); i++) {
       uint64_t bits = mix(key + uint64_t(i + 1) * 0x9e3779b97f4a7c15);
       to[2 * i] = (bits & 0xffffffff) >= threshold ? kept : dropped;
       if (2 * i + 1 < n) to[2 * i + 1] = (bits >> 32) >= threshold ? kept : dropped;

@@ -4,8 +4,8 @@ package torch
 
 // #include <stdlib.h>
 // #include "shim.h"
-// #cgo LDFLAGS: -lstdc++ -lc10 -ltorch_cpu -ldl -lgomp
-// #cgo CXXFLAGS: -std=c++17 -O3 -fopenmp -DAT_PER_OPERATOR_HEADERS
+// #cgo LDFLAGS: -lstdc++ -lc10 -ltorch_cpu -ldl
+// #cgo CXXFLAGS: -std=c++17 -O3 -DAT_PER_OPERATOR_HEADERS
 import "C"
 
 import (
@@ -31,7 +31,8 @@ func failed(operation string, message *C.char) error {
 func Version() string { return C.GoString(C.gramme_version()) }
 
 // SetThreads sets how many cores an operation may use. libtorch splits sums by this number,
-// so it is one of the inputs that determine the bits of a gradient.
+// so it is one of the inputs that determine the bits of its gradients; those of a
+// CPUEncoder do not depend on it.
 func SetThreads(n int) error {
 	if n < 1 {
 		return fmt.Errorf("set threads: %d is not positive", n)

@@ -1,0 +1,16 @@
+// Threads for the encoder on a CPU.
+#pragma once
+#include <cstdint>
+
+// pool_run calls f(argument, i) once for each 0 <= i < n, on as many threads as SetThreads
+// has set, and returns when all calls have. Which thread makes which call is left to
+// chance, so that a thread that the system holds up delays the others by one call at most.
+// f must not throw. Calls from several threads at once, or from inside f, run on their own
+// thread alone.
+void pool_run(int64_t n, void (*f)(const void* argument, int64_t i), const void* argument);
+
+// parallel is pool_run for a function object.
+template <class F>
+void parallel(int64_t n, const F& f) {
+  pool_run(n, [](const void* g, int64_t i) { (*static_cast<const F*>(g))(i); }, &f);
+}
