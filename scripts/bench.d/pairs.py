@@ -24,7 +24,8 @@ import tempfile
 
 def arguments(description, rounds=3, seconds=20.0, threads=2):
     """The options that all benchmarks share."""
-    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    p = argparse.ArgumentParser(prog=f"scripts/bench {name}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--json", metavar="FILE", help="write the rows there")
     p.add_argument("--rounds", type=positive(int), default=rounds, help="pairs of measurements (default %(default)s)")
     p.add_argument("--seconds", type=positive(float), default=seconds, help="of one measurement (default %(default)s)")

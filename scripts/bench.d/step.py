@@ -1,84 +1,99 @@
-"""Tokens a second of one worker, all parts of a run on, against PyTorch by hand.
+"""One worker of ours with all parts of a run on, against PyTorch.
 
-    step.py SCRATCH CORPUS PYTHON THREADS ROUNDS SECONDS MODELS PRECISIONS [OUT.json]
+Tokens a second of steps of 16 x 128 tokens with dropout 0.1: forward, backward, clipping
+and update. The peers are hf, the model of transformers as a user trains it, and tuned, by
+hand: the better of the tuned one as it is and compiled, for each case.
 
-Ours and the peers take turns; each ratio is of one round. MODELS and PRECISIONS are
-joined by commas.
+For base, rows of two more benchmarks: "memory" is the most memory of the process, and
+"flops" the operations a second that the model needs, against those of torch.matmul with
+the same threads. --profile prints where the processor time of ours goes, by `perf`.
 """
 
-import json
 import os
-import signal
-import statistics
-import subprocess
 import sys
-import time
+import tempfile
 
-scratch, corpus, python, threads, rounds, seconds, models, precisions = sys.argv[1:9]
-out_file = sys.argv[9] if len(sys.argv) > 9 else ""
-threads, rounds, seconds = int(threads), int(rounds), float(seconds)
-ROWS, SEQ = 16, 128
-PEERS = ["hf", "tuned"]
+import ours
+import pairs
+import peer
+import profile_by_perf
 
-
-def step_of(run):
-    answer = subprocess.run(["bin/gramme", "status", "--run", run, "--json"], capture_output=True, text=True)
-    try:
-        status = json.loads(answer.stdout)
-        return status["step"] if status["state"] == "training" else 0
-    except (ValueError, KeyError):
-        return 0
+ROWS = 16
+PEERS = {"hf": ["hf"], "tuned": ["tuned", "compiled"]}
+ALSO = {"base"}  # has the rows of memory and operations
 
 
-def next_step(run, up, after):
-    """The first step beyond `after`, and when it was seen."""
-    while up.poll() is None:
-        step = step_of(run)
-        if step > after:
-            return step, time.perf_counter()
-        time.sleep(0.02)
-    sys.exit(f"error: the run ended early: {open(run + '.err').read()[-2000:]}")
+def operations(model, vocabulary):
+    """Floating point operations that a token needs, forward and backward.
+
+    Each product of the forward has two of its size in the backward. The decoder is for
+    the masked positions alone, the pooler for one token of a row.
+    """
+    h, layers, _ = peer.SIZES[model]
+    masked = round(0.15 * ours.SEQ) / ours.SEQ
+    encoder = layers * (12 * h * h + 2 * ours.SEQ * h)  # four and eight squares; scores and context
+    heads = masked * (h * h + h * vocabulary) + h * h / ours.SEQ
+    return 3 * 2 * (encoder + heads)
 
 
-def ours(model, precision, vocabulary):
-    run = os.path.join(scratch, f"{model}-{precision}")
-    command = ["bin/gramme", "up", "--run", run, "--model", model, "--workers", "1", "--threads", str(threads), "--precision", precision,
-               "--batch-rows", str(ROWS), "--batch-micro-batches", "1", "--max-seq", str(SEQ), "--dropout", "0.1", "--steps", "100000", corpus]
-    if os.path.exists(os.path.join(run, "spec.yaml")):
-        command = ["bin/gramme", "up", "--run", run]
-    with open(run + ".err", "a") as err:
-        up = subprocess.Popen(command, stdout=err, stderr=err)
-        first, _ = next_step(run, up, 0)
-        first, begun = next_step(run, up, first + 2)
-        time.sleep(seconds)
-        last, ended = next_step(run, up, step_of(run))
-        up.send_signal(signal.SIGINT)
-        up.wait()
-    return ROWS * SEQ * (last - first) / (ended - begun)
+def arguments():
+    p = pairs.arguments(__doc__)
+    p.add_argument("--models", default="tiny,small,base", help="joined by commas (default %(default)s)")
+    p.add_argument("--precisions", default="f32,bf16", help="joined by commas (default %(default)s)")
+    p.add_argument("--profile", action="store_true", help="where the time of ours goes, instead of the peers")
+    return p.parse_args()
 
 
-def peer(how, model, precision, vocabulary):
-    command = [python, "scripts/bench.d/peer.py", how, model, precision, str(threads), str(seconds), "--rows", str(ROWS), "--seq", str(SEQ), "--vocab", str(vocabulary)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"error: {' '.join(command)}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])["tokens_per_s"]
+def run_of(scratch, corpus, model, precision, threads, workers=1):
+    return ours.Run(os.path.join(scratch, f"{model}-{precision}"), corpus, [
+        "--model", model, "--workers", str(workers), "--threads", str(threads), "--precision", precision,
+        "--batch-rows", str(ROWS // workers), "--batch-micro-batches", str(workers), "--dropout", "0.1",
+    ], ROWS * ours.SEQ)
 
 
-vocabulary = sum(1 for _ in open(os.path.join(corpus, "vocab.txt"), encoding="utf-8"))
-rows = []
-for model in models.split(","):
-    for precision in precisions.split(","):
-        mine, theirs = [], {how: [] for how in PEERS}
-        for _ in range(rounds):
-            mine.append(ours(model, precision, vocabulary))
-            for how in PEERS:
-                theirs[how].append(peer(how, model, precision, vocabulary))
-        for how in PEERS:
-            ratios = [m / t for m, t in zip(mine, theirs[how])]
-            row = {"bench": "step", "case": f"{model} {precision} {threads} vs {how}", "ours": statistics.median(mine), "peer": statistics.median(theirs[how]),
-                   "unit": "tokens/s", "ratio": {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)}, "runs": rounds}
-            rows.append(row)
-            print("%-28s %8.0f against %8.0f tokens/s: %.2f (%.2f to %.2f)" % (row["case"], row["ours"], row["peer"], row["ratio"]["median"], min(ratios), max(ratios)), flush=True)
-if out_file:
-    json.dump(rows, open(out_file, "w"), indent=2)
+def peer_of(how, model, precision, threads, seconds, vocabulary, ranks=1):
+    return pairs.result([sys.executable, "scripts/bench.d/peer.py", how, model, precision, str(threads), str(seconds), "--ranks", str(ranks),
+                         "--rows", str(ROWS), "--seq", str(ours.SEQ), "--vocab", str(vocabulary)])
+
+
+def compare(o, scratch, corpus, model, precision):
+    vocabulary = ours.vocabulary(corpus)
+    run = run_of(scratch, corpus, model, precision, o.threads)
+    measures = {"ours": lambda: run.measure(o.seconds)}
+    for how in sum(PEERS.values(), []):
+        measures[how] = lambda how=how: peer_of(how, model, precision, o.threads, o.seconds, vocabulary)
+    if model in ALSO:
+        measures["matmul"] = lambda: pairs.result([sys.executable, "scripts/bench.d/matmul.py", precision, str(o.threads), str(min(o.seconds, 8))])
+    found = pairs.turns(o.rounds, measures)
+    case = f"{model} {precision} {o.threads}"
+    speed = {name: [f["tokens_per_s"] for f in found[name]] for name in found if name != "matmul"}
+    rows = pairs.rows("step", case, "tokens/s", speed, PEERS)
+    if model in ALSO:
+        for row in list(rows):  # of the variant that was compared
+            name = row["case"].rsplit(" ", 1)[1]
+            memory = {which: [f["memory_mib"] for f in found[variant]] for which, variant in (("ours", "ours"), (name, row.get("peer_as", name)))}
+            rows += pairs.rows("memory", case, "MiB", memory, {name: [name]}, more_is_better=False)
+        needs = operations(model, vocabulary) / 1e9
+        rates = {"ours": [needs * s for s in speed["ours"]], "matmul": [f["gflops"] for f in found["matmul"]]}
+        rows += pairs.rows("flops", case, "GFLOP/s", rates, {"matmul": ["matmul"]})
+    return rows
+
+
+def main():
+    o = arguments()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = ours.corpus(scratch)
+        for model in o.models.split(","):
+            for precision in o.precisions.split(","):
+                if o.profile:
+                    rows.append(profile_by_perf.profile(run_of(scratch, corpus, model, precision, o.threads), f"{model} {precision} {o.threads}", o.threads, o.seconds))
+                    profile_by_perf.show(rows[-1])
+                else:
+                    rows += (new := compare(o, scratch, corpus, model, precision))
+                    pairs.show(new)
+                pairs.finish(o, rows)  # what is measured stays if the next case fails
+
+
+if __name__ == "__main__":
+    main()
