@@ -2,8 +2,9 @@ package allreduce
 
 import (
 	"encoding/binary"
-	"math"
 	"unsafe"
+
+	"github.com/gramme-project/gramme/internal/vector"
 )
 
 // Sum is the type of the words of a vector, and so how they are added.
@@ -31,46 +32,10 @@ func (s Sum) String() string {
 // add sets dst[i] = a[i] + b[i]. The three have the same length; dst may be a.
 func (s Sum) add(dst, a, b []int32) {
 	if s == Float32 {
-		addFloats(dst, a, b)
+		vector.AddFloats(dst, a, b)
 		return
 	}
-	addInts(dst, a, b)
-}
-
-func addInts(dst, a, b []int32) {
-	for len(dst) >= 8 && len(a) >= 8 && len(b) >= 8 {
-		d, x, y := dst[:8:8], a[:8:8], b[:8:8]
-		d[0] = x[0] + y[0]
-		d[1] = x[1] + y[1]
-		d[2] = x[2] + y[2]
-		d[3] = x[3] + y[3]
-		d[4] = x[4] + y[4]
-		d[5] = x[5] + y[5]
-		d[6] = x[6] + y[6]
-		d[7] = x[7] + y[7]
-		dst, a, b = dst[8:], a[8:], b[8:]
-	}
-	for i := range dst {
-		dst[i] = a[i] + b[i]
-	}
-}
-
-func addFloats(dst, a, b []int32) {
-	for len(dst) >= 4 && len(a) >= 4 && len(b) >= 4 {
-		d, x, y := dst[:4:4], a[:4:4], b[:4:4]
-		d[0] = addFloat(x[0], y[0])
-		d[1] = addFloat(x[1], y[1])
-		d[2] = addFloat(x[2], y[2])
-		d[3] = addFloat(x[3], y[3])
-		dst, a, b = dst[4:], a[4:], b[4:]
-	}
-	for i := range dst {
-		dst[i] = addFloat(a[i], b[i])
-	}
-}
-
-func addFloat(a, b int32) int32 {
-	return int32(math.Float32bits(math.Float32frombits(uint32(a)) + math.Float32frombits(uint32(b))))
+	vector.AddInts(dst, a, b)
 }
 
 // wordBytes views words as little-endian bytes, without a copy: the platforms

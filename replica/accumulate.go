@@ -3,7 +3,8 @@ package replica
 import (
 	"fmt"
 	"math"
-	"slices"
+
+	"github.com/gramme-project/gramme/internal/vector"
 )
 
 // Accumulator is one worker's own part of the entry of the next step: the sum
@@ -15,20 +16,24 @@ type Accumulator struct {
 	chunks    []chunk
 	exponents []int32
 	entry     []int32
+	empty     bool // the gradient in entry is of another step: the first to come replaces it
 	summed    map[int]bool
+	results   []vector.Rounded // of the chunks, in Add
 }
 
 // NewAccumulator returns an empty sum. cores bounds the goroutines that Add uses.
 func NewAccumulator(r Rule, cores int) *Accumulator {
+	chunks := chunksOf(r.Layout)
 	return &Accumulator{
-		rule: r, cores: cores, chunks: chunksOf(r.Layout),
-		entry: make([]int32, r.EntryLen()), summed: map[int]bool{},
+		rule: r, cores: cores, chunks: chunks,
+		entry: make([]int32, r.EntryLen()), summed: map[int]bool{}, results: make([]vector.Rounded, len(chunks)),
 	}
 }
 
 // Reset empties the sum for the step after s.
 func (a *Accumulator) Reset(s *State) {
-	clear(a.entry)
+	a.empty = true
+	clear(a.entry[a.rule.Layout.Total:])
 	clear(a.summed)
 	a.exponents = append(a.exponents[:0], s.Exponents...)
 }
@@ -54,7 +59,13 @@ func (a *Accumulator) Vote(v Votes) {
 }
 
 // Entry returns the words of the sum, to be read only.
-func (a *Accumulator) Entry() []int32 { return a.entry }
+func (a *Accumulator) Entry() []int32 {
+	if a.empty {
+		clear(a.entry[:a.rule.Layout.Total])
+		a.empty = false
+	}
+	return a.entry
+}
 
 // Add adds one micro-batch: its gradient over the flat buffer and its measures.
 // A micro-batch that is already in the sum is an error.
@@ -89,19 +100,4 @@ func (a *Accumulator) Add(index int, grad []float32, m Measured) error {
 	c.add(wordTokens, int64(m.Tokens))
 	a.summed[index] = true
 	return nil
-}
-
-// addFloatGradient adds the gradient unrounded; it reports whether any element was not
-// finite.
-func (a *Accumulator) addFloatGradient(grad []float32) bool {
-	infinite := make([]bool, len(a.chunks))
-	forEach(len(a.chunks), a.cores, func(i int) {
-		c := a.chunks[i]
-		sum, g := a.entry[c.from:c.to], grad[c.from:c.to]
-		for k := range sum {
-			infinite[i] = infinite[i] || math.Float32bits(g[k])&0x7f800000 == 0x7f800000
-			sum[k] = int32(math.Float32bits(math.Float32frombits(uint32(sum[k])) + g[k]))
-		}
-	})
-	return slices.Contains(infinite, true)
 }

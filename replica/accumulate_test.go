@@ -8,78 +8,6 @@ import (
 	"testing"
 )
 
-// TestAddFixed compares with rounding and clamping by the book.
-func TestAddFixed(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 1))
-	for _, microBatches := range []int{1, 2, 3, 16, 1000, MaxMicroBatches} {
-		limit := maxElement(microBatches)
-		for _, exponent := range []int{minExponent, -3, 0, 7, 20, 40, maxExponent} {
-			scale := math.Ldexp(1, exponent)
-			edge := float32(float64(limit) / scale)
-			grad := []float32{
-				0, float32(math.Copysign(0, -1)), edge, -edge, math.Nextafter32(edge, 0), 2 * edge, -2 * edge,
-				math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32,
-				float32(0.5 / scale), float32(1.5 / scale), float32(2.5 / scale), float32(-0.5 / scale), float32(-1.5 / scale), // ties
-				float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)),
-			}
-			for range 200 {
-				grad = append(grad, float32(random.NormFloat64()*float64(edge)/2), float32(random.NormFloat64()/scale*10))
-			}
-			sum := make([]int32, len(grad))
-			for i := range sum {
-				sum[i] = random.Int32N(1000)
-			}
-			want := slices.Clone(sum)
-			var wantLargest, wantClamped int32
-			wantInfinite := false
-			for i, g := range grad {
-				v := math.RoundToEven(float64(g) * scale)
-				if math.IsNaN(float64(g)) || math.IsInf(float64(g), 0) {
-					wantInfinite = true
-					continue
-				}
-				if math.Abs(float64(g)*scale) > float64(limit) {
-					wantClamped++
-					v = math.Copysign(float64(limit), v)
-				}
-				want[i] += int32(v)
-				wantLargest = max(wantLargest, int32(min(math.Ceil(math.Abs(float64(g)*scale)), float64(limit))))
-			}
-			largest, clamped, infinite := roundAndAdd(sum, grad, scale, limit)
-			if largest != wantLargest || clamped != wantClamped || infinite != wantInfinite {
-				t.Errorf("%d micro-batches, exponent %d: largest %d, clamped %d, infinite %v, not %d, %d, %v",
-					microBatches, exponent, largest, clamped, infinite, wantLargest, wantClamped, wantInfinite)
-			}
-			for i := range sum {
-				if sum[i] != want[i] {
-					t.Fatalf("%d micro-batches, exponent %d: %g became %d, not %d", microBatches, exponent, grad[i], sum[i], want[i])
-				}
-			}
-		}
-	}
-}
-
-// TestLargest holds what tells a tensor that is too small for its exponent
-// from one that has no gradient.
-func TestLargest(t *testing.T) {
-	for _, c := range []struct {
-		grad []float32
-		want int32
-	}{
-		{[]float32{0, float32(math.Copysign(0, -1)), 0}, 0},
-		{[]float32{0, -math.SmallestNonzeroFloat32}, 1},
-		{[]float32{0.25, -0.5}, 1},
-		{[]float32{1, -1}, 1},
-		{[]float32{-1.25, 1}, 2},
-		{[]float32{float32(math.NaN()), 0.75}, 1},
-		{[]float32{-1e9, 2}, 1000},
-	} {
-		if got, _, _ := roundAndAdd(make([]int32, len(c.grad)), c.grad, 1, 1000); got != c.want {
-			t.Errorf("largest of %g is %d, not %d", c.grad, got, c.want)
-		}
-	}
-}
-
 // TestSumFits adds the most that all micro-batches can hold.
 func TestSumFits(t *testing.T) {
 	for _, microBatches := range []int{1, 3, 64, MaxMicroBatches} {
@@ -192,6 +120,13 @@ func TestAddRefuses(t *testing.T) {
 	}
 	if !slices.Equal(a.Entry(), before) || len(a.summed) != 1 || !a.summed[2] {
 		t.Error("a refused micro-batch changed the sum")
+	}
+	a.Reset(newState(t, r, 1))
+	if err := a.Add(3, make([]float32, r.Layout.Total), Measured{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.summed) != 1 || slices.ContainsFunc(a.Entry()[:r.Layout.Total], func(w int32) bool { return w != 0 }) {
+		t.Error("the first micro-batch after reset is added to the last step's")
 	}
 	a.Reset(newState(t, r, 1))
 	if len(a.summed) != 0 || slices.ContainsFunc(a.Entry(), func(w int32) bool { return w != 0 }) {

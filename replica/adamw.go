@@ -1,6 +1,6 @@
 package replica
 
-import "math"
+import "github.com/gramme-project/gramme/internal/vector"
 
 // AdamW holds the hyperparameters of decoupled weight decay (arXiv 1711.05101)
 // with global-norm clipping and a linear schedule.
@@ -27,9 +27,6 @@ func (o AdamW) Rate(step, steps uint64) float64 {
 	}
 }
 
-// adamwParams are the numbers of AdamW that are the same for all elements of a chunk.
-type adamwParams struct{ b1, b2, r1, r2, c1, c2, eps, lr, decay, clip float32 }
-
 // updateWeights is AdamW with bias correction on every element.
 func (a *Applier) updateWeights(s *State, entry []int32, o Outcome) {
 	h := a.rule.Optimizer
@@ -37,41 +34,23 @@ func (a *Applier) updateWeights(s *State, entry []int32, o Outcome) {
 	if h.Clip > 0 && o.Norm > h.Clip {
 		clip = h.Clip / o.Norm
 	}
-	common := adamwParams{
-		b1: float32(h.Beta1), b2: float32(h.Beta2), r1: float32(1 - h.Beta1), r2: float32(1 - h.Beta2),
-		c1: float32(1 / (1 - power(h.Beta1, s.Updates))), c2: float32(1 / (1 - power(h.Beta2, s.Updates))),
-		eps: float32(h.Epsilon), lr: float32(o.LearningRate), clip: float32(clip),
+	common := vector.AdamW{
+		Beta1: float32(h.Beta1), Beta2: float32(h.Beta2), Rest1: float32(1 - h.Beta1), Rest2: float32(1 - h.Beta2),
+		Correct1: float32(1 / (1 - power(h.Beta1, s.Updates))), Correct2: float32(1 / (1 - power(h.Beta2, s.Updates))),
+		Epsilon: float32(h.Epsilon), Rate: float32(o.LearningRate), Clip: float32(clip),
 	}
-	mean := a.rule.meanFunc()
 	forEach(len(a.chunks), a.cores, func(i int) {
-		c := a.chunks[i]
-		quantum, p := a.quantum(s, c.tensor), common
+		c, p := a.chunks[i], common
+		p.Quantum = a.quantum(s, c.tensor)
 		if a.rule.Layout.Tensors[c.tensor].Decay {
-			p.decay = float32(h.WeightDecay)
+			p.Decay = float32(h.WeightDecay)
 		}
-		var g [block]float32
-		for from := c.from; from < c.to; from += block {
-			to := min(from+block, c.to)
-			mean(g[:to-from], entry[from:to], quantum)
-			p.update(s.Weights[from:to], s.Moment1[from:to], s.Moment2[from:to], g[:to-from])
+		update := p.UpdateByInts
+		if a.rule.Reduce == Float {
+			update = p.UpdateByFloats
 		}
+		update(s.Weights[c.from:c.to], s.Moment1[c.from:c.to], s.Moment2[c.from:c.to], entry[c.from:c.to])
 	})
-}
-
-// update changes weights and moments by mean gradients. Every product is rounded on its
-// own: the conversions forbid fused multiply-add.
-func (p adamwParams) update(w, m, v, g []float32) {
-	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
-	for k := range g {
-		gk := float32(g[k] * p.clip)
-		mk := float32(float32(p.b1*m[k]) + float32(p.r1*gk))
-		vk := float32(float32(p.b2*v[k]) + float32(p.r2*float32(gk*gk)))
-		m[k], v[k] = mk, vk
-		root := float32(math.Sqrt(float64(float32(vk * p.c2))))
-		u := float32(float32(mk*p.c1) / float32(root+p.eps))
-		u = float32(u + float32(p.decay*w[k]))
-		w[k] = float32(w[k] - float32(p.lr*u))
-	}
 }
 
 // power is x^n by squaring, each product rounded: math.Pow is not the same on

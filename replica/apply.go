@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"github.com/gramme-project/gramme/internal/vector"
 )
 
 // Outcome is what an entry did.
@@ -107,77 +109,23 @@ func (a *Applier) quantum(s *State, tensor int) float64 {
 	return math.Ldexp(1, -int(s.Exponents[tensor])) / float64(a.rule.MicroBatches)
 }
 
-// meanFunc turns the words of an entry into mean gradients. Whether words are floats or
-// integers is decided once per chunk, not per element.
-type meanFunc func(to []float32, words []int32, unit float64)
-
-func meanFixed(to []float32, words []int32, quantum float64) {
-	to = to[:len(words)]
-	for i, w := range words {
-		to[i] = float32(float64(w) * quantum)
-	}
-}
-
-func meanFloat(to []float32, words []int32, quantum float64) {
-	to = to[:len(words)]
-	for i, w := range words {
-		to[i] = float32(float64(math.Float32frombits(uint32(w))) * quantum)
-	}
-}
-
-func (r Rule) meanFunc() meanFunc {
-	if r.Reduce == Float {
-		return meanFloat
-	}
-	return meanFixed
-}
-
-// norm returns the Euclidean norm of the mean gradient: squares summed in
-// float64 within each chunk, then over the chunks, in their order.
+// norm returns the Euclidean norm of the mean gradient. The squares of the words are
+// summed in float64 within each chunk, then over the chunks, in their order.
 func (a *Applier) norm(s *State, entry []int32) float64 {
-	mean := a.rule.meanFunc()
+	squares := vector.SquaresOfInts
+	if a.rule.Reduce == Float {
+		squares = vector.SquaresOfFloats
+	}
 	forEach(len(a.chunks), a.cores, func(i int) {
 		c := a.chunks[i]
 		quantum := a.quantum(s, c.tensor)
-		var sum [lanes]float64
-		var g [block]float32
-		for w := entry[c.from:c.to]; len(w) > 0; w = w[min(block, len(w)):] {
-			n := min(block, len(w))
-			mean(g[:n], w[:n], quantum)
-			squares(&sum, g[:n])
-		}
-		a.norms[i] = float64(sum[0]+sum[1]) + float64(sum[2]+sum[3])
+		a.norms[i] = float64(squares(entry[c.from:c.to]) * float64(quantum*quantum))
 	})
 	total := 0.0
 	for _, q := range a.norms {
 		total += q
 	}
 	return math.Sqrt(total)
-}
-
-const (
-	// lanes is the number of partial sums of squares of a chunk, which break the
-	// chain of dependent additions; it is part of the arithmetic.
-	lanes = 4
-	// block is how many elements are processed at a time, so that they stay in
-	// the first-level cache. It is a multiple of lanes and changes no result.
-	block = 512
-)
-
-// squares adds the square of element k to the sum k mod lanes.
-func squares(sum *[lanes]float64, g []float32) {
-	s0, s1, s2, s3 := sum[0], sum[1], sum[2], sum[3]
-	for ; len(g) >= lanes; g = g[lanes:] {
-		g0, g1, g2, g3 := float64(g[0]), float64(g[1]), float64(g[2]), float64(g[3])
-		s0 += float64(g0 * g0)
-		s1 += float64(g1 * g1)
-		s2 += float64(g2 * g2)
-		s3 += float64(g3 * g3)
-	}
-	*sum = [lanes]float64{s0, s1, s2, s3}
-	for k, v := range g {
-		sum[k] += float64(float64(v) * float64(v))
-	}
 }
 
 // adjustExponents chooses each tensor's exponent for the next step: the mean over

@@ -4,25 +4,47 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/vector"
 )
 
-const benchElements = 10_000_000
+// The sizes of tiny and base. A benchmark at base takes 2 GB of memory.
+var benchElements = []int{4_000_000, 110_000_000}
 
-func perCore(b *testing.B, f func(b *testing.B, cores int)) {
-	for _, cores := range []int{1, 2} {
-		b.Run(fmt.Sprintf("cores=%d", cores), func(b *testing.B) { f(b, cores) })
+// each runs a benchmark by elements and cores; the speed is of the bytes of one buffer.
+func each(b *testing.B, microBatches int, f func(b *testing.B, r Rule, cores int)) {
+	for _, elements := range benchElements {
+		for _, cores := range []int{1, 2} {
+			b.Run(fmt.Sprintf("elements=%dM/cores=%d", elements/1_000_000, cores), func(b *testing.B) {
+				r := testRule(microBatches, elements)
+				r.Steps = 1 << 40
+				b.SetBytes(4 * int64(elements))
+				f(b, r, cores)
+			})
+		}
 	}
 }
 
-func benchGrad(r Rule) []float32 { return fill(r.Layout, rand.New(rand.NewPCG(1, 1)), 1e-3) }
+func benchGrad(r Rule) []float32 {
+	grad, random := make([]float32, r.Layout.Total), rand.New(rand.NewPCG(1, 1))
+	for i := range grad {
+		grad[i] = (random.Float32() - 0.5) * 1e-3
+	}
+	return grad
+}
+
+func benchState(b *testing.B, r Rule) *State {
+	s, err := NewState(r, benchGrad(r))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
 
 func BenchmarkAdd(b *testing.B) {
-	r := testRule(8, benchElements)
-	grad := benchGrad(r)
-	perCore(b, func(b *testing.B, cores int) {
-		s := newState(b, r, 1)
+	each(b, 8, func(b *testing.B, r Rule, cores int) {
+		grad, s := benchGrad(r), &State{Meta: Meta{Exponents: []int32{35}}}
 		a := NewAccumulator(r, cores)
-		b.SetBytes(4 * benchElements)
 		for i := 0; b.Loop(); i++ {
 			if i%8 == 0 {
 				a.Reset(s)
@@ -35,13 +57,9 @@ func BenchmarkAdd(b *testing.B) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	r := testRule(1, benchElements)
-	r.Steps = 1 << 40
-	grad := benchGrad(r)
-	perCore(b, func(b *testing.B, cores int) {
-		s, a := newState(b, r, 1), newApplier(b, r, cores)
-		entry := entryOf(b, r, s, [][]float32{grad}, Measured{})
-		b.SetBytes(4 * benchElements)
+	each(b, 1, func(b *testing.B, r Rule, cores int) {
+		s, a := benchState(b, r), newApplier(b, r, cores)
+		entry := entryOf(b, r, s, [][]float32{benchGrad(r)}, Measured{})
 		for b.Loop() {
 			if _, err := a.Apply(s, entry); err != nil {
 				b.Fatal(err)
@@ -50,11 +68,28 @@ func BenchmarkApply(b *testing.B) {
 	})
 }
 
+// BenchmarkOnce reads an entry, and reads and writes weights and moments, once: the bound of
+// Apply.
+func BenchmarkOnce(b *testing.B) {
+	each(b, 1, func(b *testing.B, r Rule, cores int) {
+		s, entry, chunks := benchState(b, r), make([]int32, r.Layout.Total), chunksOf(r.Layout)
+		for b.Loop() {
+			forEach(len(chunks), cores, func(i int) {
+				const block = 1 << 12 // of the entry, stays in the cache
+				for from := chunks[i].from; from < chunks[i].to; from += block {
+					to := min(from+block, chunks[i].to)
+					for _, x := range [][]float32{s.Weights, s.Moment1, s.Moment2} {
+						vector.AddInts(words(x[from:to]), words(x[from:to]), entry[from:to])
+					}
+				}
+			})
+		}
+	})
+}
+
 func BenchmarkDigest(b *testing.B) {
-	r := testRule(1, benchElements)
-	perCore(b, func(b *testing.B, cores int) {
-		s := newState(b, r, 1)
-		b.SetBytes(3 * 4 * benchElements)
+	each(b, 1, func(b *testing.B, r Rule, cores int) {
+		s := benchState(b, r)
 		for b.Loop() {
 			if _, err := Digest(s, cores); err != nil {
 				b.Fatal(err)

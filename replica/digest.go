@@ -46,3 +46,8 @@ func Bytes(f []float32) []byte {
 func WordBytes(w []int32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), 4*len(w))
 }
+
+// words views floats as the words of their bits, without a copy.
+func words(f []float32) []int32 {
+	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))
+}

@@ -167,8 +167,8 @@ func FuzzSum(f *testing.F) {
 // amd64, GOAMD64=v3 (which fuses where it may) and GOARCH=386 are good trials.
 func TestGoldenBits(t *testing.T) {
 	for mode, want := range map[Reduce]string{
-		Exact: "655f82d4e09700de7b2ae6d44a07c888",
-		Float: "9a667f090e1aaa1c94b815eef53d199b",
+		Exact: "03584f5d93482550e7b3a3878d70850c",
+		Float: "c7ea723bbb1a85c25a0668be2cd98419",
 	} {
 		random := rand.New(rand.NewPCG(7, 7))
 		uniform := func(scale float32) []float32 { // no logarithm, so the same on every processor
@@ -179,7 +179,7 @@ func TestGoldenBits(t *testing.T) {
 			return flat
 		}
 		r := testRule(4, chunkLen+5, 40)
-		r.Reduce = mode
+		r.Reduce, r.Optimizer.Clip = mode, 0.05 // below the norm of some steps
 		s, err := NewState(r, uniform(1))
 		if err != nil {
 			t.Fatal(err)

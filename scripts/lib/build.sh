@@ -1,7 +1,7 @@
 # Compiles the commands into bin/.
 
 # The sources of the commands.
-sources=('*.go' '*.cpp' '*.h' '*.hpp' go.mod go.sum)
+sources=('*.go' '*.s' '*.cpp' '*.h' '*.hpp' go.mod go.sum)
 
 # build_version names the sources in the working folder: two that differ in a byte
 # have two names, with a commit of their own or without. Workers of one run are of
