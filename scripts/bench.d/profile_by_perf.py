@@ -18,13 +18,13 @@ PER_SECOND = 499  # not in step with anything that happens every millisecond
 # Of function and file, "FUNCTION (FILE)".
 PARTS = [
     ("the system", r"\(\[(kernel|guest)|\[vdso\]"),
-    ("threads wait for each other", r"\(.*/libgomp"),
+    ("threads wait for each other", r"\(.*/libgomp|\bGate\b|pause_briefly|\bPool::"),
     ("products", r"\(/tmp/perf-\d+\.map\)|\(//anon\)|\(\[?anon|brgemm|dnnl|amx|gramme_\w+::block<"),
     ("weights into their layouts", r"gramme_\w+::.*(Linear<.*>::set\(|pack_)"),
     ("the rest of the encoder", r"gramme_(avx|cpu)\w*::|\(.*/lib(torch|c10|c|m|stdc|mvec)\b"),
-    ("rounding and summing", r"replica\.(\(\*Accumulator\)|round|add)|/kernel\.\w*(Round|Sum|Add)"),
-    ("norm and update", r"replica\.(\(\*Applier\)|adamw|squares|mean|apply)|/(replica|kernel)\."),
-    ("exchange", r"/allreduce|nats-io|/natslink|shm|hash/crc32"),
+    ("rounding and summing", r"replica\.(\(\*Accumulator\)|round|add)|/vector\..*[rR]ound"),
+    ("norm and update", r"/replica\.|/vector\..*([aA]dam|[sS]quares)"),
+    ("exchange", r"/vector\..*add|/allreduce|nats-io|/natslink|shm|hash/crc32"),
     ("samples, masks", r"/shard"),
     ("heartbeats, meters, ledger", r"gramme/(worker|energy|internal)|go\.etcd\.io|grpc|encoding/json"),
     ("Go's runtime", r"\bruntime\.|\bsync\.|internal/runtime|\btime\."),
