@@ -21,6 +21,7 @@ func (l level) addFloatsKernel(dst, a, b []int32) {
 	}
 }
 
+// squaresKernel adds one block, or less.
 func (l level) squaresKernel(sum *[lanes]float64, words []int32, floats bool) {
 	switch {
 	case l == avx512 && floats:
@@ -31,6 +32,21 @@ func (l level) squaresKernel(sum *[lanes]float64, words []int32, floats bool) {
 		squaresFloatsAVX2(sum, &words[0], len(words))
 	default:
 		squaresIntsAVX2(sum, &words[0], len(words))
+	}
+}
+
+// squaresStreamsKernel takes as many blocks as the level has streams, one behind the other;
+// sum is the first of the sums.
+func (l level) squaresStreamsKernel(sum *[lanes]float64, words []int32, floats bool) {
+	switch {
+	case l == avx512 && floats:
+		squaresFloatsStreamsAVX512(sum, &words[0], blockLen)
+	case l == avx512:
+		squaresIntsStreamsAVX512(sum, &words[0], blockLen)
+	case floats:
+		squaresFloatsStreamsAVX2(sum, &words[0], blockLen)
+	default:
+		squaresIntsStreamsAVX2(sum, &words[0], blockLen)
 	}
 }
 

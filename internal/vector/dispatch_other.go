@@ -11,6 +11,8 @@ func (l level) addFloatsKernel(dst, a, b []int32) {}
 
 func (l level) squaresKernel(sum *[lanes]float64, words []int32, floats bool) {}
 
+func (l level) squaresStreamsKernel(sum *[lanes]float64, words []int32, floats bool) {}
+
 func (l level) adamwKernel(a *AdamW, w, m, v []float32, words []int32, floats bool) {}
 
 func (l level) roundKernel(r Rounding, sum []int32, grad []float32, add bool) (s roundSeen) { return s }

@@ -12,15 +12,25 @@ func addIntsAVX2(dst *int32, a *int32, b *int32, n int)
 //go:noescape
 func addFloatsAVX2(dst *int32, a *int32, b *int32, n int)
 
-// adds the square of word k to sum[k mod 16].
+// adds the square of word k to sum[k mod 16], for each block.
 //
 //go:noescape
 func squaresIntsAVX2(sum *[16]float64, words *int32, n int)
 
-// adds the square of word k to sum[k mod 16].
+// adds the square of word k to sum[k mod 16], for each block.
 //
 //go:noescape
 func squaresFloatsAVX2(sum *[16]float64, words *int32, n int)
+
+// adds the square of word k to sum[k mod 16], for each block.
+//
+//go:noescape
+func squaresIntsStreamsAVX2(sum *[16]float64, words *int32, n int)
+
+// adds the square of word k to sum[k mod 16], for each block.
+//
+//go:noescape
+func squaresFloatsStreamsAVX2(sum *[16]float64, words *int32, n int)
 
 // changes w, m and v by the gradient words * quantum.
 //
@@ -42,15 +52,25 @@ func addIntsAVX512(dst *int32, a *int32, b *int32, n int)
 //go:noescape
 func addFloatsAVX512(dst *int32, a *int32, b *int32, n int)
 
-// adds the square of word k to sum[k mod 16].
+// adds the square of word k to sum[k mod 16], for each block.
 //
 //go:noescape
 func squaresIntsAVX512(sum *[16]float64, words *int32, n int)
 
-// adds the square of word k to sum[k mod 16].
+// adds the square of word k to sum[k mod 16], for each block.
 //
 //go:noescape
 func squaresFloatsAVX512(sum *[16]float64, words *int32, n int)
+
+// adds the square of word k to sum[k mod 16], for each block.
+//
+//go:noescape
+func squaresIntsStreamsAVX512(sum *[16]float64, words *int32, n int)
+
+// adds the square of word k to sum[k mod 16], for each block.
+//
+//go:noescape
+func squaresFloatsStreamsAVX512(sum *[16]float64, words *int32, n int)
 
 // changes w, m and v by the gradient words * quantum.
 //

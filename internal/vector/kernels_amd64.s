@@ -110,8 +110,118 @@ loop:
 	VZEROUPPER
 	RET
 
+// func squaresIntsStreamsAVX2(sum *[16]float64, words *int32, n int)
+// Requires: AVX
+TEXT ·squaresIntsStreamsAVX2(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    words+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	VMOVUPD 64(AX), Y2
+	VMOVUPD 96(AX), Y3
+	VMOVUPD 128(AX), Y4
+	VMOVUPD 160(AX), Y5
+	VMOVUPD 192(AX), Y6
+	VMOVUPD 224(AX), Y7
+	XORQ    BX, BX
+
+loop:
+	VCVTDQ2PD (CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y0, Y0
+	VCVTDQ2PD 16(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y1, Y1
+	VCVTDQ2PD 32(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y2, Y2
+	VCVTDQ2PD 48(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y3, Y3
+	VCVTDQ2PD 16384(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y4, Y4
+	VCVTDQ2PD 16400(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y5, Y5
+	VCVTDQ2PD 16416(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y6, Y6
+	VCVTDQ2PD 16432(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JLT       loop
+	VMOVUPD   Y0, (AX)
+	VMOVUPD   Y1, 32(AX)
+	VMOVUPD   Y2, 64(AX)
+	VMOVUPD   Y3, 96(AX)
+	VMOVUPD   Y4, 128(AX)
+	VMOVUPD   Y5, 160(AX)
+	VMOVUPD   Y6, 192(AX)
+	VMOVUPD   Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func squaresFloatsStreamsAVX2(sum *[16]float64, words *int32, n int)
+// Requires: AVX
+TEXT ·squaresFloatsStreamsAVX2(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    words+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+	VMOVUPD 64(AX), Y2
+	VMOVUPD 96(AX), Y3
+	VMOVUPD 128(AX), Y4
+	VMOVUPD 160(AX), Y5
+	VMOVUPD 192(AX), Y6
+	VMOVUPD 224(AX), Y7
+	XORQ    BX, BX
+
+loop:
+	VCVTPS2PD (CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y0, Y0
+	VCVTPS2PD 16(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y1, Y1
+	VCVTPS2PD 32(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y2, Y2
+	VCVTPS2PD 48(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y3, Y3
+	VCVTPS2PD 16384(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y4, Y4
+	VCVTPS2PD 16400(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y5, Y5
+	VCVTPS2PD 16416(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y6, Y6
+	VCVTPS2PD 16432(CX)(BX*4), Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JLT       loop
+	VMOVUPD   Y0, (AX)
+	VMOVUPD   Y1, 32(AX)
+	VMOVUPD   Y2, 64(AX)
+	VMOVUPD   Y3, 96(AX)
+	VMOVUPD   Y4, 128(AX)
+	VMOVUPD   Y5, 160(AX)
+	VMOVUPD   Y6, 192(AX)
+	VMOVUPD   Y7, 224(AX)
+	VZEROUPPER
+	RET
+
 // func adamwIntsAVX2(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·adamwIntsAVX2(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -124,6 +234,10 @@ TEXT ·adamwIntsAVX2(SB), NOSPLIT, $0-56
 	XORQ         R8, R8
 
 loop:
+	PREFETCHT0   2048(BX)(R8*4)
+	PREFETCHT0   2048(AX)(R8*4)
+	PREFETCHT0   2048(CX)(R8*4)
+	PREFETCHT0   2048(DX)(R8*4)
 	VCVTDQ2PD    (BX)(R8*4), Y1
 	VCVTDQ2PD    16(BX)(R8*4), Y2
 	VMULPD       Y0, Y1, Y1
@@ -169,7 +283,7 @@ loop:
 	RET
 
 // func adamwFloatsAVX2(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·adamwFloatsAVX2(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -182,6 +296,10 @@ TEXT ·adamwFloatsAVX2(SB), NOSPLIT, $0-56
 	XORQ         R8, R8
 
 loop:
+	PREFETCHT0   2048(BX)(R8*4)
+	PREFETCHT0   2048(AX)(R8*4)
+	PREFETCHT0   2048(CX)(R8*4)
+	PREFETCHT0   2048(DX)(R8*4)
 	VCVTPS2PD    (BX)(R8*4), Y1
 	VCVTPS2PD    16(BX)(R8*4), Y2
 	VMULPD       Y0, Y1, Y1
@@ -314,8 +432,118 @@ loop:
 	VZEROUPPER
 	RET
 
+// func squaresIntsStreamsAVX512(sum *[16]float64, words *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·squaresIntsStreamsAVX512(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    words+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	VMOVUPD 128(AX), Z2
+	VMOVUPD 192(AX), Z3
+	VMOVUPD 256(AX), Z4
+	VMOVUPD 320(AX), Z5
+	VMOVUPD 384(AX), Z6
+	VMOVUPD 448(AX), Z7
+	XORQ    BX, BX
+
+loop:
+	VCVTDQ2PD (CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z0, Z0
+	VCVTDQ2PD 32(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z1, Z1
+	VCVTDQ2PD 16384(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z2, Z2
+	VCVTDQ2PD 16416(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z3, Z3
+	VCVTDQ2PD 32768(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z4, Z4
+	VCVTDQ2PD 32800(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z5, Z5
+	VCVTDQ2PD 49152(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z6, Z6
+	VCVTDQ2PD 49184(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z7, Z7
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JLT       loop
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 64(AX)
+	VMOVUPD   Z2, 128(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVUPD   Z6, 384(AX)
+	VMOVUPD   Z7, 448(AX)
+	VZEROUPPER
+	RET
+
+// func squaresFloatsStreamsAVX512(sum *[16]float64, words *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·squaresFloatsStreamsAVX512(SB), NOSPLIT, $0-24
+	MOVQ    sum+0(FP), AX
+	MOVQ    words+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPD (AX), Z0
+	VMOVUPD 64(AX), Z1
+	VMOVUPD 128(AX), Z2
+	VMOVUPD 192(AX), Z3
+	VMOVUPD 256(AX), Z4
+	VMOVUPD 320(AX), Z5
+	VMOVUPD 384(AX), Z6
+	VMOVUPD 448(AX), Z7
+	XORQ    BX, BX
+
+loop:
+	VCVTPS2PD (CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z0, Z0
+	VCVTPS2PD 32(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z1, Z1
+	VCVTPS2PD 16384(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z2, Z2
+	VCVTPS2PD 16416(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z3, Z3
+	VCVTPS2PD 32768(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z4, Z4
+	VCVTPS2PD 32800(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z5, Z5
+	VCVTPS2PD 49152(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z6, Z6
+	VCVTPS2PD 49184(CX)(BX*4), Z8
+	VMULPD    Z8, Z8, Z8
+	VADDPD    Z8, Z7, Z7
+	ADDQ      $0x10, BX
+	CMPQ      BX, DX
+	JLT       loop
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 64(AX)
+	VMOVUPD   Z2, 128(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVUPD   Z6, 384(AX)
+	VMOVUPD   Z7, 448(AX)
+	VZEROUPPER
+	RET
+
 // func adamwIntsAVX512(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F, MMX+, SSE2
 TEXT ·adamwIntsAVX512(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -338,6 +566,10 @@ TEXT ·adamwIntsAVX512(SB), NOSPLIT, $0-56
 	XORQ         DI, DI
 
 loop:
+	PREFETCHT0   2048(BX)(DI*4)
+	PREFETCHT0   2048(AX)(DI*4)
+	PREFETCHT0   2048(CX)(DI*4)
+	PREFETCHT0   2048(DX)(DI*4)
 	VCVTDQ2PD    (BX)(DI*4), Z11
 	VCVTDQ2PD    32(BX)(DI*4), Z12
 	VMULPD       Z0, Z11, Z11
@@ -373,7 +605,7 @@ loop:
 	RET
 
 // func adamwFloatsAVX512(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F, MMX+, SSE2
 TEXT ·adamwFloatsAVX512(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -396,6 +628,10 @@ TEXT ·adamwFloatsAVX512(SB), NOSPLIT, $0-56
 	XORQ         DI, DI
 
 loop:
+	PREFETCHT0   2048(BX)(DI*4)
+	PREFETCHT0   2048(AX)(DI*4)
+	PREFETCHT0   2048(CX)(DI*4)
+	PREFETCHT0   2048(DX)(DI*4)
 	VCVTPS2PD    (BX)(DI*4), Z11
 	VCVTPS2PD    32(BX)(DI*4), Z12
 	VMULPD       Z0, Z11, Z11
@@ -431,7 +667,7 @@ loop:
 	RET
 
 // func roundAVX2(sum *int32, grad *float32, n int, p *[38]uint32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·roundAVX2(SB), NOSPLIT, $0-32
 	MOVQ         sum+0(FP), AX
 	MOVQ         grad+8(FP), CX
@@ -448,36 +684,38 @@ TEXT ·roundAVX2(SB), NOSPLIT, $0-32
 	XORQ         SI, SI
 
 loop:
-	VMOVUPS   (CX)(SI*4), Y8
-	VPAND     Y4, Y8, Y9
-	VPCMPGTD  Y9, Y3, Y10
-	VPAND     Y10, Y7, Y7
-	VPAND     Y10, Y9, Y9
-	VPMAXUD   Y9, Y5, Y5
-	VMULPS    Y0, Y9, Y9
-	VCMPPS    $0x1e, Y1, Y9, Y9
-	VPSUBD    Y9, Y6, Y6
-	VMULPS    Y0, Y8, Y11
-	VCVTPS2DQ Y11, Y11
-	VPSRAD    $0x1f, Y8, Y8
-	VPXOR     Y2, Y8, Y12
-	VPSUBD    Y8, Y12, Y12
-	VPBLENDVB Y9, Y12, Y11, Y11
-	VPAND     Y10, Y11, Y11
-	VMOVDQU   Y11, (AX)(SI*4)
-	ADDQ      $0x08, SI
-	CMPQ      SI, BX
-	JLT       loop
-	VMOVMSKPS Y7, AX
-	CMPL      AX, $0x000000ff
-	SETEQ     20(DX)
-	VMOVDQU   Y5, 24(DX)
-	VMOVDQU   Y6, 88(DX)
+	PREFETCHT0 2048(CX)(SI*4)
+	PREFETCHT0 2048(AX)(SI*4)
+	VMOVUPS    (CX)(SI*4), Y8
+	VPAND      Y4, Y8, Y9
+	VPCMPGTD   Y9, Y3, Y10
+	VPAND      Y10, Y7, Y7
+	VPAND      Y10, Y9, Y9
+	VPMAXUD    Y9, Y5, Y5
+	VMULPS     Y0, Y9, Y9
+	VCMPPS     $0x1e, Y1, Y9, Y9
+	VPSUBD     Y9, Y6, Y6
+	VMULPS     Y0, Y8, Y11
+	VCVTPS2DQ  Y11, Y11
+	VPSRAD     $0x1f, Y8, Y8
+	VPXOR      Y2, Y8, Y12
+	VPSUBD     Y8, Y12, Y12
+	VPBLENDVB  Y9, Y12, Y11, Y11
+	VPAND      Y10, Y11, Y11
+	VMOVDQU    Y11, (AX)(SI*4)
+	ADDQ       $0x08, SI
+	CMPQ       SI, BX
+	JLT        loop
+	VMOVMSKPS  Y7, AX
+	CMPL       AX, $0x000000ff
+	SETEQ      20(DX)
+	VMOVDQU    Y5, 24(DX)
+	VMOVDQU    Y6, 88(DX)
 	VZEROUPPER
 	RET
 
 // func roundAndAddAVX2(sum *int32, grad *float32, n int, p *[38]uint32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·roundAndAddAVX2(SB), NOSPLIT, $0-32
 	MOVQ         sum+0(FP), AX
 	MOVQ         grad+8(FP), CX
@@ -494,37 +732,39 @@ TEXT ·roundAndAddAVX2(SB), NOSPLIT, $0-32
 	XORQ         SI, SI
 
 loop:
-	VMOVUPS   (CX)(SI*4), Y8
-	VPAND     Y4, Y8, Y9
-	VPCMPGTD  Y9, Y3, Y10
-	VPAND     Y10, Y7, Y7
-	VPAND     Y10, Y9, Y9
-	VPMAXUD   Y9, Y5, Y5
-	VMULPS    Y0, Y9, Y9
-	VCMPPS    $0x1e, Y1, Y9, Y9
-	VPSUBD    Y9, Y6, Y6
-	VMULPS    Y0, Y8, Y11
-	VCVTPS2DQ Y11, Y11
-	VPSRAD    $0x1f, Y8, Y8
-	VPXOR     Y2, Y8, Y12
-	VPSUBD    Y8, Y12, Y12
-	VPBLENDVB Y9, Y12, Y11, Y11
-	VPAND     Y10, Y11, Y11
-	VPADDD    (AX)(SI*4), Y11, Y11
-	VMOVDQU   Y11, (AX)(SI*4)
-	ADDQ      $0x08, SI
-	CMPQ      SI, BX
-	JLT       loop
-	VMOVMSKPS Y7, AX
-	CMPL      AX, $0x000000ff
-	SETEQ     20(DX)
-	VMOVDQU   Y5, 24(DX)
-	VMOVDQU   Y6, 88(DX)
+	PREFETCHT0 2048(CX)(SI*4)
+	PREFETCHT0 2048(AX)(SI*4)
+	VMOVUPS    (CX)(SI*4), Y8
+	VPAND      Y4, Y8, Y9
+	VPCMPGTD   Y9, Y3, Y10
+	VPAND      Y10, Y7, Y7
+	VPAND      Y10, Y9, Y9
+	VPMAXUD    Y9, Y5, Y5
+	VMULPS     Y0, Y9, Y9
+	VCMPPS     $0x1e, Y1, Y9, Y9
+	VPSUBD     Y9, Y6, Y6
+	VMULPS     Y0, Y8, Y11
+	VCVTPS2DQ  Y11, Y11
+	VPSRAD     $0x1f, Y8, Y8
+	VPXOR      Y2, Y8, Y12
+	VPSUBD     Y8, Y12, Y12
+	VPBLENDVB  Y9, Y12, Y11, Y11
+	VPAND      Y10, Y11, Y11
+	VPADDD     (AX)(SI*4), Y11, Y11
+	VMOVDQU    Y11, (AX)(SI*4)
+	ADDQ       $0x08, SI
+	CMPQ       SI, BX
+	JLT        loop
+	VMOVMSKPS  Y7, AX
+	CMPL       AX, $0x000000ff
+	SETEQ      20(DX)
+	VMOVDQU    Y5, 24(DX)
+	VMOVDQU    Y6, 88(DX)
 	VZEROUPPER
 	RET
 
 // func roundAVX512(sum *int32, grad *float32, n int, p *[38]uint32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·roundAVX512(SB), NOSPLIT, $0-32
 	MOVQ         sum+0(FP), AX
 	MOVQ         grad+8(FP), CX
@@ -542,6 +782,8 @@ TEXT ·roundAVX512(SB), NOSPLIT, $0-32
 	XORQ         SI, SI
 
 loop:
+	PREFETCHT0  2048(CX)(SI*4)
+	PREFETCHT0  2048(AX)(SI*4)
 	VMOVUPS     (CX)(SI*4), Z8
 	VPANDD      Z4, Z8, Z9
 	VPCMPUD     $0x01, Z3, Z9, K1
@@ -569,7 +811,7 @@ loop:
 	RET
 
 // func roundAndAddAVX512(sum *int32, grad *float32, n int, p *[38]uint32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·roundAndAddAVX512(SB), NOSPLIT, $0-32
 	MOVQ         sum+0(FP), AX
 	MOVQ         grad+8(FP), CX
@@ -587,29 +829,31 @@ TEXT ·roundAndAddAVX512(SB), NOSPLIT, $0-32
 	XORQ         SI, SI
 
 loop:
-	VMOVUPS   (CX)(SI*4), Z8
-	VPANDD    Z4, Z8, Z9
-	VPCMPUD   $0x01, Z3, Z9, K1
-	KANDW     K1, K3, K3
-	VPMAXUD   Z9, Z5, K1, Z5
-	VMULPS    Z0, Z9, Z9
-	VCMPPS    $0x1e, Z1, Z9, K1, K2
-	VPSUBD    Z7, Z6, K2, Z6
-	VMULPS    Z0, Z8, Z9
-	VCVTPS2DQ Z9, Z9
-	VPSRAD    $0x1f, Z8, Z8
-	VPXORD    Z2, Z8, Z10
-	VPSUBD    Z8, Z10, K2, Z9
-	VMOVDQU32 (AX)(SI*4), Z8
-	VPADDD    Z9, Z8, K1, Z8
-	VMOVDQU32 Z8, (AX)(SI*4)
-	ADDQ      $0x10, SI
-	CMPQ      SI, BX
-	JLT       loop
-	KMOVW     K3, AX
-	CMPL      AX, $0x0000ffff
-	SETEQ     20(DX)
-	VMOVDQU32 Z5, 24(DX)
-	VMOVDQU32 Z6, 88(DX)
+	PREFETCHT0 2048(CX)(SI*4)
+	PREFETCHT0 2048(AX)(SI*4)
+	VMOVUPS    (CX)(SI*4), Z8
+	VPANDD     Z4, Z8, Z9
+	VPCMPUD    $0x01, Z3, Z9, K1
+	KANDW      K1, K3, K3
+	VPMAXUD    Z9, Z5, K1, Z5
+	VMULPS     Z0, Z9, Z9
+	VCMPPS     $0x1e, Z1, Z9, K1, K2
+	VPSUBD     Z7, Z6, K2, Z6
+	VMULPS     Z0, Z8, Z9
+	VCVTPS2DQ  Z9, Z9
+	VPSRAD     $0x1f, Z8, Z8
+	VPXORD     Z2, Z8, Z10
+	VPSUBD     Z8, Z10, K2, Z9
+	VMOVDQU32  (AX)(SI*4), Z8
+	VPADDD     Z9, Z8, K1, Z8
+	VMOVDQU32  Z8, (AX)(SI*4)
+	ADDQ       $0x10, SI
+	CMPQ       SI, BX
+	JLT        loop
+	KMOVW      K3, AX
+	CMPL       AX, $0x0000ffff
+	SETEQ      20(DX)
+	VMOVDQU32  Z5, 24(DX)
+	VMOVDQU32  Z6, 88(DX)
 	VZEROUPPER
 	RET

@@ -132,7 +132,7 @@ func TestAddFloats(t *testing.T) {
 func TestSquares(t *testing.T) {
 	eachLevel(t, func(t *testing.T, l level) {
 		random := rand.New(rand.NewPCG(3, 3))
-		for _, n := range append([]int{1 << 16}, lengths...) {
+		for _, n := range append([]int{1 << 16, 1<<16 - 1, 5*4096 + 77, 3*4096 + 16, 2 * 4096, 4097}, lengths...) {
 			for _, floats := range []bool{false, true} {
 				words := drawWords(random, n)
 				if floats {
@@ -142,20 +142,23 @@ func TestSquares(t *testing.T) {
 					}
 					words = bitsOf(f)
 				}
-				var sums [lanes]float64
-				for i, w := range words {
-					x := float64(w)
-					if floats {
-						x = float64(float(w))
+				want := 0.0
+				for block := range slices.Chunk(words, 4096) {
+					var sums [16]float64
+					for i, w := range block {
+						x := float64(w)
+						if floats {
+							x = float64(float(w))
+						}
+						square := x * x
+						sums[i%16] += square
 					}
-					square := x * x
-					sums[i%16] += square
+					a := [8]float64{}
+					for k := range a {
+						a[k] = sums[k] + sums[k+8]
+					}
+					want += ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 				}
-				a := [8]float64{}
-				for k := range a {
-					a[k] = sums[k] + sums[k+8]
-				}
-				want := ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 				if got := l.squares(words, floats); math.Float64bits(got) != math.Float64bits(want) {
 					t.Errorf("length %d, floats %v: %v, not %v", n, floats, got, want)
 				}

@@ -15,22 +15,25 @@ import (
 
 // isa is an instruction set with the width of its registers.
 type isa struct {
-	name  string
-	lanes int // words of 32 bits in a register
-	vec   func() reg.VecVirtual
+	name    string
+	lanes   int // words of 32 bits in a register
+	streams int // of squares that have enough registers
+	vec     func() reg.VecVirtual
 }
 
 var (
-	avx2   = isa{"AVX2", 8, build.YMM}
-	avx512 = isa{"AVX512", 16, build.ZMM}
+	avx2   = isa{"AVX2", 8, 2, build.YMM}
+	avx512 = isa{"AVX512", 16, 4, build.ZMM}
 )
 
 func main() {
 	for _, s := range []isa{avx2, avx512} {
 		s.add("addInts", build.VPADDD)
 		s.add("addFloats", build.VADDPS)
-		s.squares("squaresInts", build.VCVTDQ2PD)
-		s.squares("squaresFloats", build.VCVTPS2PD)
+		s.squares("squaresInts", 1, build.VCVTDQ2PD)
+		s.squares("squaresFloats", 1, build.VCVTPS2PD)
+		s.squares("squaresIntsStreams", s.streams, build.VCVTDQ2PD)
+		s.squares("squaresFloatsStreams", s.streams, build.VCVTPS2PD)
 		s.adamw("adamwInts", build.VCVTDQ2PD)
 		s.adamw("adamwFloats", build.VCVTPS2PD)
 	}
@@ -80,6 +83,13 @@ func (s isa) zero() reg.VecVirtual {
 	return v
 }
 
+// blockBytes is the size of a block of squares.
+const blockBytes = 4 * 4096
+
+// ahead is how many bytes beyond the current word loops ask for memory: the processor does
+// so by itself, but only within a page.
+const ahead = 2048
+
 type instruction = func(...operand.Op)
 
 // add is dst = a + b.
@@ -95,13 +105,16 @@ func (s isa) add(name string, plus instruction) {
 	end()
 }
 
-// squares adds the square of word k to sum[k mod 16].
-func (s isa) squares(name string, widen instruction) {
-	s.begin(name, "sum *[16]float64, words *int32, n int", "adds the square of word k to sum[k mod 16].")
+// squares adds the square of word k of a block to sum[k mod 16] of the block, for some
+// blocks at once: a processor reads several places ahead faster than one. n is the length
+// of a block if there are several.
+func (s isa) squares(name string, streams int, widen instruction) {
+	s.begin(name, "sum *[16]float64, words *int32, n int", "adds the square of word k to sum[k mod 16], for each block.")
 	sum, words := pointer("sum"), pointer("words")
 	n, i := pointer("n"), build.GP64()
-	half := s.lanes / 2 // float64 of a register
-	acc := make([]reg.VecVirtual, 16/half)
+	half := s.lanes / 2    // float64 of a register
+	registers := 16 / half // of a block
+	acc := make([]reg.VecVirtual, registers*streams)
 	for k := range acc {
 		acc[k] = s.vec()
 		build.VMOVUPD(operand.Mem{Base: sum, Disp: 8 * half * k}, acc[k])
@@ -110,7 +123,8 @@ func (s isa) squares(name string, widen instruction) {
 	build.Label("loop")
 	for k := range acc {
 		v := s.vec()
-		widen(operand.Mem{Base: words, Index: i, Scale: 4, Disp: 4 * half * k}, v)
+		at := blockBytes*(k/registers) + 4*half*(k%registers)
+		widen(operand.Mem{Base: words, Index: i, Scale: 4, Disp: at}, v)
 		build.VMULPD(v, v, v)
 		build.VADDPD(v, acc[k], acc[k])
 	}
@@ -149,6 +163,9 @@ func (s isa) adamw(name string, widen instruction) {
 		return product
 	}
 	s.loop(func(at func(reg.Register, int) operand.Mem) {
+		for _, p := range []reg.Register{words, w, m, v} {
+			build.PREFETCHT0(at(p, ahead))
+		}
 		low, high := s.vec(), s.vec()
 		widen(at(words, 0), low)
 		widen(at(words, 2*s.lanes), high)

@@ -52,6 +52,8 @@ func roundAVX2(name string, add bool) {
 	build.VPCMPEQD(allFinite, allFinite, allFinite)
 	s.loop(func(at func(reg.Register, int) operand.Mem) {
 		g, size, finite, over, q, edge := s.vec(), s.vec(), s.vec(), s.vec(), s.vec(), s.vec()
+		build.PREFETCHT0(at(grad, ahead))
+		build.PREFETCHT0(at(sum, ahead))
 		build.VMOVUPS(at(grad, 0), g)
 		build.VPAND(abs, g, size)
 		build.VPCMPGTD(size, infinity, finite)
@@ -95,6 +97,8 @@ func roundAVX512(name string, add bool) {
 	build.KXNORW(allFinite, allFinite, allFinite)
 	s.loop(func(at func(reg.Register, int) operand.Mem) {
 		g, size, q, edge := s.vec(), s.vec(), s.vec(), s.vec()
+		build.PREFETCHT0(at(grad, ahead))
+		build.PREFETCHT0(at(sum, ahead))
 		build.VMOVUPS(at(grad, 0), g)
 		build.VPANDD(abs, g, size)
 		build.VPCMPUD(operand.U8(less), infinity, size, finite)
