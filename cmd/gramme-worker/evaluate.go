@@ -109,10 +109,7 @@ func measureSplit(ctx context.Context, e *engine, data *corpus, spec runspec.Spe
 	if err != nil {
 		return evaluation.Measures{}, exit.Wrap(exit.Usage, "", err)
 	}
-	cfg := sampling(spec)
-	cfg.Split, cfg.Rows, cfg.MicroBatches = name, 16, most
-	// As BERT, whatever fraction the training predicts, so that losses of runs compare.
-	cfg.MaskProb, cfg.MaxPredictions = 0.15, max(1, spec.MaxSeq*3/20+1)
+	cfg := sampler.EvaluationConfig(name, spec.MaxSeq, spec.Data.Window, most)
 	s, batches, err := sampler.NewEvaluation(cfg, data.manifest, data.vocabulary, shard.Loader(ctx, data.fetcher, split))
 	if err != nil {
 		return evaluation.Measures{}, err

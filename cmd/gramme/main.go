@@ -57,7 +57,7 @@ in a signed ledger that anyone can verify offline.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(program.FlagError)
 	root.AddCommand(
-		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(),
+		upCommand(), statusCommand(), scaleCommand(), drainCommand(), auditCommand(), predictCommand(), corpusCommand(), prepareCommand(), samplesCommand(),
 		configCommand(), chaosCommand(), doctorCommand(), workerCommand(), coordinatorCommand(), checkpointCommand(), versionCommand(),
 	)
 	usageErrors(root)

@@ -6,6 +6,16 @@ import "github.com/gramme-project/gramme/shard"
 // different runs and steps compare the same predictions.
 const evaluationSeed = 0x6576616c
 
+// EvaluationConfig is how every evaluation draws: batches of 16 sequences, 15% of the
+// tokens to predict as in BERT, whatever the training does, so that losses of runs
+// compare. most bounds the number of batches.
+func EvaluationConfig(split string, seq, window, most int) Config {
+	return Config{
+		Seed: evaluationSeed, Split: split, Rows: 16, Seq: seq, MicroBatches: most,
+		MaskProb: 0.15, MaxPredictions: max(1, seq*3/20+1), Window: window,
+	}
+}
+
 // NewEvaluation makes a sampler for evaluation: Batch(0, i) for i below the returned
 // number of batches. They are the first batches of the first epoch of cfg.Split
 // (validation by default), with a fixed seed in place of cfg.Seed. There are
