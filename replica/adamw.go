@@ -1,12 +1,28 @@
 package replica
 
-import "github.com/gramme-project/gramme/internal/vector"
+import (
+	"math"
+
+	"github.com/gramme-project/gramme/internal/vector"
+)
+
+// Schedule is the shape in which the learning rate falls to 0.
+type Schedule string
+
+const (
+	Linear Schedule = "linear"
+	Cosine Schedule = "cosine"
+	// Sqrt is one minus a square root: quick at first (arXiv 2405.18392).
+	Sqrt Schedule = "sqrt"
+)
 
 // AdamW holds the hyperparameters of decoupled weight decay (arXiv 1711.05101)
-// with global-norm clipping and a linear schedule.
+// with global-norm clipping and a schedule of the learning rate.
 type AdamW struct {
 	LearningRate float64 // the peak
-	Warmup       uint64  // steps of linear growth to it; then linear decay towards 0
+	Warmup       uint64  // steps of linear growth to it
+	Hold         uint64  // steps at the peak; then the rate falls towards 0
+	Schedule     Schedule
 	Beta1, Beta2 float64
 	Epsilon      float64
 	WeightDecay  float64
@@ -14,17 +30,26 @@ type AdamW struct {
 }
 
 // Rate returns the learning rate of a step; the first step is 1. It grows
-// linearly over the warmup, then falls linearly and would reach 0 one step
-// after the last.
+// linearly over the warmup, stays, then falls and would reach 0 one step after
+// the last.
 func (o AdamW) Rate(step, steps uint64) float64 {
+	falls := o.Warmup + o.Hold
 	switch {
 	case step <= o.Warmup:
 		return o.LearningRate * float64(step) / float64(o.Warmup)
 	case step > steps:
 		return 0
-	default:
-		return o.LearningRate * float64(steps-step+1) / float64(steps-o.Warmup)
+	case step <= falls:
+		return o.LearningRate
 	}
+	left := float64(steps-step+1) / float64(steps-falls)
+	switch o.Schedule {
+	case Sqrt:
+		return o.LearningRate * (1 - math.Sqrt(1-left))
+	case Cosine:
+		return o.LearningRate * 0.5 * (1 - math.Cos(math.Pi*left))
+	}
+	return o.LearningRate * float64(steps-step+1) / float64(steps-falls)
 }
 
 // updateWeights is AdamW with bias correction on every element.

@@ -282,6 +282,17 @@ func TestRate(t *testing.T) {
 	if got := (AdamW{LearningRate: 2}).Rate(1, 10); got != 2 {
 		t.Errorf("without warmup the first rate is %g", got)
 	}
+	for schedule, want := range map[Schedule][4]float64{
+		Linear: {1, 0.75, 0.5, 0.25}, Sqrt: {1, 0.5, 1 - math.Sqrt(0.5), 1 - math.Sqrt(0.75)},
+		Cosine: {1, (2 + math.Sqrt2) / 4, 0.5, (2 - math.Sqrt2) / 4},
+	} {
+		o := AdamW{LearningRate: 1, Warmup: 2, Hold: 3, Schedule: schedule}
+		for step, want := range append([]float64{0.5, 1, 1, 1, 1}, want[:]...) {
+			if got := o.Rate(uint64(step+1), 9); math.Abs(got-want) > 1e-15 {
+				t.Errorf("%s: the rate of step %d is %g, not %g", schedule, step+1, got, want)
+			}
+		}
+	}
 }
 
 func TestPower(t *testing.T) {

@@ -17,11 +17,13 @@ import (
 func NewRunID() string { return strings.ToLower(rand.Text()[:12]) }
 
 // Hash returns the SHA-256 of the identity keys and their values, in hex. Two
-// specs with the same hash train the same weights on the same corpus.
+// specs with the same hash train the same weights on the same corpus. A key that is newer
+// than other specs counts only if its value is not the one that those have, so that
+// runs keep their hash.
 func (s Spec) Hash() string {
 	var lines []string
 	for _, k := range allKeys {
-		if k.Identity {
+		if k.Identity && (k.absent == "" || s.Text(k) != k.absent) {
 			lines = append(lines, k.Name+"="+strconv.Quote(s.Text(k))+"\n")
 		}
 	}
@@ -92,6 +94,7 @@ func sameArchitecture(stored Spec, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	other := defaults(stored.Model.Name, c)
-	return other.Model == stored.Model, nil
+	other := defaults(stored.Model.Name, c).Model
+	other.InitStd, other.PositionInit = stored.Model.InitStd, stored.Model.PositionInit // a recipe's
+	return other == stored.Model, nil
 }

@@ -18,7 +18,10 @@ type Key struct {
 	Name     string // as in a file, nested keys joined by dots: batch.rows
 	Doc      string
 	Identity bool // determines the bits; fixed when the run begins
-	index    []int
+	// absent is the value of an identity key in the specs that were written before there
+	// was that key; empty for keys that are in all of them.
+	absent string
+	index  []int
 }
 
 // Flag is the key's name on the command line, without the dashes.
@@ -62,7 +65,7 @@ func keysOf(t reflect.Type, prefix string, index []int) []Key {
 		name := prefix + f.Tag.Get("yaml")
 		at := append(append([]int(nil), index...), f.Index...)
 		if kind := f.Tag.Get("key"); kind != "" {
-			keys = append(keys, Key{Name: name, Doc: f.Tag.Get("doc"), Identity: kind == "identity", index: at})
+			keys = append(keys, Key{Name: name, Doc: f.Tag.Get("doc"), Identity: kind == "identity", absent: f.Tag.Get("absent"), index: at})
 			continue
 		}
 		keys = append(keys, keysOf(f.Type, name+".", at)...)

@@ -128,14 +128,16 @@ func New(layers ...[]Setting) (Spec, Origins, error) {
 	}
 	spec, origins := defaults(name, c), Origins{}
 	for _, k := range allKeys {
-		origins[k.Name] = "default"
-		if isFile(name) && strings.HasPrefix(k.Name, "model.") && k.Name != "model.position_init" {
+		origins[k.Name] = originDefault
+		if isFile(name) && strings.HasPrefix(k.Name, "model.") {
 			origins[k.Name] = name
 		}
 	}
+	origins["model.init_std"], origins["model.position_init"] = originDefault, originDefault // no part of the shape
 	if err := apply(&spec, origins, layers); err != nil {
 		return Spec{}, nil, err
 	}
+	spec.ChooseRecipe(origins)
 	return spec, origins, spec.Validate()
 }
 

@@ -67,7 +67,7 @@ func TestAModelThatIsGivenHasItsOwnShape(t *testing.T) {
 	}
 	// All else is the other run's.
 	got := mustNew(t, like, []Setting{flag(t, "model", "mini")})
-	if got.Steps != 77 || got.Dropout != 0.25 || got.Optimizer.LR != recipes["tiny"].lr {
+	if got.Steps != 77 || got.Dropout != 0.25 || got.Optimizer.LR != sizes["tiny"].lr {
 		t.Errorf("%+v", got)
 	}
 }

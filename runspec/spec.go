@@ -30,13 +30,14 @@ const RingAuto = "auto"
 type Spec struct {
 	Run    string   `yaml:"run_id" json:"run_id" key:"operational" doc:"name of the run in etcd, NATS and the ledger: letters, digits and dashes; the default is random"`
 	Seed   uint64   `yaml:"seed" json:"seed" key:"identity" doc:"seed of all random draws: initial weights, order of samples, masks, dropout"`
-	Steps  uint64   `yaml:"steps" json:"steps" key:"identity" doc:"optimizer steps of the whole run; the learning rate falls to 0 over them"`
+	Steps  uint64   `yaml:"steps" json:"steps" key:"identity" doc:"optimizer steps of the whole run; the learning rate reaches 0 with the last"`
 	Corpus []string `yaml:"corpus" json:"corpus" key:"operational" doc:"text files and folders to train on; an existing run keeps the corpus with which it started"`
 
-	Model     Model `yaml:"model" json:"model"`
-	VocabSize int   `yaml:"vocab_size" json:"vocab_size" key:"identity" doc:"size of the WordPiece vocabulary to learn from the corpus; a small corpus may give fewer pieces"`
-	Lowercase bool  `yaml:"lowercase" json:"lowercase" key:"identity" doc:"lower-case the text and strip accents, as bert-base-uncased does"`
-	MaxSeq    int   `yaml:"max_seq" json:"max_seq" key:"identity" doc:"tokens in a sequence, including special tokens"`
+	Recipe    string `yaml:"recipe" json:"recipe" key:"identity" absent:"auto" doc:"which recipe sets the keys that are not given: auto, by the size of the model and the steps (docs/recipe.md), or bert, as in the paper; the values are fixed when the run begins"`
+	Model     Model  `yaml:"model" json:"model"`
+	VocabSize int    `yaml:"vocab_size" json:"vocab_size" key:"identity" doc:"size of the WordPiece vocabulary to learn from the corpus; a small corpus may give fewer pieces"`
+	Lowercase bool   `yaml:"lowercase" json:"lowercase" key:"identity" doc:"lower-case the text and strip accents, as bert-base-uncased does"`
+	MaxSeq    int    `yaml:"max_seq" json:"max_seq" key:"identity" doc:"tokens in a sequence, including special tokens"`
 
 	Data      Data      `yaml:"data" json:"data"`
 	Batch     Batch     `yaml:"batch" json:"batch"`
@@ -91,23 +92,33 @@ type Batch struct {
 
 // Masking is the MLM task.
 type Masking struct {
-	Probability    float64 `yaml:"probability" json:"probability" key:"identity" doc:"fraction of the tokens to predict"`
-	MaxPredictions int     `yaml:"max_predictions" json:"max_predictions" key:"identity" doc:"maximum number of tokens to predict in a sequence"`
-	WholeWord      bool    `yaml:"whole_word" json:"whole_word" key:"identity" doc:"mask all pieces of a word together"`
+	Probability      float64 `yaml:"probability" json:"probability" key:"identity" doc:"fraction of the tokens to predict, in the first step"`
+	FinalProbability float64 `yaml:"final_probability" json:"final_probability" key:"identity" absent:"0" doc:"fraction of the tokens to predict in the last step, which the steps between approach linearly; 0 does not change it"`
+	MaxPredictions   int     `yaml:"max_predictions" json:"max_predictions" key:"identity" doc:"maximum number of tokens to predict in a sequence"`
+	WholeWord        bool    `yaml:"whole_word" json:"whole_word" key:"identity" doc:"mask all pieces of a word together"`
 }
 
-// Optimizer is AdamW with decoupled weight decay, global-norm clipping, linear
-// warmup and linear decay.
+// Mean is the fraction of the tokens to predict in the mean over the steps.
+func (m Masking) Mean() float64 {
+	if m.FinalProbability == 0 {
+		return m.Probability
+	}
+	return (m.Probability + m.FinalProbability) / 2
+}
+
+// Optimizer is AdamW with decoupled weight decay, global-norm clipping, and a schedule of
+// the learning rate.
 type Optimizer struct {
 	Name        string  `yaml:"name" json:"name" key:"identity" doc:"adamw"`
-	LR          float64 `yaml:"lr" json:"lr" key:"identity" doc:"peak of the learning rate; the default depends on the model"`
+	LR          float64 `yaml:"lr" json:"lr" key:"identity" doc:"peak of the learning rate"`
 	Warmup      float64 `yaml:"warmup" json:"warmup" key:"identity" doc:"fraction of the steps over which the learning rate grows to its peak"`
 	Beta1       float64 `yaml:"beta1" json:"beta1" key:"identity" doc:"decay of the first moment"`
 	Beta2       float64 `yaml:"beta2" json:"beta2" key:"identity" doc:"decay of the second moment"`
 	Eps         float64 `yaml:"eps" json:"eps" key:"identity" doc:"epsilon in the denominator of the update"`
 	WeightDecay float64 `yaml:"weight_decay" json:"weight_decay" key:"identity" doc:"decoupled weight decay of matrices and embeddings"`
 	Clip        float64 `yaml:"clip" json:"clip" key:"identity" doc:"upper bound of the global norm of the gradient; 0 is off"`
-	Schedule    string  `yaml:"schedule" json:"schedule" key:"identity" doc:"linear"`
+	Schedule    string  `yaml:"schedule" json:"schedule" key:"identity" doc:"shape in which the learning rate falls to 0: linear, cosine or sqrt (one minus a square root, quick at first)"`
+	Decay       float64 `yaml:"decay" json:"decay" key:"identity" absent:"1" doc:"fraction of the steps, at the end, over which the learning rate falls; 1 begins after the warmup"`
 }
 
 // Checkpoint says when state is stored and how much of it is kept.
@@ -152,11 +163,13 @@ func (s Spec) ModelConfig(vocabSize int) model.Config {
 // Rule returns how the state of this run changes.
 func (s Spec) Rule(l model.Layout) replica.Rule {
 	o := s.Optimizer
+	steps := float64(s.Steps)
+	warmup, decay := uint64(o.Warmup*steps), uint64(o.Decay*steps)
 	return replica.Rule{
 		Layout: l, MicroBatches: s.Batch.MicroBatches, Steps: s.Steps, Reduce: replica.Reduce(s.Reduce),
 		Optimizer: replica.AdamW{
-			LearningRate: o.LR, Warmup: uint64(o.Warmup * float64(s.Steps)), Beta1: o.Beta1, Beta2: o.Beta2,
-			Epsilon: o.Eps, WeightDecay: o.WeightDecay, Clip: o.Clip,
+			LearningRate: o.LR, Warmup: warmup, Hold: s.Steps - min(s.Steps, warmup+decay), Schedule: replica.Schedule(o.Schedule),
+			Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Eps, WeightDecay: o.WeightDecay, Clip: o.Clip,
 		},
 	}
 }

@@ -113,6 +113,10 @@ func TestBadValuesAreRefusedInPlainWords(t *testing.T) {
 		{"dropout", "1", "not in [0, 1)"},
 		{"dropout", "NaN", "not in [0, 1)"},
 		{"optimizer.lr", "0", "not positive"},
+		{"optimizer.schedule", "steps", "not one of [linear cosine sqrt]"},
+		{"optimizer.decay", "0", "not above 0"},
+		{"masking.final_probability", "1", "not in [0, 1)"},
+		{"recipe", "mine", "not one of [auto bert]"},
 		{"precision", "f16", "not one of"},
 		{"run_id", "a.b", "letters, digits and dashes"},
 		{"checkpoint.keep", "0", "below 1"},
@@ -132,9 +136,9 @@ var otherValues = map[string]string{
 	"model.heads": "4", "model.intermediate_size": "77", "model.max_positions": "300", "model.type_vocab_size": "3",
 	"model.init_std": "0.5", "model.position_init": "sinusoid", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
 	"max_seq": "64", "data.shard_tokens": "2048", "data.window": "9", "batch.rows": "9", "batch.micro_batches": "9",
-	"masking.probability": "0.3", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
+	"masking.probability": "0.45", "masking.final_probability": "0.45", "recipe": "bert", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
 	"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
-	"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "dropout": "0.5", "precision": "f32",
+	"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "optimizer.decay": "0.5", "dropout": "0.5", "precision": "f32",
 	"reduce": "f32", "threads": "9", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
 	"failure_timeout": "9s", "stop_on_divergence": "loss", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "keep_slow_workers": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
 	"energy.cpu_watts_per_core": "9", "energy.ram_watts_per_gb": "9", "log.level": "debug", "log.format": "json",
@@ -237,7 +241,7 @@ func TestModelFromFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := mustNew(t, []Setting{flag(t, "model", path)})
-	if s.Model.HiddenSize != 512 || s.Optimizer.LR != recipes["small"].lr {
+	if s.Model.HiddenSize != 512 || s.Optimizer.LR != sizes["small"].lr {
 		t.Errorf("%+v", s)
 	}
 	stored := mustNew(t, []Setting{flag(t, "model", "small")})
@@ -248,8 +252,12 @@ func TestModelFromFile(t *testing.T) {
 
 func TestRuleIsValid(t *testing.T) {
 	s := mustNew(t, []Setting{flag(t, "steps", "100"), flag(t, "optimizer.warmup", "0.25")})
-	if w := s.Rule(modelLayout(s)).Optimizer.Warmup; w != 25 {
-		t.Errorf("warmup of %d steps", w)
+	if o := s.Rule(modelLayout(s)).Optimizer; o.Warmup != 25 || o.Hold != 0 {
+		t.Errorf("warmup of %d steps, then %d", o.Warmup, o.Hold)
+	}
+	s.Optimizer.Decay = 0.5
+	if o := s.Rule(modelLayout(s)).Optimizer; o.Warmup != 25 || o.Hold != 25 {
+		t.Errorf("warmup of %d steps, then %d, with a decay of 50", o.Warmup, o.Hold)
 	}
 	if err := s.Rule(modelLayout(s)).Validate(); err != nil {
 		t.Error(err)

@@ -32,14 +32,17 @@ func Decode(path string, b []byte) (Spec, error) {
 	for _, s := range settings {
 		given[s.Key.Name] = true
 	}
+	var spec Spec
 	var errs []error
 	for _, k := range allKeys {
-		// A key that is absent would silently get today's default.
-		if k.Identity && !given[k.Name] {
+		switch {
+		case given[k.Name] || !k.Identity:
+		case k.absent != "":
+			errs = append(errs, k.set(&spec, []string{k.absent}))
+		default: // it would silently get today's default
 			errs = append(errs, fmt.Errorf("read spec %s: key %s is missing", path, k.Name))
 		}
 	}
-	var spec Spec
 	errs = append(errs, apply(&spec, Origins{}, [][]Setting{settings}))
 	if err := failures.Of(errs...); err != nil {
 		return Spec{}, err

@@ -66,7 +66,9 @@ func (s Spec) Validate() error {
 	if p := s.Masking.Probability; !(p > 0 && p < 1) {
 		bad("masking.probability", "%g is not between 0 and 1", p)
 	}
+	within("masking.final_probability", s.Masking.FinalProbability, 0, 1)
 	atLeast("masking.max_predictions", s.Masking.MaxPredictions, 1)
+	oneOf("recipe", s.Recipe, RecipeAuto, RecipeBERT)
 	errs = append(errs, s.Optimizer.validate()...)
 	within("dropout", s.Dropout, 0, 1)
 	oneOf("precision", s.Precision, PrecisionAuto, PrecisionF32, PrecisionBF16)
@@ -115,7 +117,9 @@ func (o Optimizer) validate() []error {
 	}
 	finite := func(v float64) bool { return !math.IsInf(v, 0) }
 	check(o.Name == "adamw", "name", o.Name, "adamw")
-	check(o.Schedule == "linear", "schedule", o.Schedule, "linear")
+	schedules := []replica.Schedule{replica.Linear, replica.Cosine, replica.Sqrt}
+	check(slices.Contains(schedules, replica.Schedule(o.Schedule)), "schedule", o.Schedule, fmt.Sprintf("one of %v", schedules))
+	check(o.Decay > 0 && o.Decay <= 1, "decay", o.Decay, "above 0 and at most 1")
 	check(o.LR > 0 && finite(o.LR), "lr", o.LR, "positive")
 	check(o.Warmup >= 0 && o.Warmup < 1, "warmup", o.Warmup, "in [0, 1)")
 	check(o.Beta1 >= 0 && o.Beta1 < 1, "beta1", o.Beta1, "in [0, 1)")

@@ -118,7 +118,7 @@ func remoteCorpus(ctx context.Context, conn bus.Conn, run string, log *zap.Logge
 func sampling(spec runspec.Spec) sampler.Config {
 	return sampler.Config{
 		Seed: spec.Seed, Rows: spec.Batch.Rows, Seq: spec.MaxSeq, MicroBatches: spec.Batch.MicroBatches,
-		MaskProb: spec.Masking.Probability, MaxPredictions: spec.Masking.MaxPredictions,
+		MaskProb: spec.Masking.Probability, FinalMaskProb: spec.Masking.FinalProbability, Steps: spec.Steps, MaxPredictions: spec.Masking.MaxPredictions,
 		WholeWord: spec.Masking.WholeWord, Window: spec.Data.Window,
 	}
 }

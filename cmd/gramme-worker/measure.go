@@ -93,7 +93,7 @@ func syntheticBatch(spec runspec.Spec) sampler.Batch {
 	r := rng.New(0x6d656173)
 	rows, seq := spec.Batch.Rows, spec.MaxSeq
 	b := sampler.Batch{Rows: rows, Seq: seq, Tokens: rows * seq}
-	masked := max(1, min(spec.Masking.MaxPredictions, int(spec.Masking.Probability*float64(seq))))
+	masked := max(1, min(spec.Masking.MaxPredictions, int(spec.Masking.Mean()*float64(seq))))
 	for row := range rows {
 		for i := range seq {
 			b.IDs = append(b.IDs, int64(r.IntN(spec.VocabSize)))

@@ -23,8 +23,8 @@ func vocabularyFits(m shard.Manifest, asked int) bool {
 func checkCorpus(m shard.Manifest, s runspec.Spec, origins runspec.Origins) error {
 	var errs []error
 	check := func(key string, fits bool, asked, has any) {
-		if origin := origins[key]; !fits && origin != "default" {
-			errs = append(errs, fmt.Errorf("%s: the corpus was prepared with %v, but %s says %v", key, has, origin, asked))
+		if !fits && origins.Given(key) {
+			errs = append(errs, fmt.Errorf("%s: the corpus was prepared with %v, but %s says %v", key, has, origins[key], asked))
 		}
 	}
 	check("vocab_size", vocabularyFits(m, s.VocabSize), s.VocabSize, m.VocabSize)

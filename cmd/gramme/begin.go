@@ -38,6 +38,7 @@ func (u *up) begin(ctx context.Context, origins runspec.Origins) error {
 	}
 	// The actual values of the corpus: a prepared one may differ from the request.
 	spec.VocabSize, spec.Lowercase, spec.MaxSeq = m.VocabSize, m.Lowercase, m.MaxSeq
+	spec.ChooseRecipe(origins)
 	if spec.Precision == runspec.PrecisionAuto || u.minutes > 0 {
 		if err := u.calibrate(ctx, spec); err != nil {
 			return err
@@ -48,6 +49,7 @@ func (u *up) begin(ctx context.Context, origins runspec.Origins) error {
 		spec.Steps = uint64(max(1, (m.Splits.Train.Chunks+batch-1)/batch))
 		fmt.Fprintf(u.err, "no --steps given: one pass over the corpus, %s\n", words.Several(spec.Steps, "step"))
 	}
+	spec.ChooseRecipe(origins) // by the steps
 	if err := spec.Complete(); err != nil {
 		return exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)
 	}

@@ -23,6 +23,7 @@ func (s *Sampler) Batch(step uint64, index int) (Batch, error) {
 	most := s.cfg.Rows * s.cfg.MaxPredictions
 	out.Positions = make([]int64, 0, most)
 	out.Labels = make([]int64, 0, most)
+	s.masker.prob = s.cfg.maskProb(step)
 	for row := range s.cfg.Rows {
 		if err := s.drawSample(&out, row, s.firstSample(step, index)+uint64(row)); err != nil {
 			return Batch{}, err

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -173,5 +174,24 @@ func TestVocabulary(t *testing.T) {
 	}
 	if _, err := NewVocabulary([]string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}); err == nil {
 		t.Error("a vocabulary without words")
+	}
+}
+
+// TestMaskingChangesOverTheSteps: the share of predicted tokens goes in a line from the
+// first step's to the last step's, and stays there.
+func TestMaskingChangesOverTheSteps(t *testing.T) {
+	c := newCorpus(t, 5, 64, 200, 200)
+	cfg := filled(Config{Rows: 40, Seq: 64, MicroBatches: 1, MaskProb: 0.5, MaxPredictions: 99, Steps: 5})
+	constant := c.sampler(t, cfg)
+	cfg.FinalMaskProb = 0.1
+	s := c.sampler(t, cfg)
+	for step, want := range []float64{0.5, 0.4, 0.3, 0.2, 0.1, 0.1} {
+		b := batch(t, s, uint64(step), 0)
+		if got := float64(len(b.Positions)) / float64(b.Tokens); math.Abs(got-want) > 0.02 {
+			t.Errorf("step %d predicts %.3f of the tokens, want %.1f", step, got, want)
+		}
+	}
+	if a, b := batch(t, s, 0, 0), batch(t, constant, 0, 0); !reflect.DeepEqual(a, b) {
+		t.Error("the first step differs from that of a constant share")
 	}
 }

@@ -58,7 +58,7 @@ func New(cfg Config, m shard.Manifest, v *Vocabulary, load func(i int) (*shard.S
 	return &Sampler{
 		cfg: cfg, split: split, seq: m.MaxSeq, v: v, load: load,
 		order:  newOrder(cfg.Seed, cfg.Window, sizes),
-		masker: masker{v: v, prob: cfg.MaskProb, maxPredictions: cfg.MaxPredictions, wholeWord: cfg.WholeWord},
+		masker: masker{v: v, maxPredictions: cfg.MaxPredictions, wholeWord: cfg.WholeWord},
 	}, nil
 }
 

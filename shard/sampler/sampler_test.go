@@ -195,6 +195,7 @@ func TestRefuses(t *testing.T) {
 		{"sequence length 4", func(cfg *Config, _ *shard.Manifest) { cfg.Seq = 4 }},
 		{"0 micro-batches", func(cfg *Config, _ *shard.Manifest) { cfg.MicroBatches = 0 }},
 		{"mask probability 1,", func(cfg *Config, _ *shard.Manifest) { cfg.MaskProb = 1 }},
+		{"final mask probability 1,", func(cfg *Config, _ *shard.Manifest) { cfg.FinalMaskProb = 1 }},
 		{"max predictions -1", func(cfg *Config, _ *shard.Manifest) { cfg.MaxPredictions = -1 }},
 		{"window of -1 shards", func(cfg *Config, _ *shard.Manifest) { cfg.Window = -1 }},
 		{`split "dev"`, func(cfg *Config, _ *shard.Manifest) { cfg.Split = "dev" }},
