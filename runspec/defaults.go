@@ -24,7 +24,6 @@ func defaults(name string, c model.Config) Spec {
 		Data:      Data{ShardTokens: 1 << 20, Window: 4},
 		Optimizer: Optimizer{Name: "adamw", Beta1: 0.9, Eps: 1e-6, WeightDecay: 0.01, Clip: 1},
 		Precision: PrecisionAuto, Reduce: "exact", Device: DeviceCPU,
-		Workers:          Workers{Min: 1, Max: 1},
 		Checkpoint:       Checkpoint{Every: time.Minute, Keep: 3},
 		FailureTimeout:   time.Second,
 		StopOnDivergence: divergence.StopSkipped,

@@ -70,14 +70,16 @@ func Resume(stored Spec, origin string, layers ...[]Setting) (Spec, Origins, err
 			spec.Model.Name, origins[k.Name] = stored.Model.Name, origin
 		case k.Name == "run_id":
 			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})
-		case !k.Identity:
+		case !k.Identity && k.Name != "workers":
 			continue
-		case slices.Contains([]string{"precision", "threads", "steps"}, k.Name) && slices.Contains([]string{PrecisionAuto, "0"}, given):
+		case slices.Contains([]string{"precision", "threads", "steps", "workers"}, k.Name) && slices.Contains([]string{PrecisionAuto, "0"}, given):
 			// Left to a measurement then, and measured since.
 			if err := k.set(&spec, k.texts(&stored)); err != nil {
 				errs = append(errs, err)
 			}
 			origins[k.Name] = origin
+		case !k.Identity:
+			continue
 		default:
 			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})
 		}

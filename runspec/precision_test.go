@@ -14,8 +14,8 @@ func TestChoosePrecision(t *testing.T) {
 	}{
 		{10, 40, PrecisionBF16, "bf16 has 4.00 times the speed of f32"},
 		{10, 12.9, PrecisionBF16, "f32 10.0, bf16 12.9 micro-batches/s; bf16 has 1.29 times the speed of f32"},
-		{10, 11, PrecisionBF16, "1.10 times"},
-		{10, 10.9, PrecisionF32, "1.09 times the speed of f32, and is taken from 1.1 times on"},
+		{10, 10.2, PrecisionBF16, "1.02 times"},
+		{10, 10, PrecisionF32, "1.00 times"},
 		{10, 2, PrecisionF32, "0.20 times the speed of f32"},
 	} {
 		got := ChoosePrecision(c.f32, c.bf16)

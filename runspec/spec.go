@@ -47,10 +47,10 @@ type Spec struct {
 
 	Precision string `yaml:"precision" json:"precision" key:"identity" doc:"arithmetic of the gradients: f32, bf16, or auto, which measures both once when the run starts"`
 	Reduce    string `yaml:"reduce" json:"reduce" key:"identity" doc:"how gradients are summed: exact (integers; the result does not depend on the workers) or f32 (plain floats; it depends on the number of workers)"`
-	Threads   int    `yaml:"threads" json:"threads" key:"identity" doc:"threads of a worker; 0 divides the processors among the workers when the run starts"`
+	Threads   int    `yaml:"threads" json:"threads" key:"identity" doc:"threads of a worker; 0 divides the machine's cores among the workers when the run starts"`
 	Device    string `yaml:"device" json:"device" key:"identity" doc:"where gradients are computed: cpu or cuda"`
 
-	Workers          Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N, or min:max, which starts max and continues with as few as min"`
+	Workers          Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N; min:max, which starts max and continues with as few as min; or auto: when the run starts, a measurement shows which number of workers and threads is fastest (1 worker, if threads or a GPU are given)"`
 	Checkpoint       Checkpoint    `yaml:"checkpoint" json:"checkpoint"`
 	FailureTimeout   time.Duration `yaml:"failure_timeout" json:"failure_timeout" key:"operational" doc:"silence after which a worker counts as gone, unless quicker evidence shows it"`
 	ComputeTimeout   time.Duration `yaml:"compute_timeout" json:"compute_timeout" key:"operational" doc:"how long a micro-batch may take before its worker counts as hung and is restarted; 0 measures: 20 times the median of the newest ones or 4 times the slowest, and at least 10 s"`

@@ -18,8 +18,8 @@ import (
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
 
 // Validate reports everything that makes the spec unusable. Steps 0, precision
-// auto, threads 0 and an empty run name are valid here: they are settled when
-// the run begins, which Complete checks.
+// auto, workers auto, threads 0 and an empty run name are valid here: they are settled
+// when the run begins, which Complete checks.
 func (s Spec) Validate() error {
 	var errs []error
 	bad := func(key string, format string, args ...any) {
@@ -75,7 +75,7 @@ func (s Spec) Validate() error {
 	oneOf("reduce", s.Reduce, string(replica.Exact), string(replica.Float))
 	oneOf("device", s.Device, DeviceCPU, DeviceCUDA)
 	atLeast("threads", s.Threads, 0)
-	if err := s.Workers.validate(); err != nil {
+	if err := s.Workers.validate(); err != nil && !s.Workers.Auto() {
 		errs = append(errs, fmt.Errorf("workers: %w", err))
 	}
 	if s.Checkpoint.Every <= 0 {
@@ -138,7 +138,7 @@ func (s Spec) Complete() error {
 		open bool
 	}{
 		{"run_id", s.Run == ""}, {"steps", s.Steps == 0},
-		{"precision", s.Precision == PrecisionAuto}, {"threads", s.Threads == 0},
+		{"precision", s.Precision == PrecisionAuto}, {"threads", s.Threads == 0}, {"workers", s.Workers.Auto()},
 	} {
 		if f.open {
 			errs = append(errs, fmt.Errorf("%s: not settled", f.key))

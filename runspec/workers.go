@@ -7,11 +7,17 @@ import (
 )
 
 // Workers is how many workers a machine starts (Max) and with how few the run continues
-// (Min). Its text is "N" or "min:max".
+// (Min). Its text is "N" or "min:max"; "auto", the zero value, is not settled yet.
 type Workers struct{ Min, Max int }
 
-// ParseWorkers reads "N" or "min:max".
+// workersAuto is the text of a number that a measurement chooses when the run starts.
+const workersAuto = "auto"
+
+// ParseWorkers reads "N", "min:max" or "auto".
 func ParseWorkers(text string) (Workers, error) {
+	if strings.TrimSpace(text) == workersAuto {
+		return Workers{}, nil
+	}
 	low, high, ranged := strings.Cut(strings.TrimSpace(text), ":")
 	if !ranged {
 		high = low
@@ -19,11 +25,14 @@ func ParseWorkers(text string) (Workers, error) {
 	a, err := strconv.Atoi(low)
 	b, err2 := strconv.Atoi(high)
 	if err != nil || err2 != nil {
-		return Workers{}, fmt.Errorf("%q is not a number of workers, nor min:max", text)
+		return Workers{}, fmt.Errorf("%q is not a number of workers, nor min:max, nor auto", text)
 	}
 	w := Workers{Min: a, Max: b}
 	return w, w.validate()
 }
+
+// Auto reports whether the number is not settled yet.
+func (w Workers) Auto() bool { return w == Workers{} }
 
 func (w Workers) validate() error {
 	switch {
@@ -38,6 +47,9 @@ func (w Workers) validate() error {
 }
 
 func (w Workers) String() string {
+	if w.Auto() {
+		return workersAuto
+	}
 	if w.Min == w.Max {
 		return strconv.Itoa(w.Max)
 	}

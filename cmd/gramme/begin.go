@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/gramme-project/gramme/internal/buildinfo"
 	"github.com/gramme-project/gramme/internal/exit"
@@ -33,16 +32,11 @@ func (u *up) begin(ctx context.Context, origins runspec.Origins) error {
 		return exit.Wrap(exit.Usage, "leave it out, or prepare the corpus again with that value", err)
 	}
 	spec.Run = cmp.Or(spec.Run, runspec.NewRunID())
-	if spec.Threads == 0 {
-		spec.Threads = max(1, runtime.NumCPU()/spec.Workers.Max)
-	}
 	// The actual values of the corpus: a prepared one may differ from the request.
 	spec.VocabSize, spec.Lowercase, spec.MaxSeq = m.VocabSize, m.Lowercase, m.MaxSeq
 	spec.ChooseRecipe(origins)
-	if spec.Precision == runspec.PrecisionAuto || u.minutes > 0 {
-		if err := u.calibrate(ctx, spec); err != nil {
-			return err
-		}
+	if err := u.calibrate(ctx, spec); err != nil {
+		return err
 	}
 	if spec.Steps == 0 {
 		batch := int64(spec.Batch.Rows * spec.Batch.MicroBatches)

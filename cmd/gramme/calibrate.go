@@ -1,24 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gramme-project/gramme/cmd/internal/evaluation"
-	"github.com/gramme-project/gramme/internal/buildinfo"
-	"github.com/gramme-project/gramme/internal/cachedir"
-	"github.com/gramme-project/gramme/internal/number"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/launch/machine"
 	"github.com/gramme-project/gramme/runspec"
 )
 
@@ -30,120 +28,175 @@ const efficiency = 0.6
 // model.
 const measureWithin = 10 * time.Minute
 
-// calibrate chooses the precision and, with --minutes, the number of steps, by measuring
-// how fast the workers compute.
+// calibrate settles what measurements of this machine settle: the precision, the number
+// of workers and threads and, with --minutes, the number of steps.
 func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
+	cores := machine.Cores()
+	auto := settleLayout(spec, cores)
+	if auto {
+		spec.Workers, spec.Threads = runspec.Workers{Min: 1, Max: 1}, cores
+	}
+	if !auto && spec.Precision != runspec.PrecisionAuto && u.minutes == 0 {
+		return nil
+	}
 	file := filepath.Join(u.dir.Logs(), "calibration.yaml")
 	defer os.Remove(file)
 	if err := spec.Write(file); err != nil {
 		return err
 	}
 	if spec.Precision == runspec.PrecisionAuto {
-		if err := u.choosePrecision(ctx, file, spec); err != nil {
+		if err := u.choosePrecision(ctx, file, spec, auto); err != nil {
+			return err
+		}
+	}
+	if auto {
+		if err := u.chooseLayout(ctx, file, spec, cores); err != nil {
 			return err
 		}
 	}
 	if u.minutes == 0 {
 		return nil
 	}
-	fmt.Fprintf(u.err, "measuring the speed of %s × %s\n", words.Several(spec.Workers.Max, "worker"), words.Several(spec.Threads, "thread"))
-	rates := make([]number.Float, spec.Workers.Max)
-	group, ctx := errgroup.WithContext(ctx)
-	for i := range rates {
-		group.Go(func() error {
-			found, err := u.measure(ctx, file, spec.Precision)
-			rates[i] = found[spec.Precision]
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	layout := runspec.Layout{Workers: spec.Workers.Max, Threads: spec.Threads}
+	fmt.Fprintf(u.err, "measuring the speed of %s\n", layout)
+	found, err := u.measure(ctx, file, layout, spec.Precision)
+	if err != nil {
 		return err
 	}
 	total := 0.0
-	for _, r := range rates {
-		total += float64(r)
+	for _, r := range found {
+		total += float64(r.MicroBatches[spec.Precision])
 	}
 	spec.Steps = uint64(max(1, u.minutes*60*efficiency*total/float64(spec.Batch.MicroBatches)))
 	return nil
 }
 
-// choosePrecision measures f32 and bf16 on one worker. The choice determines the
+// settleLayout fills in the number of workers or of threads where the other one is given.
+// It reports whether both are left to a measurement: a CPU's, since the threads of a
+// worker with a GPU compute little.
+func settleLayout(spec *runspec.Spec, cores int) (auto bool) {
+	if spec.Workers.Auto() {
+		if spec.Threads == 0 && spec.Device == runspec.DeviceCPU {
+			return true
+		}
+		spec.Workers = runspec.Workers{Min: 1, Max: 1}
+	}
+	if spec.Threads == 0 {
+		spec.Threads = max(1, cores/spec.Workers.Max)
+	}
+	return false
+}
+
+// choosePrecision measures f32 and bf16 with all workers of the run at once, or with one
+// on all cores where their number is still to be chosen. The choice determines the
 // weights, and the next measurement may give another one: so this machine keeps its
 // choice for a model of this shape.
-func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spec) error {
-	var choice *runspec.PrecisionChoice
-	place, noPlace := choiceFile(*spec)
-	if noPlace == nil {
-		choice, _ = runspec.ReadPrecisionChoice(place) // if it cannot be read, measure again
+func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spec, auto bool) error {
+	about := aboutMachine(*spec)
+	if !auto {
+		about += fmt.Sprintf("\n%d × %d", spec.Workers.Max, spec.Threads)
 	}
-	if choice != nil {
-		fmt.Fprintf(u.err, "%s; measured on this machine earlier (%s)\n", choice, place)
-	} else {
+	kept := keptChoice[runspec.PrecisionChoice]{"precision", about, runspec.ReadPrecisionChoice, runspec.WritePrecisionChoice}
+	choice, err := kept.find(u, func() (c runspec.PrecisionChoice, err error) {
 		fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
-		rates, err := u.measure(ctx, file, runspec.PrecisionF32, runspec.PrecisionBF16)
+		layout := runspec.Layout{Workers: spec.Workers.Max, Threads: spec.Threads}
+		layout.Workers = min(layout.Workers, max(1, machine.Cores()/layout.Threads)) // more would only share the cores
+		found, err := u.measure(ctx, file, layout, runspec.PrecisionF32, runspec.PrecisionBF16)
 		if err != nil {
-			return err
+			return c, err
 		}
-		now := runspec.ChoosePrecision(float64(rates[runspec.PrecisionF32]), float64(rates[runspec.PrecisionBF16]))
-		fmt.Fprintln(u.err, now)
-		if noPlace == nil {
-			noPlace = os.MkdirAll(filepath.Dir(place), 0o755)
+		rates := map[string]float64{}
+		for _, r := range found {
+			for precision, seconds := range r.MicroBatchSeconds {
+				rates[precision] += 1 / float64(seconds)
+			}
 		}
-		if noPlace == nil {
-			noPlace = runspec.WritePrecisionChoice(place, now)
-		}
-		if noPlace != nil { // this run's own folder holds it in any case
-			fmt.Fprintf(u.err, "note: the choice is not saved for other runs: %v\n", noPlace)
-		}
-		choice = &now
+		return runspec.ChoosePrecision(rates[runspec.PrecisionF32], rates[runspec.PrecisionBF16]), nil
+	})
+	if err != nil {
+		return err
 	}
 	spec.Precision = choice.Precision
-	return runspec.WritePrecisionChoice(u.dir.Precision(), *choice)
+	return runspec.WritePrecisionChoice(u.dir.Precision(), choice)
 }
 
-// choiceFile is where the precision of a shape of model is kept, apart for each
-// build and processor.
-func choiceFile(spec runspec.Spec) (string, error) {
-	cache, err := cachedir.Find()
-	if err != nil {
-		return "", err
-	}
-	about := fmt.Sprintf("%s\n%+v\n%d %d %d %s\n%s", buildinfo.Version, spec.ModelConfig(spec.VocabSize),
-		spec.Batch.Rows, spec.MaxSeq, spec.Threads, spec.Device, processor())
-	sum := sha256.Sum256([]byte(about))
-	return filepath.Join(cache, "precision", hex.EncodeToString(sum[:8])), nil
-}
+// layoutRounds is how often each layout is measured. They take turns, so that what else
+// the machine does disturbs all alike.
+const layoutRounds = 2
 
-// processor is the kind of processor, as far as the system tells.
-func processor() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	var kind []string
-	for line := range strings.Lines(string(b)) {
-		if strings.HasPrefix(line, "model name") || strings.HasPrefix(line, "flags") {
-			kind = append(kind, line)
+// hopeless is how much slower than the best a layout may be to be measured again.
+const hopeless = 1.3
+
+// chooseLayout measures how fast steps are with one worker on all cores, and with more.
+func (u *up) chooseLayout(ctx context.Context, file string, spec *runspec.Spec, cores int) error {
+	all := runspec.Layouts(cores, spec.Batch.MicroBatches, u.fittingWorkers(cores))
+	about := fmt.Sprintf("%s\n%d %s %v", aboutMachine(*spec), spec.Batch.MicroBatches, spec.Precision, all)
+	kept := keptChoice[runspec.LayoutChoice]{"layout", about, runspec.ReadLayoutChoice, runspec.WriteLayoutChoice}
+	choice, err := kept.find(u, func() (runspec.LayoutChoice, error) {
+		if len(all) == 1 {
+			return runspec.LayoutChoice{Layout: all[0], Cores: cores}, nil
 		}
-		if len(kind) == 2 {
-			break
+		fmt.Fprintf(u.err, "measuring how the workers share %s\n", words.Several(cores, "core"))
+		measured, err := u.measureLayouts(ctx, file, spec, all)
+		if err != nil {
+			return runspec.LayoutChoice{}, err
 		}
+		return runspec.ChooseLayout(cores, measured), nil
+	})
+	if err != nil {
+		return err
 	}
-	return strings.Join(kind, "")
+	spec.Workers, spec.Threads = runspec.Workers{Min: 1, Max: choice.Workers}, choice.Threads
+	u.workers = choice.Workers
+	return runspec.WriteLayoutChoice(u.dir.Layout(), choice)
 }
 
-// measure runs the worker's measurement and returns micro-batches a second by
-// precision.
-func (u *up) measure(ctx context.Context, file string, precisions ...string) (map[string]number.Float, error) {
+// measureLayouts times all layouts: the better of each one's rounds counts.
+func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec, all []runspec.Layout) ([]runspec.LayoutTiming, error) {
+	elements := int64(newLayout(*spec, spec.VocabSize).Total)
+	best := make([]runspec.LayoutTiming, len(all))
+	for round := range layoutRounds {
+		least := slices.MinFunc(best, func(a, b runspec.LayoutTiming) int { return cmp.Compare(a.Step, b.Step) }).Step
+		for i, l := range all {
+			if best[i].Step > hopeless*least { // not in the first round, where all are 0
+				continue
+			}
+			found, err := u.measure(ctx, file, l, spec.Precision)
+			if err != nil {
+				return nil, err
+			}
+			var batch, update time.Duration // of the slowest worker, for which the others wait
+			for _, r := range found {
+				batch = max(batch, seconds(r.MicroBatchSeconds[spec.Precision]))
+				update = max(update, seconds(r.UpdateSeconds[spec.Precision]))
+			}
+			t := runspec.NewLayoutTiming(l, batch, update, spec.Batch.MicroBatches, elements)
+			if round == 0 || t.Step < best[i].Step {
+				best[i] = t
+			}
+		}
+	}
+	return best, nil
+}
+
+// measure lets the workers of a layout measure at the same time, each in a process of its
+// own.
+func (u *up) measure(ctx context.Context, file string, l runspec.Layout, precisions ...string) ([]evaluation.Rates, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, measureWithin, fmt.Errorf("no result within %s", measureWithin))
 	defer cancel()
-	out, err := u.workerOutput(ctx, nil, "measure", "--spec", file, "--precision", strings.Join(precisions, ","))
-	if err != nil {
-		return nil, fmt.Errorf("measure speed: %w", err)
+	found := make([]evaluation.Rates, l.Workers)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range found {
+		group.Go(func() error {
+			out, err := u.workerOutput(ctx, nil, "measure", "--spec", file, "--threads", strconv.Itoa(l.Threads), "--precision", strings.Join(precisions, ","))
+			if err == nil {
+				err = json.Unmarshal(out, &found[i])
+			}
+			if err != nil {
+				return fmt.Errorf("measure speed: %w", err)
+			}
+			return nil
+		})
 	}
-	var result evaluation.Rates
-	if err := json.Unmarshal(out, &result); err != nil {
-		return nil, fmt.Errorf("measure speed: %w", err)
-	}
-	return result.MicroBatches, nil
+	return found, group.Wait()
 }

@@ -10,6 +10,18 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
+// explainChoices adds to the origins of an existing run's settings why a measurement chose
+// them.
+func explainChoices(dir rundir.Dir, spec runspec.Spec, origins runspec.Origins) {
+	for _, c := range choices(dir, spec) {
+		for _, key := range c.keys {
+			if origins[key] == dir.Spec() {
+				origins[key] += ", measured: " + c.text
+			}
+		}
+	}
+}
+
 func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config [flags] [corpus...]",
@@ -23,9 +35,12 @@ the weights and are fixed when a run starts.`,
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	docs := c.Flags().Bool("markdown", false, "print the keys with their meaning as a Markdown table")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		spec, origins, _, err := flags.spec(rundir.Dir(*run), args)
+		spec, origins, exists, err := flags.spec(rundir.Dir(*run), args)
 		if err != nil {
 			return err
+		}
+		if exists {
+			explainChoices(rundir.Dir(*run), spec, origins)
 		}
 		out := c.OutOrStdout()
 		switch {

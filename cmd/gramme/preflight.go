@@ -42,6 +42,14 @@ func (u *up) checkMachine() error {
 	return nil
 }
 
+// fittingWorkers returns how many workers of the run, up to some, the machine has the
+// resources for.
+func (u *up) fittingWorkers(most int) int {
+	n := needOf(u.dir, u.spec, u.shared != nil)
+	n.Least, n.Most = 1, most
+	return preflight.Check(machine.Look(u.dir), n).Workers
+}
+
 // listed combines findings into one error.
 func listed(found []preflight.Finding) error {
 	if len(found) == 0 {

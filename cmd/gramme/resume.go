@@ -12,7 +12,6 @@ import (
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/words"
-	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
 
@@ -53,8 +52,10 @@ func (u *up) announce(m shard.Manifest) {
 	fmt.Fprintf(u.err, "model %s: %s parameters; %s × %s, %s; %s of %d sequences × %d tokens\n",
 		spec.Model.Name, count(int64(newLayout(spec, m.VocabSize).Parameters())), words.Several(u.workers, "worker"), words.Several(spec.Threads, "thread"),
 		spec.Precision, words.Several(spec.Steps, "step"), spec.Batch.Rows*spec.Batch.MicroBatches, spec.MaxSeq)
-	if choice, err := runspec.ReadPrecisionChoice(u.dir.Precision()); err == nil && choice != nil && u.taken.Step > 0 {
-		fmt.Fprintln(u.err, choice)
+	if u.taken.Step > 0 { // a new run has just said so
+		for _, c := range choices(u.dir, spec) {
+			fmt.Fprintln(u.err, c.text)
+		}
 	}
 	showResume(u.err, u.taken)
 	showSigning(u.err, u.dir)

@@ -105,6 +105,7 @@ func begun(ts *testscript.TestScript, neg bool, args []string) {
 	spec, _, err := runspec.New()
 	ts.Check(err)
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "scripted", 100, runspec.PrecisionF32, 1
+	spec.Workers = runspec.Workers{Min: 1, Max: 2}
 	ts.Check(spec.Complete())
 	dir := rundir.Dir(ts.MkAbs(args[0]))
 	ts.Check(dir.Make())

@@ -53,8 +53,22 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
-// status asks the coordinator, or reads the folder if there is none.
+// status asks the coordinator, or reads the folder if there is none. What was chosen for the
+// run is in its folder only.
 func (a target) status(ctx context.Context) (wire.Status, error) {
+	s, err := a.askOrRead(ctx)
+	if err != nil || s.Run == "" || a.cluster.OnCommandLine() {
+		return s, err
+	}
+	if spec, err := runspec.Read(a.dir.Spec()); err == nil { // a damaged one was reported
+		for _, c := range choices(a.dir, spec) {
+			s.Choices = append(s.Choices, c.text)
+		}
+	}
+	return s, nil
+}
+
+func (a target) askOrRead(ctx context.Context) (wire.Status, error) {
 	if a.cluster.OnCommandLine() {
 		e, err := a.endpoint()
 		if err != nil {

@@ -51,6 +51,9 @@ func showStatus(out io.Writer, s wire.Status) error {
 		return err
 	}
 	fmt.Fprintf(out, "run %s: %s, step %d of %d\n", s.Run, s.State, s.Step, s.Steps)
+	for _, text := range s.Choices {
+		fmt.Fprintln(out, text)
+	}
 	if len(s.Processes) == 0 {
 		if line := measurements(s); line != "" {
 			fmt.Fprintln(out, line)

@@ -32,6 +32,7 @@ func (d Dir) Cluster() string           { return d.join(".cluster") } // only wh
 func (d Dir) Endpoint() string          { return filepath.Join(d.Cluster(), "endpoint.json") }
 func (d Dir) Evaluation() string        { return d.join("evaluation.json") }
 func (d Dir) Precision() string         { return d.join("precision.json") } // the choice of --precision auto
+func (d Dir) Layout() string            { return d.join("layout.json") }    // the choice of workers and threads
 func (d Dir) Log(process string) string { return filepath.Join(d.Logs(), process+".log") }
 
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }

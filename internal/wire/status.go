@@ -29,6 +29,7 @@ type Status struct {
 	EtaSeconds  number.Optional `json:"eta_seconds,omitzero"`
 	Checkpoint  uint64          `json:"checkpoint"` // newest durable step
 	Mixed       bool            `json:"mixed,omitempty"`
+	Choices     []string        `json:"choices,omitempty"` // what measurements chose for the run, and why; by the folder of the run
 	Warnings    []Warning       `json:"warnings,omitempty"`
 	Processes   []Process       `json:"processes"`
 }

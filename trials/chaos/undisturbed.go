@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/gramme-project/gramme/internal/exit"
 	"github.com/gramme-project/gramme/internal/words"
+	"github.com/gramme-project/gramme/launch/machine"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard"
 )
@@ -52,7 +52,7 @@ func describe(p Plan, environ []string) (wanted, error) {
 		}
 	}
 	if spec.Threads == 0 {
-		args = append(args, "--threads", strconv.Itoa(max(1, runtime.NumCPU()/p.Workers.Max)))
+		args = append(args, "--threads", strconv.Itoa(max(1, machine.Cores()/p.Workers.Max)))
 	}
 	if origins["checkpoint.every"] == "default" {
 		args = append(args, "--checkpoint-every", checkpointEvery.String())

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gramme-project/gramme/internal/process"
+	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/runspec"
+)
+
+func TestSettleLayout(t *testing.T) {
+	for _, c := range []struct {
+		workers runspec.Workers
+		threads int
+		device  string
+		want    string // workers × threads; "": left to a measurement
+	}{
+		{runspec.Workers{}, 0, runspec.DeviceCPU, ""},
+		{runspec.Workers{}, 3, runspec.DeviceCPU, "1 × 3"},
+		{runspec.Workers{}, 0, runspec.DeviceCUDA, "1 × 8"},
+		{runspec.Workers{Min: 1, Max: 2}, 0, runspec.DeviceCPU, "1:2 × 4"},
+		{runspec.Workers{Min: 16, Max: 16}, 0, runspec.DeviceCPU, "16 × 1"},
+		{runspec.Workers{Min: 2, Max: 2}, 1, runspec.DeviceCPU, "2 × 1"},
+	} {
+		spec := runspec.Spec{Workers: c.workers, Threads: c.threads, Device: c.device}
+		got := ""
+		if !settleLayout(&spec, 8) {
+			got = fmt.Sprintf("%s × %d", spec.Workers, spec.Threads)
+		}
+		if got != c.want {
+			t.Errorf("workers %s, threads %d, %s: %q, not %q", c.workers, c.threads, c.device, got, c.want)
+		}
+	}
+}
+
+// slowWorker is a worker's binary that only answers `measure`: a worker with one thread takes
+// ONE seconds in bf16, one with more takes MORE; f32 takes longer than both.
+const slowWorker = `#!/bin/sh
+echo "$*" >>"$0.calls"
+case "$*" in *"--threads 1 "*) bf16=ONE ;; *) bf16=MORE ;; esac
+echo "{\"micro_batches_per_second\": {\"f32\": 1, \"bf16\": 2}, \"micro_batch_seconds\": {\"f32\": 1.1, \"bf16\": $bf16}, \"update_seconds\": {\"f32\": 0, \"bf16\": 0}}"
+`
+
+func TestMeasurementsChoose(t *testing.T) {
+	for name, c := range map[string]struct {
+		one, more string
+		want      runspec.Layout
+	}{
+		"threads that share well":   {"1.0", "0.5", runspec.Layout{Workers: 1, Threads: 2}},
+		"threads that hardly share": {"1.0", "0.9", runspec.Layout{Workers: 2, Threads: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			t.Setenv("HOME", home)
+			t.Setenv("XDG_CACHE_HOME", "")
+			binary := filepath.Join(home, "gramme-worker")
+			text := strings.NewReplacer("ONE", c.one, "MORE", c.more).Replace(slowWorker)
+			if err := os.WriteFile(binary, []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			worker, err := process.OpenProgram(binary)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, again := range []bool{false, true} {
+				var said strings.Builder
+				u, spec := &up{dir: rundir.Dir(t.TempDir()), err: &said, worker: worker}, newSpec(t)
+				if err := u.dir.Make(); err != nil {
+					t.Fatal(err)
+				}
+				u.spec = spec
+				spec.Workers, spec.Threads = runspec.Workers{Min: 1, Max: 1}, 2
+				file := filepath.Join(u.dir.Logs(), "calibration.yaml")
+				if err := u.choosePrecision(t.Context(), file, &spec, true); err != nil {
+					t.Fatal(err)
+				}
+				if err := u.chooseLayout(t.Context(), file, &spec, 2); err != nil {
+					t.Fatal(err)
+				}
+				got := runspec.Layout{Workers: spec.Workers.Max, Threads: spec.Threads}
+				if got != c.want || spec.Workers.Min != 1 || u.workers != c.want.Workers || spec.Precision != runspec.PrecisionBF16 {
+					t.Errorf("%s, %s; %d workers start: %s", got, spec.Precision, u.workers, &said)
+				}
+				if kept := choices(u.dir, spec); len(kept) != 2 || !strings.Contains(said.String(), kept[0].text) || !strings.Contains(said.String(), kept[1].text) {
+					t.Errorf("the run's folder holds %v, and the user reads: %s", kept, &said)
+				}
+				if measured := strings.Contains(said.String(), "measuring"); measured == again {
+					t.Errorf("it measures, %t: %s", again, &said)
+				}
+			}
+			b, err := os.ReadFile(binary + ".calls")
+			// The precisions once, then one worker and two, in each of the two rounds as far
+			// as the layout is not far behind.
+			if calls := strings.Count(string(b), "measure "); err != nil || calls < 4 || calls > 7 {
+				t.Errorf("%d measurements, %v:\n%s", calls, err, b)
+			}
+		})
+	}
+}
+
+func newSpec(t *testing.T) runspec.Spec {
+	t.Helper()
+	spec, _, err := runspec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
