@@ -37,11 +37,11 @@ func (w Workers) Auto() bool { return w == Workers{} }
 func (w Workers) validate() error {
 	switch {
 	case w.Min < 0 || w.Max < 0:
-		return fmt.Errorf("%s is negative", w)
+		return fmt.Errorf("%s is negative", w.numbers())
 	case w.Min == 0 || w.Max == 0:
-		return fmt.Errorf("%s: at least one worker is needed", w)
+		return fmt.Errorf("%s: at least one worker is needed", w.numbers())
 	case w.Min > w.Max:
-		return fmt.Errorf("%s: the minimum is above the maximum", w)
+		return fmt.Errorf("%s: the minimum is above the maximum", w.numbers())
 	}
 	return nil
 }
@@ -50,6 +50,10 @@ func (w Workers) String() string {
 	if w.Auto() {
 		return workersAuto
 	}
+	return w.numbers()
+}
+
+func (w Workers) numbers() string {
 	if w.Min == w.Max {
 		return strconv.Itoa(w.Max)
 	}

@@ -1,7 +1,7 @@
 """Ours and its peers in turn on one machine, and the ratio of each pair.
 
-A script of a benchmark, scripts/bench.d/NAME.py, is run by scripts/bench NAME with the
-Python of the peers, which has torch and transformers, from the root of the checkout:
+The scripts of benchmarks lie beside this one. scripts/bench runs them with the Python of
+the peers, which has torch and transformers, from the root of the checkout:
 
     options = pairs.arguments(__doc__).parse_args()
     found = pairs.turns(options.rounds, {"ours": ..., "tuned": ..., "compiled": ...})
