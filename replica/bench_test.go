@@ -6,19 +6,22 @@ import (
 	"testing"
 
 	"github.com/gramme-project/gramme/internal/vector"
+	"github.com/gramme-project/gramme/replica/model"
 )
 
-// The sizes of tiny and base. A benchmark at base takes 2 GB of memory.
-var benchElements = []int{4_000_000, 110_000_000}
-
-// each runs a benchmark by elements and cores; the speed is of the bytes of one buffer.
+// each runs a benchmark for the layouts of a small and a large model; the speed is of the
+// bytes of one buffer. base takes 2 GB of memory.
 func each(b *testing.B, microBatches int, f func(b *testing.B, r Rule, cores int)) {
-	for _, elements := range benchElements {
+	for _, name := range []string{"tiny", "base"} {
+		config, err := model.Preset(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := testRule(microBatches)
+		r.Layout, r.Steps = model.NewLayout(config), 1<<40
 		for _, cores := range []int{1, 2} {
-			b.Run(fmt.Sprintf("elements=%dM/cores=%d", elements/1_000_000, cores), func(b *testing.B) {
-				r := testRule(microBatches, elements)
-				r.Steps = 1 << 40
-				b.SetBytes(4 * int64(elements))
+			b.Run(fmt.Sprintf("model=%s/cores=%d", name, cores), func(b *testing.B) {
+				b.SetBytes(4 * int64(r.Layout.Total))
 				f(b, r, cores)
 			})
 		}
@@ -27,8 +30,10 @@ func each(b *testing.B, microBatches int, f func(b *testing.B, r Rule, cores int
 
 func benchGrad(r Rule) []float32 {
 	grad, random := make([]float32, r.Layout.Total), rand.New(rand.NewPCG(1, 1))
-	for i := range grad {
-		grad[i] = (random.Float32() - 0.5) * 1e-3
+	for _, t := range r.Layout.Tensors {
+		for i := range t.Len {
+			grad[t.Offset+i] = (random.Float32() - 0.5) * 1e-3
+		}
 	}
 	return grad
 }
@@ -43,7 +48,7 @@ func benchState(b *testing.B, r Rule) *State {
 
 func BenchmarkAdd(b *testing.B) {
 	each(b, 8, func(b *testing.B, r Rule, cores int) {
-		grad, s := benchGrad(r), &State{Meta: Meta{Exponents: []int32{35}}}
+		grad, s := benchGrad(r), benchState(b, r)
 		a := NewAccumulator(r, cores)
 		for i := 0; b.Loop(); i++ {
 			if i%8 == 0 {
@@ -60,6 +65,9 @@ func BenchmarkApply(b *testing.B) {
 	each(b, 1, func(b *testing.B, r Rule, cores int) {
 		s, a := benchState(b, r), newApplier(b, r, cores)
 		entry := entryOf(b, r, s, [][]float32{benchGrad(r)}, Measured{})
+		if _, err := a.Apply(s, entry); err != nil { // fresh memory is slow
+			b.Fatal(err)
+		}
 		for b.Loop() {
 			if _, err := a.Apply(s, entry); err != nil {
 				b.Fatal(err)
