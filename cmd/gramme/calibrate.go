@@ -96,7 +96,7 @@ func (u *up) choosePrecision(ctx context.Context, file string, spec *runspec.Spe
 	if !auto {
 		about += fmt.Sprintf("\n%d × %d", spec.Workers.Max, spec.Threads)
 	}
-	kept := keptChoice[runspec.PrecisionChoice]{"precision", about, runspec.ReadPrecisionChoice, runspec.WritePrecisionChoice}
+	kept := keptChoice[runspec.PrecisionChoice]{"precision", about, false, runspec.ReadPrecisionChoice, runspec.WritePrecisionChoice}
 	choice, err := kept.find(u, func() (c runspec.PrecisionChoice, err error) {
 		fmt.Fprintln(u.err, "measuring the speed of f32 and bf16")
 		layout := runspec.Layout{Workers: spec.Workers.Max, Threads: spec.Threads}
@@ -131,7 +131,7 @@ const hopeless = 1.3
 func (u *up) chooseLayout(ctx context.Context, file string, spec *runspec.Spec, cores int) error {
 	all := runspec.Layouts(cores, spec.Batch.MicroBatches, u.fittingWorkers(cores))
 	about := fmt.Sprintf("%s\n%d %s %v", aboutMachine(*spec), spec.Batch.MicroBatches, spec.Precision, all)
-	kept := keptChoice[runspec.LayoutChoice]{"layout", about, runspec.ReadLayoutChoice, runspec.WriteLayoutChoice}
+	kept := keptChoice[runspec.LayoutChoice]{"layout", about, true, runspec.ReadLayoutChoice, runspec.WriteLayoutChoice}
 	choice, err := kept.find(u, func() (runspec.LayoutChoice, error) {
 		if len(all) == 1 {
 			return runspec.LayoutChoice{Layout: all[0], Cores: cores}, nil

@@ -21,6 +21,7 @@ import (
 type keptChoice[C fmt.Stringer] struct {
 	kind  string // the folder in the cache
 	about string // what the choice depends on
+	brief bool   // not to be kept from a moment in which the machine is busy with other work
 	read  func(path string) (*C, error)
 	write func(path string, c C) error
 }
@@ -35,11 +36,15 @@ func (k keptChoice[C]) find(u *up, choose func() (C, error)) (C, error) {
 			return *c, nil
 		}
 	}
+	busy := k.brief && u.busy()
 	c, err := choose()
 	if err != nil {
 		return c, err
 	}
 	fmt.Fprintln(u.err, c)
+	if busy {
+		return c, nil
+	}
 	if noPlace == nil {
 		noPlace = os.MkdirAll(filepath.Dir(place), 0o755)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/gramme-project/gramme/internal/rundir"
 	"github.com/gramme-project/gramme/internal/words"
 	"github.com/gramme-project/gramme/launch"
+	"github.com/gramme-project/gramme/launch/machine"
 	"github.com/gramme-project/gramme/launch/preflight/network"
 	"github.com/gramme-project/gramme/runspec"
 )
@@ -44,7 +45,7 @@ stores a checkpoint and exits; the same command resumes from there. With --etcd 
 	host := c.Flags().String("host", "", "`address` by which workers on other machines reach those on this one")
 	minutes := c.Flags().Float64("minutes", 0, "instead of --steps: as many steps as fit in these minutes, by a short measurement")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host}
+		u := &up{dir: rundir.Dir(*run), out: c.OutOrStdout(), err: c.ErrOrStderr(), minutes: *minutes, cluster: cluster, host: *host, busy: machine.Busy}
 		if c.Flags().Changed("minutes") {
 			if !(*minutes > 0 && *minutes <= mostMinutes) { // NaN is refused, too
 				return exit.Wrap(exit.Usage, "for example --minutes 10", fmt.Errorf("--minutes %g: must be more than 0 and at most %d, a year", *minutes, mostMinutes))
@@ -65,6 +66,7 @@ type up struct {
 	minutes  float64
 	cluster  *clusterflags.Flags
 	host     string
+	busy     func() bool // of the machine: others want its processors
 
 	gramme, worker *process.Program
 	shared         *endpoint.Endpoint // services that the flags name; nil: none

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/gramme-project/gramme/internal/cgroup"
@@ -33,6 +34,17 @@ func Cores() int {
 	}
 	root := os.DirFS("/")
 	return cores(root, allowed, cgroup.Processors(root))
+}
+
+// Busy reports whether more processes want the processors than there are, by the mean of
+// the last minute. It is false where the system does not say.
+func Busy() bool {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return false
+	}
+	load, err := proc.LoadAvg()
+	return err == nil && load.Load1 > 1.5*float64(runtime.NumCPU())
 }
 
 // cores counts the cores of processors, of which each shares a core with those that the
