@@ -13,7 +13,7 @@ import (
 
 // newCPUEncoder returns nil where libtorch's own operations must serve: on a CPU without
 // the instructions, or with an architecture of odd sizes.
-func (m *Model) newCPUEncoder(avx2 bool) (*torch.CPUEncoder, error) {
+func (m *Model) newCPUEncoder(most torch.InstructionSet) (*torch.CPUEncoder, error) {
 	offsets := map[string]int{}
 	for _, t := range m.layout.Tensors {
 		offsets[t.Name] = t.Offset
@@ -36,7 +36,7 @@ func (m *Model) newCPUEncoder(avx2 bool) (*torch.CPUEncoder, error) {
 		Layers: c.Layers, Hidden: c.HiddenSize, Heads: c.Heads, Inner: c.IntermediateSize, Vocabulary: c.VocabSize,
 		Positions: c.MaxPositions, Types: c.TypeVocabSize, Pad: c.PadID,
 		Eps: c.LayerNormEps, HiddenDropout: c.HiddenDropout, AttentionDropout: c.AttentionDropout,
-		TanhGELU: c.Activation == "gelu_new", BF16: m.bf16, AVX2: avx2,
+		TanhGELU: c.Activation == "gelu_new", BF16: m.bf16, Most: most,
 	}, weights, gradients)
 }
 

@@ -37,7 +37,7 @@ func TestBlocksAgreeWithAutograd(t *testing.T) {
 		for _, how := range []struct {
 			precision, engine string
 			bound             float64
-		}{{"f32", "", 2e-5}, {"f32", bert.AVX2, 2e-5}, {"bf16", "", 0.05}} {
+		}{{"f32", bert.AVX512, 2e-5}, {"f32", bert.AVX2, 2e-5}, {"bf16", bert.AMX, 0.05}, {"bf16", bert.AVX512, 0.05}} {
 			t.Run(fmt.Sprintf("%s%s/%v", how.precision, how.engine, c), func(t *testing.T) {
 				cfg := small()
 				cfg.HiddenSize, cfg.Heads, cfg.IntermediateSize, cfg.VocabSize, cfg.MaxPositions = c.hidden, c.heads, c.inner, c.vocab, max(c.seq, 48)
@@ -79,7 +79,7 @@ func TestBlocksAgreeWithAutograd(t *testing.T) {
 // With dropout, too, the gradient is that of the loss: along a direction it predicts what
 // the loss does. Forward and backward draw the same elements then.
 func TestGradientOfLossWithDropout(t *testing.T) {
-	for _, engine := range []string{"", bert.AVX2} {
+	for _, engine := range []string{bert.AVX512, bert.AVX2} {
 		cfg := small()
 		cfg.HiddenDropout, cfg.AttentionDropout = 0.3, 0.2
 		m := openCPU(t, cfg, bert.Options{Engine: engine})

@@ -125,7 +125,7 @@ func TestAgreesWithHuggingFace(t *testing.T) {
 	for _, how := range []struct {
 		precision, engine string
 		bound             float64
-	}{{"f32", "", 1e-4}, {"f32", bert.AVX2, 1e-4}, {"f32", bert.Autograd, 1e-4}, {"bf16", "", 0.05}, {"bf16", bert.Autograd, 0.05}} {
+	}{{"f32", "", 1e-4}, {"f32", bert.AVX2, 1e-4}, {"f32", bert.Autograd, 1e-4}, {"bf16", "", 0.05}, {"bf16", bert.AVX512, 0.05}, {"bf16", bert.Autograd, 0.05}} {
 		for _, activation := range activations {
 			o := bert.Options{Precision: how.precision, Engine: how.engine, Device: device()}
 			name := how.precision + how.engine + "/" + activation

@@ -22,11 +22,16 @@ type Options struct {
 	Engine    string // "" (default, the fastest), or one of the Engines
 }
 
-// Engines that a CPU has beside the fastest, for tests and comparisons.
+// Engines: libtorch's operations, as a GPU computes, or blocks that are written by hand
+// for an instruction set. Where one does not serve, the next below does.
 const (
-	Autograd = "autograd" // libtorch's operations, as a GPU computes
-	AVX2     = "avx2"     // hand-written blocks without AVX-512
+	Autograd = "autograd"
+	AVX2     = "avx2"
+	AVX512   = "avx512"
+	AMX      = "amx"
 )
+
+var instructionSets = map[string]torch.InstructionSet{AVX2: torch.AVX2, AVX512: torch.AVX512, AMX: torch.AMX}
 
 // Model is an encoder with the two pretraining heads.
 type Model struct {
@@ -103,7 +108,7 @@ func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
 		return m, err
 	}
 	var err error
-	m.cpu, err = m.newCPUEncoder(o.Engine == AVX2)
+	m.cpu, err = m.newCPUEncoder(instructionSets[o.Engine])
 	return m, err
 }
 
@@ -200,15 +205,16 @@ func (m *Model) Gradient() []float32 { return m.grads }
 // depend.
 func (m *Model) Threads() int { return m.threads }
 
-// Engine says how the model computes: "", AVX2 or Autograd.
+// Engine says how the model computes: it is one of the Engines.
 func (m *Model) Engine() string {
-	switch {
-	case m.cpu == nil:
-		return Autograd
-	case m.cpu.AVX2():
-		return AVX2
+	if m.cpu != nil {
+		for name, set := range instructionSets {
+			if set == m.cpu.InstructionSet() {
+				return name
+			}
+		}
 	}
-	return ""
+	return Autograd
 }
 
 // WeightsChanged makes changes to Weights take effect.

@@ -3,8 +3,10 @@
 #include "cpu.hpp"
 
 #include <ATen/Version.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/native/CPUBlas.h>
 
+#include <algorithm>
 #include <exception>
 #include <string>
 
@@ -41,21 +43,34 @@ bool multiplies() {
   return true;
 }
 
+// best_set is what the CPU has, as ATEN_CPU_CAPABILITY bounds it.
+gramme_cpu_set best_set() {
+  std::string capability = at::get_cpu_capability();
+  if (capability == "AVX2") return gramme_cpu_avx2;
+  if (capability != "AVX512") return gramme_cpu_none;
+  bool tiles = __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("avx512bf16");
+  return tiles ? gramme_cpu_amx : gramme_cpu_avx512;
+}
+
 }  // namespace
 
 char* gramme_cpu_encoder(gramme_cpu_shape s, int bf16, float* const* weights, float* const* gradients, gramme_cpu* out) {
   return guard([&] {
     *out = nullptr;
-    if (s.hidden % 16 != 0 || s.inner % 16 != 0 || s.hidden / s.heads % 2 != 0) return;
-    std::string capability = at::get_cpu_capability();  // as ATEN_CPU_CAPABILITY bounds it
-    bool avx512 = capability == "AVX512" && !s.avx2, avx2 = capability == "AVX512" || capability == "AVX2";
-    if (!avx2 || (bf16 && !avx512) || !(bf16 ? multiplies<c10::BFloat16>() : multiplies<float>())) return;
+    int64_t width = s.hidden / s.heads;
+    if (s.hidden % 16 != 0 || s.inner % 16 != 0 || width % 2 != 0) return;
     CPUShape shape{s.layers, s.hidden, s.heads, s.inner, s.vocabulary, s.positions, s.types, s.pad, float(s.eps), s.hidden_dropout, s.attention_dropout, s.gelu_tanh != 0};
-    *out = (avx512 ? cpu_encoder_avx512(shape, bf16, weights, gradients) : cpu_encoder_avx2(shape, bf16, weights, gradients)).release();
+    gramme_cpu_set set = std::min(s.most, best_set());
+    bool whole_tiles = s.hidden % 32 == 0 && s.inner % 32 == 0 && width % 32 == 0;
+    if (set == gramme_cpu_amx && !(bf16 && whole_tiles && at::cpu::init_amx())) set = gramme_cpu_avx512;
+    if (set < (bf16 ? gramme_cpu_avx512 : gramme_cpu_avx2)) return;
+    if (set != gramme_cpu_amx && !(bf16 ? multiplies<c10::BFloat16>() : multiplies<float>())) return;
+    auto make = set == gramme_cpu_amx ? cpu_encoder_amx : set == gramme_cpu_avx512 ? cpu_encoder_avx512 : cpu_encoder_avx2;
+    *out = make(shape, bf16, weights, gradients).release();
   });
 }
 
-int gramme_cpu_is_avx2(gramme_cpu e) { return static_cast<CPUEncoder*>(e)->is_avx2(); }
+gramme_cpu_set gramme_cpu_set_of(gramme_cpu e) { return static_cast<CPUEncoder*>(e)->set(); }
 
 void gramme_cpu_free(gramme_cpu e) { delete static_cast<CPUEncoder*>(e); }
 

@@ -25,8 +25,18 @@ type CPUShape struct {
 
 	Eps, HiddenDropout, AttentionDropout float64
 	TanhGELU, BF16                       bool
-	AVX2                                 bool // no instructions beyond
+	Most                                 InstructionSet // that it may use; 0 is what the CPU has
 }
+
+// InstructionSet is one for which a CPUEncoder is written. Each holds the ones before.
+type InstructionSet int
+
+// The instruction sets. AMX serves bf16 alone.
+const (
+	AVX2   InstructionSet = C.gramme_cpu_avx2
+	AVX512 InstructionSet = C.gramme_cpu_avx512
+	AMX    InstructionSet = C.gramme_cpu_amx
+)
 
 // CPUBatch is a micro-batch: IDs, Types and Mask are of shape [Rows, Seq], Labels of as
 // many elements as Positions, Next of Rows.
@@ -45,10 +55,14 @@ func NewCPUEncoder(s CPUShape, weights, gradients []unsafe.Pointer) (*CPUEncoder
 	copy(both, weights)
 	copy(both[n:], gradients)
 	e := &CPUEncoder{pointers: pointers}
+	most := s.Most
+	if most == 0 {
+		most = AMX
+	}
 	m := C.gramme_cpu_encoder(C.gramme_cpu_shape{
 		layers: C.int64_t(s.Layers), hidden: C.int64_t(s.Hidden), heads: C.int64_t(s.Heads), inner: C.int64_t(s.Inner),
 		vocabulary: C.int64_t(s.Vocabulary), positions: C.int64_t(s.Positions), types: C.int64_t(s.Types), pad: C.int64_t(s.Pad),
-		eps: C.double(s.Eps), hidden_dropout: C.double(s.HiddenDropout), attention_dropout: C.double(s.AttentionDropout), gelu_tanh: integer(s.TanhGELU), avx2: integer(s.AVX2),
+		eps: C.double(s.Eps), hidden_dropout: C.double(s.HiddenDropout), attention_dropout: C.double(s.AttentionDropout), gelu_tanh: integer(s.TanhGELU), most: C.gramme_cpu_set(most),
 	}, integer(s.BF16), (**C.float)(pointers), (**C.float)(unsafe.Add(pointers, n*int(unsafe.Sizeof(uintptr(0))))), &e.handle)
 	if m != nil || e.handle == nil {
 		C.free(pointers)
@@ -57,8 +71,10 @@ func NewCPUEncoder(s CPUShape, weights, gradients []unsafe.Pointer) (*CPUEncoder
 	return e, nil
 }
 
-// AVX2 says whether the encoder does without AVX-512.
-func (e *CPUEncoder) AVX2() bool { return C.gramme_cpu_is_avx2(e.handle) != 0 }
+// InstructionSet is the one that the encoder uses.
+func (e *CPUEncoder) InstructionSet() InstructionSet {
+	return InstructionSet(C.gramme_cpu_set_of(e.handle))
+}
 
 // Close frees the encoder.
 func (e *CPUEncoder) Close() {

@@ -20,7 +20,7 @@ struct CPUBatch {
 
 struct CPUEncoder {
   virtual ~CPUEncoder() = default;
-  virtual bool is_avx2() const = 0;
+  virtual gramme_cpu_set set() const = 0;
   virtual void weights_changed() = 0;
   virtual gramme_measures compute(const CPUBatch&, uint64_t dropout_seed) = 0;
   virtual gramme_measures evaluate(const CPUBatch&) = 0;
@@ -28,5 +28,6 @@ struct CPUEncoder {
 
 // Weights and gradients stand in the order embeddings, layers, heads, and by the places
 // of shim.h in each.
+std::unique_ptr<CPUEncoder> cpu_encoder_amx(const CPUShape&, bool bf16, float* const* weights, float* const* gradients);
 std::unique_ptr<CPUEncoder> cpu_encoder_avx512(const CPUShape&, bool bf16, float* const* weights, float* const* gradients);
 std::unique_ptr<CPUEncoder> cpu_encoder_avx2(const CPUShape&, bool bf16, float* const* weights, float* const* gradients);

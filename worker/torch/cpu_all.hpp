@@ -3,6 +3,7 @@
 
 #include "cpu_vector.hpp"
 #include "cpu_pack.hpp"
+#include "cpu_blocks.hpp"
 #include "cpu_product.hpp"
 #include "cpu_norm.hpp"
 #include "cpu_attention.hpp"

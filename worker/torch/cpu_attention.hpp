@@ -125,7 +125,7 @@ void attend_backward(const HeadShape& s, const E* qkv, const E* probabilities, c
     HeadOperand<E>::columns(q + 2 * s.hidden, s, v);
     HeadOperand<E>::rows(q + s.hidden, stride, s.seq, keys, s, k);
     for (int64_t first = 0; first < s.seq; first += tile) {
-      int64_t n = std::min(tile, s.seq - first), depth = round_up(n, 2);
+      int64_t n = std::min(tile, s.seq - first), depth = round_up(n, 32);
       products(n, s.width, g + first * s.hidden, s.hidden, v, keys, s.key_block(), scores, true);
       for (int64_t r = 0; r < n; r++) {
         const E* p = probabilities + (i * s.seq + first + r) * keys;

@@ -3,6 +3,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,bmi2")
 #define VECTOR_BYTES 32
+#define TILES 0
 
 namespace gramme_avx2 {
 #include "cpu_all.hpp"

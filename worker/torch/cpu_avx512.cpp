@@ -3,6 +3,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512cd,fma,bmi2")
 #define VECTOR_BYTES 64
+#define TILES 0
 
 namespace gramme_avx512 {
 #include "cpu_all.hpp"

@@ -52,7 +52,7 @@ void Encoder<E>::backward_layer(int64_t l, const E* x) {
   multiply(d_branch.data(), s.hidden, tokens, w.output.backward, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c, int64_t stride) {
     for (int64_t r = 0; r < n; r++) {
       int64_t at = (row + r) * s.inner + column;
-      for (int64_t j = 0; j < columns; j += lanes) store(d_inner.data() + at + j, load(c + r * stride + j) * gelu(load(m.inner.data() + at + j), s.gelu_tanh).slope);
+      for (int64_t j = 0; j < columns; j += lanes) store(d_inner.data() + at + j, load(c + r * stride + j) * load(m.slope.data() + at + j));
     }
   });
   backward_linear(d_inner.data(), s.inner, s.inner, m.middle.data(), s.hidden, tokens, gradient(l, gramme_layer_intermediate), gradient(l, gramme_layer_intermediate_bias));

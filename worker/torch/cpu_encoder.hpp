@@ -7,7 +7,7 @@ using Buffer = std::vector<E, Aligned<E>>;
 // What a layer keeps for its backward.
 template <class E>
 struct LayerMemory {
-  Buffer<E> qkv, probabilities, context, sum1, middle, inner, active, sum2, out;
+  Buffer<E> qkv, probabilities, context, sum1, middle, slope, active, sum2, out;
   std::vector<RowStats> stats1, stats2;
 };
 
@@ -29,7 +29,7 @@ struct Encoder : CPUEncoder {
   bool training = false;
   uint64_t seed = 0;
 
-  Buffer<E> embedded_sum, embedded, gathered, transformed_in, transformed_active, transformed, logits, first, pooled, slope_first;
+  Buffer<E> embedded_sum, embedded, gathered, transformed_slope, transformed_active, transformed, logits, first, pooled, slope_first;
   std::vector<RowStats> embedded_stats, transformed_stats;
   Buffer<E> d_out, d_sum, d_branch, d_inner, d_qkv, d_context, d_gathered, d_transformed;
   Buffer<float> mask, next_logits;
@@ -44,7 +44,7 @@ struct Encoder : CPUEncoder {
   const float* head(int place) const { return weights[at(s.layers, place)]; }
   float* head_gradient(int place) const { return gradients[at(s.layers, place)]; }
 
-  bool is_avx2() const override { return VECTOR_BYTES == 32; }
+  gramme_cpu_set set() const override { return TILES ? gramme_cpu_amx : VECTOR_BYTES == 64 ? gramme_cpu_avx512 : gramme_cpu_avx2; }
 
   void weights_changed() override {
     for (int64_t l = 0; l < s.layers; l++) {
@@ -78,16 +78,17 @@ struct Encoder : CPUEncoder {
 
   HeadShape heads() const { return {rows, seq, s.heads, s.hidden / s.heads, s.hidden}; }
 
-  // begin makes room for a batch. Rows of a buffer beyond the tokens are 0 and stay so.
+  // begin makes room for a batch. Rows of a buffer beyond the tokens are 0 and stay so;
+  // products read some of them.
   void begin(const CPUBatch& b) {
     batch = b;
     if (b.rows == rows && b.seq == seq) return;
-    rows = b.rows, seq = b.seq, tokens = rows * seq, padded = round_up(tokens, tile);
+    rows = b.rows, seq = b.seq, tokens = rows * seq, padded = round_up(tokens, tile) + tile;
     auto fit = [&](auto& buffer, int64_t width) { buffer.assign(size_t(padded * width), {}); };
     for (LayerMemory<E>& m : layers) {
       fit(m.qkv, 3 * s.hidden), fit(m.context, s.hidden), fit(m.sum1, s.hidden), fit(m.middle, s.hidden);
-      fit(m.inner, s.inner), fit(m.active, s.inner), fit(m.sum2, s.hidden), fit(m.out, s.hidden);
-      m.probabilities.assign(size_t(rows * s.heads * seq * heads().keys()), {});
+      fit(m.slope, s.inner), fit(m.active, s.inner), fit(m.sum2, s.hidden), fit(m.out, s.hidden);
+      m.probabilities.assign(size_t((rows * s.heads * seq + tile) * heads().keys()), {});
       m.stats1.resize(size_t(tokens)), m.stats2.resize(size_t(tokens));
     }
     fit(embedded_sum, s.hidden), fit(embedded, s.hidden), fit(d_out, s.hidden), fit(d_sum, s.hidden), fit(d_branch, s.hidden);
@@ -117,7 +118,7 @@ struct Encoder : CPUEncoder {
   void embed();
   void layer(int64_t l, const E* x);
   void add_and_norm(const E* x, int64_t width, const Packed<E>& w, const float* bias, const Dropout& drop, const E* residual, const float* norm, const float* norm_bias, E* sum, std::vector<RowStats>& stats, E* out);
-  void activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* inner, E* active);
+  void activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* slope, E* active);
 
   // cpu_heads.hpp
   void words();

@@ -32,14 +32,19 @@ void Encoder<E>::embed() {
 // sum and norm.
 template <class E>
 void Encoder<E>::add_and_norm(const E* x, int64_t width, const Packed<E>& w, const float* bias, const Dropout& drop, const E* residual, const float* norm, const float* norm_bias, E* sum, std::vector<RowStats>& stats, E* out) {
-  multiply_rows(x, width, tokens, w, [&](int64_t row, int64_t n, const float* c, int64_t stride) {
+  multiply(x, width, tokens, w, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c, int64_t stride) {
     for (int64_t r = 0; r < n; r++) {
-      int64_t at = (row + r) * s.hidden;
-      for (int64_t j = 0; j < s.hidden; j += lanes) {
-        store(sum + at + j, (load(c + r * stride + j) + load(bias + j)) * drop.keep(uint32_t(at + j)) + load(residual + at + j));
+      int64_t at = (row + r) * s.hidden + column;
+      for (int64_t j = 0; j < columns; j += lanes) {
+        store(sum + at + j, (load(c + r * stride + j) + load(bias + column + j)) * drop.keep(uint32_t(at + j)) + load(residual + at + j));
       }
-      RowStats k = stats[size_t(row + r)] = row_stats(sum + at, s.hidden, s.eps);
-      normalize_row(sum + at, s.hidden, k, norm, norm_bias, out + at);
+    }
+  });
+  pieces(tokens, [&](int64_t, int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      const E* z = sum + t * s.hidden;
+      RowStats k = stats[size_t(t)] = row_stats(z, s.hidden, s.eps);
+      normalize_row(z, s.hidden, k, norm, norm_bias, out + t * s.hidden);
     }
   });
 }
@@ -59,20 +64,21 @@ void Encoder<E>::layer(int64_t l, const E* x) {
   attend(heads(), m.qkv.data(), mask.data(), drop.threshold > 0 ? &drop : nullptr, m.probabilities.data(), m.context.data());
   add_and_norm(m.context.data(), s.hidden, w.attention.forward, weight(l, gramme_layer_attention_bias), context_dropout(l), x,
                weight(l, gramme_layer_attention_norm), weight(l, gramme_layer_attention_norm_bias), m.sum1.data(), m.stats1, m.middle.data());
-  activate(m.middle.data(), tokens, w.intermediate.forward, weight(l, gramme_layer_intermediate_bias), s.inner, m.inner.data(), m.active.data());
+  activate(m.middle.data(), tokens, w.intermediate.forward, weight(l, gramme_layer_intermediate_bias), s.inner, m.slope.data(), m.active.data());
   add_and_norm(m.active.data(), s.inner, w.output.forward, weight(l, gramme_layer_output_bias), output_dropout(l), m.middle.data(),
                weight(l, gramme_layer_output_norm), weight(l, gramme_layer_output_norm_bias), m.sum2.data(), m.stats2, m.out.data());
 }
 
-// activate keeps x·w + bias in `inner` and writes its GELU.
+// activate writes the GELU of x·w + bias, and its slope there.
 template <class E>
-void Encoder<E>::activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* inner, E* active) {
+void Encoder<E>::activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* slope, E* active) {
   multiply(x, s.hidden, m, w, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c, int64_t stride) {
     for (int64_t r = 0; r < n; r++) {
       int64_t at = (row + r) * width + column;
       for (int64_t j = 0; j < columns; j += lanes) {
-        store(inner + at + j, load(c + r * stride + j) + load(bias + column + j));
-        store(active + at + j, gelu(load(inner + at + j), s.gelu_tanh).value);
+        Activation y = gelu(load(c + r * stride + j) + load(bias + column + j), s.gelu_tanh);
+        store(active + at + j, y.value);
+        store(slope + at + j, y.slope);
       }
     }
   });

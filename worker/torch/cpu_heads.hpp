@@ -9,12 +9,12 @@ void Encoder<E>::words() {
     buffer.resize(std::max(buffer.size(), size_t(room * width)));
     std::memset((void*)(buffer.data() + n * width), 0, size_t((room - n) * width) * sizeof(E));
   };
-  fit(gathered, s.hidden), fit(transformed_in, s.hidden), fit(transformed_active, s.hidden), fit(transformed, s.hidden);
+  fit(gathered, s.hidden), fit(transformed_slope, s.hidden), fit(transformed_active, s.hidden), fit(transformed, s.hidden);
   fit(d_transformed, s.hidden), fit(d_gathered, s.hidden), fit(logits, vocabulary_stride());
   transformed_stats.resize(size_t(room));
   const E* x = output();
   for (int64_t i = 0; i < n; i++) std::memcpy((void*)(gathered.data() + i * s.hidden), x + batch.positions[i] * s.hidden, size_t(s.hidden) * sizeof(E));
-  activate(gathered.data(), n, transform.forward, head(gramme_heads_transform_bias), s.hidden, transformed_in.data(), transformed_active.data());
+  activate(gathered.data(), n, transform.forward, head(gramme_heads_transform_bias), s.hidden, transformed_slope.data(), transformed_active.data());
   for (int64_t i = 0; i < n; i++) {
     const E* z = transformed_active.data() + i * s.hidden;
     RowStats r = transformed_stats[size_t(i)] = row_stats(z, s.hidden, s.eps);
@@ -80,15 +80,19 @@ void Encoder<E>::backward_words() {
     return;
   }
   backward_linear(logits.data(), vocabulary_stride(), s.vocabulary, transformed.data(), s.hidden, n, head_gradient(gramme_heads_decoder), head_gradient(gramme_heads_decoder_bias));
-  sums.begin(n, 2 * s.hidden);
-  multiply_rows(logits.data(), vocabulary_stride(), n, decoder.backward, [&](int64_t row, int64_t m, float* c, int64_t stride) {
+  multiply(logits.data(), vocabulary_stride(), n, decoder.backward, [&](int64_t row, int64_t m, int64_t column, int64_t width, const float* c, int64_t stride) {
     for (int64_t r = 0; r < m; r++) {
-      int64_t i = row + r, at = i * s.hidden;
-      float* part = sums.of(i / piece);
-      denormalize_row(transformed_active.data() + at, s.hidden, transformed_stats[size_t(i)], head(gramme_heads_transform_norm), c + r * stride, part, part + s.hidden);
-      for (int64_t j = 0; j < s.hidden; j += lanes) {
-        store(d_transformed.data() + at + j, load(c + r * stride + j) * gelu(load(transformed_in.data() + at + j), s.gelu_tanh).slope);
-      }
+      for (int64_t j = 0; j < width; j += lanes) store(&d_transformed[size_t((row + r) * s.hidden + column + j)], load(c + r * stride + j));
+    }
+  });
+  sums.begin(n, 2 * s.hidden);
+  pieces(n, [&](int64_t p, int64_t begin, int64_t end) {
+    float *d = scratch(size_t(s.hidden)), *part = sums.of(p);
+    for (int64_t i = begin; i < end; i++) {
+      int64_t at = i * s.hidden;
+      for (int64_t j = 0; j < s.hidden; j += lanes) store(d + j, load(d_transformed.data() + at + j));
+      denormalize_row(transformed_active.data() + at, s.hidden, transformed_stats[size_t(i)], head(gramme_heads_transform_norm), d, part, part + s.hidden);
+      for (int64_t j = 0; j < s.hidden; j += lanes) store(d_transformed.data() + at + j, load(d + j) * load(transformed_slope.data() + at + j));
     }
   });
   sums.end(0, s.hidden, head_gradient(gramme_heads_transform_norm));

@@ -3,45 +3,43 @@
 // products of pairs want them. Columns and rows beyond the matrix are 0.
 // Included inside a namespace, under a target.
 
-typedef uint32_t Oct __attribute__((vector_size(32)));
-
-inline Oct load_oct(const uint32_t* p) {
-  Oct v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
+// exchange makes one step of a transpose: it swaps the blocks of n by n words beside the
+// diagonal, in every pair of rows that stand n apart.
+template <int64_t n>
+inline void exchange(VecU* rows) {
+  VecU upper, lower;
+  for (int64_t j = 0; j < lanes; j++) {
+    upper[j] = uint32_t((j & n) == 0 ? j : lanes + j - n);
+    lower[j] = uint32_t((j & n) == 0 ? j + n : lanes + j);
+  }
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < lanes; i++) {
+    if ((i & n) != 0) continue;
+    VecU a = rows[i], b = rows[i + n];
+    rows[i] = __builtin_shuffle(a, b, upper);
+    rows[i + n] = __builtin_shuffle(a, b, lower);
+  }
 }
 
-// transpose_8 writes the transpose of 8 by 8 words.
-inline void transpose_8(const uint32_t* from, int64_t stride, uint32_t* to, int64_t to_stride) {
-  Oct r[8], t[8];
-  for (int i = 0; i < 8; i++) r[i] = load_oct(from + i * stride);
-  const Oct low = {0, 8, 1, 9, 4, 12, 5, 13}, high = {2, 10, 3, 11, 6, 14, 7, 15};
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = __builtin_shuffle(r[i], r[i + 1], low);
-    t[i + 1] = __builtin_shuffle(r[i], r[i + 1], high);
-  }
-  const Oct low2 = {0, 1, 8, 9, 4, 5, 12, 13}, high2 = {2, 3, 10, 11, 6, 7, 14, 15};
-  for (int i = 0; i < 8; i += 4) {
-    r[i] = __builtin_shuffle(t[i], t[i + 2], low2);
-    r[i + 1] = __builtin_shuffle(t[i], t[i + 2], high2);
-    r[i + 2] = __builtin_shuffle(t[i + 1], t[i + 3], low2);
-    r[i + 3] = __builtin_shuffle(t[i + 1], t[i + 3], high2);
-  }
-  const Oct left = {0, 1, 2, 3, 8, 9, 10, 11}, right = {4, 5, 6, 7, 12, 13, 14, 15};
-  for (int i = 0; i < 4; i++) {
-    t[i] = __builtin_shuffle(r[i], r[i + 4], left);
-    t[i + 4] = __builtin_shuffle(r[i], r[i + 4], right);
-  }
-  for (int i = 0; i < 8; i++) std::memcpy(to + i * to_stride, &t[i], sizeof t[i]);
+// transpose_square writes the transpose of lanes by lanes words (Eklundh, "A fast computer
+// method for matrix transposing", 1972).
+inline void transpose_square(const uint32_t* from, int64_t stride, uint32_t* to, int64_t to_stride) {
+  VecU rows[lanes];
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < lanes; i++) std::memcpy(&rows[i], from + i * stride, sizeof rows[i]);
+  if constexpr (lanes == 16) exchange<8 % lanes>(rows);
+  exchange<4>(rows), exchange<2>(rows), exchange<1>(rows);
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < lanes; i++) std::memcpy(to + i * to_stride, &rows[i], sizeof rows[i]);
 }
 
 inline void transpose_words(const uint32_t* from, int64_t stride, int64_t rows, int64_t columns, uint32_t* to, int64_t to_stride) {
   int64_t i = 0;
-  for (; i + 8 <= rows; i += 8) {
+  for (; i + lanes <= rows; i += lanes) {
     int64_t j = 0;
-    for (; j + 8 <= columns; j += 8) transpose_8(from + i * stride + j, stride, to + j * to_stride + i, to_stride);
+    for (; j + lanes <= columns; j += lanes) transpose_square(from + i * stride + j, stride, to + j * to_stride + i, to_stride);
     for (; j < columns; j++) {
-      for (int64_t k = 0; k < 8; k++) to[j * to_stride + i + k] = from[(i + k) * stride + j];
+      for (int64_t k = 0; k < lanes; k++) to[j * to_stride + i + k] = from[(i + k) * stride + j];
     }
   }
   for (; i < rows; i++) {
@@ -64,6 +62,10 @@ inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 
 template <class E>
 constexpr int64_t pair = sizeof(E) == 2 ? 2 : 1;  // rows that stand interleaved
+
+// deep is what the inner dimension of a product is a multiple of.
+template <class E>
+constexpr int64_t deep = sizeof(E) == 2 && TILES ? 32 : pair<E>;
 
 // pack_rows packs one block of up to `width` columns of a matrix [K, N] that stands in
 // rows: K rows, or more up to `depth`.

@@ -2,6 +2,7 @@
 // standard library and of libtorch must run on every machine.
 #pragma once
 #include <ATen/native/CPUBlas.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "cpu.hpp"

@@ -4,6 +4,13 @@
 constexpr int64_t tile = 64;       // rows and columns of a block of a product
 constexpr int64_t depth_of = 512;  // of the inner dimension at once, so that the operands fit the cache
 
+// parallel calls f(i) for 0 <= i < n, on the threads of the pool. What they stream to memory
+// is there when it returns.
+template <class F>
+void parallel(int64_t n, const F& f) {
+  in_parallel(n, f, end_products);
+}
+
 inline float* scratch(size_t floats) {
   thread_local std::vector<float, Aligned<float>> memory;
   if (memory.size() < floats) memory.resize(floats);
@@ -11,12 +18,13 @@ inline float* scratch(size_t floats) {
 }
 
 // block adds a block of a product: c [m, n] += a [m, k] · b, where b is packed, n columns
-// wide. fresh overwrites c. Sums run over k in pieces of depth_of, always the same.
+// wide. fresh overwrites c. Sums run over k in pieces of depth_of, always the same. Rows of
+// a and c up to a multiple of 16 must be there.
 template <class E>
 void block(int64_t m, int64_t n, int64_t k, const E* a, int64_t a_stride, const E* b, float* c, int64_t c_stride, bool fresh) {
   for (int64_t at = 0; at < k; at += depth_of) {
     int64_t part = std::min(depth_of, k - at);
-    at::native::cpublas::brgemm(m, n, part, a_stride, n, c_stride, !fresh || at > 0, a + at, b + at * n, c, sizeof(E) == 2);
+    product(m, n, part, a + at, a_stride, b + at * n, c, c_stride, !fresh || at > 0);
   }
 }
 
@@ -27,7 +35,7 @@ struct Packed {
   int64_t k = 0, n = 0, depth = 0;
 
   void shape(int64_t rows, int64_t columns) {
-    k = rows, n = columns, depth = round_up(rows, pair<E>);
+    k = rows, n = columns, depth = round_up(rows, deep<E>);
     data.resize(size_t(blocks() * depth * tile));
   }
   int64_t blocks() const { return (n + tile - 1) / tile; }
@@ -36,32 +44,36 @@ struct Packed {
   int64_t width(int64_t b) const { return std::min(tile, n - b * tile); }
 };
 
+// Grid is the order in which the blocks of a product are computed: down the columns of as
+// many rows of the left operand as stay in the cache, so that the right one streams by.
+struct Grid {
+  int64_t rows, columns, group;
+
+  Grid(int64_t m, int64_t blocks, int64_t row_bytes) : rows((m + tile - 1) / tile), columns(blocks) {
+    constexpr int64_t cache = 512 << 10;
+    group = std::max<int64_t>(1, cache / (tile * row_bytes));
+  }
+  int64_t size() const { return rows * columns; }
+
+  // at gives the first row of block i, and the number of its column.
+  std::pair<int64_t, int64_t> at(int64_t i) const {
+    int64_t above = i / (group * columns) * group, height = std::min(group, rows - above);
+    i -= above * columns;
+    return {(above + i % height) * tile, i / height};
+  }
+};
+
 // multiply computes a [m, k] · b block by block and gives each to use(row, rows, column,
 // columns, values, stride). Rows of a up to a multiple of 32 must be readable.
 template <class E, class F>
 void multiply(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, const F& use) {
-  int64_t rows = (m + tile - 1) / tile, columns = b.blocks();
-  parallel(rows * columns, [&](int64_t i) {
+  Grid grid(m, b.blocks(), b.depth * int64_t(sizeof(E)));
+  parallel(grid.size(), [&](int64_t i) {
     alignas(64) float c[tile * tile];
-    int64_t row = i / columns * tile, column = i % columns;
+    auto [row, column] = grid.at(i);
     int64_t height = std::min(tile, m - row);
     block(round_up(height, 32), tile, b.depth, a + row * a_stride, a_stride, b.at(column), c, tile, true);
     use(row, height, column * tile, b.width(column), c, tile);
-  });
-}
-
-// multiply_rows is multiply for what needs whole rows of the product.
-template <class E, class F>
-void multiply_rows(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, const F& use) {
-  // By the shape alone: the number of threads must not change how a product is cut.
-  int64_t height = m >= 8 * tile ? tile : tile / 2, width = b.blocks() * tile;
-  parallel((m + height - 1) / height, [&](int64_t i) {
-    float* c = scratch(size_t(height * width));
-    int64_t row = i * height;
-    for (int64_t j = 0; j < b.blocks(); j++) {
-      block(height, tile, b.depth, a + row * a_stride, a_stride, b.at(j), c + j * tile, width, true);
-    }
-    use(row, std::min(height, m - row), c, width);
   });
 }
 
@@ -99,16 +111,14 @@ struct Outer {
 
   // write puts rows [from, from+n) of the product into to [n, k].
   void write(int64_t from, int64_t n, float* to) {
-    int64_t depth = right.depth, rows = (n + tile - 1) / tile, columns = right.blocks();
-    parallel(rows * columns, [&](int64_t i) {
+    int64_t depth = right.depth;
+    Grid grid(n, right.blocks(), depth * int64_t(sizeof(E)));
+    parallel(grid.size(), [&](int64_t i) {
       alignas(64) float c[tile * tile];
-      int64_t row = i / columns * tile, column = i % columns, height = std::min(tile, n - row), width = right.width(column);
-      bool whole = width == tile && height == tile;
-      float* result = whole ? to + row * right.n + column * tile : c;
-      int64_t stride = whole ? right.n : tile;
-      block(whole ? tile : height, tile, depth, left.data() + (from + row) * depth, depth, right.at(column), result, stride, true);
-      if (whole) return;
-      for (int64_t r = 0; r < height; r++) std::memcpy(to + (row + r) * right.n + column * tile, c + r * tile, size_t(width) * 4);
+      auto [row, column] = grid.at(i);
+      int64_t height = std::min(tile, n - row), width = right.width(column);
+      block(round_up(height, 16), tile, depth, left.data() + (from + row) * depth, depth, right.at(column), c, tile, true);
+      for (int64_t r = 0; r < height; r++) stream(c + r * tile, width, to + (row + r) * right.n + column * tile);
     });
   }
 };

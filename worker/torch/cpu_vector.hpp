@@ -28,10 +28,14 @@ inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
 // store rounds to the nearest bf16, ties to even. A number that is none stays none.
 inline void store(BF16* p, Vec v) {
+#if TILES  // the CPU has an instruction for it, which takes denormal numbers for 0
+  __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#else
   VecU u = (VecU)v;
   VecU rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
   rounded = v == v ? rounded : VecU{} + 0x7fc0;
   VecH h = __builtin_convertvector(rounded, VecH);
+#endif
   std::memcpy(p, &h, sizeof h);
 }
 
@@ -43,26 +47,44 @@ void convert(const float* from, int64_t n, E* to) {
   for (; j < n; j++) to[j] = E(from[j]);
 }
 
+// stream copies n floats to memory that is not read soon, past the caches.
+inline void stream(const float* from, int64_t n, float* to) {
+  int64_t j = 0;
+#if VECTOR_BYTES == 64
+  if (uintptr_t(to) % sizeof(Vec) == 0) {
+    for (; j + lanes <= n; j += lanes) _mm512_stream_ps(to + j, (__m512)load(from + j));
+  }
+#else
+  if (uintptr_t(to) % sizeof(Vec) == 0) {
+    for (; j + lanes <= n; j += lanes) _mm256_stream_ps(to + j, (__m256)load(from + j));
+  }
+#endif
+  std::memcpy(to + j, from + j, size_t(n - j) * 4);
+}
+
 inline float scalar(float x) { return x; }
 inline float scalar(BF16 x) { return float(x); }
 
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 
+// rotated is v with its upper part first: the lanes from n on, then the others.
+template <int64_t n>
+inline Vec rotated(Vec v) {
+  VecI at;
+  for (int64_t i = 0; i < lanes; i++) at[i] = int32_t((i + n) % lanes);
+  return __builtin_shuffle(v, at);
+}
+
 inline float total(Vec v) {
-  float s[lanes];
-  std::memcpy(s, &v, sizeof v);
-  for (int64_t width = lanes / 2; width > 0; width /= 2) {
-    for (int64_t i = 0; i < width; i++) s[i] += s[i + width];
-  }
-  return s[0];
+  if constexpr (lanes == 16) v += rotated<8 % lanes>(v);
+  v += rotated<4>(v), v += rotated<2>(v), v += rotated<1>(v);
+  return v[0];
 }
 
 inline float largest(Vec v) {
-  float s[lanes];
-  std::memcpy(s, &v, sizeof v);
-  float m = s[0];
-  for (int64_t i = 1; i < lanes; i++) m = s[i] > m ? s[i] : m;
-  return m;
+  if constexpr (lanes == 16) v = larger(rotated<8 % lanes>(v), v);
+  v = larger(rotated<4>(v), v), v = larger(rotated<2>(v), v), v = larger(rotated<1>(v), v);
+  return v[0];
 }
 
 // exponential is e^x within 2 units of the last place, by the range reduction and the

@@ -19,9 +19,9 @@
 // that dropout drops depend on the seed alone, not on the number of threads.
 //
 // On a CPU, CPUEncoder computes a whole micro-batch in place of the blocks, forward and
-// backward by hand (cpu_*.hpp): products by oneDNN's small blocks, and what follows a product
-// while its block is in the cache. It is compiled for AVX2 and for AVX-512, and chosen when
-// it is made. Every sum is cut by the shapes alone, so its bits do not depend on the number
+// backward by hand (cpu_*.hpp): products in small blocks, by oneDNN or by the tiles of AMX, and
+// what follows a product while its block is in the cache. It is compiled for AVX2, AVX-512 and
+// AMX, and chosen when it is made. Every sum is cut by the shapes alone, so its bits do not depend on the number
 // of threads. The blocks remain what a GPU computes with, and what the encoder is tested
 // against.
 //

@@ -31,7 +31,7 @@ template <class T>
 void fill(T* to, int64_t n, uint64_t key, uint64_t threshold, T kept) {
   const T dropped = 0;
   const int64_t pairs = (n + 1) / 2, piece = 1 << 14;
-  parallel((pairs + piece - 1) / piece, [=](int64_t p) {
+  in_parallel((pairs + piece - 1) / piece, [=](int64_t p) {
     for (int64_t i = p * piece; i < std::min(pairs, (p + 1) * piece); i++) {
       uint64_t bits = mix(key + uint64_t(i + 1) * 0x9e3779b97f4a7c15);
       to[2 * i] = (bits & 0xffffffff) >= threshold ? kept : dropped;

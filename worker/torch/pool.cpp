@@ -1,7 +1,6 @@
 #include "pool.hpp"
 
 #include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
 
 #include <algorithm>
 #include <atomic>
@@ -74,16 +73,16 @@ struct alignas(64) Share {
 // cache; then it helps the others.
 class Pool {
  public:
-  void run(int64_t n, void (*f)(const void*, int64_t), const void* argument) {
+  void run(int64_t n, void (*f)(const void*, int64_t), const void* argument, void (*leave)()) {
     std::unique_lock<std::mutex> lock(one_job_, std::try_to_lock);
     int threads = std::min(at::get_num_threads(), most);
     if (!lock.owns_lock() || threads < 2 || n < 2) {
       for (int64_t i = 0; i < n; i++) f(argument, i);
-      at::native::cpublas::brgemm_release(true);
+      leave();
       return;
     }
     for (; started_ < threads - 1; started_++) std::thread([this, self = started_ + 1] { serve(self); }).detach();
-    f_ = f, argument_ = argument, finished_ = 0, threads_ = threads;
+    f_ = f, argument_ = argument, leave_ = leave, finished_ = 0, threads_ = threads;
     for (int t = 0; t < threads; t++) shares_[t].set(uint64_t(n * t / threads), uint64_t(n * (t + 1) / threads));
     open_ = true;
     job_++;
@@ -116,7 +115,7 @@ class Pool {
       Share& share = shares_[(self + k) % threads_];
       for (; share.take(k == 0, &i); calls++) f_(argument_, i);
     }
-    at::native::cpublas::brgemm_release(true);
+    leave_();
     finished_ += calls;
   }
 
@@ -129,13 +128,14 @@ class Pool {
   Share shares_[most];
   void (*f_)(const void*, int64_t) = nullptr;
   const void* argument_ = nullptr;
+  void (*leave_)() = nullptr;
   Gate begun_, ended_;
 };
 
 }  // namespace
 
-void pool_run(int64_t n, void (*f)(const void*, int64_t), const void* argument) {
+void pool_run(int64_t n, void (*f)(const void*, int64_t), const void* argument, void (*leave)()) {
   // Never destroyed: its threads run until the process ends.
   static Pool* pool = new Pool;
-  pool->run(n, f, argument);
+  pool->run(n, f, argument, leave);
 }

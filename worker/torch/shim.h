@@ -89,10 +89,14 @@ char* gramme_losses(gramme_tensor mlm, gramme_tensor nsp, gramme_tensor labels, 
 
 typedef void* gramme_cpu;
 
+// Instruction sets that it is written for, each with the ones before.
+typedef enum { gramme_cpu_none, gramme_cpu_avx2, gramme_cpu_avx512, gramme_cpu_amx } gramme_cpu_set;
+
 typedef struct {
   int64_t layers, hidden, heads, inner, vocabulary, positions, types, pad;
   double eps, hidden_dropout, attention_dropout;
-  int gelu_tanh, avx2;
+  int gelu_tanh;
+  gramme_cpu_set most;
 } gramme_cpu_shape;
 
 typedef struct {
@@ -104,7 +108,7 @@ typedef struct {
 
 char* gramme_cpu_encoder(gramme_cpu_shape s, int bf16, float* const* weights, float* const* gradients, gramme_cpu* out);
 void gramme_cpu_free(gramme_cpu e);
-int gramme_cpu_is_avx2(gramme_cpu e);
+gramme_cpu_set gramme_cpu_set_of(gramme_cpu e);
 char* gramme_cpu_weights_changed(gramme_cpu e);
 char* gramme_cpu_compute(gramme_cpu e, gramme_cpu_batch b, uint64_t seed, int training, gramme_measures* out);
 
