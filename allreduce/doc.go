@@ -21,5 +21,6 @@
 // After any error the ring of a generation is broken, and its neighbours learn why.
 //
 // The schedule and the frames are pure; a Link carries frames between
-// neighbours: in memory (package memlink) or over NATS (package natslink).
+// neighbours: inside a process (package memlink) or over NATS, and through shared memory
+// on one host (package natslink).
 package allreduce

@@ -13,10 +13,12 @@ type Link interface {
 	// Send gives the header and the payload of a frame to the transport and keeps
 	// neither. It may block while the transport is busy; Abort and Close free it.
 	Send(ctx context.Context, header, payload []byte) error
-	// Receive waits for the next frame. It fails once the previous rank is gone, or the
-	// next one is lost, which no other rank may know. Frames that arrived before are
-	// delivered first. The caller owns both parts.
-	Receive(ctx context.Context) (header, payload []byte, err error)
+	// Receive waits for the next frame, calls use with its parts, and returns what use
+	// returns. The parts may be memory of the link: they are valid until use returns. use
+	// must not wait for anything, as Close waits for it. Receive fails once the previous
+	// rank is gone, or the next one is lost, which no other rank may know. Frames that
+	// arrived before are delivered first.
+	Receive(ctx context.Context, use func(header, payload []byte) error) error
 	// Acknowledge tells the previous rank that n more of its frames were used.
 	Acknowledge(n int) error
 	// Credits waits for an acknowledgement by the next rank and returns how many more of

@@ -74,12 +74,11 @@ func (r *Ring) sendChunks(ctx context.Context, x *Exchange, added <-chan struct{
 // with the reason.
 func (r *Ring) receiveChunks(ctx context.Context, x *Exchange, added chan<- struct{}, cancel context.CancelCauseFunc) bool {
 	for i := 0; i < len(x.Receives); {
-		header, payload, err := r.link.Receive(ctx)
 		old := false
-		if err == nil {
+		if err := r.link.Receive(ctx, func(header, payload []byte) (err error) {
 			old, err = x.Take(i, r.received, header, payload)
-		}
-		if err != nil {
+			return err
+		}); err != nil {
 			cancel(err)
 			return false
 		}

@@ -62,7 +62,7 @@ func (s statusInput) status(now time.Time) wire.Status {
 		out.Processes = append(out.Processes, wire.Process{
 			Role: wire.RoleWorker, ID: w.Registration.ID, PID: w.Registration.PID, Host: w.Registration.Host,
 			Rank: w.Rank, State: w.State, Reason: cmp.Or(w.Refused, w.Waits), MicroBatches: w.Share, Step: w.Beat.Step, Speed: speed,
-			Slow: number.Float(hundredths(w.Slow)), Goroutines: w.Beat.Goroutines,
+			Slow: number.Float(hundredths(w.Slow)), Goroutines: w.Beat.Goroutines, Link: w.Beat.Link,
 		})
 	}
 	for _, p := range append(s.sources.others(now), s.self) {

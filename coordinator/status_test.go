@@ -30,7 +30,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 		run: "r", steps: 15, state: wire.StateTraining, reason: "why", plan: wire.Plan{Generation: 3, Mixed: true}, committed: 2,
 		workers: []roster.Worker{
 			{Registration: wire.Registration{ID: "late", Step: 9, Speed: 7}, Rank: -1, State: wire.WorkerRegistered},
-			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6}, Rank: 0, Share: 4, State: wire.WorkerComputing, Slow: 0.3333},
+			{Registration: wire.Registration{ID: "w", PID: 5, Host: "h"}, Beat: wire.Beat{Incarnation: "y", Step: 5, Speed: 6, Link: wire.LinkMemory}, Rank: 0, Share: 4, State: wire.WorkerComputing, Slow: 0.3333},
 		},
 		throughput: b, sources: s, self: wire.ProcessBeat{Role: wire.RoleCoordinator, ID: "c", Joules: 7, Watts: 1, State: wire.ProcessElected},
 	}.status(now)
@@ -43,7 +43,7 @@ func TestStatusShowsWhoIsThere(t *testing.T) {
 	}
 	want := []wire.Process{
 		{Role: wire.RoleWorker, ID: "late", Rank: -1, State: wire.WorkerRegistered, Speed: 7},
-		{Role: wire.RoleWorker, ID: "w", PID: 5, Host: "h", Rank: 0, State: wire.WorkerComputing, MicroBatches: 4, Step: 5, Speed: 6, Slow: 0.33},
+		{Role: wire.RoleWorker, ID: "w", PID: 5, Host: "h", Rank: 0, State: wire.WorkerComputing, MicroBatches: 4, Step: 5, Speed: 6, Slow: 0.33, Link: wire.LinkMemory},
 		{Role: wire.RoleCheckpoint, ID: "store", PID: 2, Rank: -1, State: wire.ProcessRunning},
 		{Role: wire.RoleUp, ID: "up", Rank: -1, State: wire.ProcessRunning},
 		{Role: wire.RoleCoordinator, ID: "c", Rank: -1, State: wire.ProcessElected},

@@ -31,6 +31,7 @@ func (w *worker) publishBeat() {
 	joules, watts := w.cfg.Meter.Totals()
 	b.Joules, b.Watts = number.Float(joules), number.Float(watts)
 	b.Goroutines = runtime.NumGoroutine()
+	b.Link, _ = w.link.Load().(string)
 	w.lastBeat.Store(&sentBeat{b, time.Now()})
 	w.sendBeat(b)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/gramme-project/gramme/allreduce"
 	"github.com/gramme-project/gramme/internal/wire"
 	"github.com/gramme-project/gramme/replica"
@@ -68,6 +70,8 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 		if link, err = w.cfg.Links.Connect(ctx, p, rank); err != nil {
 			return err
 		}
+		w.noteLink(link)
+		defer w.link.Store("")
 		defer w.leaving.Go(func() { _ = link.Close() }) // its error is of no use any more
 		lost = link.Lost()
 	}
@@ -88,5 +92,21 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 			}
 			w.post(ctx, step.Reduced{Generation: p.Generation, Step: r.step, Took: time.Since(started)})
 		}
+	}
+}
+
+// noteLink notes how frames reach the next member, for heartbeats and the log.
+func (w *worker) noteLink(link allreduce.Link) {
+	shared, ok := link.(interface{ ThroughMemory() (bool, error) })
+	if !ok {
+		return
+	}
+	switch yes, why := shared.ThroughMemory(); {
+	case yes:
+		w.link.Store(wire.LinkMemory)
+		w.log.Info("gradients go through memory to the next member")
+	default:
+		w.link.Store(wire.LinkNATS)
+		w.log.Info("gradients go over NATS to the next member", zap.NamedError("no_memory", why))
 	}
 }

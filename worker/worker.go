@@ -39,6 +39,7 @@ type worker struct {
 	closed      chan struct{}                // when the loop has ended
 	finalSaves  chan chan uint64             // of the watchdog, for the step that is saved
 	alone       atomic.Bool                  // no other member holds the state
+	link        atomic.Value                 // a string: how frames reach the next member, as heartbeats say it
 	start       time.Time
 	dog         *Watchdog
 

@@ -90,29 +90,37 @@ func (l *Link) Send(ctx context.Context, header, payload []byte) error {
 }
 
 // Receive implements allreduce.Link.
-func (l *Link) Receive(ctx context.Context) (header, payload []byte, err error) {
+func (l *Link) Receive(ctx context.Context, use func(header, payload []byte) error) error {
+	m, err := l.receive(ctx)
+	if err != nil {
+		return err
+	}
+	return use(m.Header, m.Payload)
+}
+
+func (l *Link) receive(ctx context.Context) (m Message, err error) {
 	if err := l.alive(); err != nil {
-		return nil, nil, err
+		return m, err
 	}
 	select {
 	case m := <-l.frames:
-		return m.Header, m.Payload, nil
+		return m, nil
 	default:
 	}
 	select {
 	case m := <-l.frames:
-		return m.Header, m.Payload, nil
+		return m, nil
 	case <-l.lost.NoMoreFrames():
 		select {
 		case m := <-l.frames:
-			return m.Header, m.Payload, nil
+			return m, nil
 		default:
-			return nil, nil, l.lost.NoMoreFramesErr()
+			return m, l.lost.NoMoreFramesErr()
 		}
 	case <-l.closed:
-		return nil, nil, l.alive()
+		return m, l.alive()
 	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
+		return m, context.Cause(ctx)
 	}
 }
 

@@ -24,7 +24,7 @@ func ConnectThroughBroker(ctx context.Context, conn *nats.Conn, s Session) (allr
 		return nil, fmt.Errorf("connect ring: %w", err)
 	}
 	l := newLink(s)
-	l.own = conn
+	l.own, l.memory.why = conn, errors.New("the ring goes through a broker")
 	for _, s := range l.sides {
 		s.conn = conn
 	}

@@ -40,6 +40,7 @@ type link struct {
 	frames  chan *nats.Msg
 	credits chan *nats.Msg
 	lost    *neighbour.Tracker
+	memory  memory // of neighbours on this host
 
 	closed  chan struct{}
 	closing sync.Once
@@ -54,6 +55,7 @@ var _ allreduce.Link = (*link)(nil)
 func newLink(s Session) *link {
 	l := &link{
 		session: s, lost: neighbour.New(), closed: make(chan struct{}), release: func() {},
+		memory: memory{why: errors.New("memory is not asked for")},
 		frames: make(chan *nats.Msg, buffered), credits: make(chan *nats.Msg, buffered),
 		nextFrame:      s.subject(s.neighbour(neighbour.Next), kindFrame),
 		previousCredit: s.subject(s.neighbour(neighbour.Previous), kindCredit),
@@ -72,6 +74,7 @@ func (l *link) subscribe() error {
 			if err := json.Unmarshal(m.Data, &n); err != nil {
 				n = neighbour.LeaveNotice{Rank: l.sides[s].rank, Text: "and did not say why"}
 			}
+			l.drainMemory(s)
 			l.lost.MarkLost(s, n.Err())
 		}
 	}
@@ -89,7 +92,7 @@ func (l *link) subscribe() error {
 	add(l.own.Subscribe(ownSubject(kindLeavePrevious), onLeave(neighbour.Previous)))
 	add(l.own.Subscribe(ownSubject(kindLeaveNext), onLeave(neighbour.Next)))
 	add(l.own.Subscribe(ownSubject(kindHello), func(m *nats.Msg) {
-		_ = m.Respond(nil) // a neighbour that does not get it asks again
+		_ = m.Respond(l.memory.offer()) // a neighbour that does not get it asks again
 	}))
 	if errs == nil {
 		errs = l.own.Flush()
@@ -111,6 +114,9 @@ func (l *link) Send(ctx context.Context, header, payload []byte) error {
 		return l.lost.Err(neighbour.Next)
 	default:
 	}
+	if l.memory.out != nil {
+		return l.sendThroughMemory(ctx, header, payload)
+	}
 	m := nats.Msg{
 		Subject: l.nextFrame, Data: payload,
 		Header: nats.Header{headerKey: {hex.EncodeToString(header)}},
@@ -119,22 +125,29 @@ func (l *link) Send(ctx context.Context, header, payload []byte) error {
 }
 
 // Receive implements allreduce.Link.
-func (l *link) Receive(ctx context.Context) (header, payload []byte, err error) {
-	m, err := l.nextMessage(ctx, l.frames, l.lost.NoMoreFrames(), l.lost.NoMoreFramesErr)
-	if err != nil {
-		return nil, nil, err
+func (l *link) Receive(ctx context.Context, use func(header, payload []byte) error) error {
+	m, f, err := either(ctx, l, l.frames, l.memory.frames(), l.lost.NoMoreFrames(), l.lost.NoMoreFramesErr)
+	switch {
+	case err != nil:
+		return err
+	case m == nil:
+		return l.memory.use(f, use)
 	}
+	var header []byte
 	if h := m.Header[headerKey]; len(h) == 1 {
 		// A header that is not hex is short, and so a corrupt frame.
 		header, _ = hex.DecodeString(h[0])
 	}
-	return header, m.Data, nil
+	return use(header, m.Data)
 }
 
 // Acknowledge implements allreduce.Link. To a lost rank it does nothing.
 func (l *link) Acknowledge(n int) error {
 	if l.lost.Err(neighbour.Previous) != nil {
 		return nil
+	}
+	if l.memory.used {
+		return l.memory.acknowledge(n)
 	}
 	var b [4]byte
 	binary.LittleEndian.PutUint32(b[:], uint32(n))
@@ -147,39 +160,44 @@ func (l *link) Acknowledge(n int) error {
 
 // Credits implements allreduce.Link.
 func (l *link) Credits(ctx context.Context) (int, error) {
-	m, err := l.nextMessage(ctx, l.credits, l.lost.Gone(neighbour.Next), func() error { return l.lost.Err(neighbour.Next) })
-	if err != nil {
+	m, n, err := either(ctx, l, l.credits, l.memory.credits(), l.lost.Gone(neighbour.Next), func() error { return l.lost.Err(neighbour.Next) })
+	switch {
+	case err != nil:
 		return 0, err
-	}
-	if len(m.Data) != 4 {
+	case m == nil:
+		return n, nil
+	case len(m.Data) != 4:
 		return 0, &allreduce.PeerError{Rank: l.sides[neighbour.Next].rank, Err: fmt.Errorf("%w: acknowledgement of %d bytes", allreduce.ErrCorrupt, len(m.Data))}
 	}
 	return int(binary.LittleEndian.Uint32(m.Data)), nil
 }
 
-// nextMessage returns the next message, or the reason once gone is closed; messages that
-// came before are returned first.
-func (l *link) nextMessage(ctx context.Context, from <-chan *nats.Msg, gone <-chan struct{}, reason func() error) (*nats.Msg, error) {
+// either returns the next message of NATS, or what came through the memory and no
+// message, or the reason once gone is closed. What came before is returned first.
+func either[T any](ctx context.Context, l *link, messages <-chan *nats.Msg, memory <-chan T, gone <-chan struct{}, reason func() error) (m *nats.Msg, v T, err error) {
 	select {
-	case m := <-from:
-		return m, nil
+	case m = <-messages:
+		return m, v, nil
+	case v = <-memory:
+		return nil, v, nil
 	default:
 	}
 	select {
-	case m := <-from:
-		return m, nil
+	case m = <-messages:
+	case v = <-memory:
 	case <-gone:
 		select {
-		case m := <-from:
-			return m, nil
+		case m = <-messages:
+		case v = <-memory:
 		default:
-			return nil, reason()
+			err = reason()
 		}
 	case <-l.closed:
-		return nil, errClosed
+		err = errClosed
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
+	return m, v, err
 }
 
 // publishFailure turns an error of a publish into its meaning for the ring.
@@ -205,6 +223,7 @@ func (l *link) loseConnection(s neighbour.Side, err error) {
 	if err != nil {
 		kind = fmt.Errorf("%w: %w", kind, err)
 	}
+	l.drainMemory(s)
 	l.lost.MarkLost(s, &allreduce.PeerError{Rank: l.sides[s].rank, Err: kind})
 }
 
@@ -233,6 +252,7 @@ func (l *link) Abort(reason error) { l.leave(reason, abortTimeout) }
 func (l *link) leave(reason error, within time.Duration) {
 	l.closing.Do(func() {
 		close(l.closed)
+		l.memory.finish() // before the notice, which ends the wait for frames
 		notice, err := json.Marshal(neighbour.NewLeaveNotice(l.session.Rank, reason))
 		if err != nil {
 			notice = nil // neighbours learn that it left, not why
@@ -243,6 +263,7 @@ func (l *link) leave(reason error, within time.Duration) {
 		}
 		wg.Wait()
 		l.release()
+		l.memory.close()
 		l.running.Wait()
 	})
 }

@@ -33,6 +33,9 @@ type Options struct {
 	Secret string // required of every client; the same in the whole run
 	TLS    bool   // encrypt, and let neighbours verify this mailbox by its certificate
 	Dial   Dial   // how neighbours are reached; nil is net.Dialer
+	// Boot is the boot ID of this machine. Frames between workers of one machine and one
+	// user go through memory that both map, if that is possible. "": none do.
+	Boot string
 	// Silence is how long a neighbour may be silent before it counts as lost
 	// (allreduce.ErrSilent): while it connects, and later when nothing moves on the
 	// connection. 0 is ten seconds.
@@ -47,6 +50,7 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 type Mailbox struct {
 	secret  string
 	dial    Dial
+	boot    string
 	silence time.Duration
 	url     string
 	server  *server.Server
@@ -95,7 +99,7 @@ func Open(o Options) (*Mailbox, error) {
 	}
 	port := s.Addr().(*net.TCPAddr).Port
 	return &Mailbox{
-		secret: o.Secret, dial: o.Dial, silence: cmp.Or(o.Silence, startTimeout), server: s,
+		secret: o.Secret, dial: o.Dial, boot: o.Boot, silence: cmp.Or(o.Silence, startTimeout), server: s,
 		url: scheme + net.JoinHostPort(o.Host, strconv.Itoa(port)) + fragment,
 	}, nil
 }
@@ -136,6 +140,9 @@ func (l *link) connect(ctx context.Context, m *Mailbox) error {
 		return fmt.Errorf("own mailbox: %w", err)
 	}
 	l.own, l.release = own, own.Close
+	if m.boot != "" {
+		l.listenForMemory(m.boot)
+	}
 	if err := l.subscribe(); err != nil {
 		return err
 	}
@@ -149,5 +156,11 @@ func (l *link) connect(ctx context.Context, m *Mailbox) error {
 	if err != nil {
 		return err
 	}
-	return l.waitForNeighbours(ctx)
+	if err := l.waitForNeighbours(ctx); err != nil {
+		return err
+	}
+	if m.boot != "" {
+		l.openMemory(ctx, m)
+	}
+	return nil
 }

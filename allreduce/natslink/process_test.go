@@ -22,6 +22,9 @@ import (
 // roleVariable makes this binary a rank of a ring instead of a test.
 const roleVariable = "GRAMME_NATSLINK_RANK"
 
+// bootVariable is the boot ID that a rank believes in: with the same, ranks share memory.
+const bootVariable = "GRAMME_NATSLINK_BOOT"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(roleVariable) != "" {
 		if err := child(); err != nil {
@@ -45,7 +48,7 @@ type order struct {
 // child is one rank in its own process: it says its URL, takes an order, and
 // reduces once for every line that comes, until the input ends.
 func child() error {
-	m, err := Open(Options{Secret: secret})
+	m, err := Open(Options{Secret: secret, Boot: os.Getenv(bootVariable)})
 	if err != nil {
 		return err
 	}
@@ -68,6 +71,9 @@ func child() error {
 	}
 	fmt.Println("ready")
 	own, result := make([]int32, o.Words), make([]int32, o.Words)
+	for i := range own {
+		own[i] = int32(i) // pages of its own, as a gradient has
+	}
 	for step := uint64(1); in.Scan(); step++ {
 		if err := ring.AllReduce(context.Background(), step, own, result); err != nil {
 			return err
@@ -104,10 +110,10 @@ type process struct {
 	out *bufio.Reader
 }
 
-func start(t testing.TB) *process {
+func start(t testing.TB, boot string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command(os.Args[0])}
-	p.Env = append(os.Environ(), roleVariable+"=1")
+	p.Env = append(os.Environ(), roleVariable+"=1", bootVariable+"="+boot)
 	var stderr bytes.Buffer
 	p.Stderr = &stderr
 	var err1, err2 error
@@ -146,10 +152,18 @@ func (p *process) tell(t testing.TB, v any) {
 	}
 }
 
+// bothWays runs a test over NATS, and through memory.
+func bothWays(t *testing.T, test func(t *testing.T, boot string)) {
+	t.Run("NATS", func(t *testing.T) { test(t, "") })
+	t.Run("memory", func(t *testing.T) { test(t, boot) })
+}
+
 // TestProcessKilled kills the process of rank 1 with SIGKILL in the middle of a
 // reduction: both neighbours must see it.
-func TestProcessKilled(t *testing.T) {
-	victim, boxes := start(t), openMailboxes(t, 2).(mailboxes)
+func TestProcessKilled(t *testing.T) { bothWays(t, processKilled) }
+
+func processKilled(t *testing.T, boot string) {
+	victim, boxes := start(t, boot), openOn(t, 2, boot)
 	urls := []string{boxes[0].URL(), victim.url, boxes[1].URL()}
 	o := order{Words: 1 << 20, Chunk: 1 << 10, Window: 8}
 	session := func(rank int) Session {
@@ -212,10 +226,12 @@ func TestProcessKilled(t *testing.T) {
 }
 
 // TestProcessFrozen stops the process of the other rank: nothing is lost, so the
-// context must end a send that the full socket holds up, and the link must
-// still close.
-func TestProcessFrozen(t *testing.T) {
-	frozen, boxes := start(t), openMailboxes(t, 1).(mailboxes)
+// context must end a send that the full socket, or the full memory, holds up, and the
+// link must still close.
+func TestProcessFrozen(t *testing.T) { bothWays(t, processFrozen) }
+
+func processFrozen(t *testing.T, boot string) {
+	frozen, boxes := start(t, boot), openOn(t, 1, boot)
 	o := order{Words: 32 << 20, Window: allreduce.MaxWindow}
 	o.Session = Session{Run: "test", Generation: 1, Rank: 1, World: 2, Previous: boxes[0].URL(), Next: boxes[0].URL()}
 	frozen.tell(t, o)

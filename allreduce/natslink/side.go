@@ -41,11 +41,12 @@ func isSilence(err error) bool {
 
 // side is the connection to one neighbour.
 type side struct {
-	side neighbour.Side
-	rank int
-	url  string
-	conn *nats.Conn
-	raw  *rawConn // nil where the connection is not the link's own
+	side  neighbour.Side
+	rank  int
+	url   string
+	conn  *nats.Conn
+	raw   *rawConn // nil where the connection is not the link's own
+	hello []byte   // its answer: how to reach its memory
 }
 
 // rawConn dials for a nats.Conn and can close the socket under it. nats.Conn holds its
@@ -171,9 +172,10 @@ func (s *side) waitUntilPresent(ctx context.Context, l *link) error {
 		}
 	}()
 	for {
-		_, err := s.conn.RequestWithContext(ctx, l.session.subject(s.rank, kindHello), nil)
+		m, err := s.conn.RequestWithContext(ctx, l.session.subject(s.rank, kindHello), nil)
 		switch {
 		case err == nil:
+			s.hello = m.Data
 			return nil
 		case ctx.Err() != nil:
 			if err := l.lost.FirstErr(); err != nil {

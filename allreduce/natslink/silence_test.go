@@ -157,7 +157,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 		sent <- nil
 	}()
 	for i := range frames {
-		if _, _, err := links[1].Receive(ctx); err != nil {
+		if err := links[1].Receive(ctx, func(_, _ []byte) error { return nil }); err != nil {
 			t.Fatalf("frame %d: %v", i, err)
 		}
 	}

@@ -141,7 +141,7 @@ func closedLink(t *testing.T, open func(testing.TB, int) Cluster) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if _, _, err := links[leaver].Receive(ctx); err == nil || ctx.Err() != nil {
+	if err := links[leaver].Receive(ctx, func(_, _ []byte) error { return nil }); err == nil || ctx.Err() != nil {
 		t.Error("a closed link receives: ", err)
 	}
 	if err := links[leaver].Send(ctx, nil, nil); err == nil {

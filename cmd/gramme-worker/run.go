@@ -216,7 +216,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 		}
 	}
 	mailbox, err := natslink.Open(natslink.Options{
-		Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted(), Dial: endpoint.Dial,
+		Host: host, Secret: r.Endpoint.Secret, TLS: r.Endpoint.Encrypted(), Dial: endpoint.Dial, Boot: r.BootID,
 		Silence: 4 * r.Spec.Patience(), // frames queued before a ping are work of the network
 	})
 	if err != nil {

@@ -41,6 +41,12 @@ const (
 	RingBroker = "broker" // through the NATS of the run
 )
 
+// How the frames of one worker reach the next.
+const (
+	LinkMemory = "memory" // both map the same memory
+	LinkNATS   = "nats"   // to the next one's mailbox, or through the NATS of the run
+)
+
 // Member is a place in the ring.
 type Member struct {
 	ID          string `json:"id"`
@@ -176,6 +182,7 @@ type Beat struct {
 	Deaf       bool         `json:"deaf,omitempty"` // it received nothing for a failure timeout, not even its own heartbeats
 	Reducing   number.Float `json:"reducing"`       // seconds of the step spent in the ring
 	Goroutines int          `json:"goroutines,omitempty"`
+	Link       string       `json:"link,omitempty"` // LinkMemory or LinkNATS; "": it sends none
 	// Sent is when it was sent, by the clock of this worker, in nanoseconds. A worker
 	// receives its own heartbeats and measures the round trip: Patience is for how many
 	// seconds its link may be silent, at least for the failure timeout; 0: it is not

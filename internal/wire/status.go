@@ -69,4 +69,5 @@ type Process struct {
 	Speed        number.Float `json:"speed,omitempty"` // micro-batches a second
 	Slow         number.Float `json:"slow,omitempty"`  // its part of the members' median speed, where that is clearly less
 	Goroutines   int          `json:"goroutines,omitempty"`
+	Link         string       `json:"link,omitempty"` // how frames reach the next member: LinkMemory or LinkNATS
 }

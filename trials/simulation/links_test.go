@@ -124,14 +124,14 @@ func (b *blocking) Send(ctx context.Context, header, payload []byte) (err error)
 }
 
 // Receive implements allreduce.Link.
-func (b *blocking) Receive(ctx context.Context) (header, payload []byte, err error) {
+func (b *blocking) Receive(ctx context.Context, use func(header, payload []byte) error) (err error) {
+	var f frame
 	waited := b.cluster.await(ctx, func() bool {
 		if err = b.alive(); err != nil {
 			return true
 		}
-		f, ok := b.link.take()
-		if ok {
-			header, payload = f.header, f.payload
+		var ok bool
+		if f, ok = b.link.take(); ok {
 			return true
 		}
 		if why := b.link.starved(); why != nil {
@@ -139,7 +139,10 @@ func (b *blocking) Receive(ctx context.Context) (header, payload []byte, err err
 		}
 		return err != nil
 	})
-	return header, payload, errors.Join(err, waited)
+	if err := errors.Join(err, waited); err != nil {
+		return err
+	}
+	return use(f.header, f.payload)
 }
 
 // Acknowledge implements allreduce.Link.
