@@ -17,13 +17,14 @@ import (
 func NewRunID() string { return strings.ToLower(rand.Text()[:12]) }
 
 // Hash returns the SHA-256 of the identity keys and their values, in hex. Two
-// specs with the same hash train the same weights on the same corpus. A key that is newer
+// specs with the same hash train the same weights on the same corpus. Threads count where
+// they are pinned, as in all runs once. A key that is newer
 // than other specs counts only if its value is not the one that those have, so that
 // runs keep their hash.
 func (s Spec) Hash() string {
 	var lines []string
 	for _, k := range allKeys {
-		if k.Identity && (k.absent == "" || s.Text(k) != k.absent) {
+		if s.fixes(k) && (k.absent == "" || s.Text(k) != k.absent) {
 			lines = append(lines, k.Name+"="+strconv.Quote(s.Text(k))+"\n")
 		}
 	}
@@ -31,6 +32,9 @@ func (s Spec) Hash() string {
 	h := sha256.Sum256([]byte("gramme spec 1\n" + strings.Join(lines, "")))
 	return hex.EncodeToString(h[:])
 }
+
+// fixes reports whether a key of this spec keeps its value for the whole run.
+func (s Spec) fixes(k Key) bool { return k.Identity || k.Name == "threads" && s.Pinned }
 
 // Conflict is an identity key that was given another value than the run began
 // with.
@@ -70,15 +74,13 @@ func Resume(stored Spec, origin string, layers ...[]Setting) (Spec, Origins, err
 			spec.Model.Name, origins[k.Name] = stored.Model.Name, origin
 		case k.Name == "run_id":
 			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})
-		case !k.Identity && k.Name != "workers":
-			continue
 		case slices.Contains([]string{"precision", "threads", "steps", "workers"}, k.Name) && slices.Contains([]string{PrecisionAuto, "0"}, given):
 			// Left to a measurement then, and measured since.
 			if err := k.set(&spec, k.texts(&stored)); err != nil {
 				errs = append(errs, err)
 			}
 			origins[k.Name] = origin
-		case !k.Identity:
+		case !stored.fixes(k):
 			continue
 		default:
 			errs = append(errs, &Conflict{k.Name, began, given, origins[k.Name]})

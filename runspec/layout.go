@@ -76,6 +76,7 @@ func NewLayoutTiming(l Layout, microBatch, update time.Duration, microBatches in
 type LayoutChoice struct {
 	Layout
 	Cores    int            `json:"cores"`
+	Free     bool           `json:"any_threads"`        // the number of threads does not change the bits
 	Measured []LayoutTiming `json:"measured,omitempty"` // in the order of Layouts
 }
 
@@ -84,15 +85,16 @@ type LayoutChoice struct {
 const layoutGain = 1.05
 
 // ChooseLayout takes the layout with the fastest step. Of layouts that are about as fast
-// it takes the one with fewer workers. The list is in the order of Layouts, and not empty.
-func ChooseLayout(cores int, measured []LayoutTiming) LayoutChoice {
+// it takes the one with fewer workers. The list is in the order of Layouts, and not empty;
+// free says that the number of threads does not change the bits.
+func ChooseLayout(cores int, free bool, measured []LayoutTiming) LayoutChoice {
 	best := measured[0]
 	for _, t := range measured[1:] {
 		if float64(t.Step)*layoutGain < float64(best.Step) {
 			best = t
 		}
 	}
-	return LayoutChoice{best.Layout, cores, measured}
+	return LayoutChoice{best.Layout, cores, free, measured}
 }
 
 // String describes the choice and its reason.

@@ -50,7 +50,7 @@ func TestChooseLayout(t *testing.T) {
 		"the update takes what the gradients save":   {100 * ms, 150 * ms, [2]time.Duration{50 * ms, 150 * ms}, 4, 0, Layout{1, 2}},
 		"the exchange takes what the gradients save": {100 * ms, 150 * ms, [2]time.Duration{0, 0}, 4, 20e6, Layout{1, 2}},
 	} {
-		choice := ChooseLayout(2, []LayoutTiming{
+		choice := ChooseLayout(2, true, []LayoutTiming{
 			NewLayoutTiming(Layout{1, 2}, c.one, c.updates[0], c.batches, c.elements),
 			NewLayoutTiming(Layout{2, 1}, c.two, c.updates[1], c.batches, c.elements),
 		})
@@ -72,13 +72,13 @@ func TestAStepOfALayout(t *testing.T) {
 }
 
 func TestALayoutChoiceSaysWhy(t *testing.T) {
-	choice := ChooseLayout(2, []LayoutTiming{
+	choice := ChooseLayout(2, true, []LayoutTiming{
 		NewLayoutTiming(Layout{1, 2}, 2*time.Millisecond, 0, 2, 0), NewLayoutTiming(Layout{2, 1}, 20*time.Millisecond, 0, 2, 0),
 	})
 	if got, want := choice.String(), "1 worker × 2 threads, for 2 cores: a step takes about 1 × 2 4.0 ms, 2 × 1 20 ms"; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
-	if got, want := (LayoutChoice{Layout{1, 1}, 1, nil}).String(), "1 worker × 1 thread, for 1 core"; got != want {
+	if got, want := (LayoutChoice{Layout{1, 1}, 1, true, nil}).String(), "1 worker × 1 thread, for 1 core"; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 	path := filepath.Join(t.TempDir(), "layout.json")

@@ -139,7 +139,7 @@ var otherValues = map[string]string{
 	"masking.probability": "0.45", "masking.final_probability": "0.45", "recipe": "bert", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
 	"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",
 	"optimizer.weight_decay": "0.5", "optimizer.clip": "0.5", "optimizer.schedule": "x", "optimizer.decay": "0.5", "dropout": "0.5", "precision": "f32",
-	"reduce": "f32", "threads": "9", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
+	"reduce": "f32", "threads": "9", "pin_threads": "true", "device": "cuda", "workers": "9", "checkpoint.every": "9s", "checkpoint.keep": "9",
 	"failure_timeout": "9s", "stop_on_divergence": "loss", "compute_timeout": "90s", "ring": "broker", "mixed": "true", "keep_slow_workers": "true", "energy.country": "FRA", "energy.intensity": "9", "energy.pue": "2",
 	"energy.cpu_watts_per_core": "9", "energy.ram_watts_per_gb": "9", "log.level": "debug", "log.format": "json",
 }
@@ -162,6 +162,27 @@ func TestHashCoversIdentityAndNothingElse(t *testing.T) {
 		}
 		if differs := changed.Hash() != base.Hash(); differs != k.Identity {
 			t.Errorf("%s: hash differs %v, identity %v", k.Name, differs, k.Identity)
+		}
+	}
+}
+
+// The number of threads is part of what determines the bits only where it is pinned.
+func TestThreadsMayChangeUnlessTheyArePinned(t *testing.T) {
+	more := []Setting{flag(t, "threads", "2")}
+	free := mustNew(t, []Setting{flag(t, "run_id", "r1"), flag(t, "threads", "1")})
+	s, origins, err := Resume(free, "spec.yaml", more)
+	if err != nil || s.Threads != 2 || origins["threads"] != "--threads" || s.Hash() != free.Hash() {
+		t.Errorf("%d threads by %s, %v", s.Threads, origins["threads"], err)
+	}
+	pinned := mustNew(t, []Setting{flag(t, "run_id", "r1"), flag(t, "threads", "1"), flag(t, "pin_threads", "true")})
+	changed := pinned
+	changed.Threads = 2
+	if _, _, err := Resume(pinned, "spec.yaml", more); changed.Hash() == pinned.Hash() || err == nil || !strings.Contains(err.Error(), "threads: this run began with 1") {
+		t.Errorf("pinned threads change: %v", err)
+	}
+	for _, stored := range []Spec{free, pinned} {
+		if s, _, err := Resume(stored, "spec.yaml", []Setting{flag(t, "threads", "0"), flag(t, "workers", "auto")}); err != nil || s.Threads != 1 || s.Workers != stored.Workers {
+			t.Errorf("what was left to a measurement is %d threads and %s workers, %v", s.Threads, s.Workers, err)
 		}
 	}
 }

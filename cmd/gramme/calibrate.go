@@ -137,11 +137,11 @@ func (u *up) chooseLayout(ctx context.Context, file string, spec *runspec.Spec, 
 			return runspec.LayoutChoice{Layout: all[0], Cores: cores}, nil
 		}
 		fmt.Fprintf(u.err, "measuring how the workers share %s\n", words.Several(cores, "core"))
-		measured, err := u.measureLayouts(ctx, file, spec, all)
+		measured, free, err := u.measureLayouts(ctx, file, spec, all)
 		if err != nil {
 			return runspec.LayoutChoice{}, err
 		}
-		return runspec.ChooseLayout(cores, measured), nil
+		return runspec.ChooseLayout(cores, free, measured), nil
 	})
 	if err != nil {
 		return err
@@ -151,10 +151,11 @@ func (u *up) chooseLayout(ctx context.Context, file string, spec *runspec.Spec, 
 	return runspec.WriteLayoutChoice(u.dir.Layout(), choice)
 }
 
-// measureLayouts times all layouts: the better of each one's rounds counts.
-func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec, all []runspec.Layout) ([]runspec.LayoutTiming, error) {
+// measureLayouts times all layouts: the better of each one's rounds counts. free says that
+// the number of threads does not change the bits.
+func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec, all []runspec.Layout) (best []runspec.LayoutTiming, free bool, err error) {
 	elements := int64(newLayout(*spec, spec.VocabSize).Total)
-	best := make([]runspec.LayoutTiming, len(all))
+	best = make([]runspec.LayoutTiming, len(all))
 	for round := range layoutRounds {
 		least := slices.MinFunc(best, func(a, b runspec.LayoutTiming) int { return cmp.Compare(a.Step, b.Step) }).Step
 		for i, l := range all {
@@ -163,10 +164,11 @@ func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec
 			}
 			found, err := u.measure(ctx, file, l, spec.Precision)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			var batch, update time.Duration // of the slowest worker, for which the others wait
 			for _, r := range found {
+				free = r.AnyThreads
 				batch = max(batch, seconds(r.MicroBatchSeconds[spec.Precision]))
 				update = max(update, seconds(r.UpdateSeconds[spec.Precision]))
 			}
@@ -176,7 +178,21 @@ func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec
 			}
 		}
 	}
-	return best, nil
+	return best, free, nil
+}
+
+// refit divides the cores anew among the workers of a run that resumes with another number
+// of them, where a measurement had chosen both, and the bits stay the same.
+func (u *up) refit(origins runspec.Origins) {
+	spec := &u.spec
+	if origins["threads"] != u.dir.Spec() || origins["workers"] == u.dir.Spec() || spec.Pinned {
+		return
+	}
+	c, err := runspec.ReadLayoutChoice(u.dir.Layout())
+	if err != nil || c == nil || !c.Free || c.Workers == spec.Workers.Max {
+		return
+	}
+	spec.Threads = max(1, machine.Cores()/spec.Workers.Max)
 }
 
 // measure lets the workers of a layout measure at the same time, each in a process of its

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gramme-project/gramme/internal/process"
 	"github.com/gramme-project/gramme/internal/rundir"
+	"github.com/gramme-project/gramme/launch/machine"
 	"github.com/gramme-project/gramme/runspec"
 )
 
@@ -41,7 +42,7 @@ func TestSettleLayout(t *testing.T) {
 // ONE seconds in bf16, one with more takes MORE; f32 takes longer than both.
 const slowWorker = `#!/bin/sh
 case "$*" in *"--threads 1 "*) bf16=ONE ;; *) bf16=MORE ;; esac
-echo "{\"micro_batches_per_second\": {\"f32\": 1, \"bf16\": 2}, \"micro_batch_seconds\": {\"f32\": 1.1, \"bf16\": $bf16}, \"update_seconds\": {\"f32\": 0, \"bf16\": 0}}"
+echo "{\"micro_batches_per_second\": {\"f32\": 1, \"bf16\": 2}, \"micro_batch_seconds\": {\"f32\": 1.1, \"bf16\": $bf16}, \"update_seconds\": {\"f32\": 0, \"bf16\": 0}, \"any_threads\": true}"
 `
 
 func TestMeasurementsChoose(t *testing.T) {
@@ -97,6 +98,39 @@ func TestMeasurementsChoose(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRefit(t *testing.T) {
+	two := runspec.Layout{Workers: 2, Threads: 1}
+	for name, c := range map[string]struct {
+		chosen  *runspec.LayoutChoice
+		pinned  bool
+		given   []string
+		workers int
+		want    int // threads
+	}{
+		"one worker instead of two":        {&runspec.LayoutChoice{Layout: two, Free: true}, false, []string{"workers"}, 1, machine.Cores()},
+		"the bits depend on the threads":   {&runspec.LayoutChoice{Layout: two}, false, []string{"workers"}, 1, 77},
+		"the threads are pinned":           {&runspec.LayoutChoice{Layout: two, Free: true}, true, []string{"workers"}, 1, 77},
+		"the threads are given":            {&runspec.LayoutChoice{Layout: two, Free: true}, false, []string{"workers", "threads"}, 1, 77},
+		"the threads were given once":      {nil, false, []string{"workers"}, 1, 77},
+		"nothing is given":                 {&runspec.LayoutChoice{Layout: two, Free: true}, false, nil, 2, 77},
+		"as many workers as were measured": {&runspec.LayoutChoice{Layout: two, Free: true}, false, []string{"workers"}, 2, 77},
+	} {
+		u := &up{dir: rundir.Dir(t.TempDir()), spec: runspec.Spec{Threads: 77, Pinned: c.pinned, Workers: runspec.Workers{Min: 1, Max: c.workers}}}
+		origins := runspec.Origins{"workers": u.dir.Spec(), "threads": u.dir.Spec()}
+		for _, key := range c.given {
+			origins[key] = "--" + key
+		}
+		if c.chosen != nil {
+			if err := runspec.WriteLayoutChoice(u.dir.Layout(), *c.chosen); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if u.refit(origins); u.spec.Threads != c.want {
+			t.Errorf("%s: %d threads, not %d", name, u.spec.Threads, c.want)
+		}
 	}
 }
 

@@ -125,6 +125,7 @@ func (u *up) prepareAndTrain(ctx context.Context, in *signals, flags *specFlags,
 		}
 	}
 	if exists {
+		u.refit(origins)
 		err = u.resume()
 	} else if err = u.begin(in.first, origins); err != nil {
 		err = u.withoutRun(err, absent == nil)

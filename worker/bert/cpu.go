@@ -40,6 +40,9 @@ func (m *Model) newCPUEncoder(most torch.InstructionSet) (*torch.CPUEncoder, err
 	}, weights, gradients)
 }
 
+// AnyThreads reports whether the bits of a gradient are the same on any number of threads.
+func (m *Model) AnyThreads() bool { return m.cpu != nil }
+
 func (m *Model) computeOnCPU(b sampler.Batch, seed uint64, training bool, out *replica.Measured) error {
 	if err := m.useThreads(); err != nil {
 		return err

@@ -37,4 +37,6 @@ type Rates struct {
 	MicroBatches      map[string]number.Float `json:"micro_batches_per_second"`
 	MicroBatchSeconds map[string]number.Float `json:"micro_batch_seconds"`
 	UpdateSeconds     map[string]number.Float `json:"update_seconds"`
+	// AnyThreads says that the number of threads does not change the bits.
+	AnyThreads bool `json:"any_threads"`
 }
