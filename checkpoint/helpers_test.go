@@ -24,6 +24,7 @@ func smallSpec(t testing.TB) runspec.Spec {
 	}
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", 100, runspec.PrecisionF32, 1
 	spec.VocabSize, spec.MaxSeq = 64, 16
+	spec.Workers = runspec.Workers{Min: 1, Max: 1}
 	m := &spec.Model
 	m.HiddenSize, m.Layers, m.Heads, m.IntermediateSize, m.MaxPositions = 8, 1, 2, 16, 16
 	if err := spec.Complete(); err != nil {

@@ -194,6 +194,7 @@ func newTrial(t *testing.T) *trial {
 		t.Fatal(err)
 	}
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "r", 3, runspec.PrecisionF32, 1
+	spec.Workers = runspec.Workers{Min: 1, Max: 1}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

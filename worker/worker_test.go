@@ -113,6 +113,7 @@ func newClusterOn(t *testing.T, steps uint64, connect func() conn) *cluster {
 	}
 	spec.Run, spec.Steps, spec.Precision, spec.Threads = "test", steps, runspec.PrecisionF32, 1
 	spec.Batch.MicroBatches = 6
+	spec.Workers = runspec.Workers{Min: 1, Max: 1}
 	spec.FailureTimeout = 500 * time.Millisecond
 	server := memstore.New()
 	c := &cluster{
