@@ -19,6 +19,7 @@ type Accumulator struct {
 	empty     bool // the gradient in entry is of another step: the first to come replaces it
 	summed    map[int]bool
 	results   []vector.Rounded // of the chunks, in Add
+	device    Device           // holds the gradient and the sum, or nil
 }
 
 // NewAccumulator returns an empty sum. cores bounds the goroutines that Add uses.
@@ -58,16 +59,18 @@ func (a *Accumulator) Vote(v Votes) {
 	}
 }
 
-// Entry returns the words of the sum, to be read only.
+// Entry returns the words of the sum, to be read only; where a device sums, those of the
+// gradient are as Gather left them.
 func (a *Accumulator) Entry() []int32 {
-	if a.empty {
+	if a.empty && a.device == nil {
 		clear(a.entry[:a.rule.Layout.Total])
 		a.empty = false
 	}
 	return a.entry
 }
 
-// Add adds one micro-batch: its gradient over the flat buffer and its measures.
+// Add adds one micro-batch: its gradient over the flat buffer, nil if a device holds it, and
+// its measures.
 // A micro-batch that is already in the sum is an error.
 func (a *Accumulator) Add(index int, grad []float32, m Measured) error {
 	if index < 0 || index >= a.rule.MicroBatches {
@@ -76,13 +79,20 @@ func (a *Accumulator) Add(index int, grad []float32, m Measured) error {
 	if a.summed[index] {
 		return fmt.Errorf("add micro-batch %d: already in the sum", index)
 	}
-	if len(grad) != a.rule.Layout.Total {
+	if a.device == nil && len(grad) != a.rule.Layout.Total {
 		return fmt.Errorf("add micro-batch %d: gradient of %d elements, the layout has %d", index, len(grad), a.rule.Layout.Total)
 	}
 	infinite := math.IsNaN(m.MLMLoss+m.NSPLoss) || math.IsInf(m.MLMLoss+m.NSPLoss, 0)
-	if a.rule.Reduce == Float {
+	switch {
+	case a.device != nil:
+		found, err := a.addOnDevice()
+		if err != nil {
+			return fmt.Errorf("add micro-batch %d on the device: %w", index, err)
+		}
+		infinite = found || infinite
+	case a.rule.Reduce == Float:
 		infinite = a.addFloatGradient(grad) || infinite
-	} else {
+	default:
 		infinite = a.addRoundedGradient(grad) || infinite
 	}
 	c := a.rule.counters(a.entry)

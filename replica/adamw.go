@@ -52,30 +52,40 @@ func (o AdamW) Rate(step, steps uint64) float64 {
 	return o.LearningRate * float64(steps-step+1) / float64(steps-falls)
 }
 
-// updateWeights is AdamW with bias correction on every element.
-func (a *Applier) updateWeights(s *State, entry []int32, o Outcome) {
+// update returns the numbers of an update, without what differs between tensors.
+func (a *Applier) update(s *State, o Outcome) vector.AdamW {
 	h := a.rule.Optimizer
 	clip := 1.0
 	if h.Clip > 0 && o.Norm > h.Clip {
 		clip = h.Clip / o.Norm
 	}
-	common := vector.AdamW{
+	return vector.AdamW{
 		Beta1: float32(h.Beta1), Beta2: float32(h.Beta2), Rest1: float32(1 - h.Beta1), Rest2: float32(1 - h.Beta2),
 		Correct1: float32(1 / (1 - power(h.Beta1, s.Updates))), Correct2: float32(1 / (1 - power(h.Beta2, s.Updates))),
 		Epsilon: float32(h.Epsilon), Rate: float32(o.LearningRate), Clip: float32(clip),
 	}
+}
+
+// updateWeights is AdamW with bias correction on every element.
+func (a *Applier) updateWeights(s *State, entry []int32, common vector.AdamW) {
 	forEach(len(a.chunks), a.cores, func(i int) {
 		c, p := a.chunks[i], common
 		p.Quantum = a.quantum(s, c.tensor)
-		if a.rule.Layout.Tensors[c.tensor].Decay {
-			p.Decay = float32(h.WeightDecay)
-		}
+		p.Decay = a.decay(c.tensor)
 		update := p.UpdateByInts
 		if a.rule.Reduce == Float {
 			update = p.UpdateByFloats
 		}
 		update(s.Weights[c.from:c.to], s.Moment1[c.from:c.to], s.Moment2[c.from:c.to], entry[c.from:c.to])
 	})
+}
+
+// decay returns the weight decay of a tensor.
+func (a *Applier) decay(tensor int) float32 {
+	if a.rule.Layout.Tensors[tensor].Decay {
+		return float32(a.rule.Optimizer.WeightDecay)
+	}
+	return 0
 }
 
 // power is x^n by squaring, each product rounded: math.Pow is not the same on

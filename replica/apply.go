@@ -28,6 +28,8 @@ type Applier struct {
 	cores  int
 	chunks []chunk
 	norms  []float64
+	// squares are what a device gave of the norm: the lanes of each unit.
+	squares []float64
 }
 
 // NewApplier returns an Applier that uses up to `cores` goroutines. Their
@@ -41,7 +43,7 @@ func NewApplier(r Rule, cores int) (*Applier, error) {
 }
 
 // Apply changes s from step s.Step to s.Step+1 by the complete entry of that
-// step. On an error s is unchanged.
+// step. On an error s is unchanged, unless a device failed.
 func (a *Applier) Apply(s *State, entry []int32) (Outcome, error) {
 	r := a.rule
 	step := s.Step + 1
@@ -54,15 +56,27 @@ func (a *Applier) Apply(s *State, entry []int32) (Outcome, error) {
 	if err := r.checkComplete(entry); err != nil {
 		return Outcome{}, fmt.Errorf("apply step %d: %w", step, err)
 	}
+	d, err := s.deviceToApply()
+	if err != nil {
+		return Outcome{}, fmt.Errorf("apply step %d: %w", step, err)
+	}
 	o := a.outcome(step, entry)
 	if !o.Skipped {
-		o.Norm = a.norm(s, entry)
+		if d == nil {
+			o.Norm = a.norm(s, entry)
+		} else if o.Norm, err = a.normOnDevice(d, s, entry); err != nil {
+			return Outcome{}, fmt.Errorf("apply step %d: norm on the device: %w", step, err)
+		}
 		// Finite gradients can still overflow the norm in float mode.
 		o.Skipped = math.IsNaN(o.Norm) || math.IsInf(o.Norm, 0)
 	}
 	if !o.Skipped {
 		s.Updates++
-		a.updateWeights(s, entry, o)
+		if p := a.update(s, o); d == nil {
+			a.updateWeights(s, entry, p)
+		} else if err := a.updateOnDevice(d, s, p); err != nil {
+			return Outcome{}, fmt.Errorf("apply step %d: update on the device: %w", step, err)
+		}
 		if r.Reduce == Exact {
 			a.adjustExponents(s, entry)
 		}
@@ -118,9 +132,19 @@ func (a *Applier) norm(s *State, entry []int32) float64 {
 	}
 	forEach(len(a.chunks), a.cores, func(i int) {
 		c := a.chunks[i]
-		quantum := a.quantum(s, c.tensor)
-		a.norms[i] = float64(squares(entry[c.from:c.to]) * float64(quantum*quantum))
+		a.norms[i] = a.scaledSquares(s, c, squares(entry[c.from:c.to]))
 	})
+	return a.totalNorm()
+}
+
+// scaledSquares turns the sum of the squares of a chunk's words into that of its mean
+// gradients.
+func (a *Applier) scaledSquares(s *State, c chunk, sum float64) float64 {
+	quantum := a.quantum(s, c.tensor)
+	return float64(sum * float64(quantum*quantum))
+}
+
+func (a *Applier) totalNorm() float64 {
 	total := 0.0
 	for _, q := range a.norms {
 		total += q

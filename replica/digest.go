@@ -17,6 +17,9 @@ const digestLen = 1 << 18
 // divergence; the checkpoint's manifest protects against an adversary. It reads
 // the whole state once, at about memory speed.
 func Digest(s *State, cores int) (string, error) {
+	if err := s.Refresh(); err != nil {
+		return "", err
+	}
 	meta, err := s.EncodeMeta()
 	if err != nil {
 		return "", err

@@ -33,11 +33,16 @@ func (a *Accumulator) addRoundedGradient(grad []float32) bool {
 			t.Clamped += a.results[i].Clamped
 			infinite = infinite || a.results[i].Infinite
 		}
-		// Bounded like the elements, so that the sum over micro-batches fits.
-		c.add(fixedWords+2*k, int64(min(t.Clamped, limit)))
-		c.add(fixedWords+2*k+1, int64(t.Largest))
+		c.addRounded(k, int64(t.Clamped), int64(t.Largest), limit)
 	}
 	return infinite
+}
+
+// addRounded adds what rounding saw in a tensor. The number of clamped elements is bounded
+// like the elements, so that the sum over micro-batches fits.
+func (x counters) addRounded(tensor int, clamped, largest int64, limit int32) {
+	x.add(fixedWords+2*tensor, min(clamped, int64(limit)))
+	x.add(fixedWords+2*tensor+1, largest)
 }
 
 // addFloatGradient adds the gradient unrounded; it reports whether any element was not

@@ -21,10 +21,13 @@ const (
 const headroom = 3
 
 // State is one replica. Weights, Moment1 and Moment2 have Layout.Total
-// elements each; Weights may be memory that the caller shares with libtorch.
+// elements each; Weights may be memory that the caller shares with libtorch. Where a device
+// holds the vectors (MoveTo), the slices are those of the newest Refresh.
 type State struct {
 	Meta
 	Weights, Moment1, Moment2 []float32
+
+	remote *remote // nil: the slices are all there is
 }
 
 // Meta is the part of a state that is small.
@@ -90,7 +93,8 @@ func NewState(r Rule, weights []float32) (*State, error) {
 	return s, nil
 }
 
-// Clone returns a copy that shares nothing with s.
+// Clone returns a copy that shares nothing with s, not even a device: a state on one is
+// refreshed before.
 func (s *State) Clone() *State {
 	c := &State{Meta: s.Meta, Weights: slices.Clone(s.Weights), Moment1: slices.Clone(s.Moment1), Moment2: slices.Clone(s.Moment2)}
 	c.Exponents = slices.Clone(s.Exponents)

@@ -51,6 +51,7 @@ func (r *Replica) Load(s *replica.State) {
 	copy(r.State.Moment1, s.Moment1)
 	copy(r.State.Moment2, s.Moment2)
 	r.State.Meta = s.Meta
+	r.State.Rewritten()
 	if r.Entry != nil {
 		r.Spare, r.Entry = r.Entry, nil
 	}
@@ -66,6 +67,11 @@ func (r *Replica) Apply(a *replica.Applier) (replica.Outcome, error) {
 	r.Entry, r.Spare = r.Spare, old
 	if old == nil || r.pin.entry(r.State.Step-1) != nil {
 		r.Spare = make([]int32, len(r.Entry))
+	}
+	if r.pin != nil && r.pin.State == nil && r.pin.At == r.State.Step { // it is copied
+		if err := r.State.Refresh(); err != nil {
+			return o, err
+		}
 	}
 	if r.pin != nil && !r.pin.advance(r.State, r.Entry, r.maxEntries) {
 		r.pin = nil
@@ -116,7 +122,8 @@ func (p *Pin) advance(s *replica.State, entry []int32, most int) bool {
 }
 
 // Pin pins the state after a step, which may be the next one; 0 is the newest. An existing
-// pin stays. It returns nil if the step has passed or is far ahead.
+// pin stays. It returns nil if the step has passed or is far ahead. A state on a device is
+// refreshed before.
 func (r *Replica) Pin(now time.Time, step uint64, user string) *Pin {
 	at := r.State.Step
 	if step == 0 {

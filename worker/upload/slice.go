@@ -20,6 +20,9 @@ var parts = []string{wire.PartWeights, wire.PartMoment1, wire.PartMoment2}
 // NewSlice copies the slice of a rank. The header says which rank of how many that is; the
 // range [First, End), and what rank 0 tells of the whole state, are put into it.
 func NewSlice(s *replica.State, h wire.SliceHeader, cores int) (Slice, error) {
+	if err := s.Refresh(); err != nil {
+		return Slice{}, err
+	}
 	total := len(s.Weights)
 	// Slices are cut at multiples of 16 elements, as the layout's tensors are.
 	cut := func(rank int) int { return total / 16 * rank / h.World * 16 }
