@@ -13,7 +13,7 @@ import (
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
-// Compute fills Gradient with the gradient of the mean MLM loss over the masked
+// Compute fills Gradient, or the buffer from which the replica of Hold takes it, with the gradient of the mean MLM loss over the masked
 // positions plus the mean next-sentence loss over the rows. Dropout is drawn
 // from the seed alone. Losses that are not finite are no error.
 func (m *Model) Compute(b sampler.Batch, dropoutSeed uint64) (replica.Measured, error) {
@@ -42,8 +42,11 @@ func (m *Model) compute(b sampler.Batch, seed uint64, out *replica.Measured) err
 		*out = measures(b, measured)
 		return torch.Backward(loss)
 	})
-	if err != nil || m.hostGrad == m.flatGrad {
+	switch {
+	case err != nil || !m.apart:
 		return err
+	case m.held != nil:
+		return torch.Wait(m.flatGrad)
 	}
 	return torch.Copy(m.hostGrad, m.flatGrad)
 }

@@ -10,17 +10,27 @@ import (
 	"github.com/sugarme/gotch/ts"
 
 	"github.com/gramme-project/gramme/internal/failures"
+	"github.com/gramme-project/gramme/replica"
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
 // Options determine how a model computes, not what.
 type Options struct {
-	Device    string // "cpu" (default) or "cuda"
+	Device    string // DeviceCPU (default), DeviceCUDA or DeviceTensors
 	Precision string // "f32" (default) or "bf16"
 	Threads   int    // cores of an operation on the CPU; 0 leaves libtorch's choice
 	Engine    string // "" (default, the fastest), or one of the Engines
 }
+
+// Devices.
+const (
+	DeviceCPU  = "cpu"
+	DeviceCUDA = "cuda"
+	// DeviceTensors is a CPU that works as a GPU does: by libtorch's operations, on tensors apart
+	// from the host's buffers. It is for tests of what a GPU does.
+	DeviceTensors = "tensors"
+)
 
 // Engines: libtorch's operations, as a GPU computes, or blocks that are written by hand
 // for an instruction set. Where one does not serve, the next below does.
@@ -38,11 +48,12 @@ type Model struct {
 	cfg     model.Config
 	layout  model.Layout
 	device  gotch.Device
+	apart   bool // the computation has buffers of its own
 	bf16    bool
 	threads int
 
 	host, hostGrad *ts.Tensor // flat, on the CPU
-	flat, flatGrad *ts.Tensor // where the computation is: the same tensors on a CPU
+	flat, flatGrad *ts.Tensor // where the computation is: the same tensors unless apart
 	weights, grads []float32  // views of host and hostGrad
 
 	embeddings torch.EmbedWeights
@@ -50,7 +61,8 @@ type Model struct {
 	heads      torch.HeadsWeights
 	owned      []*ts.Tensor
 
-	cpu *torch.CPUEncoder // computes in place of the blocks, or nil
+	cpu  *torch.CPUEncoder // computes in place of the blocks, or nil
+	held *torch.Replica    // takes the gradients where they are, or nil
 }
 
 // New returns a model whose weights are zero. l must be model.NewLayout(cfg).
@@ -82,14 +94,16 @@ func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
 		return nil, fmt.Errorf("precision %q: not f32 or bf16", o.Precision)
 	}
 	switch o.Device {
-	case "", "cpu":
-	case "cuda":
+	case "", DeviceCPU:
+	case DeviceTensors:
+		m.apart = true
+	case DeviceCUDA:
 		if err := torch.LoadCUDA(); err != nil {
 			return nil, err
 		}
-		m.device = gotch.CudaBuilder(0)
+		m.device, m.apart = gotch.CudaBuilder(0), true
 	default:
-		return nil, fmt.Errorf("device %q: not cpu or cuda", o.Device)
+		return nil, fmt.Errorf("device %q: not %s, %s or %s", o.Device, DeviceCPU, DeviceCUDA, DeviceTensors)
 	}
 	if o.Threads < 0 {
 		return nil, fmt.Errorf("%d threads: neither a number of threads nor 0 for libtorch's choice", o.Threads)
@@ -104,7 +118,7 @@ func newModel(cfg model.Config, l model.Layout, o Options) (*Model, error) {
 	if err := m.allocate(); err != nil {
 		return m, err
 	}
-	if err := m.place(); err != nil || o.Engine == Autograd || m.device.IsCuda() {
+	if err := m.place(); err != nil || o.Engine == Autograd || m.apart {
 		return m, err
 	}
 	var err error
@@ -121,7 +135,7 @@ func (m *Model) allocate() error {
 		}
 		*b.host, *b.device = t, t
 		m.owned = append(m.owned, t)
-		if m.device.IsCuda() {
+		if m.apart {
 			if t, err = ts.Zeros([]int64{int64(m.layout.Total)}, gotch.Float, m.device); err != nil {
 				return err
 			}
@@ -194,11 +208,10 @@ func (m *Model) part(flat *ts.Tensor, t model.Tensor) (*ts.Tensor, error) {
 	return detached, nil
 }
 
-// Weights returns the flat buffer of the weights. On a CPU it is the memory that the
-// model computes with; on a GPU changes take effect with WeightsChanged.
+// Weights returns the flat buffer of the weights. Changes take effect with WeightsChanged.
 func (m *Model) Weights() []float32 { return m.weights }
 
-// Gradient returns the flat buffer that Compute fills.
+// Gradient returns the flat buffer that Compute fills, until Hold.
 func (m *Model) Gradient() []float32 { return m.grads }
 
 // Threads returns the number of cores of an operation, on which the bits of a gradient
@@ -225,10 +238,27 @@ func (m *Model) WeightsChanged() error {
 	if m.cpu != nil {
 		return m.cpu.WeightsChanged()
 	}
-	if m.flat == m.host {
+	if !m.apart {
 		return nil
 	}
 	return torch.Copy(m.flat, m.host)
+}
+
+// Hold returns a replica that keeps and updates the weights where the computation is, and
+// takes gradients from there: Compute no longer fills Gradient. It returns nil where that is
+// the host's memory. The model frees it.
+func (m *Model) Hold(r replica.Rule) (*torch.Replica, error) {
+	switch {
+	case m.closed():
+		return nil, fmt.Errorf("hold the replica: %w", errClosed)
+	case !m.apart:
+		return nil, nil
+	case m.held != nil:
+		return nil, errors.New("hold the replica: the model holds one")
+	}
+	var err error
+	m.held, err = torch.NewReplica(r, m.flat, m.flatGrad)
+	return m.held, err
 }
 
 // Close frees everything. Slices from Weights and Gradient are then invalid.
@@ -237,6 +267,10 @@ func (m *Model) Close() error {
 	if m.cpu != nil {
 		m.cpu.Close()
 		m.cpu = nil
+	}
+	if m.held != nil {
+		m.held.Close()
+		m.held = nil
 	}
 	for i := len(m.owned) - 1; i >= 0; i-- {
 		errs = append(errs, m.owned[i].Drop())

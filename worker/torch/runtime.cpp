@@ -76,6 +76,15 @@ char* gramme_copy(gramme_tensor to, gramme_tensor from) {
   });
 }
 
+// A device works in the background, in the order in which it was asked; who reads an element
+// waits for all of it.
+char* gramme_wait(gramme_tensor t) {
+  return guard([&] {
+    at::NoGradGuard no_grad;
+    tensor(t).view({-1}).narrow(0, 0, 1).to(at::kCPU);
+  });
+}
+
 char* gramme_zero(gramme_tensor t) {
   return guard([&] {
     at::NoGradGuard no_grad;

@@ -84,6 +84,12 @@ func Copy(to, from *ts.Tensor) error {
 	return failed("copy tensor", C.gramme_copy(handle(to), handle(from)))
 }
 
+// Wait returns when what was asked of the device of t is done.
+func Wait(t *ts.Tensor) error {
+	defer keep(t)
+	return failed("wait for the device", C.gramme_wait(handle(t)))
+}
+
 // Zero fills t with zeros.
 func Zero(t *ts.Tensor) error {
 	defer keep(t)

@@ -19,6 +19,7 @@ int gramme_set_grad_mode(int on);
 char* gramme_leaf(gramme_tensor parameter, gramme_tensor home);
 char* gramme_backward(gramme_tensor loss);
 char* gramme_copy(gramme_tensor to, gramme_tensor from);
+char* gramme_wait(gramme_tensor t);
 char* gramme_zero(gramme_tensor t);
 char* gramme_from_host(const void* data, const int64_t* shape, int dims, int integer, gramme_tensor* out);
 char* gramme_to_host(gramme_tensor from, float* to, int64_t n);
@@ -111,6 +112,36 @@ void gramme_cpu_free(gramme_cpu e);
 gramme_cpu_set gramme_cpu_set_of(gramme_cpu e);
 char* gramme_cpu_weights_changed(gramme_cpu e);
 char* gramme_cpu_compute(gramme_cpu e, gramme_cpu_batch b, uint64_t seed, int training, gramme_measures* out);
+
+// The vectors of a replica as tensors of a device: what package replica does in plain Go.
+
+typedef void* gramme_replica;
+
+// Tensors and units begin at multiples of so many elements.
+enum { gramme_row = 16 };
+
+typedef struct {
+  int64_t total, tensors;
+  const int64_t *offsets, *lengths;  // of each tensor
+  int64_t units, lanes;              // of the norm
+  const int64_t *unit_begins, *unit_ends;
+  int floats;  // words are floats, not integers
+} gramme_replica_shape;
+
+typedef struct {
+  float beta1, beta2, rest1, rest2, correct1, correct2, epsilon, rate, clip;
+} gramme_adamw;
+
+char* gramme_replica_new(gramme_replica_shape s, gramme_tensor weights, gramme_tensor gradient, gramme_replica* out);
+void gramme_replica_free(gramme_replica r);
+char* gramme_replica_reset(gramme_replica r);
+char* gramme_replica_add(gramme_replica r, const float* scales, int32_t limit, float* largest, int64_t* clamped, int* infinite);
+char* gramme_replica_read_sum(gramme_replica r, int32_t* to);
+char* gramme_replica_load_entry(gramme_replica r, const int32_t* words);
+char* gramme_replica_squares(gramme_replica r, double* to);
+char* gramme_replica_update(gramme_replica r, gramme_adamw p, const double* quanta, const float* decays);
+char* gramme_replica_read(gramme_replica r, float* weights, float* moment1, float* moment2);
+char* gramme_replica_write(gramme_replica r, const float* weights, const float* moment1, const float* moment2);
 
 #ifdef __cplusplus
 }
