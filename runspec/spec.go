@@ -18,7 +18,12 @@ const (
 const (
 	DeviceCPU  = "cpu"
 	DeviceCUDA = "cuda"
+	// DeviceTensors is a CPU that works as a GPU does, for tests.
+	DeviceTensors = "tensors"
 )
+
+// Devices are the values of Device.
+var Devices = []string{DeviceCPU, DeviceCUDA, DeviceTensors}
 
 // RingAuto lets the members of a generation find out which way they reach each
 // other. The other values of Ring are those of package wire.
@@ -49,7 +54,7 @@ type Spec struct {
 	Reduce    string `yaml:"reduce" json:"reduce" key:"identity" doc:"how gradients are summed: exact (integers; the result does not depend on the workers) or f32 (plain floats; it depends on the number of workers)"`
 	Threads   int    `yaml:"threads" json:"threads" key:"operational" doc:"threads of a worker; 0 divides the machine's cores among the workers when the run starts"`
 	Pinned    bool   `yaml:"pin_threads" json:"pin_threads" key:"identity" absent:"true" doc:"keep the number of threads for the whole run: the bits depend on it where libtorch's own operations compute (docs/cluster.md)"`
-	Device    string `yaml:"device" json:"device" key:"identity" doc:"where gradients are computed: cpu or cuda"`
+	Device    string `yaml:"device" json:"device" key:"identity" doc:"where gradients are computed, and where weights, moments and sums are: cpu or cuda (tensors is a CPU that works as a GPU does, for tests)"`
 
 	Workers          Workers       `yaml:"workers" json:"workers" key:"operational" doc:"workers on this machine: N; min:max, which starts max and continues with as few as min; or auto: when the run starts, a measurement shows which number of workers and threads is fastest (1 worker, if threads or a GPU are given)"`
 	Checkpoint       Checkpoint    `yaml:"checkpoint" json:"checkpoint"`

@@ -73,7 +73,7 @@ func (s Spec) Validate() error {
 	within("dropout", s.Dropout, 0, 1)
 	oneOf("precision", s.Precision, PrecisionAuto, PrecisionF32, PrecisionBF16)
 	oneOf("reduce", s.Reduce, string(replica.Exact), string(replica.Float))
-	oneOf("device", s.Device, DeviceCPU, DeviceCUDA)
+	oneOf("device", s.Device, Devices...)
 	atLeast("threads", s.Threads, 0)
 	if err := s.Workers.validate(); err != nil && !s.Workers.Auto() {
 		errs = append(errs, fmt.Errorf("workers: %w", err))

@@ -34,6 +34,22 @@ type Trainer interface {
 	Compute(b sampler.Batch, dropoutSeed uint64) (replica.Measured, error)
 }
 
+// DeviceTrainer is a Trainer that may keep weights and gradients in the memory of a device.
+type DeviceTrainer interface {
+	Trainer
+	// Hold returns the device that is to hold the replica, or nil if the host is. From then on
+	// Compute leaves the gradient there, and Weights are those of the newest WeightsChanged.
+	Hold(r replica.Rule) (replica.Device, error)
+}
+
+// hold returns the device that holds the replica, nil for the host.
+func hold(t Trainer, r replica.Rule) (replica.Device, error) {
+	if d, ok := t.(DeviceTrainer); ok {
+		return d.Hold(r)
+	}
+	return nil, nil
+}
+
 // Links connects a member of a generation with its neighbours in the ring.
 type Links interface {
 	Connect(ctx context.Context, p wire.Plan, rank int) (allreduce.Link, error)
@@ -101,13 +117,14 @@ func (c Config) closeTimeout() time.Duration { return 2 * c.Spec.Patience() }
 const (
 	microBatches = "micro-batches"
 	updates      = "updates"
+	sums         = "sums" // on a device
 )
 
 func (c Config) limits(kind string) step.Limits {
-	if kind == updates {
-		return step.UpdateLimits(c.Spec.Patience())
+	if kind == microBatches {
+		return step.ComputeLimits(c.Spec.Patience(), c.Expected, c.Spec.ComputeTimeout)
 	}
-	return step.ComputeLimits(c.Spec.Patience(), c.Expected, c.Spec.ComputeTimeout)
+	return step.UpdateLimits(c.Spec.Patience())
 }
 
 func (c Config) validate() error {

@@ -79,6 +79,11 @@ func (w *worker) perform(ctx context.Context, f step.Effect) (step.Event, error)
 			f.Votes.Digest = d
 		}
 		w.sum.Vote(f.Votes)
+		if w.replica.State.OnDevice() {
+			if err := w.dog.Guard(sums, w.sum.Gather); err != nil {
+				return nil, err
+			}
+		}
 		w.ring.reductions <- reduction{f.Step, w.sum.Entry(), w.replica.Spare}
 	case step.Apply:
 		return w.updating(func() (step.Event, error) { return w.apply(f.Step) })
@@ -117,7 +122,10 @@ func (w *worker) add(index int) error {
 		return fmt.Errorf("add micro-batch %d: the newest gradient is of %d", index, w.result.job.Index)
 	}
 	w.speed.Add(w.now(), w.result.took)
-	return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
+	if !w.replica.State.OnDevice() {
+		return w.sum.Add(index, w.cfg.Trainer.Gradient(), w.result.measured)
+	}
+	return w.dog.Guard(sums, func() error { return w.sum.Add(index, nil, w.result.measured) })
 }
 
 // apply applies the entry in the spare buffer to the state.
@@ -131,8 +139,10 @@ func (w *worker) apply(applied uint64) (step.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.cfg.Trainer.WeightsChanged(); err != nil {
-		return nil, err
+	if !w.replica.State.OnDevice() { // which has changed its own
+		if err := w.cfg.Trainer.WeightsChanged(); err != nil {
+			return nil, err
+		}
 	}
 	if o.Skipped {
 		w.log.Warn("step skipped: a gradient was not finite", zap.Uint64("step", applied))

@@ -141,6 +141,9 @@ func (w *worker) answerSnapshot(m *bus.Message) {
 		if state == nil {
 			return nil, 0, fmt.Errorf("snapshot of step %d is not held: step %d is", r.Step, s.State.Step)
 		}
+		if err := state.Refresh(); err != nil {
+			return nil, 0, err
+		}
 		if part := pin.Part(state, r.Name); part != nil {
 			return transfer.Piece(replica.Bytes(*part), r)
 		}
@@ -166,12 +169,19 @@ func (w *worker) answerPin(m *bus.Message) {
 	}
 	var pinned *pin.Pin
 	var state *replica.State
+	var err error
 	w.replica.change(func() {
+		if err = w.replica.State.Refresh(); err != nil { // it may be copied
+			return
+		}
 		if pinned = w.replica.Pin(w.now(), ask.Step, ask.For); pinned != nil {
 			state = pinned.State
 		}
 	})
 	switch {
+	case err != nil:
+		w.reply(m, nil, err)
+		return
 	case pinned == nil:
 		w.reply(m, nil, fmt.Errorf("step %d has passed", ask.Step))
 		return

@@ -103,6 +103,14 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	device, err := hold(cfg.Trainer, rule)
+	if err != nil {
+		return err
+	}
+	if device != nil {
+		state.MoveTo(device)
+		w.sum = replica.NewDeviceAccumulator(rule, device)
+	}
 	w.replica = &shared{Replica: pin.New(state, rule, pin.MaxEntries(rule))}
 	return w.run(ctx)
 }

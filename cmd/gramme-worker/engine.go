@@ -116,6 +116,19 @@ func (e *engine) Evaluate(b sampler.Batch) (m replica.Measured, err error) {
 	return m, err
 }
 
+// Hold lets the device of the model hold the replica, unless that is the host.
+func (e *engine) Hold(r replica.Rule) (replica.Device, error) {
+	var held *torch.Replica
+	err := e.do("builds", func() (err error) {
+		held, err = e.model.Hold(r)
+		return err
+	})
+	if err != nil || held == nil {
+		return nil, err
+	}
+	return onThread{held, e.thread}, nil
+}
+
 // fingerprint is the hash of this machine's arithmetic on this model.
 func (e *engine) fingerprint() (f string, err error) {
 	err = e.do("fingerprints", func() (err error) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,13 +54,17 @@ SIGTERM, Ctrl-C or a closed terminal let the worker leave: it finishes the step 
 	id := c.Flags().String("id", "", "`name` of this worker, unique in the run; default: host and a number")
 	dir := c.Flags().String("run", "", "`folder` of the run, if it is on this machine; otherwise the corpus comes over the network")
 	host := c.Flags().String("host", "", "`address` by which other workers reach this one; default: the local address of its connection to NATS")
+	device := c.Flags().String("device", "", "where this worker computes: cpu or cuda; default: as the run has set. The bits differ on another device, and only a run with --mixed admits the worker")
 	threads := c.Flags().Int("threads", 0, "compute threads; default: as many as the run has set. Where libtorch's own operations compute, the bits differ with another number, and only a run with --mixed admits the worker")
 	cluster := clusterflags.AddJoin(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *threads < 0 {
 			return exit.Wrap(exit.Usage, "give 1 or more, or leave it out", fmt.Errorf("--threads: %d is negative", *threads))
 		}
-		return train(c.Context(), cluster, *id, machine{rundir.Dir(*dir), *host, *threads})
+		if *device != "" && !slices.Contains(runspec.Devices, *device) {
+			return exit.Wrap(exit.Usage, "give cpu or cuda, or leave it out", fmt.Errorf("--device %s: no such device", *device))
+		}
+		return train(c.Context(), cluster, *id, machine{rundir.Dir(*dir), *host, *threads, *device})
 	}
 	return c
 }
@@ -69,6 +74,7 @@ type machine struct {
 	dir     rundir.Dir // "": the run's folder is elsewhere
 	host    string     // "": that of the connection to NATS
 	threads int        // 0: those of the run
+	device  string     // "": that of the run
 }
 
 // leaving returns a channel that is closed by the first termination signal, and
@@ -126,7 +132,7 @@ func join(ctx, starting context.Context, cluster *clusterflags.Flags, id string,
 	}
 	r, err := begin(starting, id, role.Options{
 		Say:  say,
-		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true,
+		Role: wire.RoleWorker, Endpoint: e, Energy: readings, Phase: energy.Preparation, HostCounters: true, Computes: true, Device: at.device,
 		SendsPending: at.dir == "", // otherwise the checkpoint service does
 	})
 	if err != nil {
@@ -195,7 +201,9 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	}
 	threads := cmp.Or(at.threads, r.Spec.Threads)
 	ends := hung(r.Abandon)
-	model_, err := newEngine(r.Spec, data.manifest.VocabSize, threads, ends)
+	spec := r.Spec
+	spec.Device = cmp.Or(at.device, spec.Device)
+	model_, err := newEngine(spec, data.manifest.VocabSize, threads, ends)
 	if err != nil {
 		return err
 	}
@@ -247,7 +255,7 @@ func member(ctx, starting context.Context, r *role.Role, at machine, drain <-cha
 	r.Log.Info("ready", zap.String("fingerprint", print), zap.String("mailbox", mailbox.URL()), zap.Int("parameters", model_.layout.Parameters()))
 	return worker.Run(ctx, worker.Config{
 		Registration: wire.Registration{
-			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: r.Spec.Device, Threads: threads,
+			ID: r.ID, Host: r.Host, BootID: r.BootID, PID: os.Getpid(), Device: spec.Device, Threads: threads,
 			Build: buildinfo.Version, SpecHash: r.Spec.Hash(), CorpusHash: data.manifest.Digest(), Fingerprint: print,
 		},
 		Spec: r.Spec, Layout: model_.layout, Trainer: model_, Batch: batches.Batch, Store: r.Store, Bus: r.Bus, Bulk: bulk,

@@ -74,7 +74,7 @@ func needOf(dir rundir.Dir, spec runspec.Spec, shared bool) preflight.Need {
 		n.Input = inputSize(spec.Corpus)
 	}
 	n.Parameters, n.FewestParameters = int64(newLayout(spec, most).Total), int64(newLayout(spec, fewest).Total)
-	if spec.Device == runspec.DeviceCPU {
+	if spec.Device != runspec.DeviceCUDA {
 		n.Activations = preflight.Shape{
 			Rows: spec.Batch.Rows, Seq: spec.MaxSeq, Masked: spec.Masking.MaxPredictions, Vocab: most,
 			Layers: spec.Model.Layers, Hidden: spec.Model.HiddenSize, Intermediate: spec.Model.IntermediateSize, Heads: spec.Model.Heads,

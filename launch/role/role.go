@@ -9,6 +9,7 @@
 package role
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -45,8 +46,9 @@ type Options struct {
 	Phase    energy.Phase
 	// HostCounters lets this process own the energy counters of its host.
 	HostCounters bool
-	// Computes says that this process uses the device of the run.
+	// Computes says that this process uses a device: Device, or that of the run.
 	Computes bool
+	Device   string
 	// Used is processor time of other processes that counts as this one's, before its
 	// start.
 	Used time.Duration
@@ -127,7 +129,7 @@ func Start(ctx context.Context, o Options) (r *Role, err error) {
 		r.Phase = energy.Idle
 	}
 	var sources []meter.Source
-	if o.Computes && r.Spec.Device == runspec.DeviceCUDA {
+	if o.Computes && cmp.Or(o.Device, r.Spec.Device) == runspec.DeviceCUDA {
 		sources = append(sources, meter.Absent("gpu", "the GPU was not metered: no counter of it is read yet"))
 	}
 	r.Meter, err = meter.Open(meter.Options{
