@@ -116,4 +116,5 @@ def main():
     staging.rename(folder / "text")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Makes the page of the benchmarks from their results. It measures nothing."""
 
+import loss_report
 import machine
 from pairs import figure
 
@@ -18,7 +19,7 @@ TITLES = {
     "ddp": ("Two workers on one machine", "Two workers with one thread each share 16 × 128 tokens a step; the peers are two ranks of `DistributedDataParallel` over gloo."),
     "allreduce": ("The sum of gradients over workers", ""),
     "apply": ("The update of the weights", ""),
-    "loss": ("Loss by processor time and energy", ""),
+    "loss": ("Loss by processor time and energy", "Pretraining from nothing for the same minutes: `gramme up` with its defaults; Hugging Face's script with its own (\"hf\"); the same model with the tuned step and the best settings of a sweep (\"hf-tuned\"); and the recipe of Cramming (arXiv 2212.14034) on the classic architecture. Ours also runs with less than the budget, and the joules to a peer's final loss are those of the cheapest run that reaches it."),
     "quality": ("Integer sums and bf16 cost no quality", "Validation MLM loss in nats, with the same steps and seeds."),
     "recovery": ("A worker dies", "kill -9 of one of two workers of a tiny model; for comparison under torchrun, with a model of the same size and a checkpoint every two seconds. Milliseconds from the kill, minus one step."),
     "overhead": ("Overhead of elasticity", "Share of the processor time that two workers spend in steps of the quickstart's model, without failures."),
@@ -102,4 +103,4 @@ def links_table(results):
         for r in results["trials"] if r["exit"] == 0])
 
 
-BODIES = {"profile": profile_table, "quality": quality_table, "recovery": recovery_table, "overhead": overhead_table, "links": links_table}
+BODIES = {"profile": profile_table, "loss": loss_report.page, "quality": quality_table, "recovery": recovery_table, "overhead": overhead_table, "links": links_table}
