@@ -20,7 +20,7 @@ func BenchmarkCompute(b *testing.B) {
 		rows, seq int
 	}{
 		{"tiny", 8192, 4, 128}, {"tiny", 8192, 8, 64}, {"tiny", 30522, 4, 128}, {"tiny", 8192, 16, 128},
-		{"small", 8192, 4, 128}, {"small", 8192, 8, 64},
+		{"small", 8192, 4, 128}, {"small", 8192, 8, 64}, {"base", 30522, 16, 128},
 	} {
 		for _, precision := range precisions {
 			b.Run(fmt.Sprintf("%s-%d/%dx%d/%s", c.preset, c.vocab, c.rows, c.seq, precision), func(b *testing.B) {
