@@ -3,7 +3,10 @@
 package torch_test
 
 import (
+	"errors"
+	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/sugarme/gotch"
@@ -14,49 +17,54 @@ import (
 	"github.com/gramme-project/gramme/worker/torch"
 )
 
-// device is a replica of tensors on the CPU, with its gradient.
+// device is a replica of tensors, with its gradient. GRAMME_TEST_DEVICE says where: cuda, or by
+// default the CPU.
 type device struct {
 	*torch.Replica
-	gradient []float32
+	gradient *ts.Tensor
 }
 
 func (d device) SetGradient(g []float32) error {
-	copy(d.gradient, g)
-	return nil
+	host, err := ts.OfSlice(g)
+	if err != nil {
+		return err
+	}
+	return errors.Join(torch.Copy(d.gradient, host), host.Drop())
 }
 
 // Rounding, sum, norm and update of a replica of tensors are those of plain Go.
 func TestReplicaAgreesWithGo(t *testing.T) {
 	runtime.LockOSThread()
+	where := gotch.CPU
+	if os.Getenv("GRAMME_TEST_DEVICE") == "cuda" {
+		if err := torch.LoadCUDA(); err != nil {
+			t.Fatal(err)
+		}
+		where = gotch.CudaBuilder(0)
+	}
 	for seed := range uint64(24) {
-		var made []*ts.Tensor
-		var replicas []*torch.Replica
+		var free []func() error
 		err := devicecheck.Run(seed, func(r replica.Rule) (devicecheck.Device, error) {
-			for range 2 {
-				flat, err := ts.Zeros([]int64{int64(r.Layout.Total)}, gotch.Float, gotch.CPU)
-				if err != nil {
+			var flat [2]*ts.Tensor
+			for i := range flat {
+				var err error
+				if flat[i], err = ts.Zeros([]int64{int64(r.Layout.Total)}, gotch.Float, where); err != nil {
 					return nil, err
 				}
-				made = append(made, flat)
+				free = append(free, flat[i].Drop)
 			}
-			gradient, err := torch.Floats(made[1])
+			x, err := torch.NewReplica(r, flat[0], flat[1])
 			if err != nil {
 				return nil, err
 			}
-			x, err := torch.NewReplica(r, made[0], made[1])
-			if err == nil {
-				replicas = append(replicas, x)
-			}
-			return device{x, gradient}, err
+			free = append(free, func() error { x.Close(); return nil })
+			return device{x, flat[1]}, nil
 		})
 		if err != nil {
 			t.Error(err)
 		}
-		for _, x := range replicas {
-			x.Close()
-		}
-		for _, m := range made {
-			if err := m.Drop(); err != nil {
+		for _, f := range slices.Backward(free) {
+			if err := f(); err != nil {
 				t.Error(err)
 			}
 		}
