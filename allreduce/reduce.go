@@ -85,6 +85,9 @@ func (r *Ring) receiveChunks(ctx context.Context, x *Exchange, added chan<- stru
 		if old {
 			continue
 		}
+		if i == 0 && r.cfg.Begun != nil {
+			r.cfg.Begun(r.step)
+		}
 		i++
 		r.received++
 		added <- struct{}{}

@@ -29,6 +29,9 @@ type Config struct {
 	Sum        Sum
 	ChunkWords int // most words of a frame; 0: DefaultChunkWords
 	Window     int // most frames in flight to the next rank; 0: DefaultWindow
+	// Begun is called when the first frame of a reduction has come, so the previous rank
+	// has begun it; before that, this rank waits for it. Optional.
+	Begun func(step uint64)
 }
 
 // Ring sums vectors over the ranks of one generation. One goroutine uses it.

@@ -88,7 +88,7 @@ func TestNames(t *testing.T) {
 			guesses++
 		}
 	}
-	if wasted != 3 || guesses != 2 || len(seen) != 14 {
+	if wasted != 3 || guesses != 2 || len(seen) != 16 {
 		t.Errorf("%d names, %d phases are waste, %d methods guesses", len(seen), wasted, guesses)
 	}
 	if Phase("").Valid() || Method("").Valid() || Scope("").Valid() || !Process.Valid() || !Host.Valid() {

@@ -7,8 +7,10 @@ type Phase string
 
 // The phases. A worker is always in exactly one.
 const (
-	Compute       Phase = "compute"       // forward and backward passes that count
-	Communication Phase = "communication" // the ring, and applying its result
+	Compute       Phase = "compute"       // forward and backward passes that count, rounded and summed
+	Synchronizing Phase = "synchronizing" // in the ring, while the neighbour still computes its share
+	Communication Phase = "communication" // moving and adding what goes through the ring
+	Update        Phase = "update"        // applying the result of the ring: norm and optimizer
 	Checkpoint    Phase = "checkpoint"    // sending or storing state
 	Idle          Phase = "idle"          // nothing to do: before, after, and hardware on standby
 	Preparation   Phase = "preparation"   // corpus, vocabulary, loading, calibration
@@ -20,7 +22,7 @@ const (
 )
 
 var phases = []Phase{
-	Compute, Communication, Checkpoint, Idle, Preparation, Evaluation, Joining, Recovery, Recompute, Waiting,
+	Compute, Synchronizing, Communication, Update, Checkpoint, Idle, Preparation, Evaluation, Joining, Recovery, Recompute, Waiting,
 }
 
 // Phases lists all phases in the order in which accounts show them.
@@ -32,6 +34,11 @@ func (p Phase) Valid() bool { return slices.Contains(phases, p) }
 // Wasted reports whether energy of this phase is wasted: a run without failures would not
 // have used it.
 func (p Phase) Wasted() bool { return p == Recovery || p == Recompute || p == Waiting }
+
+// OfStep reports whether energy of this phase went into the step that it is booked for.
+func (p Phase) OfStep() bool {
+	return p == Compute || p == Synchronizing || p == Communication || p == Update
+}
 
 // Method is how a number of microjoules was determined.
 type Method string

@@ -130,6 +130,9 @@ func (w *worker) add(index int) error {
 
 // apply applies the entry in the spare buffer to the state.
 func (w *worker) apply(applied uint64) (step.Event, error) {
+	if w.machine.State() == wire.WorkerReducing {
+		w.cfg.Meter.Phase(energy.Update, w.machine.Generation(), applied)
+	}
 	var o replica.Outcome
 	var differ bool
 	var err error
@@ -204,7 +207,10 @@ func (w *worker) meterPhase() {
 			phase = energy.Recompute
 		}
 	case wire.WorkerReducing:
-		phase = energy.Communication
+		phase = energy.Synchronizing
+		if m.Receiving() {
+			phase = energy.Communication
+		}
 	case wire.WorkerStopped:
 		phase = energy.Checkpoint
 	}

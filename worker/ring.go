@@ -63,6 +63,7 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 	if w.rule.Reduce == replica.Float {
 		cfg.Sum = allreduce.Float32
 	}
+	cfg.Begun = func(number uint64) { w.post(ctx, step.Receiving{Generation: p.Generation, Step: number}) }
 	var link allreduce.Link
 	var lost <-chan struct{}
 	if cfg.World > 1 { // a ring of one has no links

@@ -32,7 +32,7 @@ type lineageStart struct {
 
 func (l *lostWork) addReading(r *energy.Reading) {
 	for _, p := range r.Parts {
-		if p.LastStep > 0 && (p.Phase == energy.Compute || p.Phase == energy.Communication) {
+		if p.LastStep > 0 && p.Phase.OfStep() {
 			l.spent = append(l.spent, stepEnergy{p.FirstStep, p.LastStep, r.WallEnd, p.MicroJ})
 		}
 	}

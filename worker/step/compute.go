@@ -49,7 +49,7 @@ func (m *Machine) computeOrReduce() []Effect {
 		m.state = wire.WorkerBroken
 		return nil
 	}
-	m.state = wire.WorkerReducing
+	m.state, m.receiving = wire.WorkerReducing, len(m.plan.Members) == 1
 	return []Effect{Reduce{m.plan.Generation, m.applied + 1, m.votes()}}
 }
 

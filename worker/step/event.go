@@ -22,6 +22,8 @@ type (
 		Step  uint64
 		Index int
 	}
+	// Receiving says that the first part of the entry has come from the previous member.
+	Receiving struct{ Generation, Step uint64 }
 	// Reduced says that the entry of a step is complete.
 	Reduced struct {
 		Generation, Step uint64
@@ -94,6 +96,7 @@ func AppliedOf(number uint64, o replica.Outcome, differ bool) Applied {
 func (PlanChanged) event()     {}
 func (HelloReceived) event()   {}
 func (Computed) event()        {}
+func (Receiving) event()       {}
 func (Reduced) event()         {}
 func (RingBroken) event()      {}
 func (EntryFetched) event()    {}

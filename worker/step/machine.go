@@ -51,6 +51,7 @@ type Machine struct {
 	lostMembers bool    // members have been lost since this worker last began a step
 	recompute   []int   // were assigned to members that are lost
 	ringBroken  bool    // in this generation
+	receiving   bool    // the others have begun to reduce the step, too
 	computing   bool    // a Compute has not been answered
 	current     Compute // the newest one
 	deferred    Effect  // an Apply or a Load that waits for it
@@ -92,6 +93,10 @@ func (m *Machine) Lineage() wire.Lineage { return m.lineage }
 // that is lost.
 func (m *Machine) Recomputing() bool { return m.computing && m.current.Recompute }
 
+// Receiving reports whether frames of the entry come that is being reduced. Before, the
+// worker waits for a slower member.
+func (m *Machine) Receiving() bool { return m.state == wire.WorkerReducing && m.receiving }
+
 // Refused reports whether the run refused this incarnation.
 func (m *Machine) Refused() bool { return m.refused }
 
@@ -104,6 +109,8 @@ func (m *Machine) Handle(now time.Time, e Event) []Effect {
 		return m.onHello(now, e.Hello)
 	case Computed:
 		return m.onComputed(e)
+	case Receiving:
+		m.receiving = m.receiving || e.Generation == m.plan.Generation && e.Step == m.applied+1
 	case Reduced:
 		if e.Generation == m.plan.Generation && m.state == wire.WorkerReducing && e.Step == m.applied+1 {
 			return m.changeState(Apply{e.Step})
