@@ -66,8 +66,8 @@ func New(cfg Config, link Link) (*Ring, error) {
 		err = fmt.Errorf("world size %d is not in 1..%d", cfg.World, MaxWorld)
 	case cfg.Rank < 0 || cfg.Rank >= cfg.World:
 		err = fmt.Errorf("rank %d is not in 0..%d", cfg.Rank, cfg.World-1)
-	case cfg.Sum != Int32 && cfg.Sum != Float32:
-		err = fmt.Errorf("sum %d is not int32 or float32", cfg.Sum)
+	case cfg.Sum != Int32 && cfg.Sum != Float32 && cfg.Sum != Int16:
+		err = fmt.Errorf("sum %d is not int32, float32 or int16", cfg.Sum)
 	case cfg.ChunkWords < 1 || cfg.Window < 1 || cfg.Window > MaxWindow:
 		err = fmt.Errorf("chunks of %d words, window %d: not in 1.. and 1..%d", cfg.ChunkWords, cfg.Window, MaxWindow)
 	case link == nil && cfg.World > 1:

@@ -17,6 +17,9 @@ const (
 	// Float32 adds words that are the bits of float32. The result depends on the
 	// order of the ranks, but is the same on all of them.
 	Float32
+	// Int16 adds words that are pairs of integers of 16 bits, each on its own, as Int32
+	// does.
+	Int16
 )
 
 func (s Sum) String() string {
@@ -25,17 +28,22 @@ func (s Sum) String() string {
 		return "int32"
 	case Float32:
 		return "float32"
+	case Int16:
+		return "int16"
 	}
 	return "unknown"
 }
 
 // add sets dst[i] = a[i] + b[i]. The three have the same length; dst may be a.
 func (s Sum) add(dst, a, b []int32) {
-	if s == Float32 {
+	switch s {
+	case Float32:
 		vector.AddFloats(dst, a, b)
-		return
+	case Int16:
+		vector.AddShorts(dst, a, b)
+	default:
+		vector.AddInts(dst, a, b)
 	}
-	vector.AddInts(dst, a, b)
 }
 
 // wordBytes views words as little-endian bytes, without a copy: the platforms

@@ -15,6 +15,7 @@ type Accumulator struct {
 	cores     int
 	chunks    []chunk
 	exponents []int32
+	step      uint64 // of the sum
 	entry     []int32
 	empty     bool // the gradient in entry is of another step: the first to come replaces it
 	summed    map[int]bool
@@ -34,8 +35,9 @@ func NewAccumulator(r Rule, cores int) *Accumulator {
 // Reset empties the sum for the step after s.
 func (a *Accumulator) Reset(s *State) {
 	a.empty = true
-	clear(a.entry[a.rule.Layout.Total:])
+	clear(a.entry[a.rule.gradientWords():])
 	clear(a.summed)
+	a.step = s.Step + 1
 	a.exponents = append(a.exponents[:0], s.Exponents...)
 }
 
@@ -63,7 +65,7 @@ func (a *Accumulator) Vote(v Votes) {
 // gradient are as Gather left them.
 func (a *Accumulator) Entry() []int32 {
 	if a.empty && a.device == nil {
-		clear(a.entry[:a.rule.Layout.Total])
+		clear(a.entry[:a.rule.gradientWords()])
 		a.empty = false
 	}
 	return a.entry
@@ -93,7 +95,7 @@ func (a *Accumulator) Add(index int, grad []float32, m Measured) error {
 	case a.rule.Reduce == Float:
 		infinite = a.addFloatGradient(grad) || infinite
 	default:
-		infinite = a.addRoundedGradient(grad) || infinite
+		infinite = a.addRoundedGradient(index, grad) || infinite
 	}
 	c := a.rule.counters(a.entry)
 	if infinite {

@@ -6,46 +6,67 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gramme-project/gramme/internal/vector"
 )
 
 // TestSumFits adds the most that all micro-batches can hold.
 func TestSumFits(t *testing.T) {
 	for _, microBatches := range []int{1, 3, 64, MaxMicroBatches} {
-		r := testRule(microBatches, 2)
-		s := newState(t, r, 1)
-		a := NewAccumulator(r, 1)
-		a.Reset(s)
-		grad := make([]float32, r.Layout.Total)
-		grad[0], grad[1] = math.MaxFloat32, -math.MaxFloat32
-		for i := range microBatches {
-			if err := a.Add(i, grad, Measured{MLMLoss: 1 << 47, NSPLoss: 1 << 47, Tokens: 64 * 512}); err != nil {
-				t.Fatal(err)
-			}
+		sumFits(t, microBatches, Exact)
+		if microBatches <= MaxShortMicroBatches {
+			sumFits(t, microBatches, Exact16)
 		}
-		if want := maxElement(microBatches) * int32(microBatches); a.Entry()[0] != want || a.Entry()[1] != -want {
-			t.Errorf("%d micro-batches: sums %d and %d, not ±%d", microBatches, a.Entry()[0], a.Entry()[1], want)
-		}
-		o, err := newApplier(t, r, 1).Apply(s, a.Entry())
-		if err != nil {
+	}
+}
+
+func sumFits(t *testing.T, microBatches int, reduce Reduce) {
+	t.Helper()
+	r := testRule(microBatches, 2)
+	r.Reduce = reduce
+	s := newState(t, r, 1)
+	a := NewAccumulator(r, 1)
+	a.Reset(s)
+	grad := make([]float32, r.Layout.Total)
+	grad[0], grad[1] = math.MaxFloat32, -math.MaxFloat32
+	for i := range microBatches {
+		if err := a.Add(i, grad, Measured{MLMLoss: 1 << 47, NSPLoss: 1 << 47, Tokens: 64 * 512}); err != nil {
 			t.Fatal(err)
 		}
-		if o.MLMLoss != 1<<47 || o.NSPLoss != 1<<47 || o.Clamped != int64(2*microBatches) || o.Tokens != uint64(64*512*microBatches) {
-			t.Errorf("%d micro-batches: outcome %+v", microBatches, o)
-		}
+	}
+	first, second := a.Entry()[0], a.Entry()[1]
+	if reduce == Exact16 {
+		first, second = int32(shorts(a.Entry())[0]), int32(shorts(a.Entry())[1])
+	}
+	if want := r.maxElement() * int32(microBatches); first != want || second != -want {
+		t.Errorf("%s, %d micro-batches: sums %d and %d, not ±%d", reduce, microBatches, first, second, want)
+	}
+	o, err := newApplier(t, r, 1).Apply(s, a.Entry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.MLMLoss != 1<<47 || o.NSPLoss != 1<<47 || o.Clamped != int64(2*microBatches) || o.Tokens != uint64(64*512*microBatches) {
+		t.Errorf("%d micro-batches: outcome %+v", microBatches, o)
 	}
 }
 
 // TestAnySplit gives the micro-batches of a step to any number of workers in any
 // order: the sum of their parts must be the same entry.
 func TestAnySplit(t *testing.T) {
+	t.Run("exact", func(t *testing.T) { anySplit(t, Exact, vector.AddInts) })
+	t.Run("exact16", func(t *testing.T) { anySplit(t, Exact16, vector.AddShorts) })
+}
+
+func anySplit(t *testing.T, reduce Reduce, add func(dst, a, b []int32)) {
 	const microBatches = 7
 	random := rand.New(rand.NewPCG(2, 2))
 	r := testRule(microBatches, 100_000, 5, 33)
+	r.Reduce, r.Seed = reduce, 3
 	s := newState(t, r, 1)
 	var grads [][]float32
 	var measures []Measured
 	var clamped int64
-	top := math.Ldexp(float64(maxElement(microBatches)), -int(s.Exponents[0]))
+	top := math.Ldexp(float64(r.maxElement()), -int(s.Exponents[0]))
 	for i := range microBatches {
 		g := fill(r.Layout, random, 1)
 		g[i] = 1e20
@@ -76,9 +97,7 @@ func TestAnySplit(t *testing.T) {
 		entry := make([]int32, r.EntryLen())
 		done := 0
 		for _, p := range parts {
-			for i, v := range p.Entry() {
-				entry[i] += v
-			}
+			add(entry, entry, p.Entry())
 			done += len(p.summed)
 		}
 		if done != microBatches {
@@ -135,7 +154,7 @@ func TestAddRefuses(t *testing.T) {
 }
 
 func TestVotes(t *testing.T) {
-	for _, mode := range []Reduce{Exact, Float} {
+	for _, mode := range []Reduce{Exact, Exact16, Float} {
 		r := testRule(1, 10)
 		r.Reduce = mode
 		for _, v := range []Votes{{}, {Stop: true}, {Save: true}, {Stop: true, Save: true}} {
@@ -157,7 +176,7 @@ func TestVotes(t *testing.T) {
 
 // TestMeasures adds measures and compares the means of the outcome.
 func TestMeasures(t *testing.T) {
-	for _, mode := range []Reduce{Exact, Float} {
+	for _, mode := range []Reduce{Exact, Exact16, Float} {
 		r := testRule(4, 10)
 		r.Reduce = mode
 		s := newState(t, r, 1)
@@ -190,7 +209,7 @@ func TestMeasures(t *testing.T) {
 
 // TestAgree sums the parts of workers of which one may hold another state.
 func TestAgree(t *testing.T) {
-	for _, reduce := range []Reduce{Exact, Float} {
+	for _, reduce := range []Reduce{Exact, Exact16, Float} {
 		r := testRule(4, 100)
 		r.Reduce = reduce
 		digest := []string{"0123456789abcdef0123", "0123456789abcdef0123", "fffffffffffffff00000"}

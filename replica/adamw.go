@@ -72,11 +72,15 @@ func (a *Applier) updateWeights(s *State, entry []int32, common vector.AdamW) {
 		c, p := a.chunks[i], common
 		p.Quantum = a.quantum(s, c.tensor)
 		p.Decay = a.decay(c.tensor)
-		update := p.UpdateByInts
-		if a.rule.Reduce == Float {
-			update = p.UpdateByFloats
+		w, m, v := s.Weights[c.from:c.to], s.Moment1[c.from:c.to], s.Moment2[c.from:c.to]
+		switch a.rule.Reduce {
+		case Float:
+			p.UpdateByFloats(w, m, v, entry[c.from:c.to])
+		case Exact16:
+			p.UpdateByShorts(w, m, v, shorts(entry)[c.from:c.to])
+		default:
+			p.UpdateByInts(w, m, v, entry[c.from:c.to])
 		}
-		update(s.Weights[c.from:c.to], s.Moment1[c.from:c.to], s.Moment2[c.from:c.to], entry[c.from:c.to])
 	})
 }
 

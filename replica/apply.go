@@ -77,7 +77,7 @@ func (a *Applier) Apply(s *State, entry []int32) (Outcome, error) {
 		} else if err := a.updateOnDevice(d, s, p); err != nil {
 			return Outcome{}, fmt.Errorf("apply step %d: update on the device: %w", step, err)
 		}
-		if r.Reduce == Exact {
+		if r.Reduce != Float {
 			a.adjustExponents(s, entry)
 		}
 	}
@@ -126,13 +126,17 @@ func (a *Applier) quantum(s *State, tensor int) float64 {
 // norm returns the Euclidean norm of the mean gradient. The squares of the words are
 // summed in float64 within each chunk, then over the chunks, in their order.
 func (a *Applier) norm(s *State, entry []int32) float64 {
-	squares := vector.SquaresOfInts
-	if a.rule.Reduce == Float {
-		squares = vector.SquaresOfFloats
-	}
 	forEach(len(a.chunks), a.cores, func(i int) {
-		c := a.chunks[i]
-		a.norms[i] = a.scaledSquares(s, c, squares(entry[c.from:c.to]))
+		c, squares := a.chunks[i], 0.0
+		switch a.rule.Reduce {
+		case Float:
+			squares = vector.SquaresOfFloats(entry[c.from:c.to])
+		case Exact16:
+			squares = vector.SquaresOfShorts(shorts(entry)[c.from:c.to])
+		default:
+			squares = vector.SquaresOfInts(entry[c.from:c.to])
+		}
+		a.norms[i] = a.scaledSquares(s, c, squares)
 	})
 	return a.totalNorm()
 }
@@ -153,11 +157,11 @@ func (a *Applier) totalNorm() float64 {
 }
 
 // adjustExponents chooses each tensor's exponent for the next step: the mean over
-// micro-batches of the largest absolute value shall lie `headroom` bits below
+// micro-batches of the largest absolute value shall lie headroom bits below
 // maxElement. It makes room at once and gains precision by one bit per step.
 func (a *Applier) adjustExponents(s *State, entry []int32) {
 	c := a.rule.counters(entry)
-	target := bits.Len32(uint32(maxElement(a.rule.MicroBatches))) - headroom
+	target := bits.Len32(uint32(a.rule.maxElement())) - a.rule.headroom()
 	for k := range s.Exponents {
 		clamped := c.get(fixedWords + 2*k)
 		largest := bits.Len64(uint64(c.get(fixedWords+2*k+1) / int64(a.rule.MicroBatches)))

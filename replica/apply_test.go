@@ -158,7 +158,7 @@ func TestApplyErrorChangesNothing(t *testing.T) {
 // TestSkip feeds a gradient or loss that is not finite.
 func TestSkip(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
-	for _, mode := range []Reduce{Exact, Float} {
+	for _, mode := range []Reduce{Exact, Exact16, Float} {
 		for _, c := range []struct {
 			name string
 			bad  float32
@@ -217,9 +217,9 @@ func TestExponents(t *testing.T) {
 		return s.Exponents[0] - before, o.Clamped
 	}
 	room := func(size float64) int { // bits between size and the bound
-		return math.Ilogb(float64(maxElement(microBatches))) - math.Ilogb(size*math.Ldexp(1, int(s.Exponents[0])))
+		return math.Ilogb(float64(r.maxElement())) - math.Ilogb(size*math.Ldexp(1, int(s.Exponents[0])))
 	}
-	if _, clamped := apply(1e-3); clamped != 0 || room(1e-3) != headroom {
+	if _, clamped := apply(1e-3); clamped != 0 || room(1e-3) != r.headroom() {
 		t.Errorf("the first step leaves %d bits of room, %d clamped", room(1e-3), clamped)
 	}
 	if change, _ := apply(1e-3); change != 0 {
@@ -234,7 +234,7 @@ func TestExponents(t *testing.T) {
 	for range 12 {
 		apply(1e-6)
 	}
-	if room(1e-6) != headroom {
+	if room(1e-6) != r.headroom() {
 		t.Errorf("after some steps small gradients have %d bits of room", room(1e-6))
 	}
 	if change, clamped := apply(3e-6); clamped != 0 || change != -1 && change != -2 {

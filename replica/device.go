@@ -145,7 +145,7 @@ func (a *Accumulator) addOnDevice() (infinite bool, err error) {
 		}
 		a.empty = false
 	}
-	limit := maxElement(a.rule.MicroBatches)
+	limit := a.rule.maxElement()
 	scales := make([]float32, len(a.exponents))
 	for k, e := range a.exponents {
 		scales[k] = float32(math.Ldexp(1, int(e)))

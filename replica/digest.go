@@ -50,6 +50,11 @@ func WordBytes(w []int32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), 4*len(w))
 }
 
+// shorts views words as the pairs of 16-bit integers that they are, without a copy.
+func shorts(w []int32) []int16 {
+	return unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(w))), 2*len(w))
+}
+
 // words views floats as the words of their bits, without a copy.
 func words(f []float32) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(f))), len(f))

@@ -8,7 +8,8 @@
 // entries are equal in every bit, whatever computed the gradients:
 //
 //   - a micro-batch's gradient is rounded to fixed point with an exponent per
-//     tensor, so the sum does not depend on who added what, nor on the order;
+//     tensor, so the sum does not depend on who added what, nor on the order; in 16
+//     bits, up or down by a chance that depends on seed, step, micro-batch and element;
 //   - an element that does not fit is clamped, alike everywhere, to a bound
 //     that no sum of all micro-batches can exceed; clamps are counted, and the
 //     exponent makes room for the next step;

@@ -55,7 +55,22 @@ const (
 )
 
 // EntryLen is the number of words of an entry.
-func (r Rule) EntryLen() int { return r.Layout.Total + fixedWords + 2*len(r.Layout.Tensors) }
+func (r Rule) EntryLen() int {
+	n := fixedWords + 2*len(r.Layout.Tensors)
+	if r.Reduce == Exact16 {
+		n *= counterDigits / 2
+	}
+	return r.gradientWords() + n
+}
+
+// gradientWords is the number of words of the gradient, with which an entry begins. In
+// Exact16 a word holds two elements.
+func (r Rule) gradientWords() int {
+	if r.Reduce == Exact16 {
+		return r.Layout.Total / 2 // the alignment is even
+	}
+	return r.Layout.Total
+}
 
 // Measured is what a micro-batch yields beside its gradient.
 type Measured struct {
@@ -112,32 +127,72 @@ func (r Rule) SameStates(entry, own []int32) bool {
 	return true
 }
 
-// counters reads and writes the counters of an entry, which are integers in exact mode
-// and float32 in float mode, since one ring sums both parts.
+// counters reads and writes the counters of an entry. One ring sums both parts of it, so
+// they are of the type of the gradient: integers, float32, or integers of 16 bits. Of the
+// latter a counter has several, the digits of a number to the base of 2^counterDigit. Sums
+// of digits have no carry and fit, as long as no more than 256 members and micro-batches
+// add to them.
 type counters struct {
-	words []int32
-	float bool
+	words  []int32
+	reduce Reduce
 }
 
+const (
+	counterDigit  = 7 // bits
+	counterDigits = 4
+)
+
 func (x counters) get(i int) int64 {
-	if x.float {
+	switch x.reduce {
+	case Float:
 		return int64(math.Float32frombits(uint32(x.words[i])))
+	case Exact16:
+		v := int64(0)
+		for k, digit := range x.digits(i) {
+			v += int64(digit) << (counterDigit * k)
+		}
+		return v
 	}
 	return int64(x.words[i])
 }
 
 func (x counters) set(i int, v int64) {
-	if x.float {
+	switch x.reduce {
+	case Float:
 		x.words[i] = int32(math.Float32bits(float32(v)))
-		return
+	case Exact16:
+		clear(x.digits(i))
+		x.add(i, v)
+	default:
+		x.words[i] = int32(v)
 	}
-	x.words[i] = int32(v)
 }
 
-func (x counters) add(i int, v int64) { x.set(i, x.get(i)+v) }
+func (x counters) add(i int, v int64) {
+	if x.reduce != Exact16 {
+		x.set(i, x.get(i)+v)
+		return
+	}
+	for k := range x.digits(i) {
+		x.digits(i)[k] += int16(v >> (counterDigit * k) & (1<<counterDigit - 1))
+	}
+}
+
+func (x counters) digits(i int) []int16 {
+	return shorts(x.words)[i*counterDigits:][:counterDigits]
+}
+
+// most is the largest value of a counter that a micro-batch may add, if limit is that of an
+// element.
+func (x counters) most(limit int32) int64 {
+	if x.reduce == Exact16 {
+		return 1<<(counterDigit*counterDigits) - 1
+	}
+	return int64(limit)
+}
 
 func (r Rule) counters(entry []int32) counters {
-	return counters{entry[r.Layout.Total:], r.Reduce == Float}
+	return counters{entry[r.gradientWords():], r.Reduce}
 }
 
 // checkComplete reports an entry that does not hold every micro-batch exactly once.

@@ -28,7 +28,7 @@ func lossesOf(t *testing.T, s *State, r Rule, losses []float64) Outcome {
 
 // A loss is what it is, however large: none is cut to what is usual.
 func TestLossIsNotCapped(t *testing.T) {
-	for _, mode := range []Reduce{Exact, Float} {
+	for _, mode := range []Reduce{Exact, Exact16, Float} {
 		for _, c := range []struct {
 			losses []float64
 			want   float64

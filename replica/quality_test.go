@@ -72,7 +72,7 @@ func TestLogisticRegression(t *testing.T) {
 	}
 	start := make([]float32, r.Layout.Total)
 	losses := map[Reduce]float64{}
-	for _, mode := range []Reduce{Exact, Float} {
+	for _, mode := range []Reduce{Exact, Exact16, Float} {
 		r.Reduce = mode
 		x := make([]float64, features)
 		s := trained(t, r, start, func(step, i int, w, g []float32) {
@@ -89,12 +89,14 @@ func TestLogisticRegression(t *testing.T) {
 		losses[mode] = loss(s.Weights)
 	}
 	first, best := loss(start), loss(truth)
-	t.Logf("loss at first %.5f, of the truth %.5f, exact %.5f, float %.5f", first, best, losses[Exact], losses[Float])
+	t.Logf("loss at first %.5f, of the truth %.5f, exact %.5f, in 16 bits %.5f, float %.5f", first, best, losses[Exact], losses[Exact16], losses[Float])
 	if losses[Float] > best+0.1*(first-best) {
 		t.Errorf("floats came from %.5f to %.5f only, the truth has %.5f", first, losses[Float], best)
 	}
-	if math.Abs(losses[Exact]-losses[Float]) > 1e-3*(first-best) {
-		t.Errorf("fixed point ends with a loss of %.5f, floats with %.5f", losses[Exact], losses[Float])
+	for _, mode := range []Reduce{Exact, Exact16} {
+		if math.Abs(losses[mode]-losses[Float]) > 1e-3*(first-best) {
+			t.Errorf("%s ends with a loss of %.5f, floats with %.5f", mode, losses[mode], losses[Float])
+		}
 	}
 }
 
@@ -111,7 +113,7 @@ func TestScales(t *testing.T) {
 	r := testRule(5, lengths...)
 	r.Steps = 600
 	r.Optimizer = AdamW{LearningRate: 0.02, Warmup: 10, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-16}
-	for _, mode := range []Reduce{Exact, Float} {
+	for _, mode := range []Reduce{Exact, Exact16, Float} {
 		r.Reduce = mode
 		s := trained(t, r, make([]float32, r.Layout.Total), func(step, i int, w, g []float32) {
 			random := rand.New(rand.NewPCG(uint64(step), uint64(i)))

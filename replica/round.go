@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gramme-project/gramme/internal/rng"
 	"github.com/gramme-project/gramme/internal/vector"
 )
 
@@ -11,16 +12,24 @@ import (
 
 // addRoundedGradient rounds the gradient to integers and adds them; it reports
 // whether any element was not finite.
-func (a *Accumulator) addRoundedGradient(grad []float32) bool {
-	limit := maxElement(a.rule.MicroBatches)
-	add := vector.Rounding.Add
-	if a.empty { // saves clearing it and reading the zeros
-		add = vector.Rounding.Round
+func (a *Accumulator) addRoundedGradient(index int, grad []float32) bool {
+	limit := a.rule.maxElement()
+	key := rng.Mix(rng.DomainRounding, a.rule.Seed, a.step, uint64(index))
+	// The first replaces what is there: that saves clearing it and reading the zeros.
+	round, byChance := vector.Rounding.Add, vector.StochasticRounding.Add
+	if a.empty {
+		round, byChance = vector.Rounding.Round, vector.StochasticRounding.Round
 	}
 	forEach(len(a.chunks), a.cores, func(i int) {
 		c := a.chunks[i]
-		r := vector.Rounding{Scale: math.Ldexp(1, int(a.exponents[c.tensor])), Limit: limit}
-		a.results[i] = add(r, a.entry[c.from:c.to], grad[c.from:c.to])
+		scale := math.Ldexp(1, int(a.exponents[c.tensor]))
+		if a.rule.Reduce == Exact16 {
+			r := vector.StochasticRounding{Scale: scale, Limit: int16(limit), Key: key}
+			a.results[i] = byChance(r, shorts(a.entry)[c.from:c.to], grad[c.from:c.to], uint32(c.from))
+		} else {
+			r := vector.Rounding{Scale: scale, Limit: limit}
+			a.results[i] = round(r, a.entry[c.from:c.to], grad[c.from:c.to])
+		}
 	})
 	a.empty = false
 	infinite := false
@@ -41,7 +50,7 @@ func (a *Accumulator) addRoundedGradient(grad []float32) bool {
 // addRounded adds what rounding saw in a tensor. The number of clamped elements is bounded
 // like the elements, so that the sum over micro-batches fits.
 func (x counters) addRounded(tensor int, clamped, largest int64, limit int32) {
-	x.add(fixedWords+2*tensor, min(clamped, int64(limit)))
+	x.add(fixedWords+2*tensor, min(clamped, x.most(limit)))
 	x.add(fixedWords+2*tensor+1, largest)
 }
 

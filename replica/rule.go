@@ -13,6 +13,10 @@ type Reduce string
 const (
 	// Exact sums integers: the result does not depend on the workers.
 	Exact Reduce = "exact"
+	// Exact16 sums integers of 16 bits, half the bytes of Exact. The result does not
+	// depend on the workers either. A micro-batch has so few bits that its elements are
+	// rounded up or down by chance: rounding to the nearest would lose the small ones.
+	Exact16 Reduce = "exact16"
 	// Float sums float32: replicas stay equal to each other, but the result
 	// depends on how many workers there are. It exists for comparison.
 	Float Reduce = "f32"
@@ -26,6 +30,9 @@ const MaxMicroBatches = 1024
 // a float32 there and stays below 2^24, where every integer has its own.
 const MaxFloatMicroBatches = 256
 
+// MaxShortMicroBatches bounds them in 16 bits: it leaves each of them 9 bits and a sign.
+const MaxShortMicroBatches = 64
+
 // Rule is everything that determines how a state changes. It is the same on
 // all replicas of a run.
 type Rule struct {
@@ -33,6 +40,7 @@ type Rule struct {
 	MicroBatches int    // of a step
 	Steps        uint64 // of the run
 	Reduce       Reduce
+	Seed         uint64 // of the run; Exact16 rounds by it
 	Optimizer    AdamW
 }
 
@@ -44,8 +52,11 @@ func (r Rule) Validate() error {
 		bad("layout has no tensors")
 	}
 	most := MaxMicroBatches
-	if r.Reduce == Float {
+	switch r.Reduce {
+	case Float:
 		most = MaxFloatMicroBatches
+	case Exact16:
+		most = MaxShortMicroBatches
 	}
 	if r.MicroBatches < 1 || r.MicroBatches > most {
 		bad("micro-batches of a step: %d is not in 1..%d", r.MicroBatches, most)
@@ -53,8 +64,8 @@ func (r Rule) Validate() error {
 	if r.Steps == 0 {
 		bad("steps: must be positive")
 	}
-	if r.Reduce != Exact && r.Reduce != Float {
-		bad("reduce %q: not exact or f32", r.Reduce)
+	if r.Reduce != Exact && r.Reduce != Exact16 && r.Reduce != Float {
+		bad("reduce %q: not exact, exact16 or f32", r.Reduce)
 	}
 	o := r.Optimizer
 	if !(o.LearningRate > 0) {

@@ -17,8 +17,13 @@ const (
 )
 
 // headroom is how many bits lie between the largest element expected in a
-// micro-batch and maxElement, at which it would be clamped.
-const headroom = 3
+// micro-batch and maxElement, at which it would be clamped. Of 16 bits fewer are left.
+func (r Rule) headroom() int {
+	if r.Reduce == Exact16 {
+		return 2
+	}
+	return 3
+}
 
 // State is one replica. Weights, Moment1 and Moment2 have Layout.Total
 // elements each; Weights may be memory that the caller shares with libtorch. Where a device
@@ -88,7 +93,7 @@ func NewState(r Rule, weights []float32) (*State, error) {
 	// Nothing is known about the gradients yet: let 4 be the largest that fits.
 	// The first entry adjusts it.
 	for k := range s.Exponents {
-		s.Exponents[k] = int32(math.Ilogb(float64(maxElement(r.MicroBatches)))) - 2
+		s.Exponents[k] = int32(math.Ilogb(float64(r.maxElement()))) - 2
 	}
 	return s, nil
 }
@@ -102,8 +107,13 @@ func (s *State) Clone() *State {
 }
 
 // maxElement is the largest absolute value of an element of one micro-batch in fixed
-// point: the sum of all micro-batches fits an int32.
-func maxElement(microBatches int) int32 { return int32(math.MaxInt32 / microBatches) }
+// point: the sum of all micro-batches fits an int32, or an int16.
+func (r Rule) maxElement() int32 {
+	if r.Reduce == Exact16 {
+		return int32(math.MaxInt16 / r.MicroBatches)
+	}
+	return int32(math.MaxInt32 / r.MicroBatches)
+}
 
 // EncodeMeta encodes the small part of the state: equal states give the same bytes.
 func (s *State) EncodeMeta() ([]byte, error) {

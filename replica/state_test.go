@@ -74,8 +74,8 @@ func TestNewState(t *testing.T) {
 	}
 	// 4 is the largest that is sure to fit.
 	s := newState(t, r, 1)
-	if top := math.Ldexp(4, int(s.Exponents[0])); top > float64(maxElement(4)) || 2*top <= float64(maxElement(4)) {
-		t.Errorf("exponent %d for a bound of %d", s.Exponents[0], maxElement(4))
+	if top := math.Ldexp(4, int(s.Exponents[0])); top > float64(r.maxElement()) || 2*top <= float64(r.maxElement()) {
+		t.Errorf("exponent %d for a bound of %d", s.Exponents[0], r.maxElement())
 	}
 }
 
@@ -168,7 +168,7 @@ func TestValidate(t *testing.T) {
 // TestMostMicroBatches completes the largest step that each mode allows: the
 // check sum must survive the arithmetic of the mode.
 func TestMostMicroBatches(t *testing.T) {
-	for mode, most := range map[Reduce]int{Exact: MaxMicroBatches, Float: MaxFloatMicroBatches} {
+	for mode, most := range map[Reduce]int{Exact: MaxMicroBatches, Exact16: MaxShortMicroBatches, Float: MaxFloatMicroBatches} {
 		r := testRule(most, 1)
 		r.Reduce = mode
 		s := newState(t, r, 1)

@@ -51,7 +51,7 @@ type Spec struct {
 	Dropout   float64   `yaml:"dropout" json:"dropout" key:"identity" doc:"probability of dropout, hidden and attention"`
 
 	Precision string `yaml:"precision" json:"precision" key:"identity" doc:"arithmetic of the gradients: f32, bf16, or auto, which measures both once when the run starts"`
-	Reduce    string `yaml:"reduce" json:"reduce" key:"identity" doc:"how gradients are summed: exact (integers; the result does not depend on the workers) or f32 (plain floats; it depends on the number of workers)"`
+	Reduce    string `yaml:"reduce" json:"reduce" key:"identity" doc:"how gradients are summed: exact (integers; the result does not depend on the workers), exact16 (the same in half the bytes, rounded by chance) or f32 (plain floats; it depends on the number of workers)"`
 	Threads   int    `yaml:"threads" json:"threads" key:"operational" doc:"threads of a worker; 0 divides the machine's cores among the workers when the run starts"`
 	Pinned    bool   `yaml:"pin_threads" json:"pin_threads" key:"identity" absent:"true" doc:"keep the number of threads for the whole run: the bits depend on it where libtorch's own operations compute (docs/cluster.md)"`
 	Device    string `yaml:"device" json:"device" key:"identity" doc:"where gradients are computed, and where weights, moments and sums are: cpu or cuda (tensors is a CPU that works as a GPU does, for tests)"`
@@ -172,7 +172,7 @@ func (s Spec) Rule(l model.Layout) replica.Rule {
 	steps := float64(s.Steps)
 	warmup, decay := uint64(o.Warmup*steps), uint64(o.Decay*steps)
 	return replica.Rule{
-		Layout: l, MicroBatches: s.Batch.MicroBatches, Steps: s.Steps, Reduce: replica.Reduce(s.Reduce),
+		Layout: l, MicroBatches: s.Batch.MicroBatches, Steps: s.Steps, Reduce: replica.Reduce(s.Reduce), Seed: s.Seed,
 		Optimizer: replica.AdamW{
 			LearningRate: o.LR, Warmup: warmup, Hold: s.Steps - min(s.Steps, warmup+decay), Schedule: replica.Schedule(o.Schedule),
 			Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Eps, WeightDecay: o.WeightDecay, Clip: o.Clip,

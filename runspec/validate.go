@@ -72,7 +72,10 @@ func (s Spec) Validate() error {
 	errs = append(errs, s.Optimizer.validate()...)
 	within("dropout", s.Dropout, 0, 1)
 	oneOf("precision", s.Precision, PrecisionAuto, PrecisionF32, PrecisionBF16)
-	oneOf("reduce", s.Reduce, string(replica.Exact), string(replica.Float))
+	oneOf("reduce", s.Reduce, string(replica.Exact), string(replica.Exact16), string(replica.Float))
+	if m := s.Batch.MicroBatches; s.Reduce == string(replica.Exact16) && m > replica.MaxShortMicroBatches {
+		bad("batch.micro_batches", "%d is more than the %d that exact16 can sum (reduce)", m, replica.MaxShortMicroBatches)
+	}
 	oneOf("device", s.Device, Devices...)
 	atLeast("threads", s.Threads, 0)
 	if err := s.Workers.validate(); err != nil && !s.Workers.Auto() {

@@ -42,9 +42,10 @@ type DeviceTrainer interface {
 	Hold(r replica.Rule) (replica.Device, error)
 }
 
-// hold returns the device that holds the replica, nil for the host.
+// hold returns the device that holds the replica, nil for the host. No device rounds by
+// chance, as exact16 does.
 func hold(t Trainer, r replica.Rule) (replica.Device, error) {
-	if d, ok := t.(DeviceTrainer); ok {
+	if d, ok := t.(DeviceTrainer); ok && r.Reduce != replica.Exact16 {
 		return d.Hold(r)
 	}
 	return nil, nil

@@ -60,8 +60,11 @@ func (w *worker) runRing(ctx context.Context, s *session, p wire.Plan, rank int)
 	cfg := allreduce.Config{
 		Run: w.cfg.Spec.Run, Generation: p.Generation, Rank: rank, World: len(p.Members), Sum: allreduce.Int32,
 	}
-	if w.rule.Reduce == replica.Float {
+	switch w.rule.Reduce {
+	case replica.Float:
 		cfg.Sum = allreduce.Float32
+	case replica.Exact16:
+		cfg.Sum = allreduce.Int16
 	}
 	cfg.Begun = func(number uint64) { w.post(ctx, step.Receiving{Generation: p.Generation, Step: number}) }
 	var link allreduce.Link

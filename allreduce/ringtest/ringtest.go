@@ -110,10 +110,14 @@ func Check(t testing.TB, sum allreduce.Sum, own, results [][]int32) {
 		}
 	}
 	for i, got := range results[0] {
-		if sum == allreduce.Int32 {
+		if sum != allreduce.Float32 {
 			want := int32(0)
 			for _, v := range own {
-				want += v[i]
+				if sum == allreduce.Int32 {
+					want += v[i]
+				} else {
+					want = int32(uint32(uint16(want)+uint16(v[i])) | (uint32(want)>>16+uint32(v[i])>>16)<<16)
+				}
 			}
 			if got != want {
 				t.Fatalf("word %d is %d, the naive sum %d", i, got, want)
@@ -150,7 +154,7 @@ func sums(t *testing.T, worlds []int, open func(testing.TB, int) Cluster) {
 	generation := uint64(0)
 	for _, world := range worlds {
 		cluster := open(t, world)
-		for _, sum := range []allreduce.Sum{allreduce.Int32, allreduce.Float32} {
+		for _, sum := range []allreduce.Sum{allreduce.Int32, allreduce.Float32, allreduce.Int16} {
 			windows := []int{1, 2, 3, 4}
 			if world > 5 {
 				windows = []int{3}

@@ -24,6 +24,7 @@ const (
 	DomainMask
 	DomainDropout
 	DomainSplit
+	DomainRounding
 )
 
 // Mix hashes a list of words to one word (SplitMix64's finalizer applied in a

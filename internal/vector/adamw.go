@@ -31,34 +31,50 @@ func (a *AdamW) UpdateByInts(w, m, v []float32, words []int32) { best.adamw(a, w
 // UpdateByFloats changes weights and moments by words that are the bits of float32.
 func (a *AdamW) UpdateByFloats(w, m, v []float32, words []int32) { best.adamw(a, w, m, v, words, true) }
 
+// UpdateByShorts changes weights and moments by words that are integers of 16 bits.
+func (a *AdamW) UpdateByShorts(w, m, v []float32, words []int16) {
+	best.adamwByShorts(a, w, m, v, words)
+}
+
 func (l level) adamw(a *AdamW, w, m, v []float32, words []int32, floats bool) {
 	if n := l.whole(len(w)); n > 0 {
 		l.adamwKernel(a, w[:n], m[:n], v[:n], words[:n], floats)
 		w, m, v, words = w[n:], m[n:], v[n:], words[n:]
 	}
-	a.update(w, m, v, words, floats)
-}
-
-// update is the reference.
-//
-// A kernel takes the root of float32, which gives the bits of the root in float64 rounded
-// to float32: rounding twice changes no root where the wider mantissa has at least twice
-// the bits and two more (Figueroa, "When is double rounding innocuous?", 1995). The mean has no
-// such shortcut: 1/Quantum need not be a power of two, so kernels multiply in float64, too.
-func (a *AdamW) update(w, m, v []float32, words []int32, floats bool) {
 	m, v, words = m[:len(w)], v[:len(w)], words[:len(w)]
 	for k := range w {
 		word := float64(words[k])
 		if floats {
 			word = float64(float(words[k]))
 		}
-		g := float32(float32(word*a.Quantum) * a.Clip)
-		mk := float32(float32(a.Beta1*m[k]) + float32(a.Rest1*g))
-		vk := float32(float32(a.Beta2*v[k]) + float32(a.Rest2*float32(g*g)))
-		m[k], v[k] = mk, vk
-		root := float32(math.Sqrt(float64(float32(vk * a.Correct2))))
-		u := float32(float32(mk*a.Correct1) / float32(root+a.Epsilon))
-		u = float32(u + float32(a.Decay*w[k]))
-		w[k] = float32(w[k] - float32(a.Rate*u))
+		a.update(&w[k], &m[k], &v[k], word)
 	}
+}
+
+func (l level) adamwByShorts(a *AdamW, w, m, v []float32, words []int16) {
+	if n := l.whole(len(w)); n > 0 {
+		l.adamwShortsKernel(a, w[:n], m[:n], v[:n], words[:n])
+		w, m, v, words = w[n:], m[n:], v[n:], words[n:]
+	}
+	m, v, words = m[:len(w)], v[:len(w)], words[:len(w)]
+	for k := range w {
+		a.update(&w[k], &m[k], &v[k], float64(words[k]))
+	}
+}
+
+// update is the reference, for one element.
+//
+// A kernel takes the root of float32, which gives the bits of the root in float64 rounded
+// to float32: rounding twice changes no root where the wider mantissa has at least twice
+// the bits and two more (Figueroa, "When is double rounding innocuous?", 1995). The mean has no
+// such shortcut: 1/Quantum need not be a power of two, so kernels multiply in float64, too.
+func (a *AdamW) update(w, m, v *float32, word float64) {
+	g := float32(float32(word*a.Quantum) * a.Clip)
+	mk := float32(float32(a.Beta1**m) + float32(a.Rest1*g))
+	vk := float32(float32(a.Beta2**v) + float32(a.Rest2*float32(g*g)))
+	*m, *v = mk, vk
+	root := float32(math.Sqrt(float64(float32(vk * a.Correct2))))
+	u := float32(float32(mk*a.Correct1) / float32(root+a.Epsilon))
+	u = float32(u + float32(a.Decay**w))
+	*w = float32(*w - float32(a.Rate*u))
 }

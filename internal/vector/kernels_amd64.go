@@ -12,6 +12,11 @@ func addIntsAVX2(dst *int32, a *int32, b *int32, n int)
 //go:noescape
 func addFloatsAVX2(dst *int32, a *int32, b *int32, n int)
 
+// sets dst = a + b.
+//
+//go:noescape
+func addShortsAVX2(dst *int32, a *int32, b *int32, n int)
+
 // adds the square of word k to sum[k mod 16], for each block.
 //
 //go:noescape
@@ -32,6 +37,11 @@ func squaresIntsStreamsAVX2(sum *[16]float64, words *int32, n int)
 //go:noescape
 func squaresFloatsStreamsAVX2(sum *[16]float64, words *int32, n int)
 
+// adds squares to the sums, which together are all.
+//
+//go:noescape
+func squaresShortsAVX2(sum *[8]uint64, words *int16, n int)
+
 // changes w, m and v by the gradient words * quantum.
 //
 //go:noescape
@@ -42,6 +52,21 @@ func adamwIntsAVX2(w *float32, m *float32, v *float32, words *int32, n int, quan
 //go:noescape
 func adamwFloatsAVX2(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
 
+// changes w, m and v by the gradient words * quantum.
+//
+//go:noescape
+func adamwShortsAVX2(w *float32, m *float32, v *float32, words *int16, n int, quantum float64, p *[10]float32)
+
+// rounds grad to the integers of sum, up or down by chance.
+//
+//go:noescape
+func stochasticAVX2(sum *int16, grad *float32, n int, p *[62]uint32)
+
+// rounds grad to integers, up or down by chance, and adds them to sum.
+//
+//go:noescape
+func stochasticAndAddAVX2(sum *int16, grad *float32, n int, p *[62]uint32)
+
 // sets dst = a + b.
 //
 //go:noescape
@@ -51,6 +76,11 @@ func addIntsAVX512(dst *int32, a *int32, b *int32, n int)
 //
 //go:noescape
 func addFloatsAVX512(dst *int32, a *int32, b *int32, n int)
+
+// sets dst = a + b.
+//
+//go:noescape
+func addShortsAVX512(dst *int32, a *int32, b *int32, n int)
 
 // adds the square of word k to sum[k mod 16], for each block.
 //
@@ -72,6 +102,11 @@ func squaresIntsStreamsAVX512(sum *[16]float64, words *int32, n int)
 //go:noescape
 func squaresFloatsStreamsAVX512(sum *[16]float64, words *int32, n int)
 
+// adds squares to the sums, which together are all.
+//
+//go:noescape
+func squaresShortsAVX512(sum *[8]uint64, words *int16, n int)
+
 // changes w, m and v by the gradient words * quantum.
 //
 //go:noescape
@@ -81,6 +116,21 @@ func adamwIntsAVX512(w *float32, m *float32, v *float32, words *int32, n int, qu
 //
 //go:noescape
 func adamwFloatsAVX512(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
+
+// changes w, m and v by the gradient words * quantum.
+//
+//go:noescape
+func adamwShortsAVX512(w *float32, m *float32, v *float32, words *int16, n int, quantum float64, p *[10]float32)
+
+// rounds grad to the integers of sum, up or down by chance.
+//
+//go:noescape
+func stochasticAVX512(sum *int16, grad *float32, n int, p *[62]uint32)
+
+// rounds grad to integers, up or down by chance, and adds them to sum.
+//
+//go:noescape
+func stochasticAndAddAVX512(sum *int16, grad *float32, n int, p *[62]uint32)
 
 // rounds grad to the integers of sum.
 //

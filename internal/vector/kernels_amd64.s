@@ -40,6 +40,25 @@ loop:
 	VZEROUPPER
 	RET
 
+// func addShortsAVX2(dst *int32, a *int32, b *int32, n int)
+// Requires: AVX, AVX2
+TEXT ·addShortsAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+loop:
+	VMOVUPS (CX)(SI*4), Y0
+	VPADDW  (DX)(SI*4), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	CMPQ    SI, BX
+	JLT     loop
+	VZEROUPPER
+	RET
+
 // func squaresIntsAVX2(sum *[16]float64, words *int32, n int)
 // Requires: AVX
 TEXT ·squaresIntsAVX2(SB), NOSPLIT, $0-24
@@ -220,6 +239,32 @@ loop:
 	VZEROUPPER
 	RET
 
+// func squaresShortsAVX2(sum *[8]uint64, words *int16, n int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·squaresShortsAVX2(SB), NOSPLIT, $0-24
+	MOVQ     sum+0(FP), AX
+	MOVQ     words+8(FP), CX
+	MOVQ     n+16(FP), DX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQD Y1, Y1, Y1
+	VPSRLQ   $0x20, Y1, Y1
+	XORQ     BX, BX
+
+loop:
+	PREFETCHT0 2048(CX)(BX*2)
+	VMOVUPS    (CX)(BX*2), Y2
+	VPMADDWD   Y2, Y2, Y2
+	VPSRLQ     $0x20, Y2, Y3
+	VPAND      Y1, Y2, Y2
+	VPADDQ     Y2, Y0, Y0
+	VPADDQ     Y3, Y0, Y0
+	ADDQ       $0x10, BX
+	CMPQ       BX, DX
+	JLT        loop
+	VMOVUPS    Y0, (AX)
+	VZEROUPPER
+	RET
+
 // func adamwIntsAVX2(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
 // Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·adamwIntsAVX2(SB), NOSPLIT, $0-56
@@ -234,12 +279,12 @@ TEXT ·adamwIntsAVX2(SB), NOSPLIT, $0-56
 	XORQ         R8, R8
 
 loop:
+	VCVTDQ2PD    (BX)(R8*4), Y1
+	VCVTDQ2PD    16(BX)(R8*4), Y2
 	PREFETCHT0   2048(BX)(R8*4)
 	PREFETCHT0   2048(AX)(R8*4)
 	PREFETCHT0   2048(CX)(R8*4)
 	PREFETCHT0   2048(DX)(R8*4)
-	VCVTDQ2PD    (BX)(R8*4), Y1
-	VCVTDQ2PD    16(BX)(R8*4), Y2
 	VMULPD       Y0, Y1, Y1
 	VMULPD       Y0, Y2, Y2
 	VCVTPD2PSY   Y1, X1
@@ -296,12 +341,12 @@ TEXT ·adamwFloatsAVX2(SB), NOSPLIT, $0-56
 	XORQ         R8, R8
 
 loop:
+	VCVTPS2PD    (BX)(R8*4), Y1
+	VCVTPS2PD    16(BX)(R8*4), Y2
 	PREFETCHT0   2048(BX)(R8*4)
 	PREFETCHT0   2048(AX)(R8*4)
 	PREFETCHT0   2048(CX)(R8*4)
 	PREFETCHT0   2048(DX)(R8*4)
-	VCVTPS2PD    (BX)(R8*4), Y1
-	VCVTPS2PD    16(BX)(R8*4), Y2
 	VMULPD       Y0, Y1, Y1
 	VMULPD       Y0, Y2, Y2
 	VCVTPD2PSY   Y1, X1
@@ -344,6 +389,227 @@ loop:
 	VZEROUPPER
 	RET
 
+// func adamwShortsAVX2(w *float32, m *float32, v *float32, words *int16, n int, quantum float64, p *[10]float32)
+// Requires: AVX, AVX2, MMX+, SSE2
+TEXT ·adamwShortsAVX2(SB), NOSPLIT, $0-56
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         words+24(FP), BX
+	MOVQ         p+48(FP), SI
+	MOVSD        quantum+40(FP), X0
+	VBROADCASTSD X0, Y0
+	MOVQ         n+32(FP), DI
+	XORQ         R8, R8
+
+loop:
+	VPMOVSXWD    (BX)(R8*2), X1
+	VPMOVSXWD    8(BX)(R8*2), X2
+	VCVTDQ2PD    X1, Y1
+	VCVTDQ2PD    X2, Y2
+	PREFETCHT0   2048(BX)(R8*4)
+	PREFETCHT0   2048(AX)(R8*4)
+	PREFETCHT0   2048(CX)(R8*4)
+	PREFETCHT0   2048(DX)(R8*4)
+	VMULPD       Y0, Y1, Y1
+	VMULPD       Y0, Y2, Y2
+	VCVTPD2PSY   Y1, X1
+	VCVTPD2PSY   Y2, X2
+	VINSERTF128  $0x01, X2, Y1, Y1
+	VBROADCASTSS 36(SI), Y2
+	VMULPS       Y2, Y1, Y1
+	VBROADCASTSS (SI), Y2
+	VMULPS       (CX)(R8*4), Y2, Y2
+	VBROADCASTSS 8(SI), Y3
+	VMULPS       Y3, Y1, Y3
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      Y2, (CX)(R8*4)
+	VMULPS       Y1, Y1, Y1
+	VBROADCASTSS 4(SI), Y3
+	VMULPS       (DX)(R8*4), Y3, Y3
+	VBROADCASTSS 12(SI), Y4
+	VMULPS       Y4, Y1, Y1
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, (DX)(R8*4)
+	VBROADCASTSS 20(SI), Y1
+	VMULPS       Y1, Y3, Y1
+	VSQRTPS      Y1, Y1
+	VBROADCASTSS 24(SI), Y3
+	VADDPS       Y3, Y1, Y1
+	VBROADCASTSS 16(SI), Y3
+	VMULPS       Y3, Y2, Y2
+	VDIVPS       Y1, Y2, Y2
+	VMOVUPS      (AX)(R8*4), Y1
+	VBROADCASTSS 32(SI), Y3
+	VMULPS       Y3, Y1, Y3
+	VADDPS       Y3, Y2, Y2
+	VBROADCASTSS 28(SI), Y3
+	VMULPS       Y3, Y2, Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (AX)(R8*4)
+	ADDQ         $0x08, R8
+	CMPQ         R8, DI
+	JLT          loop
+	VZEROUPPER
+	RET
+
+// func stochasticAVX2(sum *int16, grad *float32, n int, p *[62]uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·stochasticAVX2(SB), NOSPLIT, $0-32
+	MOVQ         sum+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         p+24(FP), DX
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VMOVDQU      164(DX), Y0
+	VBROADCASTSS 160(DX), Y3
+	VPADDD       Y3, Y0, Y0
+	VBROADCASTSS 152(DX), Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 192(DX), Y3
+	VBROADCASTSS 244(DX), Y4
+	VPADDD       Y4, Y3, Y3
+	VPCMPEQD     Y4, Y4, Y4
+	MOVQ         n+16(FP), BX
+	XORQ         SI, SI
+
+loop:
+	VPSRLD       $0x10, Y0, Y7
+	VPXOR        Y0, Y7, Y7
+	VBROADCASTSS 228(DX), Y5
+	VPMULLD      Y5, Y7, Y7
+	VBROADCASTSS 156(DX), Y5
+	VPADDD       Y5, Y7, Y7
+	VPSRLD       $0x0f, Y7, Y5
+	VPXOR        Y5, Y7, Y7
+	VBROADCASTSS 232(DX), Y5
+	VPMULLD      Y5, Y7, Y7
+	VPSRLD       $0x0f, Y7, Y5
+	VPXOR        Y5, Y7, Y7
+	VPADDD       Y3, Y0, Y0
+	VPSRLD       $0x09, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 236(DX), Y5
+	VADDPS       Y5, Y7, Y7
+	VMOVUPS      (CX)(SI*4), Y5
+	PREFETCHT0   2048(CX)(SI*4)
+	VBROADCASTSS 16(DX), Y6
+	VPAND        Y6, Y5, Y6
+	VBROADCASTSS 12(DX), Y8
+	VPCMPGTD     Y6, Y8, Y8
+	VPAND        Y8, Y4, Y4
+	VPAND        Y8, Y6, Y6
+	VPMAXUD      Y6, Y1, Y1
+	VBROADCASTSS (DX), Y8
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(DX), Y8
+	VCMPPS       $0x1e, Y8, Y6, Y9
+	VPSUBD       Y9, Y2, Y2
+	VBROADCASTSS 4(DX), Y8
+	VMINPS       Y8, Y6, Y6
+	VROUNDPS     $0x0b, Y6, Y8
+	VSUBPS       Y8, Y6, Y6
+	VBROADCASTSS 240(DX), Y9
+	VMULPS       Y9, Y6, Y6
+	VCMPPS       $0x1e, Y7, Y6, Y9
+	VCVTTPS2DQ   Y8, Y6
+	VPSUBD       Y9, Y6, Y6
+	VPSRAD       $0x1f, Y5, Y5
+	VPXOR        Y5, Y6, Y6
+	VPSUBD       Y5, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X5
+	VPACKSSDW    X5, X6, X6
+	VMOVDQU      X6, (AX)(SI*2)
+	ADDQ         $0x08, SI
+	CMPQ         SI, BX
+	JLT          loop
+	VMOVMSKPS    Y4, AX
+	CMPL         AX, $0x000000ff
+	SETEQ        20(DX)
+	VMOVUPS      Y1, 24(DX)
+	VMOVUPS      Y2, 88(DX)
+	VZEROUPPER
+	RET
+
+// func stochasticAndAddAVX2(sum *int16, grad *float32, n int, p *[62]uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·stochasticAndAddAVX2(SB), NOSPLIT, $0-32
+	MOVQ         sum+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         p+24(FP), DX
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VMOVDQU      164(DX), Y0
+	VBROADCASTSS 160(DX), Y3
+	VPADDD       Y3, Y0, Y0
+	VBROADCASTSS 152(DX), Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 192(DX), Y3
+	VBROADCASTSS 244(DX), Y4
+	VPADDD       Y4, Y3, Y3
+	VPCMPEQD     Y4, Y4, Y4
+	MOVQ         n+16(FP), BX
+	XORQ         SI, SI
+
+loop:
+	VPSRLD       $0x10, Y0, Y7
+	VPXOR        Y0, Y7, Y7
+	VBROADCASTSS 228(DX), Y5
+	VPMULLD      Y5, Y7, Y7
+	VBROADCASTSS 156(DX), Y5
+	VPADDD       Y5, Y7, Y7
+	VPSRLD       $0x0f, Y7, Y5
+	VPXOR        Y5, Y7, Y7
+	VBROADCASTSS 232(DX), Y5
+	VPMULLD      Y5, Y7, Y7
+	VPSRLD       $0x0f, Y7, Y5
+	VPXOR        Y5, Y7, Y7
+	VPADDD       Y3, Y0, Y0
+	VPSRLD       $0x09, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 236(DX), Y5
+	VADDPS       Y5, Y7, Y7
+	VMOVUPS      (CX)(SI*4), Y5
+	PREFETCHT0   2048(CX)(SI*4)
+	VBROADCASTSS 16(DX), Y6
+	VPAND        Y6, Y5, Y6
+	VBROADCASTSS 12(DX), Y8
+	VPCMPGTD     Y6, Y8, Y8
+	VPAND        Y8, Y4, Y4
+	VPAND        Y8, Y6, Y6
+	VPMAXUD      Y6, Y1, Y1
+	VBROADCASTSS (DX), Y8
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(DX), Y8
+	VCMPPS       $0x1e, Y8, Y6, Y9
+	VPSUBD       Y9, Y2, Y2
+	VBROADCASTSS 4(DX), Y8
+	VMINPS       Y8, Y6, Y6
+	VROUNDPS     $0x0b, Y6, Y8
+	VSUBPS       Y8, Y6, Y6
+	VBROADCASTSS 240(DX), Y9
+	VMULPS       Y9, Y6, Y6
+	VCMPPS       $0x1e, Y7, Y6, Y9
+	VCVTTPS2DQ   Y8, Y6
+	VPSUBD       Y9, Y6, Y6
+	VPSRAD       $0x1f, Y5, Y5
+	VPXOR        Y5, Y6, Y6
+	VPSUBD       Y5, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X5
+	VPACKSSDW    X5, X6, X6
+	VPADDW       (AX)(SI*2), X6, X6
+	VMOVDQU      X6, (AX)(SI*2)
+	ADDQ         $0x08, SI
+	CMPQ         SI, BX
+	JLT          loop
+	VMOVMSKPS    Y4, AX
+	CMPL         AX, $0x000000ff
+	SETEQ        20(DX)
+	VMOVUPS      Y1, 24(DX)
+	VMOVUPS      Y2, 88(DX)
+	VZEROUPPER
+	RET
+
 // func addIntsAVX512(dst *int32, a *int32, b *int32, n int)
 // Requires: AVX, AVX512F
 TEXT ·addIntsAVX512(SB), NOSPLIT, $0-32
@@ -375,6 +641,25 @@ TEXT ·addFloatsAVX512(SB), NOSPLIT, $0-32
 loop:
 	VMOVUPS (CX)(SI*4), Z0
 	VADDPS  (DX)(SI*4), Z0, Z0
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	CMPQ    SI, BX
+	JLT     loop
+	VZEROUPPER
+	RET
+
+// func addShortsAVX512(dst *int32, a *int32, b *int32, n int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·addShortsAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+loop:
+	VMOVUPS (CX)(SI*4), Z0
+	VPADDW  (DX)(SI*4), Z0, Z0
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
 	CMPQ    SI, BX
@@ -542,6 +827,32 @@ loop:
 	VZEROUPPER
 	RET
 
+// func squaresShortsAVX512(sum *[8]uint64, words *int16, n int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·squaresShortsAVX512(SB), NOSPLIT, $0-24
+	MOVQ       sum+0(FP), AX
+	MOVQ       words+8(FP), CX
+	MOVQ       n+16(FP), DX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z1, Z1, Z1
+	VPSRLQ     $0x20, Z1, Z1
+	XORQ       BX, BX
+
+loop:
+	PREFETCHT0 2048(CX)(BX*2)
+	VMOVUPS    (CX)(BX*2), Z2
+	VPMADDWD   Z2, Z2, Z2
+	VPSRLQ     $0x20, Z2, Z3
+	VPANDQ     Z1, Z2, Z2
+	VPADDQ     Z2, Z0, Z0
+	VPADDQ     Z3, Z0, Z0
+	ADDQ       $0x20, BX
+	CMPQ       BX, DX
+	JLT        loop
+	VMOVUPS    Z0, (AX)
+	VZEROUPPER
+	RET
+
 // func adamwIntsAVX512(w *float32, m *float32, v *float32, words *int32, n int, quantum float64, p *[10]float32)
 // Requires: AVX, AVX512F, MMX+, SSE2
 TEXT ·adamwIntsAVX512(SB), NOSPLIT, $0-56
@@ -566,12 +877,12 @@ TEXT ·adamwIntsAVX512(SB), NOSPLIT, $0-56
 	XORQ         DI, DI
 
 loop:
+	VCVTDQ2PD    (BX)(DI*4), Z11
+	VCVTDQ2PD    32(BX)(DI*4), Z12
 	PREFETCHT0   2048(BX)(DI*4)
 	PREFETCHT0   2048(AX)(DI*4)
 	PREFETCHT0   2048(CX)(DI*4)
 	PREFETCHT0   2048(DX)(DI*4)
-	VCVTDQ2PD    (BX)(DI*4), Z11
-	VCVTDQ2PD    32(BX)(DI*4), Z12
 	VMULPD       Z0, Z11, Z11
 	VMULPD       Z0, Z12, Z12
 	VCVTPD2PS    Z11, Y11
@@ -628,12 +939,12 @@ TEXT ·adamwFloatsAVX512(SB), NOSPLIT, $0-56
 	XORQ         DI, DI
 
 loop:
+	VCVTPS2PD    (BX)(DI*4), Z11
+	VCVTPS2PD    32(BX)(DI*4), Z12
 	PREFETCHT0   2048(BX)(DI*4)
 	PREFETCHT0   2048(AX)(DI*4)
 	PREFETCHT0   2048(CX)(DI*4)
 	PREFETCHT0   2048(DX)(DI*4)
-	VCVTPS2PD    (BX)(DI*4), Z11
-	VCVTPS2PD    32(BX)(DI*4), Z12
 	VMULPD       Z0, Z11, Z11
 	VMULPD       Z0, Z12, Z12
 	VCVTPD2PS    Z11, Y11
@@ -663,6 +974,225 @@ loop:
 	ADDQ         $0x10, DI
 	CMPQ         DI, SI
 	JLT          loop
+	VZEROUPPER
+	RET
+
+// func adamwShortsAVX512(w *float32, m *float32, v *float32, words *int16, n int, quantum float64, p *[10]float32)
+// Requires: AVX, AVX2, AVX512F, MMX+, SSE2
+TEXT ·adamwShortsAVX512(SB), NOSPLIT, $0-56
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         words+24(FP), BX
+	MOVQ         p+48(FP), SI
+	MOVSD        quantum+40(FP), X0
+	VBROADCASTSD X0, Z0
+	VBROADCASTSS (SI), Z1
+	VBROADCASTSS 4(SI), Z2
+	VBROADCASTSS 8(SI), Z3
+	VBROADCASTSS 12(SI), Z4
+	VBROADCASTSS 16(SI), Z5
+	VBROADCASTSS 20(SI), Z6
+	VBROADCASTSS 24(SI), Z7
+	VBROADCASTSS 28(SI), Z8
+	VBROADCASTSS 32(SI), Z9
+	VBROADCASTSS 36(SI), Z10
+	MOVQ         n+32(FP), SI
+	XORQ         DI, DI
+
+loop:
+	VPMOVSXWD    (BX)(DI*2), Y11
+	VPMOVSXWD    16(BX)(DI*2), Y12
+	VCVTDQ2PD    Y11, Z11
+	VCVTDQ2PD    Y12, Z12
+	PREFETCHT0   2048(BX)(DI*4)
+	PREFETCHT0   2048(AX)(DI*4)
+	PREFETCHT0   2048(CX)(DI*4)
+	PREFETCHT0   2048(DX)(DI*4)
+	VMULPD       Z0, Z11, Z11
+	VMULPD       Z0, Z12, Z12
+	VCVTPD2PS    Z11, Y11
+	VCVTPD2PS    Z12, Y12
+	VINSERTF64X4 $0x01, Y12, Z11, Z11
+	VMULPS       Z10, Z11, Z11
+	VMULPS       (CX)(DI*4), Z1, Z12
+	VMULPS       Z3, Z11, Z13
+	VADDPS       Z13, Z12, Z12
+	VMOVUPS      Z12, (CX)(DI*4)
+	VMULPS       Z11, Z11, Z11
+	VMULPS       (DX)(DI*4), Z2, Z13
+	VMULPS       Z4, Z11, Z11
+	VADDPS       Z11, Z13, Z13
+	VMOVUPS      Z13, (DX)(DI*4)
+	VMULPS       Z6, Z13, Z11
+	VSQRTPS      Z11, Z11
+	VADDPS       Z7, Z11, Z11
+	VMULPS       Z5, Z12, Z12
+	VDIVPS       Z11, Z12, Z12
+	VMOVUPS      (AX)(DI*4), Z11
+	VMULPS       Z9, Z11, Z13
+	VADDPS       Z13, Z12, Z12
+	VMULPS       Z8, Z12, Z12
+	VSUBPS       Z12, Z11, Z11
+	VMOVUPS      Z11, (AX)(DI*4)
+	ADDQ         $0x10, DI
+	CMPQ         DI, SI
+	JLT          loop
+	VZEROUPPER
+	RET
+
+// func stochasticAVX512(sum *int16, grad *float32, n int, p *[62]uint32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·stochasticAVX512(SB), NOSPLIT, $0-32
+	MOVQ         sum+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         p+24(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 16(DX), Z2
+	VBROADCASTSS 12(DX), Z3
+	VBROADCASTSS 152(DX), Z4
+	VBROADCASTSS 156(DX), Z5
+	VBROADCASTSS 228(DX), Z6
+	VBROADCASTSS 232(DX), Z7
+	VBROADCASTSS 236(DX), Z8
+	VBROADCASTSS 240(DX), Z9
+	VBROADCASTSS 244(DX), Z10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VMOVDQU      164(DX), Y11
+	VMOVDQU32    164(DX), Z11
+	VBROADCASTSS 160(DX), Z14
+	VPADDD       Z14, Z11, Z11
+	VPADDD       Z4, Z11, Z11
+	VPBROADCASTD 224(DX), Z4
+	VPADDD       Z10, Z4, Z4
+	KXNORW       K3, K3, K3
+	MOVQ         n+16(FP), BX
+	XORQ         SI, SI
+
+loop:
+	VPSRLD      $0x10, Z11, Z16
+	VPXORD      Z11, Z16, Z16
+	VPMULLD     Z6, Z16, Z16
+	VPADDD      Z5, Z16, Z16
+	VPSRLD      $0x0f, Z16, Z14
+	VPXORD      Z14, Z16, Z16
+	VPMULLD     Z7, Z16, Z16
+	VPSRLD      $0x0f, Z16, Z14
+	VPXORD      Z14, Z16, Z16
+	VPADDD      Z4, Z11, Z11
+	VPSRLD      $0x09, Z16, Z16
+	VCVTDQ2PS   Z16, Z16
+	VADDPS      Z8, Z16, Z16
+	VMOVUPS     (CX)(SI*4), Z14
+	PREFETCHT0  2048(CX)(SI*4)
+	VPANDD      Z2, Z14, Z15
+	VPCMPUD     $0x01, Z3, Z15, K1
+	KANDW       K1, K3, K3
+	VMOVDQA32.Z Z15, K1, Z15
+	VPMAXUD     Z15, Z12, Z12
+	VMULPS      Z0, Z15, Z15
+	VCMPPS      $0x1e, Z1, Z15, K2
+	VPADDD      Z10, Z13, K2, Z13
+	VMINPS      Z1, Z15, Z15
+	VRNDSCALEPS $0x0b, Z15, Z17
+	VSUBPS      Z17, Z15, Z15
+	VMULPS      Z9, Z15, Z15
+	VCMPPS      $0x1e, Z16, Z15, K4
+	VCVTTPS2DQ  Z17, Z15
+	VPADDD      Z10, Z15, K4, Z15
+	VPSRAD      $0x1f, Z14, Z14
+	VPXORD      Z14, Z15, Z15
+	VPSUBD      Z14, Z15, Z15
+	VPMOVDW     Z15, Y15
+	VMOVDQU     Y15, (AX)(SI*2)
+	ADDQ        $0x10, SI
+	CMPQ        SI, BX
+	JLT         loop
+	KMOVW       K3, AX
+	CMPL        AX, $0x0000ffff
+	SETEQ       20(DX)
+	VMOVUPS     Z12, 24(DX)
+	VMOVUPS     Z13, 88(DX)
+	VZEROUPPER
+	RET
+
+// func stochasticAndAddAVX512(sum *int16, grad *float32, n int, p *[62]uint32)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·stochasticAndAddAVX512(SB), NOSPLIT, $0-32
+	MOVQ         sum+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         p+24(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 16(DX), Z2
+	VBROADCASTSS 12(DX), Z3
+	VBROADCASTSS 152(DX), Z4
+	VBROADCASTSS 156(DX), Z5
+	VBROADCASTSS 228(DX), Z6
+	VBROADCASTSS 232(DX), Z7
+	VBROADCASTSS 236(DX), Z8
+	VBROADCASTSS 240(DX), Z9
+	VBROADCASTSS 244(DX), Z10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VMOVDQU      164(DX), Y11
+	VMOVDQU32    164(DX), Z11
+	VBROADCASTSS 160(DX), Z14
+	VPADDD       Z14, Z11, Z11
+	VPADDD       Z4, Z11, Z11
+	VPBROADCASTD 224(DX), Z4
+	VPADDD       Z10, Z4, Z4
+	KXNORW       K3, K3, K3
+	MOVQ         n+16(FP), BX
+	XORQ         SI, SI
+
+loop:
+	VPSRLD      $0x10, Z11, Z16
+	VPXORD      Z11, Z16, Z16
+	VPMULLD     Z6, Z16, Z16
+	VPADDD      Z5, Z16, Z16
+	VPSRLD      $0x0f, Z16, Z14
+	VPXORD      Z14, Z16, Z16
+	VPMULLD     Z7, Z16, Z16
+	VPSRLD      $0x0f, Z16, Z14
+	VPXORD      Z14, Z16, Z16
+	VPADDD      Z4, Z11, Z11
+	VPSRLD      $0x09, Z16, Z16
+	VCVTDQ2PS   Z16, Z16
+	VADDPS      Z8, Z16, Z16
+	VMOVUPS     (CX)(SI*4), Z14
+	PREFETCHT0  2048(CX)(SI*4)
+	VPANDD      Z2, Z14, Z15
+	VPCMPUD     $0x01, Z3, Z15, K1
+	KANDW       K1, K3, K3
+	VMOVDQA32.Z Z15, K1, Z15
+	VPMAXUD     Z15, Z12, Z12
+	VMULPS      Z0, Z15, Z15
+	VCMPPS      $0x1e, Z1, Z15, K2
+	VPADDD      Z10, Z13, K2, Z13
+	VMINPS      Z1, Z15, Z15
+	VRNDSCALEPS $0x0b, Z15, Z17
+	VSUBPS      Z17, Z15, Z15
+	VMULPS      Z9, Z15, Z15
+	VCMPPS      $0x1e, Z16, Z15, K4
+	VCVTTPS2DQ  Z17, Z15
+	VPADDD      Z10, Z15, K4, Z15
+	VPSRAD      $0x1f, Z14, Z14
+	VPXORD      Z14, Z15, Z15
+	VPSUBD      Z14, Z15, Z15
+	VPMOVDW     Z15, Y15
+	VPADDW      (AX)(SI*2), Y15, Y15
+	VMOVDQU     Y15, (AX)(SI*2)
+	ADDQ        $0x10, SI
+	CMPQ        SI, BX
+	JLT         loop
+	KMOVW       K3, AX
+	CMPL        AX, $0x0000ffff
+	SETEQ       20(DX)
+	VMOVUPS     Z12, 24(DX)
+	VMOVUPS     Z13, 88(DX)
 	VZEROUPPER
 	RET
 

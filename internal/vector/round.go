@@ -36,10 +36,7 @@ func (l level) round(r Rounding, sum []int32, grad []float32, add bool) Rounded 
 		clear(sum)
 	}
 	seen.add(r, sum, grad)
-	size := float64(math.Float32frombits(seen.largest)) * r.Scale
-	return Rounded{
-		Largest: int32(math.Ceil(min(size, float64(r.Limit)))), Clamped: seen.clamped, Infinite: seen.infinite,
-	}
+	return seen.rounded(r.Scale, r.Limit)
 }
 
 // roundSeen is Rounded before the scale.
@@ -47,6 +44,11 @@ type roundSeen struct {
 	largest  uint32 // bits of the largest finite absolute value: without the sign, floats ascend as their bits do
 	clamped  int32
 	infinite bool
+}
+
+func (s roundSeen) rounded(scale float64, limit int32) Rounded {
+	size := float64(math.Float32frombits(s.largest)) * scale
+	return Rounded{Largest: int32(math.Ceil(min(size, float64(limit)))), Clamped: s.clamped, Infinite: s.infinite}
 }
 
 // roundingMagic added to a float64 below 2^31 leaves the nearest integer, ties to

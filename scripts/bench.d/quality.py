@@ -14,8 +14,8 @@ import sys
 folder, steps = sys.argv[1], int(sys.argv[2])
 out_file = sys.argv[3] if len(sys.argv) > 3 else ""
 SEEDS = (1, 2, 3)
-WAYS = {"exact sums, f32": "exact-f32", "f32 sums, f32": "f32-f32", "exact sums, bf16": "exact-bf16"}
-COMPARISONS = [("exact sums against f32 sums", "exact sums, f32", "f32 sums, f32"), ("bf16 against f32", "exact sums, bf16", "exact sums, f32")]
+WAYS = {"exact sums, f32": "exact-f32", "f32 sums, f32": "f32-f32", "exact16 sums, f32": "exact16-f32", "exact sums, bf16": "exact-bf16"}
+COMPARISONS = [("exact sums against f32 sums", "exact sums, f32", "f32 sums, f32"), ("exact16 against exact", "exact16 sums, f32", "exact sums, f32"), ("bf16 against f32", "exact sums, bf16", "exact sums, f32")]
 
 
 def loss(way, seed):

@@ -30,12 +30,28 @@ func main() {
 	for _, s := range []isa{avx2, avx512} {
 		s.add("addInts", build.VPADDD)
 		s.add("addFloats", build.VADDPS)
+		s.add("addShorts", build.VPADDW)
 		s.squares("squaresInts", 1, build.VCVTDQ2PD)
 		s.squares("squaresFloats", 1, build.VCVTPS2PD)
 		s.squares("squaresIntsStreams", s.streams, build.VCVTDQ2PD)
 		s.squares("squaresFloatsStreams", s.streams, build.VCVTPS2PD)
-		s.adamw("adamwInts", build.VCVTDQ2PD)
-		s.adamw("adamwFloats", build.VCVTPS2PD)
+		s.squaresShorts()
+		s.adamw("adamwInts", "*int32", func(at address, low, high reg.VecVirtual) {
+			build.VCVTDQ2PD(at(4, 0), low)
+			build.VCVTDQ2PD(at(4, 2*s.lanes), high)
+		})
+		s.adamw("adamwFloats", "*int32", func(at address, low, high reg.VecVirtual) {
+			build.VCVTPS2PD(at(4, 0), low)
+			build.VCVTPS2PD(at(4, 2*s.lanes), high)
+		})
+		s.adamw("adamwShorts", "*int16", func(at address, low, high reg.VecVirtual) {
+			build.VPMOVSXWD(at(2, 0), s.halfOf(low))
+			build.VPMOVSXWD(at(2, s.lanes), s.halfOf(high))
+			build.VCVTDQ2PD(s.halfOf(low), low)
+			build.VCVTDQ2PD(s.halfOf(high), high)
+		})
+		s.stochastic("stochastic", false)
+		s.stochastic("stochasticAndAdd", true)
 	}
 	roundAVX2("round", false)
 	roundAVX2("roundAndAdd", true)
@@ -90,6 +106,17 @@ const blockBytes = 4 * 4096
 // so by itself, but only within a page.
 const ahead = 2048
 
+// address is a place of the current words, of a size in bytes, and bytes beyond it.
+type address = func(size, bytes int) operand.Mem
+
+// halfOf is the lower half of a register.
+func (s isa) halfOf(v reg.VecVirtual) reg.Register {
+	if s.lanes == 16 {
+		return v.AsY()
+	}
+	return v.AsX()
+}
+
 type instruction = func(...operand.Op)
 
 // add is dst = a + b.
@@ -138,10 +165,11 @@ func (s isa) squares(name string, streams int, widen instruction) {
 }
 
 // adamw is one step of AdamW; p holds its numbers in the order of AdamW.numbers.
-func (s isa) adamw(name string, widen instruction) {
-	s.begin(name, "w, m, v *float32, words *int32, n int, quantum float64, p *[10]float32",
+// load reads words of a type as float64.
+func (s isa) adamw(name, words string, load func(at address, low, high reg.VecVirtual)) {
+	s.begin(name, "w, m, v *float32, words "+words+", n int, quantum float64, p *[10]float32",
 		"changes w, m and v by the gradient words * quantum.")
-	w, m, v, words, p := pointer("w"), pointer("m"), pointer("v"), pointer("words"), pointer("p")
+	w, m, v, from, p := pointer("w"), pointer("m"), pointer("v"), pointer("words"), pointer("p")
 	quantum := s.vec()
 	build.VBROADCASTSD(build.Load(build.Param("quantum"), build.XMM()), quantum)
 	constants := map[string]func() reg.VecVirtual{}
@@ -163,12 +191,16 @@ func (s isa) adamw(name string, widen instruction) {
 		return product
 	}
 	s.loop(func(at func(reg.Register, int) operand.Mem) {
-		for _, p := range []reg.Register{words, w, m, v} {
-			build.PREFETCHT0(at(p, ahead))
+		word := func(size, bytes int) operand.Mem {
+			a := at(from, bytes)
+			a.Scale = uint8(size)
+			return a
 		}
 		low, high := s.vec(), s.vec()
-		widen(at(words, 0), low)
-		widen(at(words, 2*s.lanes), high)
+		load(word, low, high)
+		for _, p := range []reg.Register{from, w, m, v} {
+			build.PREFETCHT0(at(p, ahead))
+		}
 		build.VMULPD(quantum, low, low)
 		build.VMULPD(quantum, high, high)
 		g := s.vec()
