@@ -25,7 +25,7 @@ BENCHMARKS = {
     "ddp": lambda o, share: ["--rounds", str(o.rounds), "--seconds", f"{o.seconds:g}"],
     "allreduce": lambda o, share: pair_arguments(o),
     "apply": lambda o, share: pair_arguments(o),
-    "loss": lambda o, share: ["--budget", f"{max(0.5, 20 * share):g}", "--svg", "docs/loss.svg"] + ([] if share >= 1 else ["--seeds", "1"]),
+    "loss": lambda o, share: ["--svg", "docs/loss.svg"] + ([] if share >= 1 else ["--budget", f"{max(0.3, 4 * share):.2g}", "--seeds", "1", "--downstream", "0"]),
     "quality": lambda o, share: ["--steps", str(max(30, round(900 * share)))],
     "recovery": lambda o, share: ["--kills", str(max(2, round(20 * share)))],
     "overhead": lambda o, share: ["--steps", str(max(60, round(1500 * share)))],

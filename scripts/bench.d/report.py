@@ -17,8 +17,8 @@ TITLES = {
     "step": ("A step on a CPU", "One worker with all parts of a run on (`gramme up`: ring, heartbeats, ledger, checkpoints), 16 × 128 tokens a step, dropout 0.1, update included. For base, the memory is the most that the process took, and the operations are those that the model needs, against `torch.matmul` with the same threads."),
     "profile": ("Where the time of a step goes", "Samples of all threads of the worker by `perf`, in the runs of the table above. A thread that waits for the other one in a loop is busy, and one that sleeps is not."),
     "ddp": ("Two workers on one machine", "Two workers with one thread each share 16 × 128 tokens a step; the peers are two ranks of `DistributedDataParallel` over gloo."),
-    "allreduce": ("The sum of gradients over workers", ""),
-    "apply": ("The update of the weights", ""),
+    "allreduce": ("The sum of gradients over workers", "An all-reduce of 200 MB among processes of one machine with one thread each; the peer is gloo's of f32. The rate is that of the gradient's bytes."),
+    "apply": ("The update of the weights", "Norm, clipping and AdamW; the peer is `clip_grad_norm_` and fused AdamW."),
     "loss": ("Loss by processor time and energy", "Pretraining from nothing for the same minutes: `gramme up` with its defaults; Hugging Face's script with its own (\"hf\"); the same model with the tuned step and the best settings of a sweep (\"hf-tuned\"); and the recipe of Cramming (arXiv 2212.14034) on the classic architecture. Ours also runs with less than the budget, and the joules to a peer's final loss are those of the cheapest run that reaches it."),
     "quality": ("Integer sums and bf16 cost no quality", "Validation MLM loss in nats, with the same steps and seeds."),
     "recovery": ("A worker dies", "kill -9 of one of two workers of a tiny model; for comparison under torchrun, with a model of the same size and a checkpoint every two seconds. Milliseconds from the kill, minus one step."),
@@ -43,8 +43,6 @@ def page(found, order):
 def body(name, results):
     if name in BODIES:
         return BODIES[name](results)
-    if isinstance(results, dict) and "rows" in results:
-        results = results["rows"]
     return pair_table(results)
 
 
