@@ -38,12 +38,12 @@ def options():
     p.add_argument("--recipes", default=",".join([*loss_recipes.RECIPES, OURS]), help="default %(default)s")
     p.add_argument("--threads", type=pairs.positive(int), default=2, help="of ours and of the peers (default %(default)s)")
     p.add_argument("--downstream", metavar="N", type=int, default=3, help="fine-tunings of each checkpoint; 0 for none (default %(default)s)")
-    p.add_argument("--sweep", choices=loss_recipes.SWEEP, help="instead: try the settings of a tuned recipe, with one seed, and print their losses")
-    p.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="of the peers' budget; cpu for a sweep on a machine that does other work")
+    p.add_argument("--tune", metavar="MINUTES", type=float, help="of each trial of a setting of the peers that are tuned; 0 for none (default: an eighth of the budget, at least 0.5)")
     p.add_argument("--json", metavar="FILE", help="write the rows and the runs there, without curves")
     p.add_argument("--svg", metavar="FILE", help="draw the curves there, too")
     o = p.parse_args()
     o.recipes = o.recipes.split(",")
+    o.tune = max(0.5, o.budget / 8) if o.tune is None else o.tune
     unknown = set(o.recipes) - {*loss_recipes.RECIPES, OURS}
     if unknown:
         p.error(f"unknown recipe {', '.join(sorted(unknown))}")
@@ -65,9 +65,11 @@ def lesser_budgets(lab, seed, minutes, targets):
 
 
 def board(lab, o):
+    peers = [r for r in o.recipes if r != OURS]
+    tuned = {r: lab.tuned(r, o.tune) for r in peers if o.tune and r in loss_recipes.TUNED}
     runs = []
     for seed in range(1, o.seeds + 1):
-        theirs = [lab.peer(r, o.budget, seed) for r in o.recipes if r != OURS]
+        theirs = [lab.peer(r, o.budget, seed, tuned[r][0] if r in tuned else {}) for r in peers]
         runs += theirs
         if OURS in o.recipes:
             runs += lesser_budgets(lab, seed, o.budget, [r["final"]["loss"] for r in theirs])
@@ -76,6 +78,7 @@ def board(lab, o):
         "model": o.model, "minutes": o.budget, "seeds": o.seeds, "threads": o.threads,
         "torch": lab.torch, "corpus": lab.about, "energy": runs[0]["energy"], "seq": lab.seq, "predictions": runs[0]["final"]["predictions"], "runs": runs,
         "targets": loss_report.targets(runs, o.budget),
+        "tuned": {r: {"minutes": o.tune, "best": best, "tried": tried} for r, (best, tried) in tuned.items()},
     }
     if o.downstream:
         lab.downstream(found, chosen(runs, o.budget), o.downstream)
@@ -90,23 +93,10 @@ def chosen(runs, minutes):
     return list({r["path"]: r for r in some}.values())
 
 
-def sweep(lab, o):
-    """Tries the settings of a recipe and prints the final loss of each, the best first."""
-    found = []
-    for change in loss_recipes.SWEEP[o.sweep]:
-        r = lab.peer(o.sweep, o.budget, 1, change, o.clock)
-        found.append((r["final"]["loss"], json.dumps(change)))
-    for loss, change in sorted(found):
-        print(f"{loss:.4f}  {change}")
-
-
 def main():
     o = options()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: o.threads])  # of all that follows
     lab = loss_runs.Lab(o.model, o.threads, o.corpus, log)
-    if o.sweep:
-        sweep(lab, o)
-        return
     found = board(lab, o)
     rows = loss_report.rows(found)
     page = loss_report.markdown(found)

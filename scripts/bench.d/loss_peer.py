@@ -1,6 +1,6 @@
 """Trains BERT with PyTorch by one of the recipes of the loss benchmark.
 
-    loss_peer.py RECIPE MODEL SECONDS SEED SAMPLES VOCAB OUT [--threads N] [--clock cpu] [--change JSON]
+    loss_peer.py RECIPE MODEL SECONDS SEED SAMPLES VOCAB OUT [--threads N] [--final] [--change JSON]
 
 SAMPLES is a folder of `gramme samples`: the sequences that our sampler draws, which are
 masked anew here. Training ends after SECONDS of wall time. Snapshots of the model go
@@ -81,16 +81,16 @@ def optimizer_of(model, recipe):
     return torch.optim.AdamW(groups, lr=recipe["lr"], betas=recipe["betas"], eps=recipe["eps"], fused=True)
 
 
-def train(recipe, config, samples, seconds, clock, keep):
+def train(recipe, config, samples, seconds, snapshots, keep):
     """Returns steps and sequences; keep(model, steps, sequences) stores a snapshot."""
     model = BertForPreTraining(config).train()
     optimizer = optimizer_of(model, recipe)
     loss_of = by_hand if recipe["tuned"] else as_it_comes
     cast = torch.autocast("cpu", torch.bfloat16, enabled=recipe["precision"] == "bf16")
-    waiting = list(SNAPSHOTS)
+    waiting = list(snapshots)
     steps = sequences = 0
-    begun = clock()
-    while (t := (clock() - begun) / seconds) < 1:
+    begun = time.perf_counter()
+    while (t := (time.perf_counter() - begun) / seconds) < 1:
         if waiting and t >= waiting[0]:
             waiting = [w for w in waiting if w > t]
             keep(model, steps, sequences)
@@ -99,7 +99,7 @@ def train(recipe, config, samples, seconds, clock, keep):
         batch = samples.batch(loss_recipes.rows(recipe, t))
         with cast:
             loss = loss_of(model, batch, recipe["nsp"])
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=not recipe["tuned"])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe["clip"])
         optimizer.step()
@@ -118,7 +118,7 @@ def main():
     p.add_argument("vocab", type=int)
     p.add_argument("out", type=pathlib.Path)
     p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: processor time of a thread, for trials on a machine that does other work")
+    p.add_argument("--final", action="store_true", help="keep the model at the end alone")
     p.add_argument("--change", type=json.loads, default={}, help="keys of the recipe that differ")
     a = p.parse_args()
     recipe = {**loss_recipes.RECIPES[a.recipe], **a.change}
@@ -137,8 +137,7 @@ def main():
         kept.append({"folder": folder.name, "time": time.time(), "steps": steps, "sequences": sequences})
         model.save_pretrained(folder)
 
-    clock = time.perf_counter if a.clock == "wall" else lambda: time.process_time() / a.threads
-    train(recipe, config, samples, a.seconds, clock, keep)
+    train(recipe, config, samples, a.seconds, () if a.final else SNAPSHOTS, keep)
     print(json.dumps({"snapshots": kept, "torch": torch.__version__}))
 
 

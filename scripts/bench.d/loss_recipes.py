@@ -15,27 +15,43 @@ HF = {
 RECIPES = {
     "hf": HF,
     "hf-bf16": {**HF, "precision": "bf16"},
-    # The same model and losses; the step of peer.py's "tuned", and hyper-parameters by
-    # the sweep that docs/measured.md describes (loss.py --sweep).
+    # The same model and losses, with the step of peer.py's "tuned", the settings that are
+    # usual for small models, and those of TUNED by trying.
     "hf-tuned": {
-        **HF, "precision": "bf16", "lr": 1e-3, "warmup": 0.1, "rows": (16, 16), "dropout": 0.0,
+        **HF, "precision": "bf16", "lr": 2e-3, "warmup": 0.1, "rows": (16, 16), "dropout": 0.0,
         "betas": (0.9, 0.98), "eps": 1e-6, "decay": 0.01, "tuned": True,
     },
     # arXiv 2212.14034 as its code has it (bert-o4: budget-triangle2, AdamW, clipping at
     # 0.5, 25% of the tokens, no dropout, no pairs), on the classic architecture. The batch
-    # grows over 60% of the budget as there; its 8,192 sequences are for a budget of a
-    # billion tokens, so the last size is the best of the sweep, too.
+    # grows over 60% of the budget as there; its 8,192 sequences are for a budget of
+    # billions of tokens, so the last size is by trying, too.
     "cramming": {
         **HF, "precision": "bf16", "lr": 1e-3, "schedule": "triangle", "rows": (8, 32), "ramp": 0.6, "dropout": 0.0,
         "betas": (0.9, 0.98), "eps": 1e-12, "decay": 0.01, "clip": 0.5, "mask": 0.25, "nsp": False, "tuned": True,
     },
 }
 
-# What the sweep tries for the two that are tuned.
-SWEEP = {
-    "hf-tuned": [{"lr": lr, "rows": (rows, rows)} for rows in (8, 16, 32) for lr in (5e-4, 1e-3, 2e-3, 4e-3)] + [{"dropout": 0.1}],
-    "cramming": [{"rows": (8, rows)} for rows in (8, 16, 32, 64, 128)],
+# The settings that are tried, one key after the other, each with the best of those before.
+TUNED = {
+    "hf-tuned": {"rows": [(8, 8), (16, 16), (32, 32)], "lr": [1e-3, 2e-3, 4e-3], "dropout": [0.0, 0.1]},
+    "cramming": {"rows": [(8, 16), (8, 32), (8, 64)]},
 }
+
+
+def tune(recipe, measure):
+    """Tries the settings of TUNED; measure(change) gives a loss. Returns (the best change, [(change, loss)])."""
+    best, tried = {}, []
+    for key, values in TUNED.get(recipe, {}).items():
+        found = []
+        for value in values:
+            change = {**best, key: value}
+            loss = next((l for c, l in tried if {**RECIPES[recipe], **c} == {**RECIPES[recipe], **change}), None)
+            if loss is None:
+                loss = measure(change)
+                tried.append((change, loss))
+            found.append((loss, value))
+        best = {**best, key: min(found, key=lambda f: f[0])[1]}
+    return best, tried
 
 
 def rate(recipe, t):

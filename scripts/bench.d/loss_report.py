@@ -79,6 +79,12 @@ def spread(values, digits=3):
     return text if len(values) < 2 else f"{text} ± {(max(values) - min(values)) / 2:.{digits}f}"
 
 
+def settings(change):
+    """The settings of a trial in words."""
+    text = lambda v: f"{v[0]} to {v[1]}" if isinstance(v, (list, tuple)) and v[0] != v[1] else f"{v[0]}" if isinstance(v, (list, tuple)) else f"{v:g}"
+    return ", ".join(f"{key} {text(value)}" for key, value in change.items())
+
+
 def summary(board):
     """The board without its curves."""
     return board | {"runs": [{k: v for k, v in r.items() if k not in ("points", "spec", "path")} for r in board["runs"]]}
@@ -112,6 +118,8 @@ def markdown(board):
         lines.append("| %s | %s | %s | %s | %.2f × (%.2f to %.2f)%s |" % (
             t["peer"], spread(t["losses"]), f"{statistics.median(theirs for theirs, _ in t['joules']):,.0f}", f"{statistics.median(ours for _, ours in t['joules']):,.0f}",
             statistics.median(ratios), min(ratios), max(ratios), "" if len(ratios) == len(t["losses"]) else f"; reached by {len(ratios)} of {len(t['losses'])} seeds"))
+    for recipe, found in board.get("tuned", {}).items():
+        lines += ["", f"Settings of {recipe} by trying, {found['minutes']:g} minutes each: " + "; ".join(f"{settings(change)}: {loss:.3f}" for change, loss in found["tried"]) + "."]
     if board.get("scratch"):
         lines += ["", f"Downstream: share of {board['downstream_test']:,} Debian packages whose section, of {board['downstream_classes']}, a classifier names by the description, after it was fine-tuned on "
                   f"{board['downstream_train']:,} others, three times each; without pretraining {spread([100 * s for s in board['scratch']], 1)}%, the most frequent section {100 * board['downstream_majority']:.1f}%."]

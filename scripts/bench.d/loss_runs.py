@@ -34,14 +34,15 @@ class Lab:
         self.home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "gramme" / "bench" / "loss"
         self.home.mkdir(parents=True, exist_ok=True)
         self.torch = machine.version("torch")
+        self.preparer = digest(pathlib.Path("bin/gramme").read_bytes())  # another build may prepare and draw in another way
         self.corpus = self.prepared(corpus)
         manifest = (self.corpus / "manifest.json").read_bytes()
         about = json.loads(manifest)
         self.vocab, self.seq = about["vocab_size"], about["max_seq"]
         tokens = sum(s["tokens"] for s in about["splits"]["train"]["shards"])
         self.about = f"{corpus or 'the documentation of Debian'}: {tokens / 1e6:.1f} M tokens, vocabulary {self.vocab:,}"
-        self.corpus_id = digest(manifest)
-        self.samples = {split: self.sampled(split) for split in ("train", "validation")}
+        self.samples = {split: self.sampled(split, digest(manifest, self.preparer)) for split in ("train", "validation")}
+        self.data = digest(*(f.read_bytes() for folder in self.samples.values() for f in sorted(folder.glob("*.npy"))))
         self.fill = self.filled()
 
     def prepared(self, corpus):
@@ -52,7 +53,7 @@ class Lab:
             subprocess.run([sys.executable, HERE / "loss_corpus.py", self.home], check=True)
         text = pathlib.Path(corpus).resolve() if corpus else self.home / "text"
         files = sorted((str(f.relative_to(text)), f.stat().st_size) for f in text.rglob("*") if f.is_file())
-        out = self.home / "corpora" / digest(str(text), files, VOCABULARY, SEQ)
+        out = self.home / "corpora" / digest(str(text), files, VOCABULARY, SEQ, self.preparer)
         if not (out / "manifest.json").exists():
             self.log(f"preparing {text}")
             staging = out.with_suffix(".staging")
@@ -61,8 +62,8 @@ class Lab:
             staging.rename(out)
         return out
 
-    def sampled(self, split):
-        out = self.home / "samples" / f"{self.corpus_id}-{split}"
+    def sampled(self, split, name):
+        out = self.home / "samples" / f"{name}-{split}"
         if not (out / "ids.npy").exists():
             self.quietly(["bin/gramme", "samples", "--out", out, "--split", split, self.corpus])
         return out
@@ -79,20 +80,24 @@ class Lab:
             sys.exit(f"error: {' '.join(map(str, command))}: exit code {done.returncode}\n{done.stderr[-2000:]}")
         return done.stdout
 
-    def peer(self, recipe, minutes, seed, change=None, clock="wall"):
-        """Trains a peer."""
-        conf = {**loss_recipes.RECIPES[recipe], **(change or {})}
+    def tuned(self, recipe, minutes):
+        """What differs in a recipe after trying, with these minutes for each trial: (change, [(change, loss)])."""
+        return loss_recipes.tune(recipe, lambda change: self.peer(recipe, minutes, 1, change, final=True)["final"]["loss"])
+
+    def peer(self, recipe, minutes, seed, change, final=False):
+        """Trains a peer; final measures the model at the end alone."""
+        conf = {**loss_recipes.RECIPES[recipe], **change}
 
         def train(folder):
             command = [sys.executable, HERE / "loss_peer.py", recipe, self.model, minutes * 60, seed, self.samples["train"], self.vocab, folder / "snapshots",
-                       "--threads", self.threads, "--clock", clock, "--change", json.dumps(change or {})]
+                       "--threads", self.threads, "--change", json.dumps(change)] + ["--final"] * final
             meter = self.metered(command, folder)
             snapshots = json.loads((folder / "out").read_text().splitlines()[-1])["snapshots"]
             last = snapshots[-1]
             return meter, [{**s, "folder": str(folder / "snapshots" / s["folder"])} for s in snapshots], {
                 "steps": last["steps"], "sequences": last["sequences"], "tokens": last["sequences"] * self.seq * self.fill}
 
-        return self.kept(recipe, minutes, seed, digest(conf, self.torch, clock), train)
+        return self.kept(recipe, minutes, seed, digest(conf, self.torch, final), train)
 
     def ours(self, minutes, seed):
         """Trains ours: `gramme up` with its defaults and this budget."""
@@ -124,7 +129,7 @@ class Lab:
 
     def kept(self, recipe, minutes, seed, depends, train):
         """The result of a run, from the cache if it is there."""
-        folder = self.home / "runs" / f"{self.model}-{recipe}-{minutes:g}min-seed{seed}-{digest(depends, self.corpus_id, self.threads)}"
+        folder = self.home / "runs" / f"{self.model}-{recipe}-{minutes:g}min-seed{seed}-{digest(depends, self.data, self.threads)}"
         if not (folder / "result.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
