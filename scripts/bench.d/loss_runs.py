@@ -97,7 +97,7 @@ class Lab:
             return meter, [{**s, "folder": str(folder / "snapshots" / s["folder"])} for s in snapshots], {
                 "steps": last["steps"], "sequences": last["sequences"], "tokens": last["sequences"] * self.seq * self.fill}
 
-        return self.kept(recipe, minutes, seed, digest(conf, self.torch, final), train)
+        return self.kept(recipe, minutes, seed, digest(conf, self.torch, final), train, json.dumps(change) if final else "")
 
     def ours(self, minutes, seed):
         """Trains ours: `gramme up` with its defaults and this budget."""
@@ -127,13 +127,13 @@ class Lab:
             sys.exit(f"error: {' '.join(map(str, command))}: exit code {meter.process.returncode}\n{(folder / 'err').read_text()[-2000:]}")
         return meter
 
-    def kept(self, recipe, minutes, seed, depends, train):
+    def kept(self, recipe, minutes, seed, depends, train, note=""):
         """The result of a run, from the cache if it is there."""
         folder = self.home / "runs" / f"{self.model}-{recipe}-{minutes:g}min-seed{seed}-{digest(depends, self.data, self.threads)}"
         if not (folder / "result.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            self.log(f"{self.model} {recipe}, {minutes:.3g} minutes, seed {seed}")
+            self.log(f"{self.model} {recipe}, {minutes:.3g} minutes, seed {seed} {note}".rstrip())
             meter, snapshots, result = train(folder)
             losses = self.measured([s["folder"] for s in snapshots])
             points = []
