@@ -33,10 +33,12 @@ func upCommand() *cobra.Command {
 		Use:   "up [flags] [corpus...]",
 		Short: "train on this machine, with everything that a run needs, until the steps are done",
 		Long: `Prepares the corpus, then starts etcd, NATS, the coordinator, the checkpoint service
-and the workers, and trains until the steps are done. Ctrl-C finishes the step,
-stores a checkpoint and exits; the same command resumes from there. With --etcd and
---nats it uses existing services, and workers on other machines can join.`,
-		Example: "  gramme up --workers 2 --model tiny --steps 2000 --run runs/mine text/\n  gramme up --run runs/mine",
+and the workers, and trains until the steps are done. A new run measures which
+precision and which number of workers and threads are fastest, unless they are given.
+Ctrl-C finishes the step, stores a checkpoint and exits; the same command resumes from
+there. With --etcd and --nats it uses existing services, and workers on other machines
+can join.`,
+		Example: "  gramme up --model tiny --steps 2000 --run runs/mine text/\n  gramme up --run runs/mine",
 	}
 	run := runFlag(c)
 	flags := addSpecFlags(c)
