@@ -228,7 +228,7 @@ def main():
         corpus = os.path.join(scratch, "text.txt")
         text(corpus, 400_000 if GPU else 20_000)
         tests("update", "torch", "^TestReplicaAgreesWithGo$")
-        tests("golden", "bert", "^(TestAgreesWithHuggingFace|TestSameBits|TestSameBitsInAnotherProcess|TestNothingOutsideTensors|TestPaddingLearnsNothing|TestMemoryDoesNotGrow|TestCloseFreesEverything)$")
+        tests("golden", "bert", "^(TestAgreesWithHuggingFace|TestSameBits|TestSameBitsInAnotherProcess|TestNothingOutsideTensors|TestPaddingLearnsNothing|TestMemoryDoesNotGrow|TestCloseFreesEverything|TestHold)$")
         bits(scratch, corpus)
         speed(scratch, corpus)
     result = dict(about(), rows=rows)

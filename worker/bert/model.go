@@ -246,12 +246,12 @@ func (m *Model) WeightsChanged() error {
 
 // Hold returns a replica that keeps and updates the weights where the computation is, and
 // takes gradients from there: Compute no longer fills Gradient. It returns nil where that is
-// the host's memory. The model frees it.
+// the host's memory, or where sums are of 16 bits, which only the host adds. The model frees it.
 func (m *Model) Hold(r replica.Rule) (*torch.Replica, error) {
 	switch {
 	case m.closed():
 		return nil, fmt.Errorf("hold the replica: %w", errClosed)
-	case !m.apart:
+	case !m.apart || r.Reduce == replica.Exact16:
 		return nil, nil
 	case m.held != nil:
 		return nil, errors.New("hold the replica: the model holds one")
