@@ -11,7 +11,6 @@ type Schedule string
 
 const (
 	Linear Schedule = "linear"
-	Cosine Schedule = "cosine"
 	// Sqrt is one minus a square root: quick at first (arXiv 2405.18392).
 	Sqrt Schedule = "sqrt"
 )
@@ -42,12 +41,8 @@ func (o AdamW) Rate(step, steps uint64) float64 {
 	case step <= falls:
 		return o.LearningRate
 	}
-	left := float64(steps-step+1) / float64(steps-falls)
-	switch o.Schedule {
-	case Sqrt:
-		return o.LearningRate * (1 - math.Sqrt(1-left))
-	case Cosine:
-		return o.LearningRate * 0.5 * (1 - math.Cos(math.Pi*left))
+	if o.Schedule == Sqrt {
+		return o.LearningRate * (1 - math.Sqrt(float64(step-falls-1)/float64(steps-falls)))
 	}
 	return o.LearningRate * float64(steps-step+1) / float64(steps-falls)
 }

@@ -99,6 +99,6 @@ func sameArchitecture(stored Spec, name string) (bool, error) {
 		return false, err
 	}
 	other := defaults(stored.Model.Name, c).Model
-	other.InitStd, other.PositionInit = stored.Model.InitStd, stored.Model.PositionInit // a recipe's
+	other.InitStd, other.PositionInit, other.OutputInit = stored.Model.InitStd, stored.Model.PositionInit, stored.Model.OutputInit // a recipe's
 	return other == stored.Model, nil
 }

@@ -133,7 +133,9 @@ func New(layers ...[]Setting) (Spec, Origins, error) {
 			origins[k.Name] = name
 		}
 	}
-	origins["model.init_std"], origins["model.position_init"] = originDefault, originDefault // no part of the shape
+	for _, key := range []string{"model.init_std", "model.position_init", "model.output_init"} { // no part of the shape
+		origins[key] = originDefault
+	}
 	if err := apply(&spec, origins, layers); err != nil {
 		return Spec{}, nil, err
 	}

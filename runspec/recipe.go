@@ -8,6 +8,9 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 )
 
+// usualStd is the spread of BERT's initial weights.
+const usualStd = 0.02
+
 // Values of Recipe.
 const (
 	RecipeAuto = "auto"
@@ -57,8 +60,9 @@ func choose[T any](c choosing, key string, field *T, value T) {
 func (c choosing) bert(s *Spec) {
 	choose(c, "batch.rows", &s.Batch.Rows, sizes[presetNear(s.ModelConfig(1))].rows(s))
 	choose(c, "batch.micro_batches", &s.Batch.MicroBatches, min(max(1, 256/s.Batch.Rows), replica.MaxMicroBatches))
-	choose(c, "model.init_std", &s.Model.InitStd, 0.02)
+	choose(c, "model.init_std", &s.Model.InitStd, usualStd)
 	choose(c, "model.position_init", &s.Model.PositionInit, model.PositionsNormal)
+	choose(c, "model.output_init", &s.Model.OutputInit, model.OutputsNormal)
 	choose(c, "masking.probability", &s.Masking.Probability, 0.15)
 	choose(c, "masking.final_probability", &s.Masking.FinalProbability, 0)
 	c.predictions(s)
@@ -85,7 +89,7 @@ type size struct {
 
 // sizes holds small batches and high rates for models that learn in minutes.
 var sizes = map[string]size{
-	"tiny":  {tokens: 256, microBatches: 4, lr: 2e-3},
+	"tiny":  {tokens: 512, microBatches: 4, lr: 2e-3},
 	"mini":  {tokens: 512, microBatches: 4, lr: 1e-3},
 	"small": {tokens: 1024, microBatches: 8, lr: 5e-4},
 	"base":  {tokens: 2048, microBatches: 16, lr: 2e-4},
@@ -102,8 +106,7 @@ func (c choosing) auto(s *Spec) {
 	z := sizes[presetNear(s.ModelConfig(1))]
 	choose(c, "batch.rows", &s.Batch.Rows, z.rows(s))
 	choose(c, "batch.micro_batches", &s.Batch.MicroBatches, z.microBatches)
-	choose(c, "model.init_std", &s.Model.InitStd, wideInit(s.Model.HiddenSize))
-	choose(c, "model.position_init", &s.Model.PositionInit, model.PositionsNeighbours)
+	c.start(s)
 	choose(c, "masking.probability", &s.Masking.Probability, 0.3)
 	choose(c, "masking.final_probability", &s.Masking.FinalProbability, 0.15)
 	c.predictions(s)
@@ -113,6 +116,21 @@ func (c choosing) auto(s *Spec) {
 	choose(c, "optimizer.schedule", &s.Optimizer.Schedule, string(replica.Linear))
 	choose(c, "optimizer.decay", &s.Optimizer.Decay, 1)
 	choose(c, "dropout", &s.Dropout, 0)
+}
+
+// widest is the width up to which models start otherwise than BERT; above it that has not
+// been tried.
+const widest = 128
+
+// start chooses the initial weights.
+func (c choosing) start(s *Spec) {
+	std, positions, outputs := wideInit(s.Model.HiddenSize), model.PositionsNeighbours, model.OutputsZero
+	if s.Model.HiddenSize > widest {
+		std, positions, outputs = usualStd, model.PositionsNormal, model.OutputsNormal
+	}
+	choose(c, "model.init_std", &s.Model.InitStd, std)
+	choose(c, "model.position_init", &s.Model.PositionInit, positions)
+	choose(c, "model.output_init", &s.Model.OutputInit, outputs)
 }
 
 // wideInit is a spread of initial weights with which a product keeps the size of its

@@ -80,6 +80,7 @@ type Model struct {
 	TypeVocabSize    int     `yaml:"type_vocab_size" json:"type_vocab_size" key:"identity" doc:"segment types"`
 	InitStd          float64 `yaml:"init_std" json:"init_std" key:"identity" doc:"standard deviation of the initial weights"`
 	PositionInit     string  `yaml:"position_init" json:"position_init" key:"identity" doc:"initial position embeddings: normal, drawn as in BERT; sinusoid, with which a short run learns about neighbouring words sooner; or neighbours, where in addition the heads of the first layer look at neighbouring words from the first step"`
+	OutputInit       string  `yaml:"output_init" json:"output_init" key:"identity" absent:"normal" doc:"initial weights of the products whose result is added to the input of their layer: normal, drawn as in BERT, or zero, with which a short run learns a little sooner"`
 	LayerNormEps     float64 `yaml:"layer_norm_eps" json:"layer_norm_eps" key:"identity" doc:"epsilon of the layer norms"`
 	Activation       string  `yaml:"activation" json:"activation" key:"identity" doc:"gelu (erf) or gelu_new (tanh)"`
 }
@@ -123,7 +124,7 @@ type Optimizer struct {
 	Eps         float64 `yaml:"eps" json:"eps" key:"identity" doc:"epsilon in the denominator of the update"`
 	WeightDecay float64 `yaml:"weight_decay" json:"weight_decay" key:"identity" doc:"decoupled weight decay of matrices and embeddings"`
 	Clip        float64 `yaml:"clip" json:"clip" key:"identity" doc:"upper bound of the global norm of the gradient; 0 is off"`
-	Schedule    string  `yaml:"schedule" json:"schedule" key:"identity" doc:"shape in which the learning rate falls to 0: linear, cosine or sqrt (one minus a square root, quick at first)"`
+	Schedule    string  `yaml:"schedule" json:"schedule" key:"identity" doc:"shape in which the learning rate falls to 0: linear, or sqrt (one minus a square root, quick at first)"`
 	Decay       float64 `yaml:"decay" json:"decay" key:"identity" absent:"1" doc:"fraction of the steps, at the end, over which the learning rate falls; 1 begins after the warmup"`
 }
 
@@ -162,7 +163,7 @@ func (s Spec) ModelConfig(vocabSize int) model.Config {
 		VocabSize: vocabSize, HiddenSize: m.HiddenSize, Layers: m.Layers, Heads: m.Heads,
 		IntermediateSize: m.IntermediateSize, MaxPositions: m.MaxPositions, TypeVocabSize: m.TypeVocabSize,
 		HiddenDropout: s.Dropout, AttentionDropout: s.Dropout,
-		InitStd: m.InitStd, PositionInit: m.PositionInit, LayerNormEps: m.LayerNormEps, Activation: m.Activation,
+		InitStd: m.InitStd, PositionInit: m.PositionInit, OutputInit: m.OutputInit, LayerNormEps: m.LayerNormEps, Activation: m.Activation,
 	}
 }
 

@@ -113,7 +113,7 @@ func TestBadValuesAreRefusedInPlainWords(t *testing.T) {
 		{"dropout", "1", "not in [0, 1)"},
 		{"dropout", "NaN", "not in [0, 1)"},
 		{"optimizer.lr", "0", "not positive"},
-		{"optimizer.schedule", "steps", "not one of [linear cosine sqrt]"},
+		{"optimizer.schedule", "steps", "not one of [linear sqrt]"},
 		{"optimizer.decay", "0", "not above 0"},
 		{"masking.final_probability", "1", "not in [0, 1)"},
 		{"recipe", "mine", "not one of [auto bert]"},
@@ -134,7 +134,7 @@ func TestBadValuesAreRefusedInPlainWords(t *testing.T) {
 var otherValues = map[string]string{
 	"run_id": "abc", "seed": "9", "steps": "9", "corpus": "x", "model.name": "tiny2", "model.hidden_size": "256", "model.layers": "3",
 	"model.heads": "4", "model.intermediate_size": "77", "model.max_positions": "300", "model.type_vocab_size": "3",
-	"model.init_std": "0.5", "model.position_init": "sinusoid", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
+	"model.init_std": "0.5", "model.position_init": "sinusoid", "model.output_init": "other", "model.layer_norm_eps": "0.5", "model.activation": "gelu_new", "vocab_size": "99", "lowercase": "false",
 	"max_seq": "64", "data.shard_tokens": "2048", "data.window": "9", "batch.rows": "9", "batch.micro_batches": "9",
 	"masking.probability": "0.45", "masking.final_probability": "0.45", "recipe": "bert", "masking.max_predictions": "9", "masking.whole_word": "true", "optimizer.name": "x",
 	"optimizer.lr": "0.5", "optimizer.warmup": "0.5", "optimizer.beta1": "0.5", "optimizer.beta2": "0.5", "optimizer.eps": "0.5",

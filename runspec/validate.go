@@ -120,7 +120,7 @@ func (o Optimizer) validate() []error {
 	}
 	finite := func(v float64) bool { return !math.IsInf(v, 0) }
 	check(o.Name == "adamw", "name", o.Name, "adamw")
-	schedules := []replica.Schedule{replica.Linear, replica.Cosine, replica.Sqrt}
+	schedules := []replica.Schedule{replica.Linear, replica.Sqrt}
 	check(slices.Contains(schedules, replica.Schedule(o.Schedule)), "schedule", o.Schedule, fmt.Sprintf("one of %v", schedules))
 	check(o.Decay > 0 && o.Decay <= 1, "decay", o.Decay, "above 0 and at most 1")
 	check(o.LR > 0 && finite(o.LR), "lr", o.LR, "positive")

@@ -28,6 +28,12 @@ const (
 	PositionsNeighbours = "neighbours" // sinusoids, and the first layer attends to neighbours
 )
 
+// Ways to begin the products whose result is added to their layer's input.
+const (
+	OutputsNormal = "normal" // random like all other weights, as in BERT
+	OutputsZero   = "zero"   // nothing is added at first: a layer begins as its layer norms
+)
+
 // Config determines the architecture. Sizes are in elements.
 type Config struct {
 	VocabSize        int     `json:"vocab_size"`
@@ -44,6 +50,7 @@ type Config struct {
 	Activation       string  `json:"hidden_act"`
 	PadID            int     `json:"pad_token_id"`
 	PositionInit     string  `json:"-"` // of the initial weights only; empty is normal
+	OutputInit       string  `json:"-"` // likewise
 }
 
 // UsualDropout is the dropout with which BERT is pretrained and fine-tuned.
@@ -111,6 +118,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains([]string{"", PositionsNormal, PositionsSinusoid, PositionsNeighbours}, c.PositionInit) {
 		bad("position_init %q: not normal, sinusoid or neighbours", c.PositionInit)
+	}
+	if !slices.Contains([]string{"", OutputsNormal, OutputsZero}, c.OutputInit) {
+		bad("output_init %q: not normal or zero", c.OutputInit)
 	}
 	if c.PadID < 0 || (c.VocabSize > 0 && c.PadID >= c.VocabSize) {
 		bad("pad_id %d: not in the vocabulary", c.PadID)

@@ -11,7 +11,8 @@ import (
 // embeddings, 0 for biases, 1 and 0 for layer norms, and 0 for the embedding
 // of padding (arXiv 1810.04805 and Hugging Face's BertPreTrainedModel). Each
 // tensor has its own stream, so that its values do not depend on the others.
-// c.PositionInit changes the start of positions and of the first layer.
+// c.PositionInit changes the start of positions and of the first layer, c.OutputInit that
+// of both products of a layer whose result is added to their input.
 func Init(c Config, l Layout, seed uint64) []float32 {
 	flat := make([]float32, l.Total)
 	sinusoid := c.PositionInit == PositionsSinusoid || c.PositionInit == PositionsNeighbours
@@ -22,6 +23,7 @@ func Init(c Config, l Layout, seed uint64) []float32 {
 			for i := range w {
 				w[i] = 1
 			}
+		case c.OutputInit == OutputsZero && strings.HasSuffix(t.Name, "output.dense.weight"):
 		case t.Decay:
 			if t.Name == positionTensor && sinusoid {
 				fillSinusoids(w, c)

@@ -186,3 +186,28 @@ func TestHuggingFaceRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestOutputsBeginAtZero: those tensors are zero, and all others as they were.
+func TestOutputsBeginAtZero(t *testing.T) {
+	c := testConfig(t)
+	l := NewLayout(c)
+	usual := Init(c, l, 1)
+	c.OutputInit = OutputsZero
+	got, zero := Init(c, l, 1), 0
+	for _, x := range l.Tensors {
+		part, before := got[x.Offset:x.Offset+x.Len], usual[x.Offset:x.Offset+x.Len]
+		if strings.Contains(x.Name, ".layer.") && strings.HasSuffix(x.Name, "output.dense.weight") {
+			zero++
+			before = make([]float32, x.Len)
+		}
+		if !slices.Equal(part, before) {
+			t.Errorf("%s differs", x.Name)
+		}
+	}
+	if zero != 2*c.Layers {
+		t.Errorf("%d tensors begin at zero in %d layers", zero, c.Layers)
+	}
+	if c.OutputInit = "other"; c.Validate() == nil {
+		t.Error("another start is accepted")
+	}
+}
