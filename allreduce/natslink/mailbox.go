@@ -159,8 +159,8 @@ func (l *link) connect(ctx context.Context, m *Mailbox) error {
 	if err := l.waitForNeighbours(ctx); err != nil {
 		return err
 	}
-	if m.boot != "" {
-		l.openMemory(ctx, m)
+	if m.boot == "" {
+		return nil
 	}
-	return nil
+	return l.openMemory(ctx, m.boot)
 }

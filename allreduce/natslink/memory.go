@@ -39,24 +39,26 @@ func (l *link) listenForMemory(boot string) {
 	l.running.Go(func() { l.watchEnd(in.Ended(), neighbour.Previous) })
 }
 
-// openMemory opens the memory of the next rank, if it offers one.
-func (l *link) openMemory(ctx context.Context, m *Mailbox) {
-	within, cancel := context.WithTimeout(ctx, max(m.silence, l.session.Silence))
+// openMemory opens the memory of the next rank, if it offers one. It fails only if ctx ends
+// or a neighbour is lost meanwhile.
+func (l *link) openMemory(ctx context.Context, boot string) error {
+	ctx, cancel := l.untilLost(ctx)
 	defer cancel()
 	var o shmlink.Offer
 	if hello := l.sides[neighbour.Next].hello; len(hello) > 0 {
 		if err := json.Unmarshal(hello, &o); err != nil {
 			l.memory.why = fmt.Errorf("its offer of memory: %w", err)
-			return
+			return nil
 		}
 	}
-	out, err := shmlink.Dial(within, m.boot, o)
+	out, err := shmlink.Dial(ctx, boot, o)
 	if err != nil {
 		l.memory.why = err
-		return
+		return context.Cause(ctx)
 	}
 	l.memory.out, l.memory.why = out, nil
 	l.running.Go(func() { l.watchEnd(out.Ended(), neighbour.Next) })
+	return nil
 }
 
 // ThroughMemory reports whether frames to the next rank go through memory, and why not.

@@ -159,18 +159,22 @@ func (l *link) waitForNeighbours(ctx context.Context) error {
 	return first
 }
 
-func (s *side) waitUntilPresent(ctx context.Context, l *link) error {
+// untilLost returns a context that ends once a neighbour is lost, with the reason.
+func (l *link) untilLost(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch := make(chan struct{})
-	defer close(watch)
 	go func() {
 		select {
 		case <-l.lost.Any():
 			cancel(l.lost.FirstErr())
-		case <-watch:
+		case <-ctx.Done():
 		}
 	}()
+	return ctx, func() { cancel(nil) }
+}
+
+func (s *side) waitUntilPresent(ctx context.Context, l *link) error {
+	ctx, cancel := l.untilLost(ctx)
+	defer cancel()
 	for {
 		m, err := s.conn.RequestWithContext(ctx, l.session.subject(s.rank, kindHello), nil)
 		switch {
