@@ -20,7 +20,7 @@ from transformers import BertConfig, BertForPreTraining
 import loss_recipes
 
 SIZES = {"tiny": (128, 2, 2), "mini": (256, 4, 4), "small": (512, 4, 8), "base": (768, 12, 12), "large": (1024, 24, 16)}
-SNAPSHOTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)  # parts of the budget; one more at its end
+SNAPSHOTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)  # parts of the budget; one more at its end
 PAD, MASK, FIRST_WORD = 0, 4, 5  # ids in every vocabulary of ours
 
 

@@ -105,7 +105,7 @@ class Lab:
 
         def train(folder):
             run = folder / "run"
-            every = max(2.0, minutes * 60 / 10)
+            every = max(2.0, minutes * 60 / 8)
             command = ["bin/gramme", "up", "--run", run, "--model", self.model, "--minutes", minutes, "--seed", seed,
                        "--checkpoint-every", f"{every:.0f}s", "--checkpoint-keep", 1000, self.corpus]
             meter = self.metered(command, folder, apart=VALIDATION, XDG_DATA_HOME=str(folder / "data"))
@@ -173,18 +173,19 @@ class Lab:
         if not list(lists.glob("*_Packages")):
             subprocess.run([sys.executable, "-c", "import loss_corpus, pathlib, sys; loss_corpus.Apt(pathlib.Path(sys.argv[1])).update()", lists.parent], check=True, cwd=HERE)
         for r in runs:
-            found = self.scores(pathlib.Path(r["path"]), times, "downstream.json", r["path"] + "/final")
-            r["downstream"] = [f["accuracy"] for f in found]
-        found = self.scores(pathlib.Path(runs[0]["path"]), times, "scratch.json", runs[0]["path"] + "/final", "scratch")
+            r["downstream"] = [f["accuracy"] for f in self.scores(r["path"], "final", times)]
+        found = self.scores(runs[0]["path"], "scratch", times)
         board |= {"scratch": [f["accuracy"] for f in found]} | {"downstream_" + k: found[0][k] for k in ("classes", "train", "test", "majority")}
 
-    def scores(self, folder, times, name, *models):
-        """Accuracies of the last of the models, of which those that are there are not made again."""
-        file = folder / name
+    def scores(self, path, start, times):
+        """Accuracies after fine-tuning a run's model, or its like from scratch; those that are there are not made again."""
+        folder = pathlib.Path(path)
+        file = folder / f"downstream-{start}.json"
         found = json.loads(file.read_text()) if file.exists() else []
         for seed in range(len(found) + 1, times + 1):
-            self.log(f"fine-tuning {folder.name}{' from scratch' if 'scratch' in models else ''}, seed {seed}")
-            out = self.quietly([sys.executable, HERE / "loss_downstream.py", self.home / "apt" / "lists", seed, *models[-1:], "--threads", self.threads, "--like", models[0]])
+            self.log(f"fine-tuning {folder.name} ({start}), seed {seed}")
+            model = folder / "final" if start == "final" else "scratch"
+            out = self.quietly([sys.executable, HERE / "loss_downstream.py", self.home / "apt" / "lists", seed, model, "--like", folder / "final", "--threads", self.threads])
             found.append(json.loads(out.splitlines()[-1]))
             file.write_text(json.dumps(found))
         return found[:times]
