@@ -18,7 +18,7 @@ PER_SECOND = 499  # not in step with anything that happens every millisecond
 # Of function and file, "FUNCTION (FILE)".
 PARTS = [
     ("the system", r"\(\[(kernel|guest)|\[vdso\]"),
-    ("threads wait for each other", r"\(.*/libgomp|\bGate\b|pause_briefly|\bPool::"),
+    ("threads wait for each other", r"\(.*/libgomp|\bGate\b|pause_briefly|^pool_run\b|\bPool::"),
     ("products", r"\(/tmp/perf-\d+\.map\)|\(//anon\)|\(\[?anon|brgemm|dnnl|gramme_\w+::(block|tile_block|product)\b"),
     ("weights into their layouts", r"gramme_\w+::.*(Linear<.*>::set\(|pack_)"),
     ("the rest of the encoder", r"gramme_\w+::|\(.*/lib(torch|c10|c|m|stdc|mvec)\b"),
@@ -26,7 +26,7 @@ PARTS = [
     ("norm and update", r"/replica\.|/vector\..*([aA]dam|[sS]quares)"),
     ("exchange", r"/vector\..*add|/allreduce|nats-io|shmlink|hash/crc32"),
     ("samples, masks", r"/shard"),
-    ("heartbeats, meters, ledger", r"gramme/(worker|energy|internal)|go\.etcd\.io|grpc|encoding/json"),
+    ("heartbeats, digests, ledger", r"xxhash|gramme/(worker|energy|internal)|go\.etcd\.io|grpc|encoding/json"),
     ("Go's runtime", r"\bruntime\.|\bsync\.|internal/runtime|\btime\."),
 ]
 REST = "the rest"
