@@ -42,10 +42,9 @@ type DeviceTrainer interface {
 	Hold(r replica.Rule) (replica.Device, error)
 }
 
-// hold returns the device that holds the replica, nil for the host. No device rounds by
-// chance, as exact16 does.
+// hold returns the device that holds the replica, nil for the host.
 func hold(t Trainer, r replica.Rule) (replica.Device, error) {
-	if d, ok := t.(DeviceTrainer); ok && r.Reduce != replica.Exact16 {
+	if d, ok := t.(DeviceTrainer); ok {
 		return d.Hold(r)
 	}
 	return nil, nil

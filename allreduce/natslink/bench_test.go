@@ -3,22 +3,29 @@ package natslink
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/gramme-project/gramme/allreduce"
 )
 
 // BenchmarkAllReduce reduces among processes of this machine, by every way that frames
-// can go. MB/s are bytes of the vector over time.
+// can go, and in 16 bits. MB/s are bytes of the gradient in float32 over time.
 func BenchmarkAllReduce(b *testing.B) {
 	for _, megabytes := range []int{6, 200} {
 		for _, world := range []int{2, 4} {
-			for _, way := range []string{"memory", "mailbox", "broker"} {
+			for _, way := range []string{"memory", "memory16", "mailbox", "mailbox16", "broker"} {
 				b.Run(fmt.Sprintf("%dMB/%d/%s", megabytes, world, way), func(b *testing.B) {
 					o := order{Words: megabytes * 250_000}
+					b.SetBytes(int64(4 * o.Words))
+					if strings.HasSuffix(way, "16") {
+						o.Words, o.Sum = o.Words/2, allreduce.Int16
+					}
 					if way == "broker" {
 						o.Broker = startBroker(b).ClientURL()
 					}
 					shared := ""
-					if way == "memory" {
+					if strings.HasPrefix(way, "memory") {
 						shared = boot
 					}
 					benchmark(b, o, world, shared)
@@ -74,7 +81,6 @@ func benchmark(b *testing.B, o order, world int, boot string) {
 		}
 	}
 	once()
-	b.SetBytes(int64(4 * o.Words))
 	for b.Loop() {
 		once()
 	}

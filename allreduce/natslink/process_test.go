@@ -41,6 +41,7 @@ type order struct {
 	Session Session
 	Broker  string // URL; "" is by mailbox
 	Words   int
+	Sum     allreduce.Sum
 	Window  int
 	Chunk   int
 }
@@ -98,7 +99,7 @@ func (o order) connect(m *Mailbox) (allreduce.Link, error) {
 func (o order) ring(link allreduce.Link) (*allreduce.Ring, error) {
 	return allreduce.New(allreduce.Config{
 		Run: o.Session.Run, Generation: o.Session.Generation, Rank: o.Session.Rank, World: o.Session.World,
-		ChunkWords: o.Chunk, Window: o.Window,
+		Sum: o.Sum, ChunkWords: o.Chunk, Window: o.Window,
 	}, link)
 }
 
