@@ -25,10 +25,14 @@ type Accumulator struct {
 
 // NewAccumulator returns an empty sum. cores bounds the goroutines that Add uses.
 func NewAccumulator(r Rule, cores int) *Accumulator {
+	return newAccumulator(r, cores, make([]int32, r.EntryLen()))
+}
+
+func newAccumulator(r Rule, cores int, entry []int32) *Accumulator {
 	chunks := chunksOf(r.Layout)
 	return &Accumulator{
 		rule: r, cores: cores, chunks: chunks,
-		entry: make([]int32, r.EntryLen()), summed: map[int]bool{}, results: make([]vector.Rounded, len(chunks)),
+		entry: entry, summed: map[int]bool{}, results: make([]vector.Rounded, len(chunks)),
 	}
 }
 

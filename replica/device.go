@@ -15,8 +15,11 @@ import (
 // and must give the same bits. Calls do not overlap.
 //
 // Values of tensors are in the layout's order. Slices belong to the caller, and are not used
-// after a call.
+// after a call, but for those of Words.
 type Device interface {
+	// Words returns memory of the host for words that are copied to or from the device. It lasts
+	// as long as the device.
+	Words(n int) ([]int32, error)
 	// Reset empties the sum.
 	Reset() error
 	// Add rounds gradient times scale to integers, ties to even, clamps them to ±limit and adds
@@ -115,10 +118,14 @@ func (s *State) deviceToApply() (Device, error) {
 }
 
 // NewDeviceAccumulator returns an empty sum of the gradients that a device holds.
-func NewDeviceAccumulator(r Rule, d Device) *Accumulator {
-	a := NewAccumulator(r, 1)
+func NewDeviceAccumulator(r Rule, d Device) (*Accumulator, error) {
+	entry, err := d.Words(r.EntryLen())
+	if err != nil {
+		return nil, err
+	}
+	a := newAccumulator(r, 1, entry)
 	a.device = d
-	return a
+	return a, nil
 }
 
 // Gather brings the gradient's words of Entry up to date, for a sum on a device.

@@ -17,6 +17,7 @@ import (
 	"github.com/gramme-project/gramme/replica/model"
 	"github.com/gramme-project/gramme/runspec"
 	"github.com/gramme-project/gramme/shard/sampler"
+	"github.com/gramme-project/gramme/worker/pin"
 	"github.com/gramme-project/gramme/worker/step"
 )
 
@@ -48,6 +49,20 @@ func hold(t Trainer, r replica.Rule) (replica.Device, error) {
 		return d.Hold(r)
 	}
 	return nil, nil
+}
+
+// lend gives the replica two buffers for entries which its device copies from quickly: that of
+// the newest step and that of the next.
+func lend(r *pin.Replica, d replica.Device, words int) error {
+	var buffers [2][]int32
+	for i := range buffers {
+		var err error
+		if buffers[i], err = d.Words(words); err != nil {
+			return err
+		}
+	}
+	r.Lend(buffers[:])
+	return nil
 }
 
 // Links connects a member of a generation with its neighbours in the ring.

@@ -107,11 +107,17 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	held := pin.New(state, rule, pin.MaxEntries(rule))
 	if device != nil {
 		state.MoveTo(device)
-		w.sum = replica.NewDeviceAccumulator(rule, device)
+		if w.sum, err = replica.NewDeviceAccumulator(rule, device); err != nil {
+			return err
+		}
+		if err := lend(held, device, rule.EntryLen()); err != nil {
+			return err
+		}
 	}
-	w.replica = &shared{Replica: pin.New(state, rule, pin.MaxEntries(rule))}
+	w.replica = &shared{Replica: held}
 	return w.run(ctx)
 }
 

@@ -15,6 +15,14 @@ type onThread struct {
 	thread *torch.Thread
 }
 
+func (d onThread) Words(n int) (words []int32, err error) {
+	err = d.thread.Do(func() (err error) {
+		words, err = d.device.Words(n)
+		return err
+	})
+	return words, err
+}
+
 func (d onThread) Reset() error { return d.thread.Do(d.device.Reset) }
 
 func (d onThread) Add(scales []float32, limit int32) (got replica.Rounded, err error) {

@@ -89,7 +89,11 @@ func (r *run) play() error {
 	if err != nil {
 		return err
 	}
-	sum, far := replica.NewAccumulator(r.rule, 2), replica.NewDeviceAccumulator(r.rule, r.device)
+	sum := replica.NewAccumulator(r.rule, 2)
+	far, err := replica.NewDeviceAccumulator(r.rule, r.device)
+	if err != nil {
+		return err
+	}
 	for range steps {
 		sum.Reset(host)
 		far.Reset(there)

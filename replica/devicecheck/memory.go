@@ -32,6 +32,9 @@ func (d *Memory) SetGradient(g []float32) error {
 	return nil
 }
 
+// Words returns words of the host.
+func (*Memory) Words(n int) ([]int32, error) { return make([]int32, n), nil }
+
 // Reset empties the sum.
 func (d *Memory) Reset() error {
 	clear(d.sum)

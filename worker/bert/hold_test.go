@@ -43,7 +43,9 @@ func TestHold(t *testing.T) {
 				t.Error("it holds two replicas")
 			}
 			state.MoveTo(held)
-			sum = replica.NewDeviceAccumulator(rule, held)
+			if sum, err = replica.NewDeviceAccumulator(rule, held); err != nil {
+				t.Fatal(err)
+			}
 		}
 		applier, err := replica.NewApplier(rule, 1)
 		if err != nil {

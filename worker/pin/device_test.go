@@ -21,7 +21,11 @@ func TestReplicaOnADevice(t *testing.T) {
 	gradient := make([]float32, layout.Total)
 	device := devicecheck.NewMemory(rule, make([]float32, layout.Total), gradient)
 	var both [2]*Replica
-	sums := [2]*replica.Accumulator{replica.NewAccumulator(rule, 1), replica.NewDeviceAccumulator(rule, device)}
+	far, err := replica.NewDeviceAccumulator(rule, device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := [2]*replica.Accumulator{replica.NewAccumulator(rule, 1), far}
 	for i := range both {
 		state, err := replica.NewState(rule, make([]float32, layout.Total))
 		if err != nil {
@@ -32,6 +36,7 @@ func TestReplicaOnADevice(t *testing.T) {
 		}
 		both[i] = New(state, rule, MaxEntries(rule))
 	}
+	both[1].Lend([][]int32{make([]int32, rule.EntryLen()), make([]int32, rule.EntryLen())})
 	applier, err := replica.NewApplier(rule, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -22,8 +22,9 @@ import (
 // Replica is a state with the entry that led to it.
 type Replica struct {
 	State      *replica.State
-	Entry      []int32 // of State.Step; nil before the first
-	Spare      []int32 // buffer of the next entry
+	Entry      []int32   // of State.Step; nil before the first
+	Spare      []int32   // buffer of the next entry
+	lent       [][]int32 // buffers for entries
 	rule       replica.Rule
 	maxEntries int  // of a pin
 	pin        *Pin // nil: no worker joins
@@ -32,6 +33,19 @@ type Replica struct {
 // New returns the replica of a state. A pin with more than maxEntries entries is dropped.
 func New(s *replica.State, r replica.Rule, most int) *Replica {
 	return &Replica{rule: r, State: s, Spare: make([]int32, r.EntryLen()), maxEntries: most}
+}
+
+// Lend gives buffers for entries, which are used before others are made, and the first from
+// now on.
+func (r *Replica) Lend(buffers [][]int32) { r.Spare, r.lent = buffers[0], buffers[1:] }
+
+// buffer returns a buffer for an entry.
+func (r *Replica) buffer() (words []int32) {
+	if len(r.lent) == 0 {
+		return make([]int32, r.rule.EntryLen())
+	}
+	words, r.lent = r.lent[0], r.lent[1:]
+	return words
 }
 
 // A pin may have minEntries entries, and more as long as they fit pinBytes. A worker that
@@ -66,7 +80,7 @@ func (r *Replica) Apply(a *replica.Applier) (replica.Outcome, error) {
 	old := r.Entry
 	r.Entry, r.Spare = r.Spare, old
 	if old == nil || r.pin.entry(r.State.Step-1) != nil {
-		r.Spare = make([]int32, len(r.Entry))
+		r.Spare = r.buffer()
 	}
 	if r.pin != nil && r.pin.State == nil && r.pin.At == r.State.Step { // it is copied
 		if err := r.State.Refresh(); err != nil {

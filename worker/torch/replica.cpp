@@ -88,6 +88,13 @@ at::Tensor Replica::per_unit(const at::Tensor& values) const {
   return at::index_select(at::cat({values, none}), 0, rows_of_unit).view({shape.units, unit_rows});
 }
 
+// Memory that the system cannot move, so that a GPU copies it by itself, without a copy of the
+// copy.
+int32_t* Replica::host_words(int64_t n) {
+  lent.push_back(at::zeros({n}, at::TensorOptions().dtype(at::kInt).pinned_memory(device.is_cuda())));
+  return lent.back().data_ptr<int32_t>();
+}
+
 void Replica::reset() { sum.zero_(); }
 
 void Replica::add(const float* scales, int32_t limit, float* largest, int64_t* clamped, int* infinite) {
@@ -230,6 +237,10 @@ char* gramme_replica_new(gramme_replica_shape s, gramme_tensor weights, gramme_t
 }
 
 void gramme_replica_free(gramme_replica r) { delete static_cast<Replica*>(r); }
+
+char* gramme_replica_words(gramme_replica r, int64_t n, int32_t** out) {
+  return with(r, [&](Replica& it) { *out = it.host_words(n); });
+}
 
 char* gramme_replica_reset(gramme_replica r) {
   return with(r, [](Replica& it) { it.reset(); });

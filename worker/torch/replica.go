@@ -65,6 +65,15 @@ func (x *Replica) Close() {
 	x.handle = nil
 }
 
+// Words returns memory of the host that a GPU copies to and from by itself. Close frees it.
+func (x *Replica) Words(n int) ([]int32, error) {
+	var words *C.int32_t
+	if m := C.gramme_replica_words(x.handle, C.int64_t(n), &words); m != nil {
+		return nil, failed("words of the host", m)
+	}
+	return unsafe.Slice((*int32)(words), n), nil
+}
+
 // Reset empties the sum.
 func (x *Replica) Reset() error {
 	defer keep(x.keeps...)

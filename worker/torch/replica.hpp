@@ -7,6 +7,7 @@
 struct Replica {
   Replica(const gramme_replica_shape& s, const at::Tensor& weights, const at::Tensor& gradient);
 
+  int32_t* host_words(int64_t n);
   void reset();
   void add(const float* scales, int32_t limit, float* largest, int64_t* clamped, int* infinite);
   void read_sum(int32_t* to) const;
@@ -31,6 +32,7 @@ struct Replica {
   int64_t rows, unit_rows;
   at::Tensor weights, gradient, moment1, moment2;  // f32
   at::Tensor sum, words;                           // of micro-batches; of an entry, and a row of zeros
+  std::vector<at::Tensor> lent;                    // words of the host
   at::Tensor tensor_of_row, rows_of_unit;
   std::vector<int64_t> tensor_of_unit;
 };

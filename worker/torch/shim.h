@@ -134,6 +134,7 @@ typedef struct {
 
 char* gramme_replica_new(gramme_replica_shape s, gramme_tensor weights, gramme_tensor gradient, gramme_replica* out);
 void gramme_replica_free(gramme_replica r);
+char* gramme_replica_words(gramme_replica r, int64_t n, int32_t** out);
 char* gramme_replica_reset(gramme_replica r);
 char* gramme_replica_add(gramme_replica r, const float* scales, int32_t limit, float* largest, int64_t* clamped, int* infinite);
 char* gramme_replica_read_sum(gramme_replica r, int32_t* to);
