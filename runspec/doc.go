@@ -7,8 +7,9 @@
 // intensity of the grid) may change whenever the run is resumed.
 //
 // A value comes from, in rising precedence: the default (which may depend on
-// the model), a YAML file, the environment (GRAMME_…), a flag. A key that does
-// not exist is refused, and the error names the nearest one.
+// the model), the recipe (for some keys), a YAML file, the environment (GRAMME_…),
+// a flag. A recipe chooses once, when the run begins; its spec holds plain values. A
+// key that does not exist is refused, and the error names the nearest one.
 //
 // It guarantees that a Spec which New or Resume returned is valid, and that two
 // specs with the same Hash train the same weights from the same corpus on one

@@ -89,7 +89,7 @@ type size struct {
 
 // sizes holds small batches and high rates for models that learn in minutes.
 var sizes = map[string]size{
-	"tiny":  {tokens: 512, microBatches: 4, lr: 2e-3},
+	"tiny":  {tokens: 512, microBatches: 4, lr: 2.8e-3},
 	"mini":  {tokens: 512, microBatches: 4, lr: 1e-3},
 	"small": {tokens: 1024, microBatches: 8, lr: 5e-4},
 	"base":  {tokens: 2048, microBatches: 16, lr: 2e-4},
@@ -113,8 +113,8 @@ func (c choosing) auto(s *Spec) {
 	choose(c, "optimizer.lr", &s.Optimizer.LR, z.lr)
 	choose(c, "optimizer.warmup", &s.Optimizer.Warmup, 0.1)
 	choose(c, "optimizer.beta2", &s.Optimizer.Beta2, 0.99)
-	choose(c, "optimizer.schedule", &s.Optimizer.Schedule, string(replica.Linear))
-	choose(c, "optimizer.decay", &s.Optimizer.Decay, 1)
+	choose(c, "optimizer.schedule", &s.Optimizer.Schedule, string(replica.Sqrt))
+	choose(c, "optimizer.decay", &s.Optimizer.Decay, 0.4)
 	choose(c, "dropout", &s.Dropout, 0)
 }
 

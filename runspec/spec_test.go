@@ -272,7 +272,7 @@ func TestModelFromFile(t *testing.T) {
 }
 
 func TestRuleIsValid(t *testing.T) {
-	s := mustNew(t, []Setting{flag(t, "steps", "100"), flag(t, "optimizer.warmup", "0.25")})
+	s := mustNew(t, []Setting{flag(t, "steps", "100"), flag(t, "optimizer.warmup", "0.25"), flag(t, "optimizer.decay", "1")})
 	if o := s.Rule(modelLayout(s)).Optimizer; o.Warmup != 25 || o.Hold != 0 {
 		t.Errorf("warmup of %d steps, then %d", o.Warmup, o.Hold)
 	}
