@@ -71,10 +71,7 @@ func (s isa) stochastic(name string, add bool) {
 	key0, key1, mixer0, mixer1 := constant(offRandom), constant(offRandom+4), constant(offMixers), constant(offMixers+4)
 	half, two23, one := constant(offHalf), constant(offTwo23), constant(offOne)
 	number, largest, clamped := s.vec(), s.zero(), s.zero()
-	build.VMOVDQU(operand.Mem{Base: p, Disp: offNumbers}, number.AsY())
-	if s.lanes == 16 {
-		build.VMOVDQU32(operand.Mem{Base: p, Disp: offNumbers}, number)
-	}
+	build.VMOVUPS(operand.Mem{Base: p, Disp: offNumbers}, number)
 	build.VPADDD(s.broadcast(p, offFirst), number, number)
 	build.VPADDD(key0(), number, number)
 	stride := s.vec() // added to the numbers
