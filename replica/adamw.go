@@ -10,6 +10,7 @@ import (
 type Schedule string
 
 const (
+	// Linear falls by the same amount at each step.
 	Linear Schedule = "linear"
 	// Sqrt is one minus a square root: quick at first (arXiv 2405.18392).
 	Sqrt Schedule = "sqrt"

@@ -87,12 +87,11 @@ func measure(spec runspec.Spec, precisions []string) (rates evaluation.Rates, er
 			took[p].batches, took[p].updates = append(took[p].batches, batch), append(took[p].updates, update)
 		}
 	}
-	rates = evaluation.Rates{MicroBatches: map[string]number.Float{}, MicroBatchSeconds: map[string]number.Float{}, UpdateSeconds: map[string]number.Float{}, AnyThreads: true}
+	rates = evaluation.Rates{MicroBatchSeconds: map[string]number.Float{}, UpdateSeconds: map[string]number.Float{}, AnyThreads: true}
 	for p, t := range took {
 		rates.AnyThreads = rates.AnyThreads && w.models[p].model.AnyThreads()
 		slices.Sort(t.batches)
 		slices.Sort(t.updates)
-		rates.MicroBatches[p] = number.Float(1 / t.batches[len(t.batches)/2].Seconds())
 		rates.MicroBatchSeconds[p], rates.UpdateSeconds[p] = undisturbed(t.batches), undisturbed(t.updates)
 	}
 	return rates, nil

@@ -20,9 +20,9 @@ import (
 	"github.com/gramme-project/gramme/runspec"
 )
 
-// efficiency is the share of a step that is spent on gradients; the rest is the
-// ring, the optimizer and checkpoints. Found by trying with the small models.
-const efficiency = 0.6
+// efficiency is the share of a run's time in which it trains as fast as it was measured;
+// the rest is the start, checkpoints, and workers that wait for each other.
+const efficiency = 0.85
 
 // measureWithin bounds a measurement, which takes seconds, or a minute for a large
 // model.
@@ -63,11 +63,8 @@ func (u *up) calibrate(ctx context.Context, spec *runspec.Spec) error {
 	if err != nil {
 		return err
 	}
-	total := 0.0
-	for _, r := range found {
-		total += float64(r.MicroBatches[spec.Precision])
-	}
-	spec.Steps = uint64(max(1, u.minutes*60*efficiency*total/float64(spec.Batch.MicroBatches)))
+	step := timing(*spec, layout, found).Step
+	spec.Steps = uint64(max(1, u.minutes*60*efficiency/float64(step)))
 	return nil
 }
 
@@ -154,7 +151,6 @@ func (u *up) chooseLayout(ctx context.Context, file string, spec *runspec.Spec, 
 // measureLayouts times all layouts: the better of each one's rounds counts. free says that
 // the number of threads does not change the bits.
 func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec, all []runspec.Layout) (best []runspec.LayoutTiming, free bool, err error) {
-	elements := int64(newLayout(*spec, spec.VocabSize).Total)
 	best = make([]runspec.LayoutTiming, len(all))
 	for round := range layoutRounds {
 		least := slices.MinFunc(best, func(a, b runspec.LayoutTiming) int { return cmp.Compare(a.Step, b.Step) }).Step
@@ -166,19 +162,26 @@ func (u *up) measureLayouts(ctx context.Context, file string, spec *runspec.Spec
 			if err != nil {
 				return nil, false, err
 			}
-			var batch, update time.Duration // of the slowest worker, for which the others wait
-			for _, r := range found {
-				free = r.AnyThreads
-				batch = max(batch, seconds(r.MicroBatchSeconds[spec.Precision]))
-				update = max(update, seconds(r.UpdateSeconds[spec.Precision]))
-			}
-			t := runspec.NewLayoutTiming(l, batch, update, spec.Batch.MicroBatches, elements)
+			free = found[0].AnyThreads
+			t := timing(*spec, l, found)
 			if round == 0 || t.Step < best[i].Step {
 				best[i] = t
 			}
 		}
 	}
 	return best, free, nil
+}
+
+// timing is how long a step takes, by what the workers of a layout measured. The others
+// wait for the slowest.
+func timing(spec runspec.Spec, l runspec.Layout, found []evaluation.Rates) runspec.LayoutTiming {
+	var batch, update time.Duration
+	for _, r := range found {
+		batch = max(batch, seconds(r.MicroBatchSeconds[spec.Precision]))
+		update = max(update, seconds(r.UpdateSeconds[spec.Precision]))
+	}
+	elements := int64(newLayout(spec, spec.VocabSize).Total)
+	return runspec.NewLayoutTiming(l, batch, update, spec.Batch.MicroBatches, elements)
 }
 
 // refit divides the cores anew among the workers of a run that resumes with another number

@@ -32,7 +32,7 @@ const taken = "another live process holds this ID"
 // TestSharedOneIdentity starts a second worker under the name of one that lives.
 func TestSharedOneIdentity(t *testing.T) {
 	t.Parallel()
-	c := calm(t)
+	c := long(t) // another worker has to join meanwhile
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
 	run := r.reaches(1).Run
@@ -47,7 +47,7 @@ func TestSharedOneIdentity(t *testing.T) {
 // wake up: it is kept out, says why, and disturbs nothing.
 func TestSharedFrozenWorker(t *testing.T) {
 	t.Parallel()
-	c := calm(t)
+	c := long(t) // another worker has to join meanwhile
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
 	run := r.reaches(1).Run
@@ -70,7 +70,7 @@ func TestSharedFrozenWorker(t *testing.T) {
 // them. Nobody says which way the ring goes.
 func TestSharedRingFindsItsWay(t *testing.T) {
 	t.Parallel()
-	c := calm(t)
+	c := long(t) // another worker has to join meanwhile
 	s := newShared(newSite(t))
 	r := s.on(s.up(text(c.steps), "1")...)
 	run := r.reaches(1).Run
@@ -106,7 +106,7 @@ func TestSharedRingFindsItsWay(t *testing.T) {
 // Nobody is taken for dead.
 func TestSharedRingLosesItsWay(t *testing.T) {
 	t.Parallel()
-	c := calm(t)
+	c := long(t) // another worker has to join meanwhile
 	s := newShared(newSite(t))
 	proxy, err := partition.Listen(filepath.Join(s.dir, "proxy"))
 	if err != nil {

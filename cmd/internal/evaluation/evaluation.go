@@ -31,10 +31,9 @@ type Result struct {
 	TokensPerSecond number.Float `json:"tokens_per_second,omitempty"`
 }
 
-// Rates are the speed of one worker by precision: micro-batches a second in the median, and
-// how long a micro-batch and the update of a step take where nothing else disturbs.
+// Rates are the speed of one worker by precision: how long a micro-batch and the update of a
+// step take where nothing else disturbs.
 type Rates struct {
-	MicroBatches      map[string]number.Float `json:"micro_batches_per_second"`
 	MicroBatchSeconds map[string]number.Float `json:"micro_batch_seconds"`
 	UpdateSeconds     map[string]number.Float `json:"update_seconds"`
 	// AnyThreads says that the number of threads does not change the bits.
