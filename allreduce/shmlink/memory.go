@@ -13,7 +13,7 @@ import (
 // process when it reads there.
 const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
-// ErrClosed: this end was closed.
+// ErrClosed says that this end was closed.
 var ErrClosed = errors.New("closed")
 
 // memory is a mapping that is not unmapped while it is used.

@@ -20,7 +20,7 @@ const Size = 8 << 20
 // before it waits for its user.
 const buffered = 1024
 
-// ErrTooLarge: the frame does not fit, however empty the memory is.
+// ErrTooLarge says that the frame does not fit, however empty the memory is.
 var ErrTooLarge = errors.New("frame too large")
 
 // greeting is what a sender writes first, together with the descriptor of the memory.

@@ -181,7 +181,7 @@ func TestRefusals(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			defer unix.Close(fd)
+			defer func() { _ = unix.Close(fd) }()
 			if err := unix.Ftruncate(fd, Size); err != nil {
 				return err
 			}
@@ -194,7 +194,7 @@ func TestRefusals(t *testing.T) {
 				return err
 			}
 			defer m.close()
-			defer unix.Close(fd)
+			defer func() { _ = unix.Close(fd) }()
 			_, _, err = c.WriteMsgUnix([]byte("hello"), unix.UnixRights(fd), nil)
 			return err
 		},
