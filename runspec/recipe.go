@@ -120,7 +120,7 @@ func (c choosing) auto(s *Spec) {
 
 // widest is the width up to which models start otherwise than BERT; above it that has not
 // been tried.
-const widest = 128
+const widest = 256
 
 // start chooses the initial weights.
 func (c choosing) start(s *Spec) {
