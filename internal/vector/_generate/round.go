@@ -41,6 +41,21 @@ func (s isa) broadcast(p reg.Register, offset int) reg.VecVirtual {
 	return v
 }
 
+// report stores what a kernel saw of the gradients: whether all were finite, which is a mask
+// register with AVX-512, and the largest and the number of clamps of each lane.
+func (s isa) report(p, allFinite, largest, clamped reg.Register) {
+	bits := build.GP32()
+	if s.lanes == 16 {
+		build.KMOVW(allFinite, bits)
+	} else {
+		build.VMOVMSKPS(allFinite, bits)
+	}
+	build.CMPL(bits, operand.U32(1<<s.lanes-1))
+	build.SETEQ(operand.Mem{Base: p, Disp: offFinite})
+	build.VMOVUPS(largest, operand.Mem{Base: p, Disp: offLargest})
+	build.VMOVUPS(clamped, operand.Mem{Base: p, Disp: offClamped})
+}
+
 // roundAVX2 keeps masks in vectors: all bits of a lane are set, or none.
 func roundAVX2(name string, add bool) {
 	s := avx2
@@ -75,12 +90,7 @@ func roundAVX2(name string, add bool) {
 		}
 		build.VMOVDQU(q, at(sum, 0))
 	})
-	bits := build.GP32()
-	build.VMOVMSKPS(allFinite, bits)
-	build.CMPL(bits, operand.U32(0xff))
-	build.SETEQ(operand.Mem{Base: p, Disp: offFinite})
-	build.VMOVDQU(largest, operand.Mem{Base: p, Disp: offLargest})
-	build.VMOVDQU(clamped, operand.Mem{Base: p, Disp: offClamped})
+	s.report(p, allFinite, largest, clamped)
 	end()
 }
 
@@ -122,11 +132,6 @@ func roundAVX512(name string, add bool) {
 			build.VMOVDQU32(q, at(sum, 0))
 		}
 	})
-	bits := build.GP32()
-	build.KMOVW(allFinite, bits)
-	build.CMPL(bits, operand.U32(0xffff))
-	build.SETEQ(operand.Mem{Base: p, Disp: offFinite})
-	build.VMOVDQU32(largest, operand.Mem{Base: p, Disp: offLargest})
-	build.VMOVDQU32(clamped, operand.Mem{Base: p, Disp: offClamped})
+	s.report(p, allFinite, largest, clamped)
 	end()
 }

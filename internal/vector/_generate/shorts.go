@@ -168,17 +168,11 @@ func (s isa) stochastic(name string, add bool) {
 	build.ADDQ(operand.U8(s.lanes), i)
 	build.CMPQ(i, n)
 	build.JLT(operand.LabelRef("loop"))
-	bits := build.GP32()
 	if s.lanes == 16 {
-		build.KMOVW(allFinite, bits)
-		build.CMPL(bits, operand.U32(0xffff))
+		s.report(p, allFinite, largest, clamped)
 	} else {
-		build.VMOVMSKPS(allFiniteLanes, bits)
-		build.CMPL(bits, operand.U32(0xff))
+		s.report(p, allFiniteLanes, largest, clamped)
 	}
-	build.SETEQ(operand.Mem{Base: p, Disp: offFinite})
-	build.VMOVUPS(largest, operand.Mem{Base: p, Disp: offLargest})
-	build.VMOVUPS(clamped, operand.Mem{Base: p, Disp: offClamped})
 	end()
 }
 
