@@ -40,8 +40,8 @@ type Sender struct {
 	wrong error // what the receiver said makes no sense
 }
 
-// Dial takes an offer; boot is the boot ID of this machine. Every error means that there is no such way to the other process;
-// unless ctx has ended, another way may do.
+// Dial takes an offer; boot is the boot ID of this machine. Every error means that there is
+// no such way to the other process; unless ctx has ended, another way may do.
 func Dial(ctx context.Context, boot string, o Offer) (*Sender, error) {
 	if err := o.check(boot); err != nil {
 		return nil, err
