@@ -118,6 +118,7 @@ struct Encoder : CPUEncoder {
   void embed();
   void layer(int64_t l, const E* x);
   void add_and_norm(const E* x, int64_t width, const Packed<E>& w, const float* bias, const Dropout& drop, const E* residual, const float* norm, const float* norm_bias, E* sum, std::vector<RowStats>& stats, E* out);
+  void normalize(int64_t n, const E* z, std::vector<RowStats>& stats, const float* norm, const float* norm_bias, E* out);
   void activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* slope, E* active);
 
   // cpu_heads.hpp
@@ -132,6 +133,8 @@ struct Encoder : CPUEncoder {
   void backward_embed();
   void backward_linear(const E* g, int64_t stride, int64_t n, const E* x, int64_t k, int64_t m, float* weight, float* bias);
   void backward_residual(const E* g, int64_t width, const Packed<E>& w, E* to);
+  template <class T, class U>
+  void backward_norm(int64_t n, const E* z, const std::vector<RowStats>& stats, const float* norm, float* norm_gradient, float* bias_gradient, const T& take, const U& use);
   void undo_norm(const E* g, const E* sum, const std::vector<RowStats>& stats, const float* norm, const Dropout& drop, float* norm_gradient, float* bias_gradient);
 
   gramme_measures compute(const CPUBatch& b, uint64_t dropout_seed) override {

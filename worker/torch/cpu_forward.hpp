@@ -32,19 +32,20 @@ void Encoder<E>::embed() {
 // sum and norm.
 template <class E>
 void Encoder<E>::add_and_norm(const E* x, int64_t width, const Packed<E>& w, const float* bias, const Dropout& drop, const E* residual, const float* norm, const float* norm_bias, E* sum, std::vector<RowStats>& stats, E* out) {
-  multiply(x, width, tokens, w, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c, int64_t stride) {
-    for (int64_t r = 0; r < n; r++) {
-      int64_t at = (row + r) * s.hidden + column;
-      for (int64_t j = 0; j < columns; j += lanes) {
-        store(sum + at + j, (load(c + r * stride + j) + load(bias + column + j)) * drop.keep(uint32_t(at + j)) + load(residual + at + j));
-      }
-    }
+  multiply_each(x, width, tokens, w, s.hidden, [&](Vec v, int64_t at, int64_t j) {
+    store(sum + at, (v + load(bias + j)) * drop.keep(uint32_t(at)) + load(residual + at));
   });
-  pieces(tokens, [&](int64_t, int64_t begin, int64_t end) {
+  normalize(tokens, sum, stats, norm, norm_bias, out);
+}
+
+// normalize is a layer norm of n rows; it keeps the statistics of each.
+template <class E>
+void Encoder<E>::normalize(int64_t n, const E* z, std::vector<RowStats>& stats, const float* norm, const float* norm_bias, E* out) {
+  pieces(n, [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
-      const E* z = sum + t * s.hidden;
-      RowStats k = stats[size_t(t)] = row_stats(z, s.hidden, s.eps);
-      normalize_row(z, s.hidden, k, norm, norm_bias, out + t * s.hidden);
+      const E* row = z + t * s.hidden;
+      RowStats k = stats[size_t(t)] = row_stats(row, s.hidden, s.eps);
+      normalize_row(row, s.hidden, k, norm, norm_bias, out + t * s.hidden);
     }
   });
 }
@@ -54,10 +55,10 @@ void Encoder<E>::layer(int64_t l, const E* x) {
   LayerMemory<E>& m = layers[size_t(l)];
   const LayerLinears& w = linears[size_t(l)];
   const float* biases[3] = {weight(l, gramme_layer_query_bias), weight(l, gramme_layer_key_bias), weight(l, gramme_layer_value_bias)};
-  multiply(x, s.hidden, tokens, w.qkv.forward, [&](int64_t row, int64_t n, int64_t column, int64_t width, const float* c, int64_t stride) {
+  multiply(x, s.hidden, tokens, w.qkv.forward, [&](int64_t row, int64_t n, int64_t column, int64_t width, const float* c) {
     for (int64_t j = 0; j < width; j += lanes) {
       Vec bias = load(biases[(column + j) / s.hidden] + (column + j) % s.hidden);
-      for (int64_t r = 0; r < n; r++) store(&m.qkv[size_t((row + r) * 3 * s.hidden + column + j)], load(c + r * stride + j) + bias);
+      for (int64_t r = 0; r < n; r++) store(&m.qkv[size_t((row + r) * 3 * s.hidden + column + j)], load(c + r * tile + j) + bias);
     }
   });
   Dropout drop = attention_dropout(l);
@@ -72,14 +73,9 @@ void Encoder<E>::layer(int64_t l, const E* x) {
 // activate writes the GELU of x·w + bias, and its slope there.
 template <class E>
 void Encoder<E>::activate(const E* x, int64_t m, const Packed<E>& w, const float* bias, int64_t width, E* slope, E* active) {
-  multiply(x, s.hidden, m, w, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c, int64_t stride) {
-    for (int64_t r = 0; r < n; r++) {
-      int64_t at = (row + r) * width + column;
-      for (int64_t j = 0; j < columns; j += lanes) {
-        Activation y = gelu(load(c + r * stride + j) + load(bias + column + j), s.gelu_tanh);
-        store(active + at + j, y.value);
-        store(slope + at + j, y.slope);
-      }
-    }
+  multiply_each(x, s.hidden, m, w, width, [&](Vec v, int64_t at, int64_t j) {
+    Activation y = gelu(v + load(bias + j), s.gelu_tanh);
+    store(active + at, y.value);
+    store(slope + at, y.slope);
   });
 }

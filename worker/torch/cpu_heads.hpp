@@ -15,18 +15,14 @@ void Encoder<E>::words() {
   const E* x = output();
   for (int64_t i = 0; i < n; i++) std::memcpy((void*)(gathered.data() + i * s.hidden), x + batch.positions[i] * s.hidden, size_t(s.hidden) * sizeof(E));
   activate(gathered.data(), n, transform.forward, head(gramme_heads_transform_bias), s.hidden, transformed_slope.data(), transformed_active.data());
-  for (int64_t i = 0; i < n; i++) {
-    const E* z = transformed_active.data() + i * s.hidden;
-    RowStats r = transformed_stats[size_t(i)] = row_stats(z, s.hidden, s.eps);
-    normalize_row(z, s.hidden, r, head(gramme_heads_transform_norm), head(gramme_heads_transform_norm_bias), transformed.data() + i * s.hidden);
-  }
+  normalize(n, transformed_active.data(), transformed_stats, head(gramme_heads_transform_norm), head(gramme_heads_transform_norm_bias), transformed.data());
   const float* bias = head(gramme_heads_decoder_bias);
-  multiply(transformed.data(), s.hidden, n, decoder.forward, [&](int64_t row, int64_t m, int64_t column, int64_t width, const float* c, int64_t stride) {
+  multiply(transformed.data(), s.hidden, n, decoder.forward, [&](int64_t row, int64_t m, int64_t column, int64_t width, const float* c) {
     for (int64_t r = 0; r < m; r++) {
       E* to = logits.data() + (row + r) * vocabulary_stride() + column;
       int64_t j = 0;
-      for (; j + lanes <= width; j += lanes) store(to + j, load(c + r * stride + j) + load(bias + column + j));
-      for (; j < width; j++) to[j] = E(c[r * stride + j] + bias[column + j]);
+      for (; j + lanes <= width; j += lanes) store(to + j, load(c + r * tile + j) + load(bias + column + j));
+      for (; j < width; j++) to[j] = E(c[r * tile + j] + bias[column + j]);
     }
   });
 }
@@ -37,9 +33,9 @@ void Encoder<E>::pairs() {
   const E* x = output();
   for (int64_t r = 0; r < rows; r++) std::memcpy((void*)(first.data() + r * s.hidden), x + r * seq * s.hidden, size_t(s.hidden) * sizeof(E));
   const float* bias = head(gramme_heads_pooler_bias);
-  multiply(first.data(), s.hidden, rows, pooler.forward, [&](int64_t row, int64_t n, int64_t column, int64_t width, const float* c, int64_t stride) {
+  multiply(first.data(), s.hidden, rows, pooler.forward, [&](int64_t row, int64_t n, int64_t column, int64_t width, const float* c) {
     for (int64_t r = 0; r < n; r++) {
-      for (int64_t j = 0; j < width; j++) pooled[size_t((row + r) * s.hidden + column + j)] = E(std::tanh(c[r * stride + j] + bias[column + j]));
+      for (int64_t j = 0; j < width; j++) pooled[size_t((row + r) * s.hidden + column + j)] = E(std::tanh(c[r * tile + j] + bias[column + j]));
     }
   });
   next_logits.resize(size_t(rows * 2));
@@ -80,29 +76,12 @@ void Encoder<E>::backward_words() {
     return;
   }
   backward_linear(logits.data(), vocabulary_stride(), s.vocabulary, transformed.data(), s.hidden, n, head_gradient(gramme_heads_decoder), head_gradient(gramme_heads_decoder_bias));
-  multiply(logits.data(), vocabulary_stride(), n, decoder.backward, [&](int64_t row, int64_t m, int64_t column, int64_t width, const float* c, int64_t stride) {
-    for (int64_t r = 0; r < m; r++) {
-      for (int64_t j = 0; j < width; j += lanes) store(&d_transformed[size_t((row + r) * s.hidden + column + j)], load(c + r * stride + j));
-    }
-  });
-  sums.begin(n, 2 * s.hidden);
-  pieces(n, [&](int64_t p, int64_t begin, int64_t end) {
-    float *d = scratch(size_t(s.hidden)), *part = sums.of(p);
-    for (int64_t i = begin; i < end; i++) {
-      int64_t at = i * s.hidden;
-      for (int64_t j = 0; j < s.hidden; j += lanes) store(d + j, load(d_transformed.data() + at + j));
-      denormalize_row(transformed_active.data() + at, s.hidden, transformed_stats[size_t(i)], head(gramme_heads_transform_norm), d, part, part + s.hidden);
-      for (int64_t j = 0; j < s.hidden; j += lanes) store(d_transformed.data() + at + j, load(d + j) * load(transformed_slope.data() + at + j));
-    }
-  });
-  sums.end(0, s.hidden, head_gradient(gramme_heads_transform_norm));
-  sums.end(s.hidden, s.hidden, head_gradient(gramme_heads_transform_norm_bias));
+  multiply_each(logits.data(), vocabulary_stride(), n, decoder.backward, s.hidden, [&](Vec v, int64_t at, int64_t) { store(d_transformed.data() + at, v); });
+  backward_norm(n, transformed_active.data(), transformed_stats, head(gramme_heads_transform_norm), head_gradient(gramme_heads_transform_norm), head_gradient(gramme_heads_transform_norm_bias),
+                [&](int64_t at) { return load(d_transformed.data() + at); },
+                [&](int64_t at, Vec d) { store(d_transformed.data() + at, d * load(transformed_slope.data() + at)); });
   backward_linear(d_transformed.data(), s.hidden, s.hidden, gathered.data(), s.hidden, n, head_gradient(gramme_heads_transform), head_gradient(gramme_heads_transform_bias));
-  multiply(d_transformed.data(), s.hidden, n, transform.backward, [&](int64_t row, int64_t m, int64_t column, int64_t width, const float* c, int64_t stride) {
-    for (int64_t r = 0; r < m; r++) {
-      for (int64_t j = 0; j < width; j += lanes) store(&d_gathered[size_t((row + r) * s.hidden + column + j)], load(c + r * stride + j));
-    }
-  });
+  multiply_each(d_transformed.data(), s.hidden, n, transform.backward, s.hidden, [&](Vec v, int64_t at, int64_t) { store(d_gathered.data() + at, v); });
   for (int64_t i = 0; i < n; i++) {
     E* to = d_out.data() + batch.positions[i] * s.hidden;
     for (int64_t j = 0; j < s.hidden; j += lanes) store(to + j, load(to + j) + load(&d_gathered[size_t(i * s.hidden + j)]));
@@ -127,10 +106,7 @@ void Encoder<E>::backward_pairs() {
     }
   }
   backward_linear(slope_first.data(), s.hidden, s.hidden, first.data(), s.hidden, rows, head_gradient(gramme_heads_pooler), head_gradient(gramme_heads_pooler_bias));
-  multiply(slope_first.data(), s.hidden, rows, pooler.backward, [&](int64_t row, int64_t n, int64_t column, int64_t width, const float* c, int64_t stride) {
-    for (int64_t r = 0; r < n; r++) {
-      E* to = d_out.data() + (row + r) * seq * s.hidden + column;
-      for (int64_t j = 0; j < width; j += lanes) store(to + j, load(to + j) + load(c + r * stride + j));
-    }
+  multiply_each(slope_first.data(), s.hidden, rows, pooler.backward, seq * s.hidden, [&](Vec v, int64_t at, int64_t) {
+    store(d_out.data() + at, load(d_out.data() + at) + v);
   });
 }

@@ -64,7 +64,7 @@ struct Grid {
 };
 
 // multiply computes a [m, k] · b block by block and gives each to use(row, rows, column,
-// columns, values, stride). Rows of a up to a multiple of 32 must be readable.
+// columns, values): `tile` values a row. Rows of a up to a multiple of 32 must be readable.
 template <class E, class F>
 void multiply(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, const F& use) {
   Grid grid(m, b.blocks(), b.depth * int64_t(sizeof(E)));
@@ -73,7 +73,18 @@ void multiply(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, const
     auto [row, column] = grid.at(i);
     int64_t height = std::min(tile, m - row);
     block(round_up(height, 32), tile, b.depth, a + row * a_stride, a_stride, b.at(column), c, tile, true);
-    use(row, height, column * tile, b.width(column), c, tile);
+    use(row, height, column * tile, b.width(column), c);
+  });
+}
+
+// multiply_each gives a · b to use(values, place, column) vector by vector: place is that of
+// the first value in a matrix with rows of `stride` elements.
+template <class E, class F>
+void multiply_each(const E* a, int64_t a_stride, int64_t m, const Packed<E>& b, int64_t stride, const F& use) {
+  multiply(a, a_stride, m, b, [&](int64_t row, int64_t n, int64_t column, int64_t columns, const float* c) {
+    for (int64_t r = 0; r < n; r++) {
+      for (int64_t j = 0; j < columns; j += lanes) use(load(c + r * tile + j), (row + r) * stride + column + j, column + j);
+    }
   });
 }
 
