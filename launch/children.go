@@ -24,8 +24,9 @@ func (c *cluster) command(id string, role wire.Role) process.Command {
 		command.Args = append(command.Args, "--host", c.Host)
 	}
 	if c.Spec.Threads > 1 && c.Spec.Threads*c.Spec.Workers.Max > runtime.NumCPU() {
-		// libgomp's threads spin while they wait, which takes the processor from
-		// the other workers: two of two threads on two cores are 6 times slower.
+		// Where libtorch's own operations compute, libgomp's threads spin while they wait,
+		// which takes the processor from the other workers: two of two threads on two
+		// cores are 6 times slower.
 		command.Env = append(command.Env[:len(command.Env):len(command.Env)], "OMP_WAIT_POLICY=passive")
 	}
 	return command

@@ -12,7 +12,8 @@
 // key that does not exist is refused, and the error names the nearest one.
 //
 // It guarantees that a Spec which New or Resume returned is valid, and that two
-// specs with the same Hash train the same weights from the same corpus on one
-// kind of machine. It does not know the corpus and does not choose a precision
-// or a number of steps: `gramme up` measures those when it starts the run.
+// specs with the same Hash train the same weights from the same corpus on one kind of
+// machine; where libtorch's own operations compute, with as many threads. It does not know
+// the corpus and does not measure: `gramme up` does when it starts the run, and this package
+// chooses precision, workers and threads by what it found.
 package runspec

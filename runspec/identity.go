@@ -16,11 +16,11 @@ import (
 // NewRunID returns a random name for a run.
 func NewRunID() string { return strings.ToLower(rand.Text()[:12]) }
 
-// Hash returns the SHA-256 of the identity keys and their values, in hex. Two
-// specs with the same hash train the same weights on the same corpus. Threads count where
-// they are pinned, as in all runs once. A key that is newer
-// than other specs counts only if its value is not the one that those have, so that
-// runs keep their hash.
+// Hash returns the SHA-256 of the identity keys and their values, in hex. Two specs with the
+// same hash train the same weights on the same corpus; where libtorch's own operations
+// compute, with as many threads. The key threads counts if pin_threads is set, which all
+// specs imply that are older than that key. A key that is newer than other specs counts only
+// if its value is not the one that those have, so that runs keep their hash.
 func (s Spec) Hash() string {
 	var lines []string
 	for _, k := range allKeys {

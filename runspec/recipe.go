@@ -31,7 +31,7 @@ func (o Origins) Given(key string) bool {
 }
 
 // ChooseRecipe gives every key of the recipe that no user gave its value, and that
-// value its origin. It is called again when the number of steps becomes known.
+// value its origin. It is called again when the corpus, and so max_seq, is known.
 func (s *Spec) ChooseRecipe(origins Origins) {
 	c := choosing{origins, originRecipe + s.Recipe}
 	switch s.Recipe {
@@ -100,8 +100,7 @@ var sizes = map[string]size{
 func (z size) rows(s *Spec) int { return max(1, z.tokens/s.MaxSeq) }
 
 // auto is the recipe that reaches a loss with the least work, as far as docs/recipe.md
-// found it. It is a function of the model's size and of the steps, 0 if they are not
-// known yet.
+// found it. It is a function of the model's size.
 func (c choosing) auto(s *Spec) {
 	z := sizes[presetNear(s.ModelConfig(1))]
 	choose(c, "batch.rows", &s.Batch.Rows, z.rows(s))

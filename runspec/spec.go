@@ -38,7 +38,7 @@ type Spec struct {
 	Steps  uint64   `yaml:"steps" json:"steps" key:"identity" doc:"optimizer steps of the whole run; the learning rate reaches 0 with the last"`
 	Corpus []string `yaml:"corpus" json:"corpus" key:"operational" doc:"text files and folders to train on; an existing run keeps the corpus with which it started"`
 
-	Recipe    string `yaml:"recipe" json:"recipe" key:"identity" absent:"auto" doc:"which recipe sets the keys that are not given: auto, by the size of the model and the steps (docs/recipe.md), or bert, as in the paper; the values are fixed when the run begins"`
+	Recipe    string `yaml:"recipe" json:"recipe" key:"identity" absent:"auto" doc:"which recipe sets the keys that are not given: auto, by the size of the model (docs/recipe.md), or bert, as in the paper; the values are fixed when the run begins"`
 	Model     Model  `yaml:"model" json:"model"`
 	VocabSize int    `yaml:"vocab_size" json:"vocab_size" key:"identity" doc:"size of the WordPiece vocabulary to learn from the corpus; a small corpus may give fewer pieces"`
 	Lowercase bool   `yaml:"lowercase" json:"lowercase" key:"identity" doc:"lower-case the text and strip accents, as bert-base-uncased does"`

@@ -43,7 +43,6 @@ func (u *up) begin(ctx context.Context, origins runspec.Origins) error {
 		spec.Steps = uint64(max(1, (m.Splits.Train.Chunks+batch-1)/batch))
 		fmt.Fprintf(u.err, "no --steps given: one pass over the corpus, %s\n", words.Several(spec.Steps, "step"))
 	}
-	spec.ChooseRecipe(origins) // by the steps
 	if err := spec.Complete(); err != nil {
 		return exit.Wrap(exit.Usage, "`gramme config` lists the keys", err)
 	}

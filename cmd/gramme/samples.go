@@ -63,11 +63,7 @@ const sampleWindow = 4
 // epoch makes a sampler of unmasked samples: Batch(0, i) for i below the returned number
 // gives one epoch, but for the rows that fill no batch.
 func epoch(cfg sampler.Config, m shard.Manifest, v *sampler.Vocabulary, load func(i int) (*shard.Shard, error)) (*sampler.Sampler, int, error) {
-	cfg.MicroBatches = 0
-	for _, s := range m.Splits.Train.Shards {
-		cfg.MicroBatches += s.Chunks
-	}
-	cfg.MicroBatches = max(1, cfg.MicroBatches/cfg.Rows)
+	cfg.MicroBatches = max(1, int(m.Splits.Train.Chunks)/cfg.Rows)
 	s, err := sampler.New(cfg, m, v, load)
 	return s, cfg.MicroBatches, err
 }

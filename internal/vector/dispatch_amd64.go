@@ -111,12 +111,12 @@ func (l level) roundKernel(r Rounding, sum []int32, grad []float32, add bool) ro
 }
 
 func (l level) stochasticKernel(r StochasticRounding, sum []int16, grad []float32, first uint32, add bool) roundSeen {
-	const random, lanes, constants = 38, 41, 57
+	const random, numbers, constants = 38, 41, 57
 	limit := float32(r.Limit)
 	p := [62]uint32{math.Float32bits(float32(r.Scale)), math.Float32bits(limit), uint32(r.Limit), infinity, 1<<31 - 1}
 	p[random], p[random+1], p[random+2] = uint32(r.Key), uint32(r.Key>>32), first
 	for k := range 16 {
-		p[lanes+k] = uint32(k)
+		p[numbers+k] = uint32(k)
 	}
 	copy(p[constants:], []uint32{mixer0, mixer1, math.Float32bits(0.5), math.Float32bits(1 << 23), 1})
 	switch {

@@ -11,7 +11,7 @@ const evaluationSeed = 0x6576616c
 // compare. most bounds the number of batches.
 func EvaluationConfig(split string, seq, window, most int) Config {
 	return Config{
-		Seed: evaluationSeed, Split: split, Rows: 16, Seq: seq, MicroBatches: most,
+		Split: split, Rows: 16, Seq: seq, MicroBatches: most,
 		MaskProb: 0.15, MaxPredictions: max(1, seq*3/20+1), Window: window,
 	}
 }

@@ -31,7 +31,7 @@ type wanted struct {
 
 // describe returns the arguments of `gramme up` that train the undisturbed run,
 // without the corpus. Threads are settled for as many workers as the disturbed
-// run has, since they determine the bits.
+// run has, since they may determine the bits (pin_threads).
 func describe(p Plan, environ []string) (wanted, error) {
 	var file []runspec.Setting
 	args := []string{}
@@ -54,7 +54,7 @@ func describe(p Plan, environ []string) (wanted, error) {
 	if spec.Threads == 0 {
 		args = append(args, "--threads", strconv.Itoa(max(1, machine.Cores()/p.Workers.Max)))
 	}
-	if origins["checkpoint.every"] == "default" {
+	if !origins.Given("checkpoint.every") {
 		args = append(args, "--checkpoint-every", checkpointEvery.String())
 	}
 	if spec.Steps == 0 {

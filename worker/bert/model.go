@@ -214,8 +214,8 @@ func (m *Model) Weights() []float32 { return m.weights }
 // Gradient returns the flat buffer that Compute fills, until Hold.
 func (m *Model) Gradient() []float32 { return m.grads }
 
-// Threads returns the number of cores of an operation, on which the bits of a gradient
-// depend.
+// Threads returns the number of cores of an operation. The bits of a gradient depend on it
+// unless AnyThreads.
 func (m *Model) Threads() int { return m.threads }
 
 // Engine says how the model computes: it is one of the Engines.
