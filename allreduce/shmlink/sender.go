@@ -133,7 +133,8 @@ func (s *Sender) read(in *bufio.Reader) {
 }
 
 // Send gives a frame to the receiver and keeps neither part. It reports false while there
-// is no room: Room tells when to try again. After an error no frame can be sent.
+// is no room: Room tells when to try again. After an error other than ErrTooLarge no frame
+// can be sent.
 func (s *Sender) Send(header, payload []byte) (bool, error) {
 	if len(header) > maxHeader || len(payload) > Size {
 		return false, fmt.Errorf("%w: a frame of %d bytes with a header of %d bytes, of at most %d and %d", ErrTooLarge, len(payload), len(header), Size, maxHeader)
@@ -158,7 +159,7 @@ func (s *Sender) Send(header, payload []byte) (bool, error) {
 	return true, nil
 }
 
-// Room gets a value when memory was freed, or the receiver has ended.
+// Room gets a value when memory was freed. Ended says when none will be any more.
 func (s *Sender) Room() <-chan struct{} { return s.room }
 
 // Credits are the acknowledgements of the receiver.

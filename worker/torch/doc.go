@@ -21,9 +21,12 @@
 // On a CPU, CPUEncoder computes a whole micro-batch in place of the blocks, forward and
 // backward by hand (cpu_*.hpp): products in small blocks, by oneDNN or by the tiles of AMX, and
 // what follows a product while its block is in the cache. It is compiled for AVX2, AVX-512 and
-// AMX, and chosen when it is made. Every sum is cut by the shapes alone, so its bits do not depend on the number
-// of threads. The blocks remain what a GPU computes with, and what the encoder is tested
-// against.
+// AMX, and chosen when it is made. Every sum is cut by the shapes alone, so its bits do not
+// depend on the number of threads, which are those of a pool of its own. The blocks remain
+// what a GPU computes with, and what the encoder is tested against.
+//
+// Replica holds weights, moments and the sum of gradients as tensors, and changes them by the
+// arithmetic of packages replica and vector, with the same bits.
 //
 // The package needs cgo and libtorch (scripts/setup, scripts/env). With CGO_ENABLED=0 only
 // this comment is built, so that `go build ./...` works without either.
