@@ -21,9 +21,9 @@ tick = os.sysconf("SC_CLK_TCK")
 
 # What a profile calls them: only the outermost of nested calls counts.
 PARTS = {
-    "heartbeats": r"worker\.\(\*worker\)\.(publishBeat|live)$",
+    "heartbeats": r"worker\.\(\*worker\)\.publishBeat$",
     "digests": r"replica\.Digest$",
-    "states and entries kept for others": r"worker\.\(\*worker\)\.(giveEntry|giveSnapshot|giveHold|giveInfo)$",
+    "states and entries kept for others": r"worker\.\(\*worker\)\.(answerEntry|answerSnapshot|answerInfo|answerPin)$",
     "ledger": r"meter\.\(\*Meter\)\.(Run|Phase|Totals|Flush)$",
 }
 STEP = r"worker\.\(\*worker\)\.(compute|loop|runRing)$"
